@@ -1,0 +1,1 @@
+"""What Dagster loads: definitions, jobs, schedules, sensors, settings and the command line."""
