@@ -1,0 +1,88 @@
+"""What the captioning and embedding assets share: one encoder, rows read in bounded blocks, a failure kept with its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import batched
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from assets.settings import Settings
+from models import encoders
+from models.encoders import EncoderError
+from storage.fingerprint import Fingerprint
+from storage.stage import Row, Stage
+
+BLOCK = 32
+
+
+def options(settings: Settings, role: str) -> dict[str, Any]:
+    """What `models.encoders.load` is told for a role."""
+    chosen = settings.encoders
+    checkpoint = getattr(chosen, role)
+    return {
+        "checkpoint": checkpoint,
+        "revision": chosen.revision if checkpoint else None,
+        "device": chosen.device,
+        "allow_download": chosen.allow_download,
+    }
+
+
+def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:
+    """Fingerprint of a stage that one encoder fills; the encoder says who it is without loading its weights."""
+    chosen = options(settings, role)
+    identity = encoders.identity(role, settings.encoders.profile, checkpoint=chosen["checkpoint"], revision=chosen["revision"])
+    return Fingerprint(code=code, parameters=parameters, model=identity)
+
+
+def encoded(
+    todo: Sequence[str],
+    *,
+    upstream: Stage,
+    column: str,
+    inputs: Mapping[str, str],
+    decode: Callable[[Any], Any],
+    encode: Callable[[Any], Mapping[str, object]],
+) -> Iterator[Row]:
+    """Rows of a stage whose input is one column of one upstream stage; an item without an upstream row is missing.
+
+    Args:
+        todo: items in order.
+        upstream: where the input lies; read in blocks, so that memory does not grow with the set.
+        column: the input's column, a list a video.
+        inputs: each item's input hash.
+        decode: one element of the list, as the encoder takes it.
+        encode: a video's decoded elements to its payload. An `EncoderError` is kept as the item's failure.
+    """
+    for start in range(0, len(todo), BLOCK):
+        block = todo[start : start + BLOCK]
+        table = upstream.read(items=block, columns=["item", column])
+        given = dict(zip(table["item"].to_pylist(), table[column].to_pylist()))
+        for item in block:
+            if item not in given:
+                yield Row.missing(item, inputs[item])
+                continue
+            try:
+                yield Row.ok(item, inputs[item], encode([decode(element) for element in given[item]]))
+            except EncoderError as error:
+                yield Row.failed(item, inputs[item], error)
+
+
+def padded(rows: np.ndarray, count: int) -> dict[str, object]:
+    """Embeddings of the elements a video has, padded with zeros to `count`; `rows` says how many are real."""
+    made = np.zeros((count, rows.shape[1]), dtype=np.float16)
+    made[: len(rows)] = rows
+    return {"embedding": made, "rows": len(rows)}
+
+
+@cache
+def _loaded(role: str, profile: str, chosen: tuple[tuple[str, Any], ...]) -> Any:
+    return encoders.load(role, profile, **dict(chosen))
+
+
+def load(settings: Settings, role: str) -> Any:
+    """The encoder of a role, loaded once a process."""
+    return _loaded(role, settings.encoders.profile, tuple(sorted(options(settings, role).items())))

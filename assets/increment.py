@@ -1,0 +1,100 @@
+"""One run of a per-video stage: plan, compute what is new or stale shard by shard, commit, report.
+
+Every per-video asset is this mechanism with its own inputs, fingerprint and computation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.progress import Progress
+from assets.settings import Run
+from storage.fingerprint import Fingerprint
+from storage.stage import Row, Stage
+
+Compute = Callable[[Sequence[str]], Iterable[Row]]
+PREVIEW = 20
+
+
+def run_stage(
+    context: dg.AssetExecutionContext,
+    run: Run,
+    stage: Stage,
+    *,
+    inputs: Mapping[str, str],
+    fingerprint: Fingerprint,
+    compute: Compute,
+) -> dg.MaterializeResult:
+    """Bring a stage up to date and tell what was done.
+
+    Args:
+        context: the asset's context, for its log.
+        run: shard size and whether failed rows are tried again.
+        stage: the stage's store.
+        inputs: hash of what each item's row is computed from; items that are not named are orphaned and dropped.
+        fingerprint: what else determines the rows (code version, parameters, model).
+        compute: yields one row for each item it is given, in any order. It may start workers or load a model: it is called
+            once, lazily, with the items of all shards in order, only if there is work.
+    """
+    plan = stage.plan(inputs, fingerprint, retry_failed=run.retry_failed)
+    context.log.info("%s: %s", stage.name, plan.describe())
+    started = time.monotonic()
+    if plan.orphaned:
+        stage.drop(plan.orphaned)
+    if plan.todo:
+        progress = Progress(context.log, stage.name, len(plan.todo))
+        for shard in _shards(compute(plan.todo), run.shard_size):
+            stage.commit(shard, fingerprint=fingerprint)
+            progress.advance(len(shard), failed=sum(row.status == "failed" for row in shard))
+        progress.finish()
+    return report(stage, plan_summary=plan.summary(), computed=len(plan.todo), seconds=time.monotonic() - started)
+
+
+def report(stage: Stage, *, plan_summary: Mapping[str, int], computed: int, seconds: float) -> dg.MaterializeResult:
+    """Metadata of a stage: its plan, its row counts, its failures and how fast it went."""
+    states = stage.states()
+    counts = dict(states.group_by("status").len().iter_rows())
+    failed = states.filter(states["status"] == "failed")
+    metadata: dict[str, dg.MetadataValue] = {
+        "rows": dg.MetadataValue.int(len(states)),
+        **{f"rows_{status}": dg.MetadataValue.int(counts.get(status, 0)) for status in ("ok", "missing", "failed")},
+        "plan": dg.MetadataValue.json(dict(plan_summary)),
+        "seconds": dg.MetadataValue.float(round(seconds, 2)),
+    }
+    if computed:
+        metadata["rows_per_second"] = dg.MetadataValue.float(round(computed / max(seconds, 1e-9), 2))
+    if len(failed):
+        lines = ["| item | error | reason |", "|---|---|---|"]
+        for item, kind, message in failed.select("item", "error_type", "error_message").head(PREVIEW).iter_rows():
+            lines.append(f"| {item} | {kind} | {message} |")
+        metadata["failures"] = dg.MetadataValue.md("\n".join(lines))
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def row_of(item: str, input_hash: str, outcome: object, payload: Callable[[object], Mapping[str, object]]) -> Row:
+    """A row from a computation's outcome: an exception becomes a failed row, None a missing one."""
+    if isinstance(outcome, Exception):
+        return Row.failed(item, input_hash, outcome)
+    if outcome is None:
+        return Row.missing(item, input_hash)
+    return Row.ok(item, input_hash, payload(outcome))
+
+
+def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    shard: list[Row] = []
+    for row in rows:
+        shard.append(row)
+        if len(shard) == size:
+            yield shard
+            shard = []
+    if shard:
+        yield shard
+
+
+def payload_schema(**columns: pa.DataType) -> pa.Schema:
+    """A stage's payload: its columns and their types."""
+    return pa.schema(list(columns.items()))

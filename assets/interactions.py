@@ -1,0 +1,42 @@
+"""[ingest] interactions: the audience's feedback, one row an event, in time order within its item."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from assets.settings import Settings
+from assets.stages import frame_hash, open_store
+from storage.datasets import open_dataset
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "interactions"
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Keep the data set's events with their rank in their item (`order`, from 0)."""
+    store = open_store(settings)
+    events = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix).events
+    events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
+    table = store.table(NAME)
+    digest = frame_hash(events)
+    if not table.is_current(inputs_hash=digest, fingerprint=Fingerprint(code=1)):
+        table.write(events, inputs_hash=digest, fingerprint=Fingerprint(code=1))
+    by_type = events["type"].value_counts(sort=True)
+    return dg.MaterializeResult(
+        metadata={
+            "events": len(events),
+            "items": events["item"].n_unique(),
+            "users": events["user"].n_unique(),
+            "types": dg.MetadataValue.json(dict(by_type.iter_rows())),
+        }
+    )
+
+
+def read_events(store: Store) -> pl.DataFrame:
+    """All events: `item`, `user`, `type`, `time` (unix ms), `order`."""
+    return store.table(NAME).read()

@@ -1,0 +1,95 @@
+"""[ingest] popularity: each item's observation window, label and label status."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from assets.interactions import interactions, read_events
+from assets.observation import popularity as measure
+from assets.settings import Settings
+from assets.stages import frame_hash, open_store
+from assets.videos import known_items, videos
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "popularity"
+
+
+class TooFewLabels(RuntimeError):
+    """The protocol leaves too few labelled items to train, validate and test."""
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, deps=[videos, interactions], description=__doc__)
+def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Cut the observation window, count the label up to the horizon, transform it."""
+    store = open_store(settings)
+    items, events, protocol = known_items(store), read_events(store), settings.protocol
+    labels = measure(items, events, protocol)
+    for note in labels.notes:
+        context.log.info("popularity: %s", note)
+    table = store.table(NAME)
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    digest = frame_hash(labels.frame)
+    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint):
+        table.write(labels.frame, inputs_hash=digest, fingerprint=fingerprint)
+    labelled = labels.frame.filter("labelled")
+    if len(labelled) < 10:
+        raise TooFewLabels(
+            f"{len(labelled)} of {len(items)} items have a complete window and a known label; at least 10 are needed. "
+            f"The data's clock ends at {labels.as_of} ms; window and horizon are set in [protocol]"
+        )
+    counts = labelled["count"]
+    return dg.MaterializeResult(
+        metadata={
+            "items": len(items),
+            "labelled": len(labelled),
+            "label_event": labels.label_event,
+            "as_of_ms": labels.as_of,
+            "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
+            "observed_median": float(labelled["observed_events"].median()),
+            "horizon_hours": protocol.horizon or "end of the data",
+        }
+    )
+
+
+SPLIT_FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
+
+
+def read_popularity(store: Store) -> pl.DataFrame:
+    """Window and label of every item; see `assets.observation.popularity`."""
+    return store.table(NAME).read()
+
+
+@dg.asset_check(asset=popularity, blocking=True)
+def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
+    """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
+    store = open_store(settings)
+    return check_labels(read_popularity(store), read_events(store), settings)
+
+
+def check_labels(frame: pl.DataFrame, events: pl.DataFrame, settings: Settings) -> dg.AssetCheckResult:
+    """Recount every label from the raw events, and compare the clocks (design section 5, rules 1 and 2)."""
+    as_of = events["time"].max()
+    labelled = frame.filter("labelled")
+    unknown = labelled.filter(pl.col("label_time") > as_of)
+    late = labelled.filter(pl.col("observed_until") > pl.col("label_time"))
+    known = frame.filter(~pl.col("labelled") & pl.col("count").is_not_null())
+    counted = settings.protocol.label_event
+    if counted == "auto":
+        counted = "comment" if (events["type"] == "comment").any() else "all"
+    until = events.join(labelled.select("item", "label_time"), on="item").filter(pl.col("time") <= pl.col("label_time"))
+    if counted != "all":
+        until = until.filter(pl.col("type") == counted)
+    recount = labelled.join(until.group_by("item").len("recount"), on="item", how="left").with_columns(
+        pl.col("recount").fill_null(0)
+    )
+    wrong = recount.filter(pl.col("count") != pl.col("recount"))
+    problems = {
+        "label not yet known": unknown["item"].to_list(),
+        "window longer than the horizon": late["item"].to_list(),
+        "label given where none is known": known["item"].to_list(),
+        "count differs from the events": wrong["item"].to_list(),
+    }
+    found = {name: items[:10] for name, items in problems.items() if items}
+    return dg.AssetCheckResult(passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)})

@@ -1,0 +1,76 @@
+"""[embeddings] retrieval_vectors: one vector of captions, sound and title together (R in M3TR section 3.3, MUFM eq. 23)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import audio_captions as sounds
+from assets import visual_captions as sights
+from assets.encoding import BLOCK, encoder_fingerprint, load
+from assets.increment import payload_schema, run_stage
+from assets.settings import Settings
+from assets.stages import combined, failed_share_check, open_store, outputs
+from assets.videos import known_items, videos
+from storage.arrays import fixed
+from storage.stage import Row, Stage
+
+NAME = "retrieval_vectors"
+
+
+def payload(width: int) -> pa.Schema:
+    """Columns: the `prompt` that was embedded, and its `embedding` (width), of unit length."""
+    return payload_schema(prompt=pa.string(), embedding=fixed((width,), "float32"))
+
+
+@dg.asset(
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[videos, sights.visual_captions, sounds.audio_captions],
+    description=__doc__,
+)
+def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""
+    store = open_store(settings)
+    titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
+    seen, heard = store.stage(sights.NAME, sights.PAYLOAD), store.stage(sounds.NAME, sounds.PAYLOAD)
+    sight_hashes, sound_hashes = outputs(seen), outputs(heard)
+    usable = [item for item in titles if item in sight_hashes and item in sound_hashes]
+    inputs = combined(sight_hashes, sound_hashes, titles, items=usable)
+    encoder = load(settings, "text")
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        for start in range(0, len(todo), BLOCK):
+            block = todo[start : start + BLOCK]
+            captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")
+            prompts = {item: prompt(captions.get(item, []), descriptions.get(item, []), titles[item]) for item in block}
+            yield from (Row.missing(item, inputs[item]) for item in block if not prompts[item])
+            written = [item for item in block if prompts[item]]
+            if written:
+                vectors = encoder.encode_sentences([prompts[item] for item in written])
+                for item, vector in zip(written, vectors, strict=True):
+                    yield Row.ok(item, inputs[item], {"prompt": prompts[item], "embedding": vector})
+
+    return run_stage(
+        context,
+        settings.run,
+        store.stage(NAME, payload(encoder.width)),
+        inputs=inputs,
+        fingerprint=encoder_fingerprint(settings, "text", code=1, level="sentence"),
+        compute=compute,
+    )
+
+
+def prompt(captions: Sequence[str], descriptions: Sequence[str], title: str) -> str:
+    """The text that is embedded: distinct captions in order, then the sound, then the title (MUFM eq. 23)."""
+    return ". ".join([*dict.fromkeys(captions), *descriptions, *([title] if title else [])])
+
+
+def _texts(stage: Stage, items: Sequence[str], column: str) -> dict[str, list[str]]:
+    table = stage.read(items=items, columns=["item", column])
+    return dict(zip(table["item"].to_pylist(), table[column].to_pylist()))
+
+
+retrieval_vectors_failed_share = failed_share_check(retrieval_vectors, NAME)

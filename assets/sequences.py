@@ -1,0 +1,85 @@
+"""Feedback as the process takes it: hours since t = 0, types by vocabulary, one observed window an item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+
+from assets.observation import HOUR_MS, observed
+from assets.settings import Protocol
+from models.events import EventBatch
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Observed windows of some items: `hours[i]` and `types[i]` are (events,), `t_end` is (items,) in hours."""
+
+    items: list[str]
+    hours: list[np.ndarray]
+    types: list[np.ndarray]
+    t_end: np.ndarray
+    dropped: int
+
+    def batch(self, rows: Sequence[int] | None = None) -> EventBatch:
+        """The rows as one padded batch."""
+        rows = range(len(self.items)) if rows is None else rows
+        lengths = [len(self.hours[row]) for row in rows]
+        times = np.zeros((len(lengths), max([1, *lengths])))
+        types = np.zeros(times.shape, dtype=np.int64)
+        for line, row in enumerate(rows):
+            times[line, : lengths[line]] = self.hours[row]
+            types[line, : lengths[line]] = self.types[row]
+        return EventBatch(
+            torch.from_numpy(times),
+            torch.from_numpy(types),
+            torch.tensor(lengths, dtype=torch.int64),
+            torch.from_numpy(self.t_end[list(rows)]),
+        )
+
+
+def vocabulary(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol, items: Sequence[str]) -> list[str]:
+    """Types of feedback that occur in the observed windows of `items` (the training split)."""
+    seen = observed(events.filter(pl.col("item").is_in(list(items))), windows, protocol)
+    return seen["type"].unique().sort().to_list()
+
+
+def observed_sequences(
+    events: pl.DataFrame,
+    windows: pl.DataFrame,
+    protocol: Protocol,
+    *,
+    items: Sequence[str],
+    types: Sequence[str],
+    max_events: int,
+) -> Sequences:
+    """The observed window of each of `items` as a sequence.
+
+    An event of a type outside the vocabulary is left out (`dropped` counts them). A window with more than `max_events`
+    events is cut at the last one that is used, so that the likelihood's window holds exactly what is in the sequence.
+    An item that has no clock yet (neither publication nor an event) has an empty window.
+    """
+    number = {name: index for index, name in enumerate(types)}
+    windows = windows.filter(pl.col("item").is_in(list(items)))
+    seen = observed(events, windows, protocol)
+    known = seen.filter(pl.col("type").is_in(list(types)))
+    lists = known.group_by("item", maintain_order=True).agg("hours", "type")
+    grouped = {item: (np.asarray(hours), kinds) for item, hours, kinds in lists.iter_rows()}
+    ends = {
+        item: (until - start) / HOUR_MS if until is not None and start is not None else 0.0
+        for item, start, until in windows.select("item", "t0", "observed_until").iter_rows()
+    }
+    hours, kinds, t_end = [], [], np.zeros(len(items))
+    for row, item in enumerate(items):
+        at, kind = grouped.get(item, (np.empty(0), []))
+        t_end[row] = ends.get(item, 0.0)
+        if len(at) > max_events:
+            at, kind = at[:max_events], kind[:max_events]
+            t_end[row] = at[-1]
+        hours.append(np.asarray(at, dtype=np.float64))
+        kinds.append(np.array([number[name] for name in kind], dtype=np.int64))
+    return Sequences(list(items), hours, kinds, t_end, dropped=len(seen) - len(known))
+

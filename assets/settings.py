@@ -1,0 +1,248 @@
+"""What a user may set: every section, its default, its range and what it does.
+
+The schema stands here because the assets are typed by it; where the values come from (a TOML file, environment
+variables, the launchpad) is `pipeline.settings`' business. A section is a Dagster config class, so that its fields,
+defaults and descriptions are visible in the launchpad and can be changed there for one run.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field, field_validator, model_validator
+
+DEFAULT_HORIZON_HOURS = 7 * 24.0
+
+
+class Data(dg.Config):
+    """Which data set is read."""
+
+    folder: str = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain form).")
+    prefix: str | None = Field(None, description="File prefix in the MicroLens layout; found by itself if unset.")
+
+    @field_validator("folder")
+    @classmethod
+    def _named(cls, folder: str) -> str:
+        if not folder.strip():
+            raise ValueError("give the folder of a data set, for example data/demo")
+        return folder
+
+
+class Store(dg.Config):
+    """Where everything computed is kept."""
+
+    path: str = Field("store", description="Folder of the store; made if it does not exist.")
+    results: str = Field("results", description="Folder that receives the tables a person reads.")
+    min_free_mb: int = Field(200, ge=0, description="Refuse to start with less free disk than this (MiB).")
+
+    @field_validator("path", "results")
+    @classmethod
+    def _named(cls, folder: str) -> str:
+        if not folder.strip():
+            raise ValueError("give a folder")
+        return folder
+
+
+class Protocol(dg.Config):
+    """What the model may see, what it must forecast, and how items are split (design section 5)."""
+
+    hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
+    first_k: int | None = Field(
+        None, ge=1, description="Observe the first k events instead of hours; items with fewer events are left out."
+    )
+    label_event: str = Field(
+        "auto",
+        min_length=1,
+        description="Type of event that is counted; `all`; or `auto`: comments where there are any.",
+    )
+    horizon_hours: float | None = Field(
+        None,
+        gt=0,
+        description="Count up to here. Unset: 168 (seven days) with a window in hours, the end of the data with first_k.",
+    )
+    target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale the model is trained on.")
+    split: Literal["paper", "chronological"] = Field(
+        "paper", description="`paper`: seeded random 80/10/10; `chronological`: by time of publication."
+    )
+    split_file: str | None = Field(None, description="A published split (item,split) to use instead of a drawn one.")
+    fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
+    split_seed: int = Field(0, ge=0, description="Seed of the random split.")
+    duplicate_bits: float = Field(
+        6.0, ge=0, le=32, description="Videos whose frames differ by at most this many of 64 hash bits are duplicates."
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, fractions: list[float]) -> list[float]:
+        if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+            raise ValueError(
+                f"three positive shares that add up to 1 are allowed, for example [0.8, 0.1, 0.1]; got {fractions}"
+            )
+        return fractions
+
+    @model_validator(mode="after")
+    def _window_before_label(self) -> Protocol:
+        if self.first_k is None and self.horizon is not None and self.horizon <= self.hours:
+            raise ValueError(
+                f"horizon_hours ({self.horizon:g}) must be longer than the observation window hours ({self.hours:g}): "
+                "otherwise the label is observed"
+            )
+        if self.split == "chronological" and self.horizon is None:
+            raise ValueError(
+                "split = 'chronological' needs horizon_hours: with the label counted to the end of the data no neighbour's "
+                "label is known before a query is published"
+            )
+        if self.split == "chronological" and self.split_file:
+            raise ValueError("split_file goes with split = 'paper'; with 'chronological' leave it unset")
+        return self
+
+    @property
+    def horizon(self) -> float | None:
+        """Label horizon in hours; None is the end of the data."""
+        if self.horizon_hours is not None:
+            return self.horizon_hours
+        return DEFAULT_HORIZON_HOURS if self.first_k is None else None
+
+
+class Sampling(dg.Config):
+    """How frames and sound are taken from a file (M3TR appendix E)."""
+
+    frames: int = Field(10, ge=1, le=128, description="K: frames and audio segments a video.")
+    method: Literal["even", "stride"] = Field("even", description="`even` (M3TR) or every `stride` seconds (MMRA).")
+    stride: float | None = Field(None, gt=0, description="Seconds between frames with method = stride.")
+    max_side: int = Field(
+        512, ge=16, description="Longer side of a kept frame, in pixels; smaller videos stay as they are."
+    )
+    jpeg_quality: int = Field(92, ge=50, le=100, description="Quality of the kept frames.")
+    segment_seconds: float = Field(1.0, gt=0, le=30, description="Length of an audio segment.")
+    audio_rate: int | None = Field(
+        None, ge=8000, le=96000, description="Sampling rate kept, Hz. Unset: 16000 handcrafted, 48000 otherwise (CLAP)."
+    )
+    timeout_seconds: float = Field(60.0, gt=0, description="A file that takes longer to decode is a failed row.")
+
+    @model_validator(mode="after")
+    def _stride_given(self) -> Sampling:
+        if (self.method == "stride") != (self.stride is not None):
+            raise ValueError("method = 'stride' and a stride in seconds go together; with 'even' leave stride unset")
+        return self
+
+
+class Encoders(dg.Config):
+    """Which encoders embed and caption (design section 6)."""
+
+    profile: Literal["handcrafted", "tiny", "paper"] = Field("handcrafted", description="Set of encoders.")
+    visual: str | None = Field(None, description="Checkpoint (hub name or folder) instead of the profile's ViT.")
+    acoustic: str | None = Field(None, description="Checkpoint instead of the profile's AST.")
+    text: str | None = Field(None, description="Checkpoint instead of the profile's AnglE.")
+    captions: str | None = Field(None, description="Checkpoint instead of the profile's BLIP-2.")
+    sounds: str | None = Field(None, description="Checkpoint instead of the profile's CLAP.")
+    revision: str | None = Field(None, description="Hub revision of the checkpoints named above.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
+    allow_download: bool = Field(False, description="Fetch a missing checkpoint from the hub.")
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if device not in ("auto", "cpu", "cuda") and not (device.startswith("cuda:") and device[5:].isdigit()):
+            raise ValueError(f"auto, cpu, cuda and cuda:N are allowed; got {device!r}")
+        return device
+
+
+class Process(dg.Config):
+    """The Mamba-Hawkes process (M3TR section 3.2)."""
+
+    intensity: Literal["m3tr", "mufm"] = Field("m3tr", description="M3TR eq. 1 or MUFM eq. 13.")
+    hidden: int = Field(32, ge=1, description="Channels of an event's embedding.")
+    state: int = Field(8, ge=1, description="States a channel.")
+    layers: int = Field(1, ge=1, description="Stacked selective scans.")
+    input_rule: Literal["zoh", "impulse"] = Field(
+        "impulse", description="How an event enters the state (design section 5)."
+    )
+    penalty: Literal["none", "mcp", "scad"] = Field(
+        "none", description="Sparsity of the influence matrix (theorem 3.1)."
+    )
+    learning_rate: float = Field(5e-3, gt=0, description="Adam's step.")
+    batch_size: int = Field(64, ge=1, description="Sequences a step.")
+    max_epochs: int = Field(60, ge=1, description="At most so many passes; stops early on the validation split.")
+    length: int = Field(
+        64, ge=2, description="L: rows of a temporal embedding; shorter sequences are continued by thinning."
+    )
+    max_events: int = Field(
+        512, ge=8, description="Events of a window that are used; later ones of a longer window are not."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the fit and of the thinning.")
+
+
+class Retrieval(dg.Config):
+    """The memory bank and its neighbours (M3TR section 3.3)."""
+
+    neighbours: int = Field(10, ge=1, le=200, description="S: retrieved videos (10 in M3TR, 20 in MUFM).")
+
+
+class Model(dg.Config):
+    """The predictor and its training (M3TR section 3.4, appendices F and L)."""
+
+    dim: int = Field(64, ge=4, description="d: width of the aligned features.")
+    alpha: float = Field(0.8, ge=0, le=1, description="Balance of positive and negative attention.")
+    aggregate: Literal["attention", "concat"] = Field(
+        "attention", description="Neighbours weighted by similarity (MMRA eq. 4) or all concatenated (M3TR eq. 5)."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="1e-5 and 1e-4 in the paper, for 20,000 videos.")
+    batch_size: int = Field(64, ge=1, description="Videos a step.")
+    weight_decay: float = Field(1e-3, ge=0, description="Weight decay.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout.")
+    gamma: float = Field(0.1, ge=0, description="Weight of the process's likelihood in the joint loss.")
+    max_epochs: int = Field(60, ge=1, description="At most so many passes.")
+    patience: int = Field(10, ge=1, description="Passes without a better validation nMSE before it stops.")
+    seeds: list[int] = Field([0, 1, 2], description="One model a seed; metrics are reported with intervals over them.")
+    use_retrieval: bool = Field(True, description="Ablation: without neighbours.")
+    use_temporal: bool = Field(True, description="Ablation: without the temporal branch.")
+    use_negative: bool = Field(True, description="Ablation: without negative attention.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError(f"one or more different seeds from 0 are allowed; got {seeds}")
+        return seeds
+
+
+class Run(dg.Config):
+    """How the work is carried out. Nothing here changes a result."""
+
+    workers: int = Field(0, ge=0, description="Processes that decode; 0 is one a core.")
+    shard_size: int = Field(200, ge=1, description="Videos a part file; a killed run loses at most this much.")
+    failure_limit: float = Field(
+        0.25, ge=0, le=1, description="A stage with a larger share of failed rows stops the run."
+    )
+    retry_failed: bool = Field(False, description="Compute rows again that failed before.")
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process", description="Steps of a run in one process, or one process a step. Read at start, not in the launchpad."
+    )
+
+
+class Settings(dg.ConfigurableResource):
+    """Every setting, by section. Validated when it is made; a wrong one is refused with what is allowed."""
+
+    data: Data = Data()
+    store: Store = Store()
+    protocol: Protocol = Protocol()
+    sampling: Sampling = Sampling()
+    encoders: Encoders = Encoders()
+    process: Process = Process()
+    retrieval: Retrieval = Retrieval()
+    model: Model = Model()
+    run: Run = Run()
+
+    def audio_rate(self) -> int:
+        """Sampling rate kept in the store, Hz."""
+        if self.sampling.audio_rate is not None:
+            return self.sampling.audio_rate
+        return 16_000 if self.encoders.profile == "handcrafted" else 48_000
+
+    def store_folder(self) -> Path:
+        """Absolute folder of the store."""
+        return Path(self.store.path).expanduser().resolve()

@@ -1,0 +1,128 @@
+"""[ingest] splits: which items train, validate, test and are predicted; near-duplicates stay on one side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets import frames as sampled
+from assets.popularity import popularity, read_popularity
+from assets.settings import Protocol, Settings
+from assets.stages import frame_hash, open_store, outputs
+from assets.videos import known_items, videos
+from storage.datasets import read_splits as read_split_file
+from storage.duplicates import duplicate_groups
+from storage.fingerprint import Fingerprint
+from storage.splits import chronological, from_file, random_split
+from storage.store import Store
+
+NAME = "splits"
+FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
+MINIMUM = {"train": 4, "val": 1, "test": 2}
+
+
+class SplitTooSmall(RuntimeError):
+    """A side of the split has too few items to be used."""
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, deps=[videos, popularity, sampled.frames], description=__doc__)
+def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
+    store, protocol = open_store(settings), settings.protocol
+    frame = make_splits(store, protocol)
+    for side, least in MINIMUM.items():
+        if (have := frame.filter(pl.col("split") == side).height) < least:
+            raise SplitTooSmall(f"the {side} split has {have} items, at least {least} are needed; see [protocol] fractions and split")
+    table = store.table(NAME)
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
+    digest = frame_hash(frame)
+    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint):
+        table.write(frame, inputs_hash=digest, fingerprint=fingerprint)
+    sizes = dict(frame["split"].value_counts().iter_rows())
+    repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
+    return dg.MaterializeResult(
+        metadata={
+            **{side: sizes.get(side, 0) for side in ("train", "val", "test", "predict")},
+            "duplicate_groups": len(repeated),
+            "items_in_duplicate_groups": int(repeated["len"].sum() or 0),
+            "protocol": protocol.split_file or protocol.split,
+        }
+    )
+
+
+def make_splits(store: Store, protocol: Protocol) -> pl.DataFrame:
+    """One row an item whose file could be read: `item`, `split` (train | val | test | predict), `protocol`, `group`."""
+    usable = outputs(store.stage(sampled.NAME, sampled.PAYLOAD))
+    items = known_items(store).filter(pl.col("item").is_in(list(usable)))
+    labels = items.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
+    groups = _duplicates(store, items, protocol.duplicate_bits)
+    frame = items.select("item").with_columns(pl.Series("group", groups))
+    labelled = labels.filter(pl.col("labelled").fill_null(False))
+    candidates = labelled.select("item", "t0").join(frame, on="item", how="left", maintain_order="left")
+    if protocol.split_file:
+        sides = from_file(candidates, read_split_file(Path(protocol.split_file)))
+    elif protocol.split == "paper":
+        sides = random_split(candidates, fractions=protocol.fractions, seed=protocol.split_seed)
+    else:
+        sides = chronological(candidates, fractions=protocol.fractions)
+    return (
+        frame.join(sides.select("item", "split"), on="item", how="left", maintain_order="left")
+        .join(labels.select("item", "labelled"), on="item", how="left", maintain_order="left")
+        # a labelled item that a published split does not name takes part in nothing
+        .filter(pl.col("split").is_not_null() | ~pl.col("labelled").fill_null(False))
+        .with_columns(
+            pl.col("split").fill_null("predict"), pl.lit(protocol.split_file or protocol.split).alias("protocol")
+        )
+        .select("item", "split", "protocol", "group")
+    )
+
+
+def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
+    rows = store.stage(sampled.NAME, sampled.PAYLOAD).read(columns=["item", "hashes"])
+    hashes = {item: np.array(values, dtype=np.uint64) for item, values in zip(rows["item"].to_pylist(), rows["hashes"].to_pylist())}
+    return duplicate_groups(
+        items["item"].to_list(), items["sha256"].to_list(), [hashes.get(item) for item in items["item"]], distance=bits
+    )
+
+
+def read_splits(store: Store) -> pl.DataFrame:
+    """`item`, `split`, `protocol`, `group`; see `make_splits`."""
+    return store.table(NAME).read()
+
+
+def items_of(frame: pl.DataFrame, *sides: str) -> list[str]:
+    """Items of the named sides, in stored order."""
+    return frame.filter(pl.col("split").is_in(sides))["item"].to_list()
+
+
+@dg.asset_check(asset=splits, blocking=True)
+def duplicates_stay_on_one_side(settings: Settings) -> dg.AssetCheckResult:
+    """No item is on two sides, no duplicate group on more than one; in the chronological protocol time separates the sides."""
+    store = open_store(settings)
+    return check_splits(read_splits(store), read_popularity(store), settings.protocol)
+
+
+def check_splits(frame: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:
+    """Design section 5, rule 4."""
+    sides = frame.filter(pl.col("split") != "predict")
+    twice = frame.group_by("item").len().filter(pl.col("len") > 1)["item"].to_list()
+    astride = sides.group_by("group").agg(pl.col("split").n_unique().alias("sides"), pl.col("item").first())
+    found = {"items twice": twice[:10], "groups on two sides": astride.filter(pl.col("sides") > 1)["item"].to_list()[:10]}
+    if protocol.split == "chronological" and not protocol.split_file:
+        found["published out of order"] = _out_of_order(sides.join(labels.select("item", "t0"), on="item"))
+    found = {name: items for name, items in found.items() if items}
+    return dg.AssetCheckResult(passed=not found, metadata={"items": len(sides), "problems": dg.MetadataValue.json(found)})
+
+
+def _out_of_order(sides: pl.DataFrame) -> list[str]:
+    """Items of a group's first publication that precede the last one of an earlier side."""
+    firsts = sides.group_by("group", "split").agg(pl.col("t0").min(), pl.col("item").first())
+    late: list[str] = []
+    for earlier, later in (("train", "val"), ("val", "test")):
+        bound = firsts.filter(pl.col("split") == earlier)["t0"].max()
+        if bound is not None:
+            late += firsts.filter((pl.col("split") == later) & (pl.col("t0") < bound))["item"].to_list()
+    return late[:10]

@@ -1,0 +1,82 @@
+"""[ingest] videos: every item of the data set, its file's facts and its texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pyarrow as pa
+
+from assets.increment import payload_schema, row_of, run_stage
+from assets.media_tasks import inspect_file
+from assets.settings import Settings
+from assets.stages import failed_share_check, open_store
+from assets.workers import in_processes, worker_count
+from storage.datasets import open_dataset
+from storage.fingerprint import Fingerprint
+from storage.stage import Row
+
+NAME = "videos"
+PAYLOAD = payload_schema(
+    path=pa.string(),
+    sha256=pa.string(),
+    bytes=pa.int64(),
+    duration=pa.float64(),
+    fps=pa.float64(),
+    width=pa.int32(),
+    height=pa.int32(),
+    rotation=pa.int32(),
+    has_audio=pa.bool_(),
+    title=pa.string(),
+    category=pa.string(),
+    author=pa.string(),
+    published_at=pa.int64(),
+)
+TEXTS = ("title", "category", "author", "published_at")
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
+    store = open_store(settings)
+    dataset = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix)
+    for severity, note in dataset.notes:
+        context.log.log(30 if severity == "warning" else 20, "%s: %s", settings.data.folder, note)
+    items = {row["item"]: row for row in dataset.videos.iter_rows(named=True)}
+    inputs = {item: _input_hash(row) for item, row in items.items()}
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        for item in todo:
+            if items[item]["path"] is None:
+                yield Row.ok(item, inputs[item], {name: items[item].get(name) for name in PAYLOAD.names})
+        calls = ((item, (items[item]["path"],)) for item in todo if items[item]["path"] is not None)
+        workers = worker_count(settings.run.workers)
+        for item, outcome in in_processes(inspect_file, calls, workers=workers, timeout=settings.sampling.timeout_seconds):
+            texts = {name: items[item][name] for name in ("path", *TEXTS)}
+            yield row_of(item, inputs[item], outcome, lambda facts, texts=texts: {**texts, **facts})
+
+    stage = store.stage(NAME, PAYLOAD)
+    result = run_stage(context, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute)
+    with_file = sum(row["path"] is not None for row in items.values())
+    return result._replace(metadata={**(result.metadata or {}), "with_file": with_file, "without_file": len(items) - with_file})
+
+
+def _input_hash(row: dict[str, object]) -> str:
+    """What an item's row depends on: its texts, and its file by path, size and time of change (not read for planning)."""
+    facts = [row[name] for name in TEXTS]
+    if row["path"] is not None:
+        stat = Path(str(row["path"])).stat()
+        facts += [row["path"], stat.st_size, stat.st_mtime_ns]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+videos_failed_share = failed_share_check(videos, NAME)
+
+
+def known_items(store: object) -> pl.DataFrame:
+    """Items that were read without a failure, with their texts and file facts; natural order as stored."""
+    return pl.from_arrow(store.stage(NAME, PAYLOAD).read())

@@ -1,0 +1,150 @@
+"""Where settings come from: a TOML file, then environment variables, later ones winning; the launchpad wins for its run.
+
+The file is `reelcast.toml` in the working folder, or what `REELCAST_CONFIG` names; a variable is
+`REELCAST_<SECTION>__<FIELD>`, for example `REELCAST_PROTOCOL__FIRST_K=5`. Lists are given as JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from assets.settings import Settings
+
+CONFIG_VARIABLE = "REELCAST_CONFIG"
+DEFAULT_FILE = "reelcast.toml"
+PREFIX = "REELCAST_"
+
+
+class InvalidSettings(ValueError):
+    """A setting that is not allowed; the message lists every problem, its source and what is allowed."""
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    """The settings' sections by name."""
+    return {
+        name: type(field.default)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.default, BaseModel)
+    }
+
+
+def load(*, file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate every setting.
+
+    Args:
+        file: TOML file; by default what `REELCAST_CONFIG` names, else `reelcast.toml` in the working folder if it exists.
+        environment: variables to read instead of the process's own.
+
+    Raises:
+        InvalidSettings: a file that cannot be read, an unknown section or field, a value out of its range.
+    """
+    environment = os.environ if environment is None else environment
+    values, origin = _from_file(_file(file, environment))
+    for section, fields in _from_environment(environment).items():
+        for field, value in fields.items():
+            values.setdefault(section, {})[field] = value
+            origin[section, field] = f"{PREFIX}{section}__{field}".upper()
+    problems, built = [], {}
+    for section, schema in sections().items():
+        try:
+            built[section] = schema(**values.get(section, {}))
+        except ValidationError as error:
+            problems += [_explain(section, schema, detail, origin) for detail in error.errors()]
+    if problems:
+        raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
+    return Settings(**built)
+
+
+def _file(file: Path | None, environment: Mapping[str, str]) -> Path | None:
+    if file is None and environment.get(CONFIG_VARIABLE):
+        file = Path(environment[CONFIG_VARIABLE])
+    if file is not None:
+        if not file.is_file():
+            raise InvalidSettings(f"settings file {file} does not exist")
+        return file
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None
+
+
+def _from_file(file: Path | None) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
+    if file is None:
+        return {}, {}
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{file} is not TOML: {error}") from error
+    known, problems = sections(), []
+    for section, fields in raw.items():
+        if section not in known:
+            problems.append(f"{file}: [{section}] is unknown; {_allowed(section, known)}")
+        elif not isinstance(fields, dict):
+            problems.append(f"{file}: {section} must be a section, [{section}]")
+        else:
+            schema = known[section].model_fields
+            problems += [
+                f"{file}: {section}.{name} is unknown; {_allowed(name, schema)}"
+                for name in fields
+                if name not in schema
+            ]
+    if problems:
+        raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
+    return raw, {(section, field): f"{file}: {section}.{field}" for section, fields in raw.items() for field in fields}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    known, problems = sections(), []
+    given: dict[str, dict[str, Any]] = {}
+    for variable in sorted(environment):
+        if not variable.upper().startswith(PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        section, _, field = variable[len(PREFIX) :].lower().partition("__")
+        if section not in known:
+            problems.append(f"{variable}: section {section!r} is unknown; {_allowed(section, known)}")
+        elif field not in known[section].model_fields:
+            problems.append(
+                f"{variable}: field {field!r} is unknown in [{section}]; {_allowed(field, known[section].model_fields)}"
+            )
+        else:
+            annotation = known[section].model_fields[field].annotation
+            given.setdefault(section, {})[field] = _decode(variable, annotation, environment[variable])
+    if problems:
+        raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
+    return given
+
+
+def _decode(variable: str, annotation: Any, text: str) -> Any:
+    """Turn a variable's text into a value: `none` unsets, a list is JSON; the schema turns the rest into its types."""
+    if text.strip().lower() in ("", "none"):
+        return None
+    if get_origin(annotation) is not list:
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidSettings(
+            f"settings refused:\n  {variable}: a list is given as JSON, for example [0, 1, 2]; got {text!r}"
+        ) from error
+
+
+def _allowed(given: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(given, known, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(sorted(known))
+
+
+def _explain(
+    section: str, schema: type[BaseModel], detail: Mapping[str, Any], origin: Mapping[tuple[str, str], str]
+) -> str:
+    field = str(detail["loc"][0]) if detail["loc"] else ""
+    where = origin.get((section, field), f"{section}.{field}" if field else f"[{section}]")
+    if detail["type"] == "extra_forbidden":
+        return f"{where} is unknown; {_allowed(field, schema.model_fields)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = f" (given {detail['input']!r})" if field else ""
+    return f"{where}: {message}{given}"
