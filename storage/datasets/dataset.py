@@ -64,7 +64,9 @@ def clean_events(events: pl.DataFrame, order: list[str], notes: list[Note], *, s
     distinct = events.unique(keep="first", maintain_order=True)
     dropped = events.height - distinct.height
     if dropped:
-        notes.append(Note("info", f"{source}: {dropped:,} exact duplicate rows dropped, {distinct.height:,} events stay"))
+        notes.append(
+            Note("info", f"{source}: {dropped:,} exact duplicate rows dropped, {distinct.height:,} events stay")
+        )
     rank = pl.col("item").cast(pl.Enum(order)).to_physical()
     return distinct.sort(rank, "time", maintain_order=True).select(EVENTS.names()).cast(EVENTS)
 

@@ -21,7 +21,12 @@ def read_lines(path: Path, problems: Problems) -> list[str]:
 
 
 def read_item_texts(
-    path: Path, problems: Problems, notes: list[Note], *, what: str, conflict: Callable[[str, int, int], None] | None = None
+    path: Path,
+    problems: Problems,
+    notes: list[Note],
+    *,
+    what: str,
+    conflict: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, str | None]:
     """item -> text, None where it is empty. An item given twice with the same text counts once.
 
@@ -39,7 +44,11 @@ def read_item_texts(
             problems.add(path, f"{line[:60]!r} has no comma; every line must be `item,{what}`", line=number)
         elif not item:
             problems.add(path, f"there is no item before the comma; every line must be `item,{what}`", line=number)
-        elif number == 1 and (item.lower(), (text or "").lower()) in {("item", what), ("videoid", what), ("video_id", what)}:
+        elif number == 1 and (item.lower(), (text or "").lower()) in {
+            ("item", what),
+            ("videoid", what),
+            ("video_id", what),
+        }:
             continue
         elif item not in texts:
             texts[item] = text

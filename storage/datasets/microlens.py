@@ -1,11 +1,11 @@
 """The MicroLens layout, as MicroLens-100k lies on its users' disks (Ni et al., 2023), and sets arranged like it.
 
-    {prefix}_pairs.csv             user,item,timestamp[,event]   one event a row, unix milliseconds      needed
-    {prefix}_title_en.csv          item,title without a header (or {prefix}_title.csv)
-    {prefix}_videos/{item}.{any}   media
-    tags_to_summary.csv            item,category without a header
-    {prefix}_likes_and_views.txt   item<TAB>likes<TAB>views; only checked
-    {prefix}_published.csv         item,published_at             our extension, unix milliseconds
+{prefix}_pairs.csv             user,item,timestamp[,event]   one event a row, unix milliseconds      needed
+{prefix}_title_en.csv          item,title without a header (or {prefix}_title.csv)
+{prefix}_videos/{item}.{any}   media
+tags_to_summary.csv            item,category without a header
+{prefix}_likes_and_views.txt   item<TAB>likes<TAB>views; only checked
+{prefix}_published.csv         item,published_at             our extension, unix milliseconds
 """
 
 from pathlib import Path
@@ -52,7 +52,9 @@ def read_microlens(folder: Path, prefix: str) -> Dataset:
         tsv = pairs.with_suffix(".tsv")
         if tsv.is_file():
             raise DatasetError(
-                [f"{tsv}: lists items in time order but has no timestamps; {pairs.name} with user,item,timestamp is needed"]
+                [
+                    f"{tsv}: lists items in time order but has no timestamps; {pairs.name} with user,item,timestamp is needed"
+                ]
             )
         raise DatasetError([f"{pairs}: no such file; the MicroLens layout needs it (user,item,timestamp)"])
 
@@ -173,7 +175,9 @@ def _read_categories(path: Path, problems: Problems, notes: list[Note]) -> dict[
         path, problems, notes, what="category", conflict=lambda item, first, line: several.add(item)
     )
     if several:
-        notes.append(Note("warning", f"{path.name}: {len(several):,} items have several categories, the first is taken"))
+        notes.append(
+            Note("warning", f"{path.name}: {len(several):,} items have several categories, the first is taken")
+        )
     return categories
 
 
@@ -193,4 +197,6 @@ def _check_likes(path: Path, problems: Problems, notes: list[Note]) -> None:
     if malformed:
         notes.append(Note("warning", f"{path.name}: {malformed:,} lines are not item<TAB>likes<TAB>views"))
     if impossible:
-        notes.append(Note("warning", f"{path.name}: {impossible:,} items have more likes than views; the file is not used"))
+        notes.append(
+            Note("warning", f"{path.name}: {impossible:,} items have more likes than views; the file is not used")
+        )

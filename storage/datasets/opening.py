@@ -24,7 +24,11 @@ def open_dataset(folder: str | Path, *, prefix: str | None = None) -> Dataset:
     prefixes = find_prefixes(folder)
     plain = find_plain(folder, "videos") + find_plain(folder, "events")
     if prefixes and plain:
-        raise DatasetError([f"{folder}: both {prefixes[0]}_pairs.csv and {plain[0].name} are there; give a prefix to say which is meant"])
+        raise DatasetError(
+            [
+                f"{folder}: both {prefixes[0]}_pairs.csv and {plain[0].name} are there; give a prefix to say which is meant"
+            ]
+        )
     if len(prefixes) > 1:
         raise DatasetError([f"{folder}: several data sets are there; give one of the prefixes {', '.join(prefixes)}"])
     if prefixes:

@@ -96,7 +96,12 @@ def _read_videos(folder: Path, path: Path, problems: Problems, notes: list[Note]
     _need_item(file, frame, problems)
     twice = np.flatnonzero((~frame["item"].is_first_distinct() & frame["item"].is_not_null()).to_numpy())[:100]
     for line, row in zip(file.lines(twice), twice):
-        problems.add(path, f"item {frame['item'][int(row)]} is given twice; one row an item is allowed", line=line, unit=file.unit)
+        problems.add(
+            path,
+            f"item {frame['item'][int(row)]} is given twice; one row an item is allowed",
+            line=line,
+            unit=file.unit,
+        )
     if "published_at" in file.frame.columns:
         published = read_times(file, "published_at", problems, notes, iso=True)
     else:

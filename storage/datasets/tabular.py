@@ -80,7 +80,9 @@ def read_tabular(
         except (pl.exceptions.ComputeError, OSError) as error:
             raise DatasetError([f"{path}: cannot be read as parquet: {error}"]) from error
 
-    allowed = "; ".join(f"{name} ({', '.join(spellings)})" if len(spellings) > 1 else name for name, spellings in names.items())
+    allowed = "; ".join(
+        f"{name} ({', '.join(spellings)})" if len(spellings) > 1 else name for name, spellings in names.items()
+    )
     standard = {spelling: name for name, spellings in names.items() for spelling in spellings}
     renamed: dict[str, str] = {}
     problems = Problems()
