@@ -2,14 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.durable import StoreError, explain, flush_file, flush_folder, scratch_name, write_text
+from storage.durable import DISK_FULL, StoreError, explain, flush_file, flush_folder, scratch_name, write_text
 
 STATE_FILE = "version.json"
 POINTER = "current.json"
@@ -34,36 +32,14 @@ class Artifact:
         self.folder = folder
         self.name = folder.name
 
-    @contextmanager
     def new(
         self, *, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None = None, activate: bool = True
-    ) -> Iterator[Path]:
-        """Yields a folder to write files into; it becomes the next version when the block ends well, else it is removed.
-
-        metadata may be filled until the block ends. With activate=False the version in service stays.
+    ) -> "Draft":
+        """`with artifact.new(...) as folder:` gives a folder to write files into, which becomes the next version when the
+        block ends well and is removed otherwise. metadata may be filled until then; with activate=False the version in
+        service stays. The object's `.version` is what came of it.
         """
-        metadata = {} if metadata is None else metadata
-        beside = scratch_name(self.folder)
-        try:
-            beside.mkdir(parents=True)
-            yield beside
-            state = {
-                "inputs_hash": inputs_hash,
-                "fingerprint": fingerprint,
-                "metadata": metadata,
-                "created_at": datetime.now(UTC).isoformat(),
-            }
-            (beside / STATE_FILE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-            for file in beside.rglob("*"):
-                if file.is_file():
-                    flush_file(file)
-            version = self._place(beside)
-        except OSError as error:
-            raise explain(error, self.folder) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        if activate:
-            self.activate(version)
+        return Draft(self, inputs_hash, fingerprint, {} if metadata is None else metadata, activate)
 
     def _place(self, beside: Path) -> int:
         while True:
@@ -75,7 +51,7 @@ class Artifact:
             except OSError as error:
                 if (self.folder / f"{version:06d}").exists():  # ENOTEMPTY: another process took the number
                     continue
-                raise error
+                raise
             flush_folder(self.folder)
             return version
 
@@ -131,3 +107,43 @@ class Artifact:
         for version in self.versions()[: -keep or None]:
             if current is None or version.version != current.version:
                 shutil.rmtree(version.path)
+
+
+class Draft:
+    """A version being written, in a folder that nobody else looks at. See `Artifact.new`."""
+
+    def __init__(self, artifact: Artifact, inputs_hash: str, fingerprint: str, metadata: dict[str, Any], activate: bool):
+        self.version: ArtifactVersion | None = None
+        self._artifact = artifact
+        self._state = {"inputs_hash": inputs_hash, "fingerprint": fingerprint, "metadata": metadata}
+        self._activate = activate
+        self._folder = scratch_name(artifact.folder)
+
+    def __enter__(self) -> Path:
+        try:
+            self._folder.mkdir(parents=True)
+        except OSError as error:
+            raise explain(error, self._artifact.folder) from error
+        return self._folder
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if error is None:
+                self._publish()
+            elif isinstance(error, OSError) and error.errno in DISK_FULL:
+                raise explain(error, self._artifact.folder) from error
+        except OSError as error:
+            raise explain(error, self._artifact.folder) from error
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _publish(self) -> None:
+        state = {**self._state, "created_at": datetime.now(UTC).isoformat()}
+        (self._folder / STATE_FILE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        for file in self._folder.rglob("*"):
+            if file.is_file():
+                flush_file(file)
+        version = self._artifact._place(self._folder)
+        if self._activate:
+            self._artifact.activate(version)
+        self.version = self._artifact.read(version)

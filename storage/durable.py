@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SCRATCH_PREFIX = ".writing-"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(RuntimeError):
@@ -18,7 +19,7 @@ class StoreError(RuntimeError):
 
 def explain(error: OSError, path: Path) -> StoreError:
     """A StoreError for an error of the file system."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in DISK_FULL:
         text = (
             f"{path}: no space left on the disk ({os.strerror(error.errno)}). Free some space, or move the store to a larger "
             "disk, and run again: what was finished is kept and is not computed again"
