@@ -1,0 +1,119 @@
+"""Versions of the memory bank (M3TR eq. 4): built beside, checked, switched to in one step, rolled back in one step.
+
+A version is a folder of its own: two FAISS flat indexes (which hold the vectors), `members.npz` with everything else a
+member has, and `version.json` with the identities of the encoders and of the process that made its vectors.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+
+from storage.artifact import Artifact, ArtifactVersion
+from storage.durable import StoreError
+from storage.hashing import content_hash
+
+CONTENT_INDEX = "content.faiss"
+TEMPORAL_INDEX = "temporal.faiss"
+MEMBERS = "members.npz"
+
+
+class BankVersionError(StoreError):
+    """A query was made by other encoders, or another process, than the bank."""
+
+
+def _matrix(name: str, given: np.ndarray, rows: int) -> np.ndarray:
+    array = np.ascontiguousarray(given, dtype=np.float32)
+    if array.ndim != 2 or len(array) != rows or array.shape[1] < 1:
+        raise ValueError(f"{name} has shape {array.shape}, must be ({rows}, width)")
+    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(wrong):
+        raise ValueError(f"{name}, row {wrong[0]}: NaN or infinity; mask a row that has no vector")
+    return array
+
+
+def _vector(name: str, given: np.ndarray | Sequence, rows: int, dtype: type) -> np.ndarray:
+    array = np.asarray(given)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} has shape {array.shape}, must be ({rows},)")
+    return array.astype(dtype)
+
+
+def build(
+    artifact: Artifact,
+    *,
+    items: Sequence[str],
+    content: np.ndarray,
+    content_mask: np.ndarray,
+    temporal: np.ndarray,
+    temporal_mask: np.ndarray,
+    labels: np.ndarray,
+    label_times: np.ndarray | None,
+    groups: np.ndarray,
+    versions: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+) -> ArtifactVersion:
+    """Writes a new version beside the one in service, which stays until `artifact.activate(version)`.
+
+    items: N distinct ids; the order breaks ties. content (N, dc): retrieval vectors R; temporal (N, dt): mean-pooled X^s;
+    the masks (N,) bool tell who has which (a row without is not read). labels (N,): targets; label_times (N,) int64 unix
+    ms at which each label was observable, or None outside the chronological protocol; groups (N,) int: duplicate group.
+    versions: identities of what made the vectors (JSON-able); queries must name the same. Raises ValueError.
+    """
+    count = len(items)
+    if not count:
+        raise ValueError("a bank needs members; there are no items")
+    if len(set(items)) < count:
+        raise ValueError("an item is given twice; one member an item is allowed")
+    masks = {
+        "content_mask": _vector("content_mask", content_mask, count, bool),
+        "temporal_mask": _vector("temporal_mask", temporal_mask, count, bool),
+    }
+    # Rows without a vector may hold anything where they come from; here they are zero.
+    content = _matrix("content", np.where(masks["content_mask"][:, None], content, 0), count)
+    temporal = _matrix("temporal", np.where(masks["temporal_mask"][:, None], temporal, 0), count)
+    members = {
+        "items": np.asarray(items, dtype=str),
+        **masks,
+        "labels": _vector("labels", labels, count, np.float32),
+        "groups": _vector("groups", groups, count, np.int64),
+    }
+    if label_times is not None:
+        members["label_times"] = _vector("label_times", label_times, count, np.int64)
+    if not np.isfinite(members["labels"]).all():
+        raise ValueError("labels hold NaN or infinity; an item without a label is no member")
+    described = {
+        **(metadata or {}),
+        "versions": dict(versions),
+        "members": count,
+        "content_width": content.shape[1],
+        "temporal_width": temporal.shape[1],
+        "with_content": int(masks["content_mask"].sum()),
+        "with_temporal": int(masks["temporal_mask"].sum()),
+    }
+    draft = artifact.new(
+        inputs_hash=content_hash(list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))),
+        fingerprint=content_hash(dict(versions)),
+        metadata=described,
+        activate=False,
+    )
+    with draft as folder:
+        for name, vectors in ((CONTENT_INDEX, content), (TEMPORAL_INDEX, temporal)):
+            index = faiss.IndexFlatIP(vectors.shape[1])
+            index.add(vectors)
+            faiss.write_index(index, str(folder / name))
+        np.savez(folder / MEMBERS, **members)
+    return draft.version
+
+
+def check_versions(bank: ArtifactVersion, expect: Mapping[str, Any]) -> None:
+    """Raises BankVersionError, naming both, where `expect` differs from what the bank was built with."""
+    built = bank.metadata["versions"]
+    for name in sorted(built.keys() | expect.keys()):
+        theirs, ours = built.get(name, "absent"), expect.get(name, "absent")
+        if theirs != ours:
+            raise BankVersionError(
+                f"{name}: bank version {bank.version} was built with {theirs}, the query was made with {ours}; "
+                "rebuild the bank, or make the queries with the bank's version"
+            )

@@ -1,0 +1,23 @@
+"""A folder of media files named after their items."""
+
+from pathlib import Path
+
+from storage.datasets.errors import Problems
+
+
+def find_media(folder: Path, problems: Problems) -> dict[str, str]:
+    """item -> absolute path of `folder/{item}.{any extension}`; hidden files and folders are passed over.
+
+    Two files for one item are a problem: which of them is meant cannot be known.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if file.stem in found:
+            problems.add(
+                folder, f"two files for item {file.stem}: {Path(found[file.stem]).name} and {file.name}; one is allowed"
+            )
+        else:
+            found[file.stem] = str(file.absolute())
+    return found

@@ -1,0 +1,59 @@
+"""Content hashes: the same values give the same hash in every process, on every day."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+DIGITS = 32
+
+
+def _feed(digest, value) -> None:
+    # Every value carries its kind and its length, so that ("ab", "c") and ("a", "bc") differ, as do 1, "1" and True.
+    if isinstance(value, np.ndarray):
+        array = np.ascontiguousarray(value)
+        digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
+        digest.update(array.data)
+        return
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bytes):
+        digest.update(b"bytes:%d:" % len(value))
+        digest.update(value)
+    elif isinstance(value, Mapping):
+        digest.update(b"dict:%d:" % len(value))
+        for key in sorted(value):
+            _feed(digest, key)
+            _feed(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(b"list:%d:" % len(value))
+        for element in value:
+            _feed(digest, element)
+    elif value is None or isinstance(value, bool | int | float | str):
+        text = value if isinstance(value, str) else repr(value)
+        encoded = text.encode()
+        digest.update(f"{type(value).__name__}:{len(encoded)}:".encode())
+        digest.update(encoded)
+    else:
+        raise TypeError(
+            f"cannot hash a {type(value).__name__}; allowed are None, bool, int, float, str, bytes, NumPy arrays, and "
+            "lists, tuples and dicts of them"
+        )
+
+
+def content_hash(*values) -> str:
+    """32 hexadecimal digits that depend on the values, their types, and array shapes and dtypes.
+
+    Allowed are None, bool, int, float, str, bytes, NumPy arrays, and lists, tuples and dicts of them (TypeError).
+    """
+    digest = hashlib.sha256()
+    for value in values:
+        _feed(digest, value)
+    return digest.hexdigest()[:DIGITS]
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

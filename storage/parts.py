@@ -1,0 +1,171 @@
+"""The immutable parquet parts of one stage, and which row of which part is current.
+
+    {stage}/parts/{generation}/{layout}/{number}-{random}.parquet
+
+A part holds state and payload columns of some hundred videos and never changes. `layout` is a hash of the payload's
+schema, so that files which are read together always agree. Compaction opens a new generation and retires the old ones
+whole. Nothing here takes a lock: a part appears by a rename, and of an item's rows the one with the highest `commit` counts.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.durable import explain, flush_folder, ordered_name, scratch_name, written_beside
+from storage.hashing import content_hash
+from storage.rows import STATE
+
+RETIRED = "retired"
+COMPRESSION = "zstd"
+# Rows of frames are some 500 kB: small row groups let a reader of ten rows read little more than ten rows.
+ROW_GROUP_BYTES = 16 * 2**20
+
+
+class TornPartWarning(UserWarning):
+    """A part that is no parquet file (the disk's doing, not ours) was set aside; its rows are computed again."""
+
+
+def layout_of(payload: pa.Schema) -> str:
+    return content_hash([f"{field.name}: {field.type} {field.metadata}" for field in payload])[:12]
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    rows = max(1, min(len(table), len(table) * ROW_GROUP_BYTES // max(table.nbytes, 1)))
+    pq.write_table(table, path, compression=COMPRESSION, row_group_size=max(rows, 1))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a stage. folder: the stage's folder; payload: the columns beside the state."""
+
+    folder: Path
+    payload: pa.Schema
+
+    @property
+    def layout(self) -> str:
+        return layout_of(self.payload)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([*STATE, *self.payload])
+
+    def generations(self, *, retired: bool = False) -> list[Path]:
+        """Folders of the generations in service (or of those retired), oldest first."""
+        root = self.folder / "parts"
+        found = sorted(folder for folder in root.iterdir() if folder.name.isdigit()) if root.is_dir() else []
+        return [folder for folder in found if (folder / RETIRED).exists() == retired]
+
+    def open_generation(self) -> Path:
+        """Starts a new generation, which every commit from now on goes to."""
+        root = self.folder / "parts"
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            newest = max((int(folder.name) for folder in root.iterdir() if folder.name.isdigit()), default=0)
+            generation = root / f"{newest + 1:06d}"
+            try:
+                generation.mkdir()
+            except FileExistsError:
+                continue
+            flush_folder(root)
+            return generation
+
+    def current_generation(self) -> Path:
+        generations = self.generations()
+        return generations[-1] if generations else self.open_generation()
+
+    def seed(self) -> None:
+        """Makes sure there is a part of this layout, though without rows, so that views over the parts have columns."""
+        folder = self.current_generation() / self.layout
+        if not any(folder.glob("*.parquet")):
+            with written_beside(folder / f"{0:020d}-empty.parquet") as scratch:
+                write_parquet(scratch, self.schema.empty_table())
+
+    def next_commit(self) -> tuple[int, str]:
+        """(commit number, file name) for a new part."""
+        folders = [
+            folder for generation in self.generations()[-2:] for folder in generation.iterdir() if folder.is_dir()
+        ]
+        names = [ordered_name(folder, ".parquet") for folder in folders]
+        return max(names) if names else ordered_name(self.folder, ".parquet")
+
+    def add(self, columns: Sequence[pa.Array], name: str) -> Path:
+        """Writes one part from all columns of `schema`, in order."""
+        table = pa.Table.from_arrays(list(columns), schema=self.schema)
+        try:
+            generation = self.current_generation()
+            path = generation / self.layout / name
+            with written_beside(path) as scratch:
+                write_parquet(scratch, table)
+            # Compaction may have opened a generation and listed this one just before the rename: then it missed this
+            # part, which must stand in the new generation too. A row that is there twice counts once.
+            while (newest := self.current_generation()) != generation:
+                generation = newest
+                (generation / self.layout).mkdir(exist_ok=True)
+                link = scratch_name(generation / self.layout)
+                os.link(path, link)
+                link.rename(generation / self.layout / name)
+                flush_folder(generation / self.layout)
+        except OSError as error:
+            raise explain(error, self.folder) from error
+        return path
+
+    def files(self, generations: Sequence[Path] | None = None) -> list[Path]:
+        generations = self.generations() if generations is None else generations
+        return sorted(file for generation in generations for file in generation.glob("*/*.parquet"))
+
+    def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
+        """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (position in it).
+
+        Reads no payload column. A part that is no parquet file is set aside (TornPartWarning).
+        """
+        frames = []
+        for file in self.files() if files is None else files:
+            try:
+                table = pq.read_table(file, columns=STATE.names, partitioning=None)
+            except FileNotFoundError:
+                continue  # a generation that was removed since it was listed: what replaced it was there before
+            except (pa.ArrowInvalid, OSError) as error:
+                set_aside(file, error)
+                continue
+            if len(table):
+                frames.append(pl.from_arrow(table).with_row_index("row").with_columns(part=pl.lit(str(file))))
+        if not frames:
+            empty = pl.from_arrow(STATE.empty_table())
+            return empty.with_columns(row=pl.lit(0, pl.UInt32), part=pl.lit("", pl.String)).clear()
+        rows = pl.concat(frames).sort("commit", "part")
+        return rows.unique("item", keep="last", maintain_order=True)
+
+    def read(self, states: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
+        """The given rows of `states()`, in its order: `item` and the payload columns named."""
+        numbered = states.select("part", "row").with_row_index("position")
+        tables, positions = [], []
+        for (part,), rows in numbered.group_by(["part"], maintain_order=True):
+            wanted = rows.sort("row")
+            table = pq.ParquetFile(part, memory_map=True).read(["item", *columns])
+            tables.append(table if len(wanted) == len(table) else table.take(wanted["row"].to_numpy()))
+            positions.append(wanted["position"])
+        fields = [STATE.field("item"), *(self.payload.field(column) for column in columns)]
+        if not tables:
+            return pa.schema(fields).empty_table()
+        table = pa.concat_tables(tables)
+        order = pl.concat(positions).arg_sort().to_numpy()
+        if (order[1:] < order[:-1]).any():
+            table = table.take(order)
+        return table.cast(pa.schema(fields))
+
+
+def set_aside(part: Path, error: Exception) -> None:
+    """Moves a torn part out of every reader's sight, into the stage's folder `torn/`."""
+    folder = part.parents[3] / "torn"
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{part.parents[1].name}-{part.parent.name}-{part.name}"
+    part.rename(target)
+    warnings.warn(
+        f"{part}: not a parquet file ({error}); moved to {target}, its rows count as new", TornPartWarning, stacklevel=2
+    )
