@@ -16,8 +16,8 @@ from models.media.errors import MediaError
 _TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
 _MARGIN = 0.05  # seconds kept around a segment, so that the resampling filter sees real samples at its ends
 
-# What a channel weighs in the mono sum, relative to front left and right: Rec. ITU-R BS.775 down-mix to stereo, then the
-# mean of both. The bass channel is left out, as there; channels that aren't named here lie beside or behind the listener.
+# What a channel weighs in the mono sum, relative to front left and right: Rec. ITU-R BS.775 down-mix to stereo, then
+# the mean of both. The bass channel is left out, as there; channels not named here lie beside or behind the listener.
 _WEIGHTS = {"FL": 1.0, "FR": 1.0, "FC": 2**0.5, "LFE": 0.0, "LFE2": 0.0}
 _SURROUND = 0.5**0.5
 
@@ -38,8 +38,8 @@ def sample_audio(
 
     Raises:
         FileNotFoundError: No such file.
-        MediaError: `empty_file`, `not_media`, `truncated`; `decode` where there is a track and not one sample of it could
-            be decoded. A track damaged further on gives silence from there.
+        MediaError: `empty_file`, `not_media`, `truncated`; `decode` where there is a track and not one sample of it
+            could be decoded. A track damaged further on gives silence from there.
         ValueError: A rate or length that isn't positive.
     """
     if rate < 1 or seconds <= 0:

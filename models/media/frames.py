@@ -44,7 +44,7 @@ def sampled_indices(
     """Which frames of a video of `total` frames are sampled.
 
     `even` (M3TR appendix E: K key frames at certain intervals) takes the frame at the centre of each of `count` equal
-    parts, in presentation order: `floor((2 j + 1) total / (2 count))`. A video of at most `count` frames gives each once.
+    parts, in presentation order: `floor((2 j + 1) total / (2 count))`. A video of at most `count` frames gives each.
     `stride` (MMRA 2.2.1: temporal stride tau, T_o = floor(T / tau) frames) takes 0, tau, 2 tau, ..., at most `count` of
     them and at least the first.
 
@@ -77,8 +77,8 @@ def sample_frames(
 ) -> Frames:
     """Sample frames of a video; see `sampled_indices` for which, `Frames` for what is returned.
 
-    A damaged file is sampled from the frames before the first packet that the decoder refuses, which is what a sequential
-    decode yields; it fails only where that is nothing.
+    A damaged file is sampled from the frames before the first packet that the decoder refuses, which is what a
+    sequential decode yields; it fails only where that is nothing.
 
     Args:
         max_side: Longest side in pixels; larger pictures are scaled down while they are converted (area average).

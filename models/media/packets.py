@@ -1,8 +1,8 @@
 """The packets of a video track: how many frames it shows, in what order, and which packets a frame needs.
 
 Reading packets without decoding them costs some milliseconds for a whole micro-video, and it tells nearly everything:
-the frames' number and times, and where decoding may start. So the way to a set of frames is planned from the file itself,
-and no seek, whose landing point varies by container, is involved.
+the frames' number and times, and where decoding may start. So the way to a set of frames is planned from the file
+itself, and no seek, whose landing point varies by container, is involved.
 """
 
 from __future__ import annotations
