@@ -1,0 +1,84 @@
+"""Captions made of what was measured, in a small fixed vocabulary, so that similar scenes get similar words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from models.encoders.handcrafted.visual import Measurements, measure
+
+_HUE_NAMES = (
+    *("red", "orange", "yellow", "lime", "green", "mint"),
+    *("cyan", "azure", "blue", "violet", "magenta", "pink"),
+)
+_LIGHT = ((0.15, "very dark"), (0.35, "dark"), (0.6, "medium bright"), (0.8, "bright"), (np.inf, "very bright"))
+_COLOUR = ((0.05, "grey"), (0.15, "muted"), (0.25, "colourful"), (np.inf, "vivid"))
+_CONTRAST = ((0.08, "flat"), (0.2, "soft"), (np.inf, "contrasty"))
+_TEXTURE = ((0.05, "plain"), (0.2, "simple"), (0.45, "detailed"), (np.inf, "busy"))
+_MOTION = ((0.01, "no motion"), (0.04, "slow motion"), (0.1, "moderate motion"), (np.inf, "fast motion"))
+
+
+class HandcraftedCaptioner:
+    """Such as "a dark, vivid, simple, soft scene with fast motion, mostly orange"; see `roles.VisualCaptioner`."""
+
+    identity: ClassVar[dict[str, Any]] = {
+        "name": "handcrafted-captions",
+        "backend": "numpy",
+        "checkpoint": None,
+        "revision": None,
+        "options": {},
+        "code": 1,
+    }
+
+    def caption(self, images: Sequence[np.ndarray]) -> list[str]:
+        if not len(images):
+            return []
+        found = measure(images)
+        return [_sentence(found, row) for row in range(len(images))]
+
+    def caption_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[list[str]]:
+        return [self.caption(images) for images in videos]
+
+
+def _sentence(found: Measurements, row: int) -> str:
+    words = [
+        _word(_LIGHT, found.brightness[row]),
+        _word(_COLOUR, found.colourfulness[row]),
+        _word(_TEXTURE, found.edges[row]),
+        _word(_CONTRAST, found.contrast[row]),
+    ]
+    motion = _word(_MOTION, found.motion[row, :2].max())
+    return f"a {', '.join(words)} scene with {motion}, mostly {_colours(found, row)}{_light_place(found, row)}"
+
+
+def _word(scale: tuple[tuple[float, str], ...], value: float) -> str:
+    return next(word for limit, word in scale if value < limit)
+
+
+def _colours(found: Measurements, row: int) -> str:
+    """The one or two hues that fill most of the picture, or its grey."""
+    if found.colourfulness[row] < _COLOUR[0][0]:
+        brightness = found.brightness[row]
+        return "black" if brightness < 0.2 else "white" if brightness > 0.8 else "grey"
+    order = np.argsort(-found.hue[row], kind="stable")
+    names = [_HUE_NAMES[order[0]]]
+    if found.hue[row, order[1]] > 0.5 * found.hue[row, order[0]]:
+        names.append(_HUE_NAMES[order[1]])
+    return " and ".join(names)
+
+
+def _light_place(found: Measurements, row: int) -> str:
+    """Where the light is, if it is somewhere: a sky, a floor, a lamp in the middle."""
+    cells = found.layout[row].reshape(4, 4, 3).mean(-1)
+    centre = cells[1:3, 1:3].mean()
+    places = {
+        "bright top": cells[:2].mean() - cells[2:].mean(),
+        "bright bottom": cells[2:].mean() - cells[:2].mean(),
+        "bright left": cells[:, :2].mean() - cells[:, 2:].mean(),
+        "bright right": cells[:, 2:].mean() - cells[:, :2].mean(),
+        "bright centre": centre - (cells.sum() - 4 * centre) / 12,
+    }
+    place = max(places, key=places.__getitem__)
+    return f", {place}" if places[place] > 0.12 else ""

@@ -1,0 +1,115 @@
+"""Words as vectors without a vocabulary: signed feature hashing of the word and its character n-grams.
+
+Weinberger et al., "Feature hashing for large scale multitask learning" (2009): a feature's hash chooses where and with
+which sign it is added, so inner products are kept in expectation. Character n-grams make "dance" and "dancing" kin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from models.encoders.errors import EncoderError
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s!-~]")  # words, and single signs beyond ASCII such as emoji
+_PLACES = 4  # places that one feature is spread over, against collisions
+_GRAMS = (3, 4)  # lengths of the character n-grams
+_GRAM_WEIGHT = 1.0  # length of the n-grams' part, as that of the word itself
+_COMMON_WEIGHT = 0.2  # of words that nearly every sentence has
+_COMMON = frozenset(
+    [
+        *(
+            "a",
+            "an",
+            "and",
+            "are",
+            "as",
+            "at",
+            "be",
+            "but",
+            "by",
+            "for",
+            "from",
+            "has",
+            "have",
+            "he",
+            "her",
+            "his",
+            "i",
+        ),
+        *("if", "in", "is", "it", "its", "me", "more", "most", "mostly", "my", "no", "not", "of", "on", "or", "our"),
+        *("out", "she", "so", "some", "that", "the", "their", "them", "there", "they", "this", "to", "up", "was", "we"),
+        *("were", "what", "when", "which", "who", "will", "with", "you", "your"),
+    ]
+)
+
+
+class HashedWordEncoder:
+    """Words and sentences as sums of hashed features; see `roles.TextEncoder`."""
+
+    def __init__(self, *, width: int = 256):
+        if width < 8:
+            raise ValueError(f"width must be at least 8, not {width}")
+        self.width = width
+        self.identity: dict[str, Any] = {
+            "name": "hashed-words",
+            "backend": "numpy",
+            "checkpoint": None,
+            "revision": None,
+            "options": {"width": width},
+            "code": 1,
+        }
+
+    def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [
+            np.stack([_word_vector(word, self.width) for word in words])
+            if (words := split_words(text))
+            else np.zeros((0, self.width), dtype=np.float32)
+            for text in texts
+        ]
+
+    def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        for index, text in enumerate(texts):
+            counts = Counter(split_words(text))
+            if not counts:
+                raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
+            # Sublinear: the tenth mention of a word says less than the first.
+            weights = [
+                (1 + np.log(count)) * (_COMMON_WEIGHT if word in _COMMON else 1.0) for word, count in counts.items()
+            ]
+            vector = np.asarray(weights, dtype=np.float32) @ np.stack([_word_vector(w, self.width) for w in counts])
+            vectors[index] = vector / np.linalg.norm(vector)
+        return vectors
+
+
+def split_words(text: str) -> list[str]:
+    """A text's words, case folded; a text of nothing but ASCII signs is one word."""
+    folded = text.casefold()
+    return _WORD.findall(folded) or folded.split()
+
+
+@lru_cache(maxsize=65536)
+def _word_vector(word: str, width: int) -> np.ndarray:
+    """(width,) float32 of unit length."""
+    marked = f"<{word}>"
+    grams = {marked[at : at + size] for size in _GRAMS for at in range(len(marked) - size + 1)} - {marked}
+    vector = np.zeros(width, dtype=np.float32)
+    _add(vector, f"word {word}", 1.0)
+    for gram in sorted(grams):
+        _add(vector, f"gram {gram}", _GRAM_WEIGHT / len(grams) ** 0.5)
+    vector /= np.linalg.norm(vector)
+    vector.flags.writeable = False
+    return vector
+
+
+def _add(vector: np.ndarray, feature: str, weight: float) -> None:
+    digest = hashlib.blake2b(feature.encode(), digest_size=4 * _PLACES).digest()
+    for number in np.frombuffer(digest, dtype="<u4").tolist():
+        vector[(number >> 1) % len(vector)] += weight / _PLACES**0.5 * (1 if number & 1 else -1)

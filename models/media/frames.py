@@ -1,0 +1,231 @@
+"""Sampling K frames of a video, exactly: the picture that a full sequential decode has at that index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from models.media.container import open_media, required_video
+from models.media.errors import MediaError
+from models.media.orientation import display_matrix, rotation_of, upright
+from models.media.packets import PacketTable, read_table
+
+SamplingMethod = Literal["even", "stride"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Sampled frames in presentation order.
+
+    Attributes:
+        images: n arrays (h, w, 3) uint8, RGB, upright.
+        timestamps: (n,) float64 seconds on the file's own clock, which the sound shares; it need not start at 0.
+        indices: (n,) int64, the place of each among all frames that a sequential decode yields, from 0.
+        rotation: Degrees clockwise (0, 90, 180, 270) by which the first of them was turned to be upright.
+    """
+
+    images: list[np.ndarray]
+    timestamps: np.ndarray
+    indices: np.ndarray
+    rotation: int = 0
+
+
+def sampled_indices(
+    total: int, *, count: int = 10, method: SamplingMethod = "even", stride: int | None = None
+) -> np.ndarray:
+    """Which frames of a video of `total` frames are sampled.
+
+    `even` (M3TR appendix E: K key frames at certain intervals) takes the frame at the centre of each of `count` equal
+    parts, in presentation order: `floor((2 j + 1) total / (2 count))`. A video of at most `count` frames gives each.
+    `stride` (MMRA 2.2.1: temporal stride tau, T_o = floor(T / tau) frames) takes 0, tau, 2 tau, ..., at most `count` of
+    them and at least the first.
+
+    Returns:
+        (n,) int64, ascending, without repetition, n <= count.
+    """
+    if method not in get_args(SamplingMethod):
+        raise ValueError(f"method must be one of {', '.join(get_args(SamplingMethod))}, not {method!r}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1 frame, not {count}")
+    if method == "stride":
+        if stride is None or stride < 1:
+            raise ValueError(f"method 'stride' needs a stride of at least 1 frame, not {stride!r}")
+        return np.arange(min(count, max(1, total // stride)), dtype=np.int64) * stride
+    if stride is not None:
+        raise ValueError("a stride goes with method 'stride' only")
+    if total <= count:
+        return np.arange(total, dtype=np.int64)
+    return (2 * np.arange(count, dtype=np.int64) + 1) * total // (2 * count)
+
+
+def sample_frames(
+    path: str | Path,
+    *,
+    count: int = 10,
+    method: SamplingMethod = "even",
+    stride: int | None = None,
+    max_side: int | None = None,
+    threads: int | None = None,
+) -> Frames:
+    """Sample frames of a video; see `sampled_indices` for which, `Frames` for what is returned.
+
+    A damaged file is sampled from the frames before the first packet that the decoder refuses, which is what a
+    sequential decode yields; it fails only where that is nothing.
+
+    Args:
+        max_side: Longest side in pixels; larger pictures are scaled down while they are converted (area average).
+        threads: Decoder threads; None lets FFmpeg choose.
+
+    Raises:
+        FileNotFoundError: No such file.
+        MediaError: `empty_file`, `not_media`, `no_video`, `truncated`, `decode`.
+        ValueError: A wrong count, method or stride.
+    """
+    sampled_indices(1, count=count, method=method, stride=stride)  # refuse wrong arguments before the file is opened
+    with open_media(path) as container:
+        stream = required_video(container, path)
+        packets: list[av.Packet] = []
+        table = read_table(stream, _kept(container.demux(stream), packets))
+        return FrameSampler(path, count, method, stride, max_side, threads).sample(stream, packets, table)
+
+
+@dataclass(frozen=True)
+class FrameSampler:
+    """Decodes the sampled frames from a track's packets; the arguments are those of `sample_frames`."""
+
+    path: str | Path
+    count: int
+    method: SamplingMethod
+    stride: int | None
+    max_side: int | None
+    threads: int | None
+
+    def sample(self, stream: VideoStream, packets: list[av.Packet], table: PacketTable) -> Frames:
+        """The frames, by the shortest way that is exact for this file."""
+        if table.reliable:
+            order = table.display_order
+            indices = sampled_indices(len(order), count=self.count, method=self.method, stride=self.stride)
+            frames = self._decode_runs(stream, packets, table, order[indices])
+            if frames is not None:
+                return self._collect(frames, indices, stream)
+        return self._decode_all()
+
+    def _decode_runs(
+        self, stream: VideoStream, packets: list[av.Packet], table: PacketTable, wanted: np.ndarray
+    ) -> list[_Picture] | None:
+        """Decode no more than the wanted packets need; None where the file turns out not to be what its packets say."""
+        decoder = stream.codec_context
+        self._set_threads(stream)
+        droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
+        reformatter = VideoReformatter()
+        found: dict[int, _Picture] = {}
+        try:
+            for first, run in table.runs(wanted.tolist()):
+                pending = {int(table.pts[packet]) for packet in run}
+                targets = set(run)
+                for position in range(first, run[-1] + 1):
+                    if droppable:
+                        decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
+                    self._take(decoder.decode(packets[position]), pending, found, reformatter)
+                if pending:
+                    self._take(decoder.decode(None), pending, found, reformatter)
+                decoder.flush_buffers()
+                if pending:
+                    return None
+        except av.FFmpegError:
+            return None
+        return [found[int(table.pts[packet])] for packet in wanted]
+
+    def _take(
+        self,
+        decoded: Iterable[av.VideoFrame],
+        pending: set[int],
+        found: dict[int, _Picture],
+        reformatter: VideoReformatter,
+    ) -> None:
+        for frame in decoded:
+            if frame.pts in pending:
+                pending.discard(frame.pts)
+                found[frame.pts] = self._picture(frame, reformatter)
+
+    def _decode_all(self) -> Frames:
+        """The reference: decode every packet in turn, once to count the frames and once more to take them."""
+        with open_media(self.path) as container:
+            stream = required_video(container, self.path)
+            self._set_threads(stream)
+            total = sum(1 for _ in _sequential(container, stream))
+        if total == 0:
+            raise MediaError("decode", self.path, "not one video frame could be decoded")
+        indices = sampled_indices(total, count=self.count, method=self.method, stride=self.stride)
+        with open_media(self.path) as container:
+            stream = required_video(container, self.path)
+            self._set_threads(stream)
+            reformatter = VideoReformatter()
+            wanted, pictures = set(indices.tolist()), []
+            for index, frame in enumerate(_sequential(container, stream)):
+                if index in wanted:
+                    pictures.append(self._picture(frame, reformatter))
+                    if len(pictures) == len(wanted):
+                        break
+            return self._collect(pictures, indices, stream)
+
+    def _set_threads(self, stream: VideoStream) -> None:
+        stream.thread_type = "AUTO"
+        stream.thread_count = self.threads or 0
+
+    def _picture(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
+        """Convert (and shrink) one frame; its colour matrix and range are those that the file names."""
+        width, height = frame.width, frame.height
+        scale = min(1.0, self.max_side / max(width, height)) if self.max_side else 1.0
+        rgb = reformatter.reformat(
+            frame,
+            width=max(1, round(width * scale)),
+            height=max(1, round(height * scale)),
+            format="rgb24",
+            interpolation="AREA" if scale < 1 else None,
+        )
+        matrix = display_matrix(frame)
+        return _Picture(upright(rgb.to_ndarray(), matrix), frame.pts, rotation_of(matrix))
+
+    def _collect(self, pictures: list[_Picture], indices: np.ndarray, stream: VideoStream) -> Frames:
+        rate = float(stream.average_rate or stream.guessed_rate or 25)  # for the rare track without any clock
+        times = [
+            float(picture.time * stream.time_base) if picture.time is not None else index / rate
+            for picture, index in zip(pictures, indices)
+        ]
+        return Frames(
+            images=[picture.image for picture in pictures],
+            timestamps=np.array(times, dtype=np.float64),
+            indices=indices,
+            rotation=pictures[0].rotation,
+        )
+
+
+@dataclass(frozen=True)
+class _Picture:
+    image: np.ndarray
+    time: int | None  # in units of the track's time base
+    rotation: int
+
+
+def _sequential(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All frames in presentation order, up to the first packet that can't be read or decoded."""
+    try:
+        yield from container.decode(stream)
+    except av.FFmpegError:
+        return
+
+
+def _kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Packet]:
+    for packet in packets:
+        if packet.size:
+            keep.append(packet)
+            yield packet

@@ -1,0 +1,44 @@
+"""Turning pictures upright: phones store the sensor's picture and a matrix that says how to show it."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+
+
+def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
+    """The (2, 2) linear part of a frame's display matrix, rounded to a quarter turn or a mirroring; None where absent.
+
+    FFmpeg stores the matrix as nine int32 in 16.16 fixed point, row by row: `(x', y') = (x, y) [[a, b], [c, d]]`, with
+    y pointing down. Turns that are no multiple of 90 degrees become the nearest one.
+    """
+    side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if side_data is None:
+        return None
+    a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        matrix = np.array([[np.sign(a), 0], [0, np.sign(d)]])
+    else:
+        matrix = np.array([[0, np.sign(b)], [np.sign(c), 0]])
+    return matrix.astype(int) if np.count_nonzero(matrix) == 2 else None
+
+
+def rotation_of(matrix: np.ndarray | None) -> int:
+    """Degrees clockwise of a display matrix's turn: 0, 90, 180 or 270. A mirroring by itself counts as no turn."""
+    if matrix is None:
+        return 0
+    if matrix[0, 0]:
+        return 180 if matrix[0, 0] < 0 and matrix[1, 1] < 0 else 0
+    return 90 if matrix[0, 1] > 0 else 270
+
+
+def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+    """Apply a display matrix to an (h, w, 3) image: the picture as a player shows it, contiguous."""
+    if matrix is None:
+        return image
+    if matrix[0, 0]:  # x' = +-x, y' = +-y
+        image = image[:: int(matrix[1, 1]), :: int(matrix[0, 0])]
+    else:  # x' = c y, y' = b x: the transpose, then mirrored where the sign is negative
+        image = image.swapaxes(0, 1)[:: int(matrix[0, 1]), :: int(matrix[1, 0])]
+    return np.ascontiguousarray(image)

@@ -1,0 +1,63 @@
+"""Everything that the pipeline takes from a media file, from one opening of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from models.media.audio import cut_segments
+from models.media.container import MediaInfo, audio_stream, describe, open_media, required_video
+from models.media.frames import Frames, FrameSampler, SamplingMethod, sampled_indices
+from models.media.packets import read_table
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was taken from a file: what it says of itself, its frames, and the sound around each (None: no track)."""
+
+    info: MediaInfo
+    frames: Frames
+    audio: list[np.ndarray] | None
+
+
+def sample(
+    path: str | Path,
+    *,
+    count: int = 10,
+    method: SamplingMethod = "even",
+    stride: int | None = None,
+    max_side: int | None = None,
+    rate: int = 48000,
+    seconds: float,
+    threads: int | None = None,
+) -> Sample:
+    """`probe`, `sample_frames` and `sample_audio` at the frames' timestamps, with the file opened and read once.
+
+    Arguments, results and errors are theirs.
+    """
+    sampled_indices(1, count=count, method=method, stride=stride)
+    with open_media(path) as container:
+        video = required_video(container, path)
+        sound = audio_stream(container)
+        pictures: list[av.Packet] = []
+        sounds: list[av.Packet] = []
+
+        def video_packets():
+            for packet in container.demux(*([video, sound] if sound else [video])):
+                if packet.stream_index == video.index:
+                    if packet.size:
+                        pictures.append(packet)
+                        yield packet
+                else:
+                    sounds.append(packet)
+
+        table = read_table(video, video_packets())
+        frames = FrameSampler(path, count, method, stride, max_side, threads).sample(video, pictures, table)
+        audio = None
+        if sound is not None:
+            audio = cut_segments(path, sounds, frames.timestamps, rate=rate, seconds=seconds)
+        info = describe(container, video, rotation=frames.rotation)
+    return Sample(info=info, frames=frames, audio=audio)
