@@ -1,0 +1,194 @@
+"""Makes the demonstration set in a folder, once: the files of the MicroLens layout with the prefix `demo`.
+
+demo_videos/{item}.mp4   demo_title_en.csv   demo_pairs.csv   tags_to_summary.csv   demo_published.csv
+truth/videos.csv         what the simulation knew; for tests and documents, read by no stage
+demonstration.json       the arguments and the version of the generator; written last
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipeline.demonstration import clips, feedback, plan, titles, users
+from pipeline.demonstration.clusters import Events
+from pipeline.demonstration.plan import CATEGORIES, DAY, HOUR, LABEL_DAYS, Video
+
+VERSION = 1  # raise it with any change of what is made: sets of another version are made anew
+MANIFEST = "demonstration.json"
+UNFINISHED = "demonstration.unfinished.json"
+OBSERVED_HOURS = 24
+DUPLICATE_ROWS = 0.001  # part of the feedback rows that stand twice in the file, as in the real set
+TABLES = ("demo_title_en.csv", "demo_pairs.csv", "tags_to_summary.csv", "demo_published.csv", "truth/videos.csv")
+
+Progress = Callable[[int, int], None]
+
+
+def make(
+    folder: str | Path,
+    *,
+    videos: int = 600,
+    uploads: int = 40,
+    seed: int = 0,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> Path:
+    """Make the set of `videos` labelled items and `uploads` new ones in `folder`, unless it is there; return `folder`.
+
+    A complete set of the same arguments and generator is left alone; an interrupted one goes on; another is made anew.
+    `workers` processes make the files (1: this process alone); `progress(done, total)` is called as they are made.
+
+    Raises ValueError for arguments out of range, and FileExistsError for a folder that holds anything but a
+    demonstration set: nothing of it is touched then.
+    """
+    if videos < 10 or uploads < 0 or workers < 1:
+        raise ValueError(f"videos={videos}, uploads={uploads}, workers={workers}; allowed: >= 10, >= 0, >= 1")
+    folder = Path(folder)
+    arguments = {"version": VERSION, "videos": videos, "uploads": uploads, "seed": seed}
+    if is_complete(folder, arguments):
+        return folder
+    _start(folder, arguments)
+
+    items, end = plan.draw(videos=videos, uploads=uploads, rng=np.random.default_rng([seed, 10]))
+    files = _make_clips(items, folder, seed=seed, workers=workers, progress=progress)
+    _write_tables(items, end, folder, seed=seed)
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in [*files, *(folder / t for t in TABLES)]}
+    _write_json(folder / MANIFEST, {**arguments, "files": sizes})
+    (folder / UNFINISHED).unlink()
+    return folder
+
+
+def is_complete(folder: Path, arguments: dict) -> bool:
+    """Whether `folder` holds a finished set of these arguments, every file of its size."""
+    manifest = _read_json(folder / MANIFEST)
+    if manifest is None or any(manifest.get(key) != value for key, value in arguments.items()):
+        return False
+    paths = {folder / name: size for name, size in manifest["files"].items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _start(folder: Path, arguments: dict) -> None:
+    """Make way for a set: keep the files of an interrupted one with the same arguments, clear those of another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = _read_json(folder / UNFINISHED)
+    if begun is None and _read_json(folder / MANIFEST) is None and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty and holds no {MANIFEST}: allowed is a new folder or such a set")
+    if begun != arguments:
+        for name in ("demo_videos", "truth"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "demo_videos").mkdir(exist_ok=True)
+    (folder / "truth").mkdir(exist_ok=True)
+    _write_json(folder / UNFINISHED, arguments)
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def _make_clips(
+    items: Sequence[Video], folder: Path, *, seed: int, workers: int, progress: Progress | None
+) -> list[Path]:
+    """Make the files that are not there yet; all files of the set."""
+    having = [video for video in items if video.file != "missing"]
+    encoded = [video for video in having if video.file != "copy"]
+    left = [video for video in encoded if not clips.path_of(folder, video.item).exists()]
+    done = len(encoded) - len(left)
+    for _ in _run(left, folder, seed, workers):
+        done += 1
+        if progress is not None:
+            progress(done, len(having))
+    for video in having:
+        if video.file == "copy":
+            clips.copy(video, folder)
+    if progress is not None:
+        progress(len(having), len(having))
+    return [clips.path_of(folder, video.item) for video in having]
+
+
+def _run(left: Sequence[Video], folder: Path, seed: int, workers: int) -> Iterator[None]:
+    if workers == 1 or len(left) < 2:
+        for video in left:
+            yield clips.make(video, folder, seed)
+        return
+    # Spawned, not forked: the caller may have threads (Dagster, torch).
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(clips.make, video, folder, seed) for video in left]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) -> None:
+    rng = np.random.default_rng([seed, 20])
+    process = feedback.parameters(items, rng)
+    events = feedback.draw(items, process, end=end, rng=rng)
+    published = np.array([video.published_at for video in items])
+    stamp = published[events.sequence] + np.floor(events.time * HOUR).astype(np.int64)
+    now = int(stamp.max(initial=plan.START))  # the set's clock ends at its last event
+
+    category = np.array([list(CATEGORIES).index(video.category) for video in items])
+    audience = users.audience(np.random.default_rng([seed, 21]))
+    user = audience.draw(category[events.sequence], np.random.default_rng([seed, 22]))
+    pairs = pl.DataFrame(
+        {
+            "user": user,
+            "item": events.sequence + 1,
+            "timestamp": stamp,
+            "event": np.array(feedback.TYPES)[events.type],
+        }
+    )
+    shuffle = np.random.default_rng([seed, 23])
+    rows = np.concatenate([np.arange(len(pairs)), shuffle.integers(0, len(pairs), int(DUPLICATE_ROWS * len(pairs)))])
+    pairs[shuffle.permutation(rows)].write_csv(folder / "demo_pairs.csv")
+
+    wording = np.random.default_rng([seed, 24])
+    lines = [f"{video.item},{titles.write(video, wording)}" for video in items]
+    (folder / "demo_title_en.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    tags = "".join(f"{video.item},{video.category}\n" for video in items)
+    (folder / "tags_to_summary.csv").write_text(tags, encoding="utf-8")
+    # A video that nobody has met yet can't be newer than the clock (this happens in very small sets only).
+    shown = pl.DataFrame({"item": [v.item for v in items], "published_at": np.minimum(published, now)})
+    shown.write_csv(folder / "demo_published.csv")
+    _truth(items, process, events, shown["published_at"], now).write_csv(folder / "truth" / "videos.csv")
+
+
+def _truth(
+    items: Sequence[Video], process: feedback.Parameters, events: Events, published: pl.Series, now: int
+) -> pl.DataFrame:
+    """One row a video: its archetype, appeal, style and process, and what was counted."""
+    n = len(items)
+    first_day, labelled = events.time < OBSERVED_HOURS, events.time < LABEL_DAYS * 24
+    comments = labelled & (events.type == feedback.TYPES.index("comment"))
+    background = process.background
+    mixes = {f"mix_{name}": background.mix[:, k] for k, name in enumerate(feedback.TYPES)}
+    plain = [{k: v for k, v in asdict(video).items() if k not in ("style", "published_at")} for video in items]
+    return pl.DataFrame(plain).with_columns(
+        published_at=published,
+        **{name: pl.Series([getattr(v.style, name) for v in items]) for name in plan.STYLE_LOGITS},
+        rate=background.rate[:, 0],
+        lasting_hours=background.lasting[:, 0],
+        catalyst_rate=background.rate[:, 1],
+        catalyst_hour=background.start[:, 1],
+        **mixes,
+        branching_ratio=np.abs(np.linalg.eigvals(process.branching)).max(axis=1),
+        events_24h=np.bincount(events.sequence[first_day], minlength=n),
+        comments_7d=np.bincount(events.sequence[comments], minlength=n),
+        events=np.bincount(events.sequence, minlength=n),
+        seven_days_over=(published + LABEL_DAYS * DAY) <= now,
+    )
+
+
+def _read_json(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,135 @@
+"""What each video of the set is (category, style, appeal, archetype, publication), drawn before anything is made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, softmax
+
+HOUR = 3_600_000  # ms
+DAY = 24 * HOUR
+START = 1_767_571_200_000  # 2026-01-05T00:00:00Z, unix ms
+SPREAD_DAYS = 60  # the labelled videos are published over these days
+LABEL_DAYS = 7
+MARGIN_DAYS = 1  # the last event lies this close to the clock's end, so every labelled video has its seven days
+
+ARCHETYPES = ("viral explosion", "slow burn", "flash in the pan", "sleeper hit")  # M3TR, figure 2
+
+# category: (share of the videos, effect on the log2 rate, how much it tends to each archetype, in logits)
+CATEGORIES = {
+    "dance": (1.3, 0.5, (1.6, -0.4, 0.2, -0.6)),
+    "cooking": (1.0, 0.0, (-0.6, 1.6, -0.6, 0.0)),
+    "cats": (1.2, 0.6, (0.9, 0.3, 0.3, 0.0)),
+    "cars": (0.9, -0.2, (0.0, 0.8, 0.4, -0.2)),
+    "nature": (0.9, -0.6, (-1.2, 1.2, -1.2, 1.0)),
+    "sports": (1.1, 0.2, (0.8, -0.4, 1.2, -0.8)),
+    "gaming": (1.1, 0.1, (0.6, 0.4, 0.6, -0.4)),
+    "news": (0.9, 0.3, (0.0, -0.8, 2.2, -1.2)),
+    "music": (0.9, -0.1, (0.2, 0.0, -0.8, 1.2)),
+    "diy": (0.7, -0.4, (-0.8, 1.4, -0.4, 0.5)),
+}
+# How much a style, in standard units, tends to each archetype.
+STYLE_LOGITS = {
+    "quality": (0.0, 0.4, -0.7, 0.5),
+    "pace": (0.9, -0.4, 0.2, -0.5),
+    "colour": (0.2, 0.0, 0.0, 0.0),
+    "drama": (0.3, -0.7, 1.1, -0.6),
+}
+APPEAL_WEIGHTS = {"quality": 0.55, "pace": 0.35, "colour": 0.4, "drama": 0.15}
+APPEAL_HIDDEN = (1.0 - sum(w * w for w in APPEAL_WEIGHTS.values())) ** 0.5  # appeal has unit variance
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What is seen and heard of a video, each in (0, 1)."""
+
+    quality: float  # sharpness, steadiness, clean sound
+    pace: float  # motion and tempo
+    colour: float  # saturation and brightness
+    drama: float  # zooms, flashes, swelling sound
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video before its frames, sound, title and feedback are made.
+
+    `file` is "ok", "missing" (no file at all), "damaged" (cut short), "copy" (the bytes of `original`) or "reencoded"
+    (the scene of `original` at another size and bit rate).
+    """
+
+    item: int
+    category: str
+    style: Style
+    appeal: float  # standard units; 40% of its variance shows in no frame and no sound
+    archetype: str
+    published_at: int  # unix ms
+    upload: bool  # new: its seven days are not over
+    original: int  # item whose scene this shows; its own unless it's a re-upload
+    file: str
+    sound: bool
+
+
+def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[Video], int]:
+    """Draw `videos` items with seven observed days and `uploads` new ones; also the end of the set's clock (unix ms).
+
+    Items are numbered from 1 in order of publication, so the uploads come last.
+    """
+    n = videos + uploads
+    end = START + (SPREAD_DAYS + LABEL_DAYS + MARGIN_DAYS) * DAY
+    published = np.concatenate(
+        [np.sort(START + rng.integers(0, SPREAD_DAYS * DAY, videos)), np.sort(end - _upload_ages(uploads, rng))]
+    )
+    names = list(CATEGORIES)
+    share = np.array([CATEGORIES[name][0] for name in names])
+    category = rng.choice(len(names), n, p=share / share.sum())
+    style = rng.standard_normal((n, len(STYLE_LOGITS)))
+    appeal = style @ np.array(list(APPEAL_WEIGHTS.values())) + APPEAL_HIDDEN * rng.standard_normal(n)
+    chosen = rng.random(n)
+    original = np.arange(n)
+    file = np.full(n, "ok", dtype=object)
+    _plant_imperfections(original, file, videos, rng)
+    again = original != np.arange(n)  # a re-upload shows the same scene, and finds its own audience
+    category[again], style[again], appeal[again] = (x[original[again]] for x in (category, style, appeal))
+
+    logits = np.array([CATEGORIES[name][2] for name in names])[category] + style @ np.array(list(STYLE_LOGITS.values()))
+    archetype = (chosen[:, None] > softmax(logits, axis=1).cumsum(axis=1)[:, :-1]).sum(axis=1)
+    shown = ndtr(style)
+    sound = rng.random(n) >= 0.04
+    sound[again] = sound[original[again]]
+    return [
+        Video(
+            item=i + 1,
+            category=names[category[i]],
+            style=Style(*map(float, shown[i])),
+            appeal=float(appeal[i]),
+            archetype=ARCHETYPES[archetype[i]],
+            published_at=int(published[i]),
+            upload=i >= videos,
+            original=int(original[i]) + 1,
+            file=file[i],
+            sound=bool(sound[i]),
+        )
+        for i in range(n)
+    ], end
+
+
+def _upload_ages(uploads: int, rng: np.random.Generator) -> np.ndarray:
+    """Ages (ms) of the new uploads at the end of the clock: most some days, some hours, a few minutes."""
+    kind = rng.choice(3, uploads, p=(0.6, 0.25, 0.15))
+    low = np.array([6 * HOUR, HOUR, HOUR // 60])[kind]
+    high = np.array([6 * DAY, 6 * HOUR, HOUR])[kind]
+    return rng.integers(low, high) if uploads else np.zeros(0, np.int64)
+
+
+def _plant_imperfections(original: np.ndarray, file: np.ndarray, videos: int, rng: np.random.Generator) -> None:
+    """Choose, in place, the re-uploads (2.5% of the videos), the missing files (three at 600) and the damaged one."""
+    copies, reencoded = max(1, videos // 200), max(1, videos // 50)
+    missing, damaged = max(1, videos // 200), 1
+    late = rng.permutation(np.arange(videos // 2, videos))  # a re-upload comes after its original
+    early = rng.permutation(videos // 2)
+    again = late[: copies + reencoded]
+    original[again] = early[: again.size]
+    file[again[:copies]] = "copy"
+    file[again[copies:]] = "reencoded"
+    spoiled = early[again.size :][: missing + damaged]
+    file[spoiled[:missing]] = "missing"
+    file[spoiled[missing:]] = "damaged"
