@@ -1,7 +1,5 @@
 """[sampling] audio: the segments of sound aligned with the frames, mono 16-bit samples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
@@ -10,17 +8,17 @@ import pyarrow as pa
 from assets.frames import NAME as FRAMES
 from assets.frames import PAYLOAD as FRAMES_PAYLOAD
 from assets.frames import frames
-from assets.increment import payload_schema, row_of, run_stage
+from assets.increment import row_of, run_stage
 from assets.media_tasks import take_audio
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store, outputs
 from assets.videos import known_items, videos
 from assets.workers import in_processes, worker_count
 from storage.fingerprint import Fingerprint
-from storage.stage import Row
+from storage.rows import Row
 
 NAME = "audio"
-PAYLOAD = payload_schema(segments=pa.list_(pa.binary()), rate=pa.int32())
+PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32()})
 
 
 @dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, frames], description=__doc__)
@@ -32,20 +30,21 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
     sounding = dict(items.select("item", "has_audio").iter_rows())
     contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
     sampled = store.stage(FRAMES, FRAMES_PAYLOAD)
-    rows = sampled.read(columns=["item", "timestamps"])
+    rows = sampled.read(columns=["timestamps"])
     timestamps = dict(zip(rows["item"].to_pylist(), rows["timestamps"].to_pylist()))
     cuts = {item: repr(seconds) for item, seconds in timestamps.items()}
     inputs = combined(contents, cuts, items=outputs(sampled))
     rate, seconds = settings.audio_rate(), sampling.segment_seconds
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        cut = [item for item in todo if item in timestamps and sounding[item]]
-        present = set(cut)
-        yield from (Row.missing(item, inputs[item]) for item in todo if item not in present)
-        calls = ((item, (paths[item], timestamps[item], rate, seconds)) for item in cut)
+        yield from (Row.missing(item, inputs[item], "no audio track") for item in todo if not sounding[item])
+        calls = ((item, (paths[item], timestamps[item], rate, seconds)) for item in todo if sounding[item])
         workers = worker_count(settings.run.workers)
         for item, outcome in in_processes(take_audio, calls, workers=workers, timeout=sampling.timeout_seconds):
-            yield row_of(item, inputs[item], outcome, dict)
+            if outcome is None:  # the container names a track, and it holds no sound
+                yield Row.missing(item, inputs[item], "no sound in the audio track")
+            else:
+                yield row_of(item, inputs[item], outcome)
 
     fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
     return run_stage(context, settings.run, store.stage(NAME, PAYLOAD), inputs=inputs, fingerprint=fingerprint, compute=compute)

@@ -1,20 +1,18 @@
 """[captions] audio_captions: the descriptions that fit the sound best, with scores (CLAP in M3TR section 3.3)."""
 
-from __future__ import annotations
-
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
 from assets import audio as upstream
 from assets.encoding import encoded, encoder_fingerprint, load
-from assets.increment import payload_schema, run_stage
+from assets.increment import run_stage
 from assets.media_tasks import decode_segment
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, outputs
 
 NAME = "audio_captions"
-PAYLOAD = payload_schema(descriptions=pa.list_(pa.string()), scores=pa.list_(pa.float32()))
+PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
 KEPT = 3
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import batched
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from assets.settings import Settings
 from models import encoders
 from models.encoders import EncoderError
 from storage.fingerprint import Fingerprint
-from storage.stage import Row, Stage
+from storage.rows import Row
+from storage.stage import Stage
 
 BLOCK = 32
 
@@ -59,11 +59,11 @@ def encoded(
     """
     for start in range(0, len(todo), BLOCK):
         block = todo[start : start + BLOCK]
-        table = upstream.read(items=block, columns=["item", column])
+        table = upstream.read(items=block, columns=[column])
         given = dict(zip(table["item"].to_pylist(), table[column].to_pylist()))
         for item in block:
             if item not in given:
-                yield Row.missing(item, inputs[item])
+                yield Row.missing(item, inputs[item], f"no {column}")
                 continue
             try:
                 yield Row.ok(item, inputs[item], encode([decode(element) for element in given[item]]))

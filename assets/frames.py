@@ -1,27 +1,27 @@
 """[sampling] frames: K frames a video as JPEG, with their timestamps and perceptual hashes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.increment import payload_schema, row_of, run_stage
+from assets.increment import row_of, run_stage
 from assets.media_tasks import take_frames
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store
 from assets.videos import known_items, videos
 from assets.workers import in_processes, worker_count
 from storage.fingerprint import Fingerprint
-from storage.stage import Row
+from storage.rows import Row
 
 NAME = "frames"
-PAYLOAD = payload_schema(
-    frames=pa.list_(pa.binary()),
-    timestamps=pa.list_(pa.float64()),
-    indices=pa.list_(pa.int64()),
-    hashes=pa.list_(pa.uint64()),
+PAYLOAD = pa.schema(
+    {
+        "frames": pa.list_(pa.binary()),
+        "timestamps": pa.list_(pa.float64()),
+        "indices": pa.list_(pa.int64()),
+        "hashes": pa.list_(pa.uint64()),
+    }
 )
 
 
@@ -36,11 +36,11 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     chosen = (sampling.frames, sampling.method, sampling.stride, sampling.max_side, sampling.jpeg_quality)
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        yield from (Row.missing(item, inputs[item]) for item in todo if not contents[item])
+        yield from (Row.missing(item, inputs[item], "no video file") for item in todo if not contents[item])
         calls = ((item, (paths[item], *chosen)) for item in todo if contents[item])
         workers = worker_count(settings.run.workers)
         for item, outcome in in_processes(take_frames, calls, workers=workers, timeout=sampling.timeout_seconds):
-            yield row_of(item, inputs[item], outcome, dict)
+            yield row_of(item, inputs[item], outcome)
 
     named = dict(zip(("frames", "method", "stride", "max_side", "jpeg_quality"), chosen))
     stage = store.stage(NAME, PAYLOAD)

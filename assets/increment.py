@@ -3,18 +3,15 @@
 Every per-video asset is this mechanism with its own inputs, fingerprint and computation.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
-import pyarrow as pa
-
 from assets.progress import Progress
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
-from storage.stage import Row, Stage
+from storage.rows import Row
+from storage.stage import Stage
 
 Compute = Callable[[Sequence[str]], Iterable[Row]]
 PREVIEW = 20
@@ -41,7 +38,7 @@ def run_stage(
             once, lazily, with the items of all shards in order, only if there is work.
     """
     plan = stage.plan(inputs, fingerprint, retry_failed=run.retry_failed)
-    context.log.info("%s: %s", stage.name, plan.describe())
+    context.log.info(str(plan))
     started = time.monotonic()
     if plan.orphaned:
         stage.drop(plan.orphaned)
@@ -54,7 +51,7 @@ def run_stage(
     return report(stage, plan_summary=plan.summary(), computed=len(plan.todo), seconds=time.monotonic() - started)
 
 
-def report(stage: Stage, *, plan_summary: Mapping[str, int], computed: int, seconds: float) -> dg.MaterializeResult:
+def report(stage: Stage, *, plan_summary: Mapping[str, object], computed: int, seconds: float) -> dg.MaterializeResult:
     """Metadata of a stage: its plan, its row counts, its failures and how fast it went."""
     states = stage.states()
     counts = dict(states.group_by("status").len().iter_rows())
@@ -75,13 +72,11 @@ def report(stage: Stage, *, plan_summary: Mapping[str, int], computed: int, seco
     return dg.MaterializeResult(metadata=metadata)
 
 
-def row_of(item: str, input_hash: str, outcome: object, payload: Callable[[object], Mapping[str, object]]) -> Row:
-    """A row from a computation's outcome: an exception becomes a failed row, None a missing one."""
+def row_of(item: str, input_hash: str, outcome: Mapping[str, object] | Exception) -> Row:
+    """A row from a computation's outcome: an exception becomes a failed row, anything else is the payload."""
     if isinstance(outcome, Exception):
         return Row.failed(item, input_hash, outcome)
-    if outcome is None:
-        return Row.missing(item, input_hash)
-    return Row.ok(item, input_hash, payload(outcome))
+    return Row.ok(item, input_hash, outcome)
 
 
 def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -94,7 +89,3 @@ def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     if shard:
         yield shard
 
-
-def payload_schema(**columns: pa.DataType) -> pa.Schema:
-    """A stage's payload: its columns and their types."""
-    return pa.schema(list(columns.items()))

@@ -1,7 +1,5 @@
 """[ingest] interactions: the audience's feedback, one row an event, in time order within its item."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +12,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "interactions"
+FINGERPRINT = Fingerprint(code=1)
 
 
 @dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
@@ -24,8 +23,8 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
     events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
     table = store.table(NAME)
     digest = frame_hash(events)
-    if not table.is_current(inputs_hash=digest, fingerprint=Fingerprint(code=1)):
-        table.write(events, inputs_hash=digest, fingerprint=Fingerprint(code=1))
+    if not table.is_current(inputs_hash=digest, fingerprint=FINGERPRINT.hash):
+        table.write(events, inputs_hash=digest, fingerprint=FINGERPRINT.hash)
     by_type = events["type"].value_counts(sort=True)
     return dg.MaterializeResult(
         metadata={

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from assets.settings import Protocol
-from models.targets import to_target
+from models import targets
 
 HOUR_MS = 3_600_000
 
@@ -113,7 +113,7 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
     if protocol.target == "log2" and (counts[has_label] < 1).any():
         item = frame.filter(pl.col("count") == 0)["item"][0]
         raise ProtocolError(f"protocol.target = 'log2' and item {item} has a count of 0: allowed are log2p1 and raw")
-    target[has_label] = to_target(counts[has_label], protocol.target)
+    target[has_label] = targets.forward(counts[has_label], protocol.target)
     frame = frame.with_columns(pl.Series("target", target).fill_nan(None))
     columns = ["item", "t0", "t0_source", "observed_until", "observed_events", "window_complete"]
     columns += ["label_time", "labelled", "count", "target", "counts"]

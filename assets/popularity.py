@@ -1,7 +1,5 @@
 """[ingest] popularity: each item's observation window, label and label status."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 
@@ -31,8 +29,8 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     table = store.table(NAME)
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
     digest = frame_hash(labels.frame)
-    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint):
-        table.write(labels.frame, inputs_hash=digest, fingerprint=fingerprint)
+    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint.hash):
+        table.write(labels.frame, inputs_hash=digest, fingerprint=fingerprint.hash)
     labelled = labels.frame.filter("labelled")
     if len(labelled) < 10:
         raise TooFewLabels(

@@ -1,7 +1,5 @@
 """[embeddings] retrieval_vectors: one vector of captions, sound and title together (R in M3TR section 3.3, MUFM eq. 23)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
@@ -10,19 +8,20 @@ import pyarrow as pa
 from assets import audio_captions as sounds
 from assets import visual_captions as sights
 from assets.encoding import BLOCK, encoder_fingerprint, load
-from assets.increment import payload_schema, run_stage
+from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store, outputs
 from assets.videos import known_items, videos
 from storage.arrays import fixed
-from storage.stage import Row, Stage
+from storage.rows import Row
+from storage.stage import Stage
 
 NAME = "retrieval_vectors"
 
 
 def payload(width: int) -> pa.Schema:
     """Columns: the `prompt` that was embedded, and its `embedding` (width), of unit length."""
-    return payload_schema(prompt=pa.string(), embedding=fixed((width,), "float32"))
+    return pa.schema([pa.field("prompt", pa.string()), fixed("embedding", (width,), "float32")])
 
 
 @dg.asset(
@@ -46,7 +45,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
             block = todo[start : start + BLOCK]
             captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")
             prompts = {item: prompt(captions.get(item, []), descriptions.get(item, []), titles[item]) for item in block}
-            yield from (Row.missing(item, inputs[item]) for item in block if not prompts[item])
+            yield from (Row.missing(item, inputs[item], "no caption, sound or title") for item in block if not prompts[item])
             written = [item for item in block if prompts[item]]
             if written:
                 vectors = encoder.encode_sentences([prompts[item] for item in written])
@@ -69,7 +68,7 @@ def prompt(captions: Sequence[str], descriptions: Sequence[str], title: str) -> 
 
 
 def _texts(stage: Stage, items: Sequence[str], column: str) -> dict[str, list[str]]:
-    table = stage.read(items=items, columns=["item", column])
+    table = stage.read(items=items, columns=[column])
     return dict(zip(table["item"].to_pylist(), table[column].to_pylist()))
 
 

@@ -1,7 +1,5 @@
 """[ingest] splits: which items train, validate, test and are predicted; near-duplicates stay on one side."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg
@@ -39,8 +37,8 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     table = store.table(NAME)
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
     digest = frame_hash(frame)
-    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint):
-        table.write(frame, inputs_hash=digest, fingerprint=fingerprint)
+    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint.hash):
+        table.write(frame, inputs_hash=digest, fingerprint=fingerprint.hash)
     sizes = dict(frame["split"].value_counts().iter_rows())
     repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
     return dg.MaterializeResult(
@@ -81,7 +79,7 @@ def make_splits(store: Store, protocol: Protocol) -> pl.DataFrame:
 
 
 def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
-    rows = store.stage(sampled.NAME, sampled.PAYLOAD).read(columns=["item", "hashes"])
+    rows = store.stage(sampled.NAME, sampled.PAYLOAD).read(columns=["hashes"])
     hashes = {item: np.array(values, dtype=np.uint64) for item, values in zip(rows["item"].to_pylist(), rows["hashes"].to_pylist())}
     return duplicate_groups(
         items["item"].to_list(), items["sha256"].to_list(), [hashes.get(item) for item in items["item"]], distance=bits

@@ -1,7 +1,5 @@
 """What the assets share: the store they open, the hash of what they read, the check on their failed rows."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 
@@ -53,7 +51,7 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
         asset=asset, name="failed_share", blocking=True, description="Share of failed rows is within run.failure_limit."
     )
     def failed_share(settings: Settings) -> dg.AssetCheckResult:
-        states = open_store(settings).states_of(stage)
+        states = open_store(settings).stages()[stage].states()
         failed = states.filter(pl.col("status") == "failed")
         share = len(failed) / max(len(states), 1)
         reasons = failed["error_type"].value_counts(sort=True)

@@ -1,7 +1,5 @@
 """[embeddings] text_embeddings: one vector a word of the title (AnglE in M3TR appendix E)."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 
@@ -9,19 +7,19 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.encoding import BLOCK, encoder_fingerprint, load
-from assets.increment import payload_schema, run_stage
+from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
 from assets.videos import known_items, videos
 from storage.arrays import ragged
-from storage.stage import Row
+from storage.rows import Row
 
 NAME = "text_embeddings"
 
 
 def payload(width: int) -> pa.Schema:
     """Columns: `embedding` (words, width)."""
-    return payload_schema(embedding=ragged(width, "float16"))
+    return pa.schema([ragged("embedding", width, "float16")])
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__)
@@ -33,12 +31,15 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     encoder = load(settings, "text")
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        yield from (Row.missing(item, inputs[item]) for item in todo if not titles[item])
+        yield from (Row.missing(item, inputs[item], "empty title") for item in todo if not titles[item])
         written = [item for item in todo if titles[item]]
         for start in range(0, len(written), BLOCK):
             block = written[start : start + BLOCK]
             for item, words in zip(block, encoder.encode_words([titles[item] for item in block]), strict=True):
-                yield Row.ok(item, inputs[item], {"embedding": words}) if len(words) else Row.missing(item, inputs[item])
+                if len(words):
+                    yield Row.ok(item, inputs[item], {"embedding": words})
+                else:
+                    yield Row.missing(item, inputs[item], "no word in the title")
 
     return run_stage(
         context,

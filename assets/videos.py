@@ -1,7 +1,5 @@
 """[ingest] videos: every item of the data set, its file's facts and its texts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -11,30 +9,34 @@ import dagster as dg
 import polars as pl
 import pyarrow as pa
 
-from assets.increment import payload_schema, row_of, run_stage
+from assets.increment import row_of, run_stage
 from assets.media_tasks import inspect_file
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
 from assets.workers import in_processes, worker_count
 from storage.datasets import open_dataset
+from storage.datasets.dataset import natural_order
 from storage.fingerprint import Fingerprint
-from storage.stage import Row
+from storage.rows import Row
+from storage.store import Store
 
 NAME = "videos"
-PAYLOAD = payload_schema(
-    path=pa.string(),
-    sha256=pa.string(),
-    bytes=pa.int64(),
-    duration=pa.float64(),
-    fps=pa.float64(),
-    width=pa.int32(),
-    height=pa.int32(),
-    rotation=pa.int32(),
-    has_audio=pa.bool_(),
-    title=pa.string(),
-    category=pa.string(),
-    author=pa.string(),
-    published_at=pa.int64(),
+PAYLOAD = pa.schema(
+    {
+        "path": pa.string(),
+        "sha256": pa.string(),
+        "bytes": pa.int64(),
+        "duration": pa.float64(),
+        "fps": pa.float64(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "rotation": pa.int32(),
+        "has_audio": pa.bool_(),
+        "title": pa.string(),
+        "category": pa.string(),
+        "author": pa.string(),
+        "published_at": pa.int64(),
+    }
 )
 TEXTS = ("title", "category", "author", "published_at")
 
@@ -57,12 +59,10 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         workers = worker_count(settings.run.workers)
         for item, outcome in in_processes(inspect_file, calls, workers=workers, timeout=settings.sampling.timeout_seconds):
             texts = {name: items[item][name] for name in ("path", *TEXTS)}
-            yield row_of(item, inputs[item], outcome, lambda facts, texts=texts: {**texts, **facts})
+            yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
 
     stage = store.stage(NAME, PAYLOAD)
-    result = run_stage(context, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute)
-    with_file = sum(row["path"] is not None for row in items.values())
-    return result._replace(metadata={**(result.metadata or {}), "with_file": with_file, "without_file": len(items) - with_file})
+    return run_stage(context, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute)
 
 
 def _input_hash(row: dict[str, object]) -> str:
@@ -77,6 +77,8 @@ def _input_hash(row: dict[str, object]) -> str:
 videos_failed_share = failed_share_check(videos, NAME)
 
 
-def known_items(store: object) -> pl.DataFrame:
-    """Items that were read without a failure, with their texts and file facts; natural order as stored."""
-    return pl.from_arrow(store.stage(NAME, PAYLOAD).read())
+def known_items(store: Store) -> pl.DataFrame:
+    """Items that were read without a failure, with their texts and file facts, in natural order."""
+    frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
+    order = {item: rank for rank, item in enumerate(natural_order(frame["item"]))}
+    return frame.sort(pl.col("item").replace_strict(order, return_dtype=pl.Int64))

@@ -1,19 +1,17 @@
 """[captions] visual_captions: a sentence for each frame (BLIP-2 in M3TR section 3.3)."""
 
-from __future__ import annotations
-
 import dagster as dg
 import pyarrow as pa
 
 from assets import frames as upstream
 from assets.encoding import encoded, encoder_fingerprint, load
-from assets.increment import payload_schema, run_stage
+from assets.increment import run_stage
 from assets.media_tasks import decode_jpeg
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, outputs
 
 NAME = "visual_captions"
-PAYLOAD = payload_schema(captions=pa.list_(pa.string()))
+PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 
 
 @dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.frames], description=__doc__)

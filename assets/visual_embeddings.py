@@ -1,13 +1,11 @@
 """[embeddings] visual_embeddings: one vector a frame (ViT in M3TR appendix E)."""
 
-from __future__ import annotations
-
 import dagster as dg
 import pyarrow as pa
 
 from assets import frames as upstream
 from assets.encoding import encoded, encoder_fingerprint, load, padded
-from assets.increment import payload_schema, run_stage
+from assets.increment import run_stage
 from assets.media_tasks import decode_jpeg
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, outputs
@@ -18,7 +16,7 @@ NAME = "visual_embeddings"
 
 def payload(count: int, width: int) -> pa.Schema:
     """Columns: `embedding` (count, width), of which the first `rows` are real."""
-    return payload_schema(embedding=fixed((count, width), "float16"), rows=pa.int32())
+    return pa.schema([fixed("embedding", (count, width), "float16"), pa.field("rows", pa.int32())])
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__)
