@@ -1,0 +1,167 @@
+"""Batches of marked event sequences: what every point process of this package reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+class EventError(ValueError):
+    """An event sequence that cannot be used; the message names the sequence (its row in the batch)."""
+
+
+@dataclass(frozen=True, eq=False)
+class EventBatch:
+    """b event sequences observed on [0, t_end], padded to a common length l.
+
+    times    (b, l) float64, ascending in each row (ties allowed), 0 <= time <= t_end, in any unit
+    types    (b, l) int64, the event's type, from 0
+    lengths  (b,)   int64, how many of the row's events are real
+    t_end    (b,)   float64, the end of the observation window
+
+    Whatever stands in the padding is ignored: it is overwritten with t_end and type 0. Tied events do not see each
+    other (a history is what lies strictly before); their order is the order given.
+
+    Raises EventError, naming the sequence, for unsorted, negative, NaN or infinite times, times after t_end, negative
+    types and lengths outside [0, l].
+    """
+
+    times: Tensor
+    types: Tensor
+    lengths: Tensor
+    t_end: Tensor
+
+    def __post_init__(self) -> None:
+        times = torch.as_tensor(self.times, dtype=torch.float64)
+        device = times.device
+        types = torch.as_tensor(self.types, device=device)
+        lengths = torch.as_tensor(self.lengths, dtype=torch.int64, device=device)
+        t_end = torch.as_tensor(self.t_end, dtype=torch.float64, device=device)
+        shapes = [tuple(part.shape) for part in (times, types, lengths, t_end)]
+        if times.ndim != 2 or shapes != [shapes[0], shapes[0], shapes[0][:1], shapes[0][:1]]:
+            raise EventError(
+                "times and types must be (b, l), lengths and t_end (b,); given times {}, types {}, lengths {}, "
+                "t_end {}".format(*shapes)
+            )
+        if types.is_floating_point() or types.dtype == torch.bool:
+            raise EventError(f"types must be integers, given {types.dtype}")
+        width = times.shape[1]
+        _refuse((lengths < 0) | (lengths > width), lambda row: f"length {lengths[row]} is outside [0, {width}]")
+        _refuse(~torch.isfinite(t_end) | (t_end < 0), lambda row: f"t_end {t_end[row]} is not a finite time >= 0")
+
+        real = torch.arange(width, device=device) < lengths[:, None]
+        wrong = real & ~torch.isfinite(times)
+        _refuse(wrong.any(1), lambda row: f"event {_first(wrong, row)} has time {times[row, _first(wrong, row)]}")
+        negative = real & (times < 0)
+        _refuse(
+            negative.any(1),
+            lambda row: f"event {_first(negative, row)} has the negative time {times[row, _first(negative, row)]}",
+        )
+        late = real & (times > t_end[:, None])
+        _refuse(
+            late.any(1),
+            lambda row: f"event {_first(late, row)} at {times[row, _first(late, row)]} is after t_end {t_end[row]}",
+        )
+        times = torch.where(real, times, t_end[:, None])
+        back = times.diff(dim=1) < 0
+        _refuse(
+            back.any(1),
+            lambda row: (
+                f"times are not sorted: event {_first(back, row) + 1} at {times[row, _first(back, row) + 1]} "
+                f"comes after one at {times[row, _first(back, row)]}"
+            ),
+        )
+        below = real & (types < 0)
+        _refuse(
+            below.any(1), lambda row: f"event {_first(below, row)} has the type {types[row, _first(below, row)]} < 0"
+        )
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "types", torch.where(real, types, 0).to(torch.int64))
+        object.__setattr__(self, "lengths", lengths)
+        object.__setattr__(self, "t_end", t_end)
+
+    @classmethod
+    def from_sequences(
+        cls, times: Sequence[Sequence[float]], types: Sequence[Sequence[int]], *, t_end: Sequence[float] | None = None
+    ) -> EventBatch:
+        """Pad ragged sequences. Without `t_end` a window ends at its last event (at 0 where there is none)."""
+        if len(times) != len(types) or (t_end is not None and len(t_end) != len(times)):
+            raise EventError(f"{len(times)} sequences of times, {len(types)} of types: one of each a sequence")
+        for row, (when, what) in enumerate(zip(times, types)):
+            if len(when) != len(what):
+                raise EventError(f"sequence {row}: {len(when)} times but {len(what)} types")
+        lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
+        width = int(lengths.max()) if len(times) else 0
+        padded_times = torch.zeros(len(times), width, dtype=torch.float64)
+        padded_types = torch.zeros(len(times), width, dtype=torch.int64)
+        for row, (when, what) in enumerate(zip(times, types)):
+            padded_times[row, : len(when)] = torch.as_tensor(when, dtype=torch.float64)
+            padded_types[row, : len(what)] = torch.as_tensor(what, dtype=torch.int64)
+        if t_end is None:
+            t_end = [float(when[-1]) if len(when) else 0.0 for when in times]
+        return cls(padded_times, padded_types, lengths, torch.as_tensor(t_end, dtype=torch.float64))
+
+    @property
+    def mask(self) -> Tensor:
+        """(b, l) bool, True at real events."""
+        return torch.arange(self.times.shape[1], device=self.times.device) < self.lengths[:, None]
+
+    @property
+    def gaps(self) -> Tensor:
+        """(b, l) float64, time since the event before (since 0 for the first); 0 in the padding."""
+        before = torch.cat([torch.zeros_like(self.times[:, :1]), self.times[:, :-1]], dim=1)
+        return torch.where(self.mask, self.times - before, 0.0)
+
+    @property
+    def num_events(self) -> int:
+        return int(self.lengths.sum())
+
+    def __len__(self) -> int:
+        return self.times.shape[0]
+
+    def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> EventBatch:
+        """The sequences `rows`, in that order, padded no further than their longest."""
+        if not isinstance(rows, slice):
+            rows = torch.as_tensor(rows, dtype=torch.int64, device=self.times.device)
+        lengths = self.lengths[rows]
+        width = int(lengths.max()) if len(lengths) else 0
+        return _trusted(self.times[rows, :width], self.types[rows, :width], lengths, self.t_end[rows])
+
+    def to(self, device: torch.device | str) -> EventBatch:
+        return _trusted(*(part.to(device) for part in (self.times, self.types, self.lengths, self.t_end)))
+
+    def with_t_end(self, t_end: Tensor) -> EventBatch:
+        """The same events observed until `t_end` (b,); raises EventError where that is before a row's last event."""
+        return replace(self, t_end=t_end)
+
+    def check_types(self, num_types: int) -> None:
+        """Raise EventError, naming the sequence, where a type is not one of 0 .. num_types - 1."""
+        unknown = self.types >= num_types
+        _refuse(
+            unknown.any(1),
+            lambda row: (
+                f"event {_first(unknown, row)} has the unknown type {self.types[row, _first(unknown, row)]}; "
+                f"the process knows the types 0 to {num_types - 1}"
+            ),
+        )
+
+
+def _trusted(times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor) -> EventBatch:
+    # Parts of a batch that was validated need no second look.
+    batch = object.__new__(EventBatch)
+    for name, value in (("times", times), ("types", types), ("lengths", lengths), ("t_end", t_end)):
+        object.__setattr__(batch, name, value)
+    return batch
+
+
+def _refuse(bad_rows: Tensor, describe) -> None:
+    if bool(bad_rows.any()):
+        row = int(bad_rows.nonzero()[0, 0])
+        raise EventError(f"sequence {row}: {describe(row)}")
+
+
+def _first(where: Tensor, row: int) -> int:
+    return int(where[row].nonzero()[0, 0])

@@ -1,0 +1,9 @@
+"""Hawkes processes: the classical one with exponential kernels, and the Mamba-Hawkes process of M3TR and MUFM."""
+
+from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.fit import FitReport, fit
+from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.process import PointProcess
+from models.hawkes.serialisation import load, save
+
+__all__ = ["ExponentialHawkes", "FitReport", "MambaHawkesProcess", "PointProcess", "fit", "load", "save"]

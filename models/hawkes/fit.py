@@ -1,0 +1,177 @@
+"""Fitting a process by maximum likelihood (M3TR eq. 2; MUFM eq. 48)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from models.events import EventBatch
+from models.hawkes.classical_fit import fit_classical
+from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.initialisation import initialise
+from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.penalties import penalty as penalty_of
+from models.hawkes.process import PointProcess
+from models.hawkes.report import Epoch, FitReport
+
+EVALUATION_BATCH = 256
+
+
+def fit(
+    process: PointProcess,
+    train: EventBatch,
+    dev: EventBatch,
+    *,
+    penalty: str | None = None,
+    strength: float | None = None,
+    window: str = "observation",
+    epochs: int = 60,
+    batch_size: int = 64,
+    learning_rate: float = 3e-3,
+    weight_decay: float = 1e-4,
+    patience: int = 10,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    progress: Callable[[Epoch], None] | None = None,
+) -> FitReport:
+    """Fit `process` in place to `train`, keep what is best on `dev`, and leave it in eval mode.
+
+    MambaHawkesProcess: Adam with a warm-up and a cosine schedule, early stopping on `dev` after `patience` epochs
+    without improvement. ExponentialHawkes: L-BFGS-B, convex but for the decay rates; of the arguments below it heeds
+    penalty, strength, window, max_seconds and progress. A process that was fitted before goes on from where it is.
+
+    penalty        None, "mcp" or "scad" on the branching matrix, subtracted from the log-likelihood a sequence
+    strength       the penalty's gamma; for ExponentialHawkes None chooses it along a path by BIC
+    max_seconds    stop after so long; the schedule is stretched or shortened to it. Without it the same seed on the
+                   same machine and thread count gives the same process
+    progress       called with each Epoch
+
+    Raises EventError for a type the process does not know, ValueError for an unknown penalty or a set without events.
+    """
+    for name, part in (("train", train), ("dev", dev)):
+        part.check_types(process.num_types)
+        if part.num_events == 0:
+            raise ValueError(f"the {name} set holds no event")
+    if penalty not in (None, "mcp", "scad"):
+        raise ValueError(f"penalty {penalty!r}; allowed: None, mcp, scad")
+    if isinstance(process, ExponentialHawkes):
+        return fit_classical(
+            process,
+            train,
+            dev,
+            penalty=penalty,
+            strength=strength,
+            window=window,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+    if penalty is not None and strength is None:
+        raise ValueError("the penalised fit of a MambaHawkesProcess needs a strength")
+    generator = torch.Generator().manual_seed(seed)
+    if not bool(process.initialised):
+        initialise(process, train, seed=seed)
+
+    began = time.monotonic()
+    optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
+    steps = math.ceil(len(train) / batch_size)
+    report = FitReport()
+    best, best_weights = -math.inf, None
+    step = 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        for epoch in range(epochs):
+            process.train()
+            total, counted = 0.0, 0
+            for rows in length_buckets(train.lengths, batch_size, generator):
+                done = step / (steps * epochs)
+                if max_seconds is not None:
+                    done = max(done, (time.monotonic() - began) / max_seconds)
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate * _schedule(step, done, warm_up=min(100, steps))
+                batch = train[rows]
+                events = counted_events(batch, window)
+                if events == 0:
+                    continue
+                likelihood = process.log_likelihood(batch, window=window).sum()
+                loss = -likelihood / events
+                if penalty is not None:
+                    loss = loss + _penalty(process, penalty, strength) * len(train) / train.num_events
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
+                optimiser.step()
+                project(process)
+                total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
+            record = Epoch(epoch, total / counted, evaluate(process, dev, window=window), time.monotonic() - began)
+            report.curve.append(record)
+            if progress is not None:
+                progress(record)
+            if record.dev > best:
+                best, report.best_epoch = record.dev, epoch
+                best_weights = {name: value.clone() for name, value in process.state_dict().items()}
+            late = max_seconds is not None and record.seconds >= max_seconds
+            if epoch - report.best_epoch >= patience or late or not math.isfinite(record.train):
+                break
+    if best_weights is None:
+        raise ArithmeticError("the fit diverged in its first epoch: no finite log-likelihood on dev")
+    process.load_state_dict(best_weights)
+    report.seconds = time.monotonic() - began
+    report.branching_ratio = process.branching_ratio()
+    process.eval()
+    return report
+
+
+def evaluate(process: PointProcess, events: EventBatch, *, window: str = "observation") -> float:
+    """Log-likelihood an event over a whole set, in float64, to the process's quadrature tolerance."""
+    process.eval()
+    total, counted = 0.0, 0
+    order = events.lengths.argsort()
+    with torch.no_grad():
+        for rows in order.split(EVALUATION_BATCH):
+            batch = events[rows]
+            total += float(process.log_likelihood(batch, window=window).sum())
+            counted += counted_events(batch, window)
+    return total / max(counted, 1)
+
+
+def counted_events(batch: EventBatch, window: str) -> int:
+    """How many events' intensities the likelihood of `window` multiplies."""
+    return batch.num_events - (int((batch.lengths > 0).sum()) if window == "events" else 0)
+
+
+def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Random batches of sequences of about the same length, so that little of a batch is padding."""
+    noisy = lengths.double() * (1 + 0.2 * torch.rand(len(lengths), generator=generator, dtype=torch.float64))
+    batches = noisy.argsort().split(batch_size)
+    for index in torch.randperm(len(batches), generator=generator).tolist():
+        yield batches[index]
+
+
+@torch.no_grad()
+def project(process: PointProcess) -> None:
+    """Back to alpha >= 0 after a step; entries the step took below 0 become exactly 0."""
+    if process.excitation is not None:
+        process.excitation.branching.clamp_(min=0)
+
+
+def _penalty(process: MambaHawkesProcess, kind: str, strength: float) -> Tensor:
+    if process.excitation is None:
+        raise ValueError("a mufm process has no influence matrix to penalise")
+    return penalty_of(process.excitation.branching.sum(-1), strength, kind=kind).sum()
+
+
+def _schedule(step: int, done: float, *, warm_up: int) -> float:
+    rise = min(1.0, (step + 1) / warm_up)
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def _parameter_groups(process: PointProcess, weight_decay: float) -> list[dict]:
+    # Only the network's matrices are decayed: baselines, rates, branching and norms have their own meaning and scale.
+    matrices = [p for name, p in process.named_parameters() if p.ndim == 2 and name.endswith("weight")]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in process.parameters() if id(p) not in chosen]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

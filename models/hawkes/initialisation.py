@@ -1,0 +1,56 @@
+"""Where a fit starts: scales and rates taken from the data."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from models.events import EventBatch
+from models.hawkes.mamba import MambaHawkesProcess
+
+
+@torch.no_grad()
+def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) -> None:
+    """Take the clock's scale, the baseline and the decay rates from `events`, and draw the network's weights anew."""
+    process.time_scale.fill_(mean_gap(events))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in process.network.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        process.network.embedding.weight.normal_(std=0.5)
+    rates = type_rates(events, process.num_types) * float(process.time_scale)
+    # Half of the events are left to the excitation and the network to explain.
+    process.baseline.copy_(torch.log(torch.expm1(0.5 * rates)).to(process.baseline))
+    if process.excitation is not None:
+        decays = decay_grid(events, process.excitation.decays) * float(process.time_scale)
+        process.excitation.log_rate.copy_(decays.log().expand_as(process.excitation.log_rate))
+    process.initialised.fill_(True)
+
+
+def mean_gap(events: EventBatch) -> float:
+    """Observed time over observed events; 1 where no time has passed."""
+    observed = float(events.t_end.sum())
+    return observed / max(events.num_events, 1) if observed > 0 else 1.0
+
+
+def type_rates(events: EventBatch, num_types: int) -> Tensor:
+    """(k,) events of each type per unit of time, a type that never occurs counted half an event."""
+    counts = torch.bincount(events.types[events.mask], minlength=num_types).double()
+    return counts.clamp_min(0.5) / max(float(events.t_end.sum()), 1e-12)
+
+
+def decay_grid(events: EventBatch, decays: int) -> Tensor:
+    """(r,) rates per unit of time, evenly spaced in the logarithm over the time scales of the data, fast ones first."""
+    gaps = events.gaps[events.mask]
+    gaps = gaps[gaps > 0]
+    if len(gaps) == 0:
+        return torch.ones(decays, dtype=torch.float64)
+    typical = float(gaps.median())
+    if decays == 1:
+        return torch.tensor([1.0 / typical], dtype=torch.float64)
+    longest = max(float(events.t_end.quantile(0.9)) / 2, 2 * typical)
+    shortest = min(float(gaps.quantile(0.05)), typical / 2)
+    return torch.linspace(math.log(1 / shortest), math.log(1 / longest), decays, dtype=torch.float64).exp()

@@ -1,0 +1,209 @@
+"""The Mamba-Hawkes process: a point process whose intensity reads a selective state space (M3TR eq. 1; MUFM eq. 46)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.events import EventBatch
+from models.hawkes.compensator import integrate, softplus_line_integral
+from models.hawkes.excitation import Excitation
+from models.hawkes.history import gaps_of
+from models.hawkes.network import MambaNetwork
+from models.hawkes.process import Levels, PointProcess, Snapshot
+from models.scan import DISCRETIZATIONS
+
+INTENSITIES = ("m3tr", "mufm")
+TRAINING_NODES = 8
+
+
+class MambaHawkesProcess(PointProcess):
+    """Intensity of type k, with h the network's state after the last event strictly before t, at t_j:
+
+        m3tr  softplus(mu_k + sum_m sum_r sum_{t_j < t} alpha_kmr exp(-delta_kmr (t - t_j) / s) + f_k(h)) / s
+        mufm  beta_k log(1 + exp((a_k (t - t_j) / s + w_k h + b_k) / beta_k)) / s
+
+    s is `time_scale`, a buffer in the unit of the times: the process lives on the scaled clock t / s (1 as constructed:
+    the papers' formulas; `fit` takes s from the data), while intensities and likelihood are in the unit of the times.
+    So changing the unit of the times and s together leaves every probability as it was.
+
+    hidden, state, layers   width, states a channel and depth of the network
+    decays, shared_decays   exponentials a pair of types, with rates of their own or common to all pairs (m3tr)
+    input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
+    tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
+    """
+
+    def __init__(
+        self,
+        num_types: int,
+        *,
+        intensity: str = "m3tr",
+        hidden: int = 32,
+        state: int = 8,
+        layers: int = 1,
+        decays: int = 1,
+        shared_decays: bool = False,
+        input_rule: str = "impulse",
+        log_gaps: bool = True,
+        dropout: float = 0.0,
+        tolerance: float = 1e-7,
+    ) -> None:
+        super().__init__()
+        if intensity not in INTENSITIES:
+            raise ValueError(f"intensity {intensity!r}; allowed: {', '.join(INTENSITIES)}")
+        if input_rule not in DISCRETIZATIONS:
+            raise ValueError(f"input_rule {input_rule!r}; allowed: {', '.join(DISCRETIZATIONS)}")
+        if min(num_types, hidden, state, layers, decays) < 1:
+            raise ValueError("num_types, hidden, state, layers and decays must be at least 1")
+        self.num_types, self.form, self.tolerance = num_types, intensity, tolerance
+        self._config = {
+            "num_types": num_types,
+            "intensity": intensity,
+            "hidden": hidden,
+            "state": state,
+            "layers": layers,
+            "decays": decays,
+            "shared_decays": shared_decays,
+            "input_rule": input_rule,
+            "log_gaps": log_gaps,
+            "dropout": dropout,
+            "tolerance": tolerance,
+        }
+        self.register_buffer("time_scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
+        self.baseline = nn.Parameter(torch.zeros(num_types))
+        self.network = MambaNetwork(
+            num_types,
+            hidden=hidden,
+            state=state,
+            layers=layers,
+            discretization=input_rule,
+            dropout=dropout,
+            log_gaps=log_gaps,
+        )
+        self.head = nn.Linear(hidden, num_types, bias=False)
+        nn.init.normal_(self.head.weight, std=0.02)
+        if intensity == "m3tr":
+            self.excitation = Excitation(num_types, decays=decays, shared=shared_decays)
+        else:
+            self.excitation = None
+            self.slope = nn.Parameter(torch.full((num_types,), -0.1))
+            self.log_sharpness = nn.Parameter(torch.zeros(num_types))  # log beta
+
+    @property
+    def hidden(self) -> int:
+        """Width of h."""
+        return self.network.hidden
+
+    def config(self) -> dict[str, Any]:
+        return dict(self._config)
+
+    @property
+    def rising(self) -> bool:
+        return self.excitation is None and bool((self.slope > 0).any())
+
+    def branching_matrix(self) -> Tensor:
+        """Of the classical part: softplus has slope <= 1, so this bounds what the excitation adds. Zero for mufm."""
+        if self.excitation is None:
+            return torch.zeros(self.num_types, self.num_types, dtype=torch.float64)
+        return self.excitation.influence()
+
+    def hidden_states(self, batch: EventBatch) -> Tensor:
+        """h (b, l + 1, hidden) before the first event and after every event."""
+        return self._run_network(batch)[0]
+
+    def encode(self, batch: EventBatch) -> Levels:
+        return self.levels(batch, self.hidden_states(batch))
+
+    def levels(self, batch: EventBatch, h: Tensor) -> Levels:
+        """Levels at every position from its state h (b, l + 1, hidden)."""
+        if self.excitation is None:
+            return self._levels(h, None)
+        return self._levels(h, self.excitation.states(self._scaled(batch.gaps), batch.types, batch.mask))
+
+    def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
+
+    def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        if self.excitation is None:
+            beta = self.log_sharpness.double().exp()
+            length = (elapsed / self.time_scale)[:, None]
+            start, slope = torch.broadcast_tensors(levels.base.double() / beta, self.slope.double() / beta)
+            return beta * softplus_line_integral(start, slope, length.expand_as(start))
+
+        def rate(rows: Tensor, after: Tensor) -> Tensor:
+            at = Levels(levels.base[rows, None], levels.amplitude[rows, None])
+            return self._link(self._argument(at, after))
+
+        return integrate(
+            rate,
+            self._scaled(elapsed),
+            self.excitation.rate.max(),
+            nodes=TRAINING_NODES,
+            tolerance=None if self.training else self.tolerance,
+        )
+
+    def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """baseline mu_k, excitation and neural term f_k(h), each (b, q, k), at `at` (b, q), left limits.
+
+        In the m3tr form they add up to the softplus's argument: intensity = softplus(sum) / time_scale. The mufm form
+        has no excitation; its slope term a_k (t - t_j) / s is counted with the baseline.
+        """
+        levels, elapsed = self._levels_at(batch, at)
+        baseline = self.baseline.expand_as(levels.base)
+        neural = levels.base - baseline
+        rest = self._argument(levels, self._scaled(elapsed)) - levels.base
+        if self.excitation is None:
+            return baseline + rest, torch.zeros_like(rest), neural
+        return baseline.clone(), rest, neural
+
+    @torch.no_grad()
+    def snapshot(self, batch: EventBatch) -> Snapshot:
+        batch.check_types(self.num_types)
+        h, states = self._run_network(batch)
+        rows = torch.arange(len(batch), device=h.device)
+        excitation = None
+        if self.excitation is not None:
+            excitation = self.excitation.states(self._scaled(batch.gaps), batch.types, batch.mask)[rows, batch.lengths]
+        time = gaps_of(batch).start[rows, batch.lengths].clone()
+        memory = states if excitation is None else (*states, excitation)
+        levels = self._levels(h[rows, batch.lengths], excitation)
+        return Snapshot(time, levels, tuple(part.clone() for part in memory))
+
+    @torch.no_grad()
+    def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
+        gap = self._scaled(at - snapshot.time)
+        layers = len(self.network.layers)
+        h, states = self.network.step(types, gap, snapshot.memory[:layers])
+        if self.excitation is None:
+            return Snapshot(at, self._levels(h, None), states)
+        excitation = self.excitation.step(snapshot.memory[layers], gap, types)
+        return Snapshot(at, self._levels(h, excitation), (*states, excitation))
+
+    def _scaled(self, gaps: Tensor) -> Tensor:
+        return (gaps / self.time_scale).to(self.baseline)
+
+    def _run_network(self, batch: EventBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self.network(batch.types, self._scaled(batch.gaps), batch.mask)
+
+    def _levels(self, h: Tensor, excitation: Tensor | None) -> Levels:
+        base = self.baseline + self.head(h)
+        if excitation is None:
+            return Levels(base, base.new_zeros(*base.shape, 0))
+        return Levels(base, self.excitation.amplitudes(excitation))
+
+    def _argument(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """The link's argument (..., k), `elapsed` (...) on the scaled clock after the position's event."""
+        if self.excitation is None:
+            return levels.base + self.slope * elapsed[..., None]
+        kernel = torch.exp(-elapsed[..., None, None] * self.excitation.amplitude_rates)
+        return levels.base + (levels.amplitude * kernel).sum(-1)
+
+    def _link(self, argument: Tensor) -> Tensor:
+        if self.excitation is None:
+            beta = self.log_sharpness.exp()
+            return beta * functional.softplus(argument / beta)
+        return functional.softplus(argument)

@@ -1,0 +1,121 @@
+"""The Mamba network that turns the events so far into the state h (M3TR section 3.2.1; MUFM eq. 42 to 44)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.scan import scan_step, scan_with_state
+
+
+class MambaLayer(nn.Module):
+    """x + out(norm(scan(v) + D v) * silu(gate)): a Mamba block whose step sizes are the gaps themselves.
+
+    Mamba learns its step sizes from the input; here they are the time between events, neither squashed nor clamped
+    (MUFM algorithm 1), so there is no softplus and no projection for them, and no convolution, which knows no clock.
+    """
+
+    def __init__(self, hidden: int, state: int, *, discretization: str, dropout: float) -> None:
+        super().__init__()
+        self.discretization = discretization
+        self.norm = nn.RMSNorm(hidden, eps=1e-5)
+        self.project_in = nn.Linear(hidden, 2 * hidden, bias=False)
+        self.project_B = nn.Linear(hidden, state)
+        self.project_C = nn.Linear(hidden, state)
+        # Decay rates from one in 1000 to ten in one (scaled) gap; MUFM's A is common to all channels, so is this one.
+        self.log_rate = nn.Parameter(torch.linspace(math.log(1e-3), math.log(10.0), state)[None, :])
+        self.skip = nn.Parameter(torch.ones(hidden))
+        self.norm_scan = nn.RMSNorm(hidden, eps=1e-5)
+        self.project_out = nn.Linear(hidden, hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, d, n)."""
+        v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
+        v = functional.silu(v) * mask[..., None]  # padding adds nothing to the state
+        y, state = scan_with_state(
+            v, delta, -self.log_rate.exp(), self.project_B(v), self.project_C(v), discretization=self.discretization
+        )
+        return self._combine(x, v, y, gate), state
+
+    def step(self, x: Tensor, delta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One event: x (b, d), delta (b,), state (b, d, n)."""
+        v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
+        v = functional.silu(v)
+        y, state = scan_step(
+            state,
+            v,
+            delta,
+            -self.log_rate.exp(),
+            self.project_B(v),
+            self.project_C(v),
+            discretization=self.discretization,
+        )
+        return self._combine(x, v, y, gate), state
+
+    def _combine(self, x: Tensor, v: Tensor, y: Tensor, gate: Tensor) -> Tensor:
+        return x + self.dropout(self.project_out(self.norm_scan(y + self.skip * v) * functional.silu(gate)))
+
+
+class MambaNetwork(nn.Module):
+    """h after every event, and before the first: types (b, l), scaled gaps (b, l), mask (b, l) -> (b, l + 1, hidden).
+
+    The sequence is opened by a start token at t = 0, so that position 0 (no event yet) has a state like any other.
+    """
+
+    def __init__(
+        self,
+        num_types: int,
+        *,
+        hidden: int,
+        state: int,
+        layers: int,
+        discretization: str,
+        dropout: float,
+        log_gaps: bool,
+    ) -> None:
+        super().__init__()
+        self.hidden, self.state, self.start_token = hidden, state, num_types
+        self.embedding = nn.Embedding(num_types + 1, hidden)
+        self.gap_embedding = nn.Linear(2, hidden, bias=False) if log_gaps else None
+        self.layers = nn.ModuleList(
+            MambaLayer(hidden, state, discretization=discretization, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.RMSNorm(hidden, eps=1e-5)
+        self.widen = nn.Linear(hidden, 2 * hidden)
+        self.narrow = nn.Linear(2 * hidden, hidden)
+
+    def forward(self, types: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        start = types.new_full((len(types), 1), self.start_token)
+        types = torch.cat([start, torch.where(mask, types, self.start_token)], dim=1)
+        delta = torch.cat(
+            [torch.zeros_like(delta[:, :1]) if delta.shape[1] else delta.new_zeros(len(delta), 1), delta], dim=1
+        )
+        mask = torch.cat([torch.ones_like(start, dtype=torch.bool), mask], dim=1)
+        x = self._embed(types, delta)
+        states = []
+        for layer in self.layers:
+            x, state = layer(x, delta, mask)
+            states.append(state)
+        return self._read_out(x), tuple(states)
+
+    def step(self, types: Tensor, delta: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        x = self._embed(types, delta)
+        new = []
+        for layer, state in zip(self.layers, states):
+            x, state = layer.step(x, delta, state)
+            new.append(state)
+        return self._read_out(x), tuple(new)
+
+    def _embed(self, types: Tensor, delta: Tensor) -> Tensor:
+        x = self.embedding(types)
+        if self.gap_embedding is not None:
+            # Two views of the gap before the event: short gaps spread by the logarithm, long ones kept apart from ties.
+            x = x + self.gap_embedding(torch.stack([torch.log1p(delta), torch.log1p(1000 * delta)], dim=-1))
+        return x
+
+    def _read_out(self, x: Tensor) -> Tensor:
+        return self.narrow(torch.relu(self.widen(self.norm(x))))  # MUFM eq. 44

@@ -1,0 +1,165 @@
+"""What all processes share: intensity, compensator and likelihood from the levels that hold on each gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.events import EventBatch
+from models.hawkes.history import gaps_of, position_before
+
+WINDOWS = ("observation", "events")
+
+
+class Levels(NamedTuple):
+    """All that the intensity between two events depends on, besides the time since the first of them.
+
+    base       (..., k)     constant on the gap: mu_k, plus f_k(h) where there is a network
+    amplitude  (..., k, j)  heights of the decaying exponentials just after the event; j = 0 where there are none
+    """
+
+    base: Tensor
+    amplitude: Tensor
+
+    def at(self, *index: Tensor) -> Levels:
+        return Levels(self.base[index], self.amplitude[index])
+
+
+@dataclass
+class Snapshot:
+    """Histories carried from event to event while simulating: b rows, `time` (b,) of the last event or 0."""
+
+    time: Tensor
+    levels: Levels
+    memory: tuple[Tensor, ...]
+
+    def rows(self, index: Tensor) -> Snapshot:
+        return Snapshot(self.time[index], self.levels.at(index), tuple(part[index] for part in self.memory))
+
+    def put(self, index: Tensor, other: Snapshot) -> None:
+        """Overwrite the rows `index` by those of `other`."""
+        self.time[index] = other.time
+        self.levels.base[index] = other.levels.base
+        self.levels.amplitude[index] = other.levels.amplitude
+        for mine, new in zip(self.memory, other.memory):
+            mine[index] = new
+
+
+class PointProcess(nn.Module):
+    """A marked point process of `num_types` types whose levels are constant between events.
+
+    A subclass says what the levels are (`encode`, and `snapshot`/`advance` event by event), and what rate they give
+    after some time without an event (`rate`), and its integral (`integral`); all methods here follow from these.
+    """
+
+    num_types: int
+
+    def encode(self, batch: EventBatch) -> Levels:
+        """Levels at every position of the batch: base (b, l + 1, k), amplitude (b, l + 1, k, j)."""
+        raise NotImplementedError
+
+    def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """Intensity (..., k) `elapsed` (...) after the position's event, none having come since."""
+        raise NotImplementedError
+
+    def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """Integral (g, k) of `rate` over [0, elapsed], elapsed (g,)."""
+        raise NotImplementedError
+
+    def snapshot(self, batch: EventBatch) -> Snapshot:
+        """The history just after each sequence's last event."""
+        raise NotImplementedError
+
+    def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
+        """The history after one more event of type `types` (b,) at time `at` (b,)."""
+        raise NotImplementedError
+
+    @property
+    def rising(self) -> bool:
+        """Whether a type's intensity may grow between events; if not, its value just after an event bounds it."""
+        return False
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-able."""
+        raise NotImplementedError
+
+    def branching_matrix(self) -> Tensor:
+        """(k, k) expected number of direct offspring of type k (row) of an event of type m (column)."""
+        raise NotImplementedError
+
+    def branching_ratio(self) -> float:
+        """Spectral radius of the branching matrix: below 1 the excitation dies out (M3TR appendix G, assumption 1)."""
+        return float(torch.linalg.eigvals(self.branching_matrix().double()).abs().max())
+
+    def intensity(self, batch: EventBatch, at: Tensor) -> Tensor:
+        """(b, q, k) intensity at `at` (b, q) >= 0, given the events strictly before it; ValueError otherwise."""
+        levels, elapsed = self._levels_at(batch, at)
+        return self.rate(levels, elapsed)
+
+    def compensator(self, batch: EventBatch, upto: Tensor | None = None) -> Tensor:
+        """(b, k) float64 integral of the intensity over [0, t_end], or [0, upto], upto (b,) >= 0."""
+        batch.check_types(self.num_types)
+        gaps = gaps_of(batch)
+        end = gaps.end
+        if upto is not None:
+            upto = torch.as_tensor(upto, dtype=torch.float64, device=end.device)
+            if upto.shape != batch.t_end.shape or not bool((upto >= 0).all()):
+                raise ValueError(f"upto must be {tuple(batch.t_end.shape)} times >= 0; given {upto}")
+            last = torch.arange(end.shape[1], device=end.device) == batch.lengths[:, None]
+            end = torch.minimum(torch.where(last, torch.inf, end), upto[:, None])
+        return self._integrate(self.encode(batch), gaps.start, end, gaps.real, len(batch))
+
+    def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
+        """(b,) float64 log-likelihood in the unit of `times` (M3TR eq. 24): rescaling the clock by c costs n log c.
+
+        window="observation" takes [0, t_end] and all events; "events" the papers' [t_1, t_n]: the events 2..n given
+        the first, the integral between the first and the last (MUFM eq. 47).
+        """
+        events, integral = self.log_likelihood_parts(batch, window=window)
+        return events.log().mul(_counted(batch, window)).sum(1) - integral.sum(1)
+
+    def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
+        """Each event's own intensity (b, l) float64, 1 where it does not count, and the window's compensator (b, k)."""
+        counted = _counted(batch, window)
+        batch.check_types(self.num_types)
+        levels = self.encode(batch)
+        before = position_before(batch, batch.times)
+        gaps = gaps_of(batch)
+        start, real = gaps.start, gaps.real
+        if window == "events":
+            real = real & (torch.arange(real.shape[1], device=real.device) < batch.lengths[:, None])
+            real[:, 0] = False
+        row, event = counted.nonzero(as_tuple=True)
+        position = before[row, event]
+        rate = self.rate(levels.at(row, position), batch.times[row, event] - start[row, position])
+        own = rate.gather(-1, batch.types[row, event][:, None]).squeeze(-1).double()
+        own = torch.ones_like(batch.times).index_put((row, event), own)
+        return own, self._integrate(levels, start, gaps.end, real, len(batch))
+
+    def _levels_at(self, batch: EventBatch, at: Tensor) -> tuple[Levels, Tensor]:
+        batch.check_types(self.num_types)
+        at = torch.as_tensor(at, dtype=torch.float64, device=batch.times.device)
+        if at.ndim != 2 or len(at) != len(batch) or not bool((at >= 0).all()):
+            raise ValueError(f"at must be ({len(batch)}, q) times >= 0; given shape {tuple(at.shape)}")
+        position = position_before(batch, at)
+        elapsed = at - gaps_of(batch).start.gather(1, position)
+        row = torch.arange(len(batch), device=at.device)[:, None].expand_as(position)
+        return self.encode(batch).at(row, position), elapsed
+
+    def _integrate(self, levels: Levels, start: Tensor, end: Tensor, real: Tensor, b: int) -> Tensor:
+        row, position = (real & (end > start)).nonzero(as_tuple=True)
+        parts = self.integral(levels.at(row, position), (end - start)[row, position]).double()
+        return torch.zeros(b, self.num_types, dtype=torch.float64, device=start.device).index_add(0, row, parts)
+
+
+def _counted(batch: EventBatch, window: str) -> Tensor:
+    if window not in WINDOWS:
+        raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
+    counted = batch.mask
+    if window == "events":
+        counted = counted.clone()
+        counted[:, :1] = False
+    return counted

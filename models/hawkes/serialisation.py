@@ -1,0 +1,42 @@
+"""A process on disk: a folder with its configuration as JSON and its tensors, read without executing anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.process import PointProcess
+
+CONFIG, WEIGHTS = "process.json", "weights.pt"
+_KINDS = {"exponential": ExponentialHawkes, "mamba": MambaHawkesProcess}
+
+
+def save(process: PointProcess, folder: str | Path) -> None:
+    """Write `process` to `folder` (made if absent): process.json and weights.pt."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = next(name for name, cls in _KINDS.items() if type(process) is cls)
+    torch.save(process.state_dict(), folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps({"kind": kind, **process.config()}, indent=2) + "\n")
+
+
+def load(folder: str | Path, *, device: torch.device | str = "cpu") -> PointProcess:
+    """The process saved in `folder`, in eval mode. Raises ValueError where the folder holds none."""
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} holds no process: there is no {CONFIG}") from error
+    kind = config.pop("kind", None)
+    if kind not in _KINDS:
+        raise ValueError(f"{folder / CONFIG}: kind {kind!r}; allowed: {', '.join(_KINDS)}")
+    weights = torch.load(folder / WEIGHTS, map_location=device, weights_only=True)
+    process = _KINDS[kind](**config)
+    if weights["baseline"].dtype == torch.float64:
+        process.double()
+    process.load_state_dict(weights)
+    return process.to(device).eval()

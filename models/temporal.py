@@ -1,0 +1,162 @@
+"""The temporal embedding X^s of an item: events, completed by simulation, read by the process (M3TR 3.2.2, D)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models import hawkes
+from models.events import EventBatch
+from models.hawkes import MambaHawkesProcess
+from models.hawkes.history import gaps_of
+from models.thinning import simulate
+
+CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
+QUIET_HORIZON = 100.0  # in mean gaps a row: how long to wait for a quiet item's events before its rows are left masked
+SUMMARY = 3  # channels that say the same in every row of an item: observed count, window and rate
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Sequences and what of them was seen: events (b, <= length or observed), observed (b,), simulated (b,) counts.
+
+    `observed_until` (b,) is the end of the observation window, in the unit of the times.
+    """
+
+    events: EventBatch
+    observed: Tensor
+    simulated: Tensor
+    observed_until: Tensor
+
+    def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Completed:
+        if not isinstance(rows, slice):
+            rows = torch.as_tensor(rows, dtype=torch.int64)
+        return Completed(self.events[rows], self.observed[rows], self.simulated[rows], self.observed_until[rows])
+
+
+class TemporalEncoder(nn.Module):
+    """Rows of fixed number and width from event sequences, differentiable in the process's parameters.
+
+    One row an event (`length` evenly spaced ones, first and last among them, where there are more), holding
+    [h just after the event (hidden), log intensity of each type just after it (k), log1p of its time, log1p of its
+    rank, 1 if it was observed and 0 if simulated, and of the item: log1p of the observed count, log1p of the observed
+    window, log1p of the observed events per unit of time], each channel standardised once `fit_standardiser` has
+    seen the training items. Times are in the unit of the batch (hours in the pipeline).
+    """
+
+    def __init__(self, process: MambaHawkesProcess, *, length: int) -> None:
+        super().__init__()
+        if length < 1:
+            raise ValueError(f"length must be at least 1; given {length}")
+        self.process, self.length = process, length
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("std", torch.ones(self.width))
+
+    @property
+    def width(self) -> int:
+        return self.process.hidden + self.process.num_types + 3 + SUMMARY
+
+    def complete(self, batch: EventBatch, *, seeds: Sequence[int] | Tensor, max_events: int | None = None) -> Completed:
+        """Extend every sequence from its t_end by thinning until it has `length` events, given what was observed.
+
+        One seed an item: its events depend on nothing else of the batch. No item gains more than `max_events` events
+        (as many as it needs where None), and none is followed for longer than 100 * length mean gaps after its t_end:
+        what is missing then is masked by `forward`. A branching ratio of 1 or more is allowed here, because the number
+        of events is bounded. Raises SimulationError where the process's intensity is not finite.
+        """
+        needed = torch.clamp(self.length - batch.lengths, min=0)
+        if max_events is not None:
+            needed = needed.clamp_max(max_events)
+        until = batch.t_end + QUIET_HORIZON * self.length * float(self.process.time_scale)
+        was_training = self.process.training
+        events = simulate(
+            self.process, batch, length=batch.lengths + needed, until=until, seeds=seeds, allow_unstable=True
+        )
+        self.process.train(was_training)
+        return Completed(events, batch.lengths, events.lengths - batch.lengths, batch.t_end)
+
+    def forward(self, completed: Completed) -> tuple[Tensor, Tensor]:
+        """rows (b, length, width) and mask (b, length), True where there is an event."""
+        rows, mask = self._raw(completed)
+        return torch.where(mask[..., None], (rows - self.mean) / self.std, 0.0), mask
+
+    def log_likelihood(self, batch: EventBatch) -> Tensor:
+        """(b,) float64 log-likelihood of the observed window, in the unit of the times."""
+        return self.process.log_likelihood(batch)
+
+    @torch.no_grad()
+    def fit_standardiser(self, completed_batches: Iterable[Completed]) -> None:
+        """Take each channel's mean and standard deviation over the events of the (training) items given."""
+        count, total, square = (
+            0,
+            torch.zeros(self.width, dtype=torch.float64),
+            torch.zeros(self.width, dtype=torch.float64),
+        )
+        for completed in completed_batches:
+            rows, mask = self._raw(completed)
+            rows = rows[mask].double()
+            count, total, square = count + len(rows), total + rows.sum(0), square + rows.square().sum(0)
+        if count == 0:
+            raise ValueError("the standardiser needs at least one event")
+        mean = total / count
+        deviation = (square / count - mean.square()).clamp_min(0).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(deviation > 1e-4, deviation, 1.0))  # a constant channel stays at 0, not at noise
+
+    def _raw(self, completed: Completed) -> tuple[Tensor, Tensor]:
+        events = completed.events
+        event = _evenly_spaced(events.lengths, self.length)
+        mask = torch.arange(self.length, device=event.device) < events.lengths[:, None]
+        position = torch.where(mask, event + 1, 0)
+        row = torch.arange(len(events), device=event.device)[:, None].expand_as(position)
+        h = self.process.hidden_states(events)
+        levels = self.process.levels(events, h).at(row, position)
+        rate = self.process.rate(levels, torch.zeros_like(position, dtype=torch.float64))
+        time = gaps_of(events).start[row, position]
+        observed, window = completed.observed.double(), completed.observed_until
+        summary = torch.stack([observed.log1p(), window.log1p(), (observed / window.clamp_min(1e-3)).log1p()], dim=-1)
+        channels = [
+            h[row, position],
+            rate.clamp_min(1e-12).log(),
+            time.log1p()[..., None],
+            position.double().log1p()[..., None],
+            (event < completed.observed[:, None]).double()[..., None],
+            summary[:, None].expand(-1, self.length, -1),
+        ]
+        return torch.cat([channel.to(self.mean) for channel in channels], dim=-1), mask
+
+
+def _evenly_spaced(lengths: Tensor, count: int) -> Tensor:
+    """(b, count) indices of events: 0, 1, ... where there are at most `count`, else evenly spaced, first to last."""
+    index = torch.arange(count, device=lengths.device).expand(len(lengths), count)
+    if count == 1:
+        return index
+    spread = (index * (lengths[:, None] - 1) + (count - 1) // 2) // (count - 1)
+    return torch.where(lengths[:, None] > count, spread, index)
+
+
+def save(encoder: TemporalEncoder, folder: str | Path) -> None:
+    """Write the encoder and its process to `folder` (made if absent)."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    hawkes.save(encoder.process, folder / PROCESS)
+    torch.save({"mean": encoder.mean, "std": encoder.std}, folder / STANDARDISER)
+    (folder / CONFIG).write_text(json.dumps({"length": encoder.length}) + "\n")
+
+
+def load(folder: str | Path, *, device: torch.device | str = "cpu") -> TemporalEncoder:
+    """The encoder saved in `folder`, in eval mode. Raises ValueError where the folder holds none."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{folder} holds no temporal encoder: there is no {CONFIG}")
+    process = hawkes.load(folder / PROCESS, device=device)
+    encoder = TemporalEncoder(process, length=json.loads((folder / CONFIG).read_text())["length"]).to(device)
+    standardiser = torch.load(folder / STANDARDISER, map_location=device, weights_only=True)
+    encoder.mean.copy_(standardiser["mean"])
+    encoder.std.copy_(standardiser["std"])
+    return encoder.eval()
