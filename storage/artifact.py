@@ -112,7 +112,9 @@ class Artifact:
 class Draft:
     """A version being written, in a folder that nobody else looks at. See `Artifact.new`."""
 
-    def __init__(self, artifact: Artifact, inputs_hash: str, fingerprint: str, metadata: dict[str, Any], activate: bool):
+    def __init__(
+        self, artifact: Artifact, inputs_hash: str, fingerprint: str, metadata: dict[str, Any], activate: bool
+    ):
         self.version: ArtifactVersion | None = None
         self._artifact = artifact
         self._state = {"inputs_hash": inputs_hash, "fingerprint": fingerprint, "metadata": metadata}

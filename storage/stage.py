@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from storage.durable import write_text
+from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
 from storage.parts import Parts
 from storage.plan import Plan, make_plan
@@ -26,6 +26,15 @@ class Stage:
         self.payload = payload
         self._parts = Parts(folder, payload)
         self._parts.seed()
+        schema = payload.serialize().to_pybytes()
+        if not self.schema_file.exists() or self.schema_file.read_bytes() != schema:
+            with written_beside(self.schema_file) as scratch:
+                scratch.write_bytes(schema)
+
+    @property
+    def schema_file(self) -> Path:
+        """The payload's schema, for the catalog, which knows no stage by itself."""
+        return self.folder / "payload.arrow"
 
     def plan(self, inputs: Mapping[str, str], fingerprint: str | Fingerprint, *, retry_failed: bool = False) -> Plan:
         """What there is to compute, and why; computes and changes nothing.

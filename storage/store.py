@@ -64,6 +64,13 @@ class Store:
     def stage(self, name: str, payload: pa.Schema) -> Stage:
         return Stage(self._folder("stages", name), payload)
 
+    def stages(self) -> dict[str, Stage]:
+        """The stages that the store holds, by name."""
+        files = sorted(self.root.glob("stages/*/payload.arrow"))
+        return {
+            file.parent.name: Stage(file.parent, pa.ipc.read_schema(pa.py_buffer(file.read_bytes()))) for file in files
+        }
+
     def table(self, name: str) -> Table:
         return Table(self._folder("tables", name))
 

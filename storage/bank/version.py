@@ -93,7 +93,9 @@ def build(
         "with_temporal": int(masks["temporal_mask"].sum()),
     }
     draft = artifact.new(
-        inputs_hash=content_hash(list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))),
+        inputs_hash=content_hash(
+            list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))
+        ),
         fingerprint=content_hash(dict(versions)),
         metadata=described,
         activate=False,

@@ -1,0 +1,94 @@
+"""Training, validation and test items. Duplicate groups stay on one side, in every protocol."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from storage.hashing import content_hash
+
+FRACTIONS = (0.8, 0.1, 0.1)
+NAMES = ("train", "val", "test")
+
+
+def _check(items: Sequence[str], groups: np.ndarray, fractions: Sequence[float]) -> None:
+    if len(groups) != len(items):
+        raise ValueError(f"{len(items)} items and {len(groups)} groups; one group an item is needed")
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise ValueError(f"fractions are {tuple(fractions)}, must be three numbers from 0 that sum to 1")
+
+
+def _cut(ordered: pl.DataFrame, fractions: Sequence[float]) -> pl.DataFrame:
+    """ordered: [group, size] in the order to be cut; a group goes to the side that its middle item falls on."""
+    middle = pl.col("size").cum_sum() - pl.col("size") / 2
+    share = middle / pl.col("size").sum()
+    # A hair of tolerance, so that 0.8 + 0.1 does not depend on how floats round.
+    split = (
+        pl.when(share < fractions[0] - 1e-12)
+        .then(pl.lit("train"))
+        .when(share < fractions[0] + fractions[1] - 1e-12)
+        .then(pl.lit("val"))
+        .otherwise(pl.lit("test"))
+    )
+    return ordered.with_columns(split=split)
+
+
+def paper(
+    items: Sequence[str],
+    groups: np.ndarray,
+    *,
+    seed: int,
+    fractions: Sequence[float] = FRACTIONS,
+    given: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Random split, the papers' protocol: frame [item, split], in the order of `items`.
+
+    groups (n,): duplicate group of each item. given: a published split [item, split], which is followed as it is (also
+    where it tears a group: see `torn_groups`); ValueError where it lacks an item. The order of the draw is that of a hash
+    of seed and group, so that a new item moves few of the others.
+    """
+    _check(items, groups, fractions)
+    frame = pl.DataFrame({"item": list(items), "group": groups}, schema={"item": pl.String, "group": pl.Int64})
+    if given is not None:
+        joined = frame.join(given, on="item", how="left", maintain_order="left")
+        absent = joined.filter(pl.col("split").is_null())
+        if absent.height:
+            raise ValueError(
+                f"the given split lacks {absent.height:,} of {len(items):,} items, first: {absent['item'][0]}; "
+                "every item needs one"
+            )
+        return joined.select("item", "split")
+    sizes = frame.group_by("group").agg(size=pl.len(), first=pl.col("item").min())
+    draw = pl.Series("draw", [content_hash(seed, first) for first in sizes["first"]], dtype=pl.String)
+    cut = _cut(sizes.with_columns(draw).sort("draw"), fractions)
+    return frame.join(cut, on="group", how="left", maintain_order="left").select("item", "split")
+
+
+def chronological(
+    items: Sequence[str], times: np.ndarray | pl.Series, groups: np.ndarray, *, fractions: Sequence[float] = FRACTIONS
+) -> pl.DataFrame:
+    """Split by time, the oldest for training: frame [item, split], in the order of `items`.
+
+    times (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be placed:
+    its split is null. A group goes where its latest member belongs, so that nothing later than its test items is trained on.
+    """
+    _check(items, groups, fractions)
+    times = pl.Series(times, dtype=pl.Int64)
+    frame = pl.DataFrame({"item": list(items), "group": groups, "time": times}, schema_overrides={"item": pl.String})
+    placed = frame.filter(pl.col("time").is_not_null())
+    sizes = placed.group_by("group").agg(size=pl.len(), latest=pl.col("time").max(), first=pl.col("item").min())
+    cut = _cut(sizes.sort("latest", "first"), fractions)
+    split = frame.join(cut, on="group", how="left", maintain_order="left")
+    return split.select("item", pl.when(pl.col("time").is_not_null()).then(pl.col("split")).alias("split"))
+
+
+def torn_groups(splits: pl.DataFrame, groups: np.ndarray) -> pl.DataFrame:
+    """Duplicate groups with members in more than one split, [group, items, splits]; only a given split can have any.
+
+    splits: [item, split] in the order of `groups` (n,).
+    """
+    frame = splits.with_columns(group=pl.Series(groups, dtype=pl.Int64)).filter(pl.col("split").is_not_null())
+    torn = frame.group_by("group", maintain_order=True).agg(
+        items=pl.col("item"), splits=pl.col("split").unique().sort()
+    )
+    return torn.filter(pl.col("splits").list.len() > 1)
