@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from storage.datasets.clock import check_clock, to_milliseconds
+from storage.datasets.clock import read_times
 from storage.datasets.dataset import (
     DEFAULT_EVENT_TYPE,
     VIDEOS,
@@ -26,7 +26,7 @@ from storage.datasets.dataset import (
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.leading_item import read_item_texts, read_lines
 from storage.datasets.media_files import find_media
-from storage.datasets.tabular import Tabular, read_tabular
+from storage.datasets.tabular import read_tabular, report_empty
 
 ITEM = ("item", "videoid", "video_id", "itemid", "item_id")
 PAIRS_COLUMNS = {
@@ -36,7 +36,6 @@ PAIRS_COLUMNS = {
     "type": ("event", "type"),
 }
 PUBLISHED_COLUMNS = {"item": ITEM, "published_at": ("published_at",)}
-MISSING_SHOWN = 20
 
 
 def find_prefixes(folder: Path) -> list[str]:
@@ -53,10 +52,16 @@ def read_microlens(folder: Path, prefix: str) -> Dataset:
         if tsv.is_file():
             raise DatasetError(
                 [
-                    f"{tsv}: lists items in time order but has no timestamps; {pairs.name} with user,item,timestamp is needed"
+                    f"{tsv}: has no timestamps, only each user's order; "
+                    f"{pairs.name} with user,item,timestamp is needed beside it"
                 ]
             )
-        raise DatasetError([f"{pairs}: no such file; the MicroLens layout needs it (user,item,timestamp)"])
+        there = ", ".join(find_prefixes(folder)) or "none"
+        raise DatasetError(
+            [
+                f"{pairs}: no such file; the MicroLens layout needs it (user,item,timestamp). Prefixes found here: {there}"
+            ]
+        )
 
     problems = Problems()
     notes: list[Note] = []
@@ -107,32 +112,6 @@ def read_microlens(folder: Path, prefix: str) -> Dataset:
     return Dataset(folder, "microlens", prefix, videos, clean, notes)
 
 
-def _required(file: Tabular, names: tuple[str, ...], problems: Problems) -> None:
-    for name in names:
-        empty = np.flatnonzero(file.frame[name].is_null().to_numpy())
-        for line, _ in zip(file.lines(empty[:100]), empty):
-            problems.add(file.path, f"{name} is empty", line=line, unit=file.unit)
-
-
-def read_times(file: Tabular, name: str, problems: Problems, notes: list[Note], *, iso: bool) -> pl.Series:
-    """The column as Int64 unix milliseconds; problems for what is not a time or not in milliseconds."""
-    given = file.frame[name]
-    times = to_milliseconds(given, iso=iso)
-    wrong = np.flatnonzero((times.is_null() & given.is_not_null()).to_numpy())
-    allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if iso else "")
-    shown = wrong[:100]
-    for line, row in zip(file.lines(shown), shown):
-        problems.add(file.path, f"{name} is {given[int(row)]!r}, must be {allowed}", line=line, unit=file.unit)
-    if not len(wrong):
-        present = np.flatnonzero(times.is_not_null().to_numpy())
-        early = check_clock(
-            file.path, name, times.drop_nulls(), lambda rows: file.lines(present[rows]), problems, unit=file.unit
-        )
-        if early:
-            notes.append(Note("warning", f"{file.path.name}: {early:,} values of {name} lie before March 1973"))
-    return times
-
-
 def _read_pairs(path: Path, problems: Problems, notes: list[Note]) -> pl.DataFrame:
     file = read_tabular(
         path,
@@ -143,7 +122,7 @@ def _read_pairs(path: Path, problems: Problems, notes: list[Note]) -> pl.DataFra
     if not file.frame.height:
         raise DatasetError([f"{path}: there are no events below the header"])
     columns = ("user", "item", "time", "type") if "type" in file.frame.columns else ("user", "item", "time")
-    _required(file, columns, problems)
+    report_empty(file, file.frame.select(columns), problems)
     times = read_times(file, "time", problems, notes, iso=False)
     frame = file.frame.with_columns(times.alias("time"))
     if "type" not in frame.columns:
@@ -155,7 +134,7 @@ def _read_published(path: Path, problems: Problems, notes: list[Note]) -> dict[s
     if not path.is_file():
         return {}
     file = read_tabular(path, names=PUBLISHED_COLUMNS, required=("item", "published_at"))
-    _required(file, ("item",), problems)
+    report_empty(file, file.frame.select("item"), problems)
     times = read_times(file, "published_at", problems, notes, iso=True)
     published: dict[str, int] = {}
     for row, (item, time) in enumerate(zip(file.frame["item"], times)):

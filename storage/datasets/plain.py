@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from storage.datasets.clock import read_times
 from storage.datasets.dataset import (
     DEFAULT_EVENT_TYPE,
     VIDEOS,
@@ -22,8 +23,7 @@ from storage.datasets.dataset import (
 )
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.media_files import find_media
-from storage.datasets.microlens import read_times
-from storage.datasets.tabular import Tabular, read_tabular
+from storage.datasets.tabular import LOCATED, Tabular, read_tabular, report_empty
 
 VIDEO_COLUMNS = {name: (name,) for name in VIDEOS.names()}
 EVENT_COLUMNS = {name: (name,) for name in ("item", "user", "type", "time")}
@@ -84,18 +84,12 @@ def _text_columns(file: Tabular, names: tuple[str, ...]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _need_item(file: Tabular, frame: pl.DataFrame, problems: Problems) -> None:
-    empty = np.flatnonzero(frame["item"].is_null().to_numpy())[:100]
-    for line in file.lines(empty):
-        problems.add(file.path, "item is empty", line=line, unit=file.unit)
-
-
 def _read_videos(folder: Path, path: Path, problems: Problems, notes: list[Note]) -> pl.DataFrame:
     file = read_tabular(path, names=VIDEO_COLUMNS, required=("item",))
     frame = _text_columns(file, ("item", "path", "title", "category", "author"))
-    _need_item(file, frame, problems)
-    twice = np.flatnonzero((~frame["item"].is_first_distinct() & frame["item"].is_not_null()).to_numpy())[:100]
-    for line, row in zip(file.lines(twice), twice):
+    report_empty(file, frame.select("item"), problems)
+    twice = np.flatnonzero((~frame["item"].is_first_distinct() & frame["item"].is_not_null()).to_numpy())
+    for line, row in zip(file.lines(twice[:LOCATED]), twice):
         problems.add(
             path,
             f"item {frame['item'][int(row)]} is given twice; one row an item is allowed",
@@ -124,9 +118,7 @@ def _read_events(path: Path, problems: Problems, notes: list[Note]) -> pl.DataFr
     if not file.frame.height:
         raise DatasetError([f"{path}: there are no events"])
     frame = _text_columns(file, ("item", "user", "type"))
-    _need_item(file, frame, problems)
-    empty = np.flatnonzero(file.frame["time"].is_null().to_numpy())[:100]
-    for line in file.lines(empty):
-        problems.add(path, "time is empty", line=line, unit=file.unit)
+    report_empty(file, frame.select("item"), problems)
+    report_empty(file, file.frame.select("time"), problems)
     times = read_times(file, "time", problems, notes, iso=True)
     return frame.with_columns(pl.col("type").fill_null(DEFAULT_EVENT_TYPE), time=times)

@@ -9,6 +9,9 @@ import polars as pl
 
 from storage.datasets.errors import DatasetError, Problems
 
+# Problems of one kind that are looked up in a file: more than a person mends by hand say nothing new.
+LOCATED = 100
+
 
 class Tabular:
     """A file's frame and where its rows lie.
@@ -24,6 +27,8 @@ class Tabular:
         self._kept = kept  # (rows,) index in the file, counted from 0 without the header
 
     def lines(self, rows: np.ndarray) -> list[int]:
+        if not len(rows):
+            return []  # nothing wrong: the common case, in which the file is not read again
         records = self._kept[rows]
         if self.unit == "row":
             return [int(record) + 1 for record in records]
@@ -31,7 +36,8 @@ class Tabular:
         found = {}
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            next(reader)
+            while not next(reader):  # blank lines may stand above the header
+                pass
             line = reader.line_num + 1
             for record, _ in enumerate(reader):
                 if record in wanted:
@@ -64,8 +70,8 @@ def read_tabular(
 ) -> Tabular:
     """Reads a CSV (UTF-8, BOM and CRLF allowed) or parquet file with named columns.
 
-    names: standard name -> the spellings allowed for it (compared in lower case). Raises DatasetError for an empty file,
-    a column that is not named there, one given twice, or a required one that is absent (`why` is added to that).
+    names: standard name -> the spellings allowed for it (compared in lower case). Raises DatasetError for an empty
+    file, a column that is not named there, one given twice, or a required one that is absent (`why` is added to that).
     """
     if path.suffix.lower() == ".csv":
         try:
@@ -115,3 +121,11 @@ def read_tabular(
     else:
         kept = np.arange(frame.height)
     return Tabular(path, frame, kept)
+
+
+def report_empty(file: Tabular, columns: pl.DataFrame, problems: Problems) -> None:
+    """Adds a problem for every null in the columns, which have the rows of the file's frame."""
+    for column in columns:
+        rows = np.flatnonzero(column.is_null().to_numpy())[:LOCATED]
+        for line in file.lines(rows):
+            problems.add(file.path, f"{column.name} is empty", line=line, unit=file.unit)
