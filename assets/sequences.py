@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,20 +24,29 @@ class Sequences:
     t_end: np.ndarray
     dropped: int
 
-    def batch(self, rows: Sequence[int] | None = None) -> EventBatch:
-        """The rows as one padded batch."""
-        rows = range(len(self.items)) if rows is None else rows
-        lengths = [len(self.hours[row]) for row in rows]
+    def take(self, rows: Sequence[int]) -> Sequences:
+        """The sequences at `rows`."""
+        picked = ([values[row] for row in rows] for values in (self.items, self.hours, self.types))
+        return Sequences(*picked, self.t_end[list(rows)], self.dropped)
+
+    def blocks(self, size: int) -> Iterator[Sequences]:
+        """All sequences in order, `size` at a time."""
+        for start in range(0, len(self.items), size):
+            yield self.take(range(start, min(start + size, len(self.items))))
+
+    def batch(self) -> EventBatch:
+        """All sequences as one padded batch."""
+        lengths = [len(hours) for hours in self.hours]
         times = np.zeros((len(lengths), max([1, *lengths])))
         types = np.zeros(times.shape, dtype=np.int64)
-        for line, row in enumerate(rows):
-            times[line, : lengths[line]] = self.hours[row]
-            types[line, : lengths[line]] = self.types[row]
+        for row, length in enumerate(lengths):
+            times[row, :length] = self.hours[row]
+            types[row, :length] = self.types[row]
         return EventBatch(
             torch.from_numpy(times),
             torch.from_numpy(types),
             torch.tensor(lengths, dtype=torch.int64),
-            torch.from_numpy(self.t_end[list(rows)]),
+            torch.from_numpy(self.t_end),
         )
 
 

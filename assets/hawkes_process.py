@@ -1,0 +1,168 @@
+"""[feedback] hawkes_process: the Mamba-Hawkes process, fitted on the training items' observed windows (M3TR section 3.2)."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import torch
+
+from assets.interactions import read_events
+from assets.plots import fit_curve
+from assets.popularity import popularity, read_popularity
+from assets.progress import Progress
+from assets.sequences import Sequences, observed_sequences, vocabulary
+from assets.settings import Settings
+from assets.splits import items_of, read_splits, splits
+from assets.stages import open_store
+from models import temporal
+from models.hawkes import FitReport, MambaHawkesProcess, fit
+from models.temporal import TemporalEncoder
+from storage.artifact import ArtifactVersion
+from storage.fingerprint import Fingerprint
+from storage.hashing import content_hash
+from storage.store import Store
+
+NAME = "hawkes_process"
+ENCODER = "encoder"
+FITTED = "fitted.json"
+COMPLETED_AT_ONCE = 128
+
+
+class NoFeedback(RuntimeError):
+    """The training items have no event in their observation windows: there is nothing to fit a process to."""
+
+
+@dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__)
+def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser."""
+    store, chosen = open_store(settings), settings.process
+    train, dev, types = _windows(store, settings, read_splits(store))
+    artifact = store.artifact(NAME)
+    fingerprint = Fingerprint(code=1, parameters=chosen.model_dump())
+    inputs_hash = content_hash(_digest(train), _digest(dev), types)
+    if artifact.is_current(inputs_hash, fingerprint.hash):
+        context.log.info("hawkes_process: unchanged")
+        return _result(artifact.current())
+    process, report = _fit(context, settings, train, dev, len(types))
+    encoder = TemporalEncoder(process, length=chosen.length)
+    encoder.fit_standardiser(
+        encoder.complete(part.batch(), seeds=item_seeds(part.items, chosen.seed))
+        for part in train.blocks(COMPLETED_AT_ONCE)
+    )
+    metadata = {
+        "types": types,
+        "train_log_likelihood_per_event": report.best.train,
+        "dev_log_likelihood_per_event": report.best.dev,
+        "best_epoch": report.best_epoch,
+        "branching_ratio": report.branching_ratio,
+        "seconds": round(report.seconds, 2),
+        "dropped_events": train.dropped,
+        "curve": [[epoch.index, epoch.train, epoch.dev] for epoch in report.curve],
+    }
+    with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=metadata) as folder:
+        temporal.save(encoder, folder / ENCODER)
+        fitted = {"types": types, "process": train.items, "standardiser": train.items}
+        (folder / FITTED).write_text(json.dumps(fitted))
+    return _result(artifact.current())
+
+
+def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Sequences, Sequences, list[str]]:
+    events, windows = read_events(store), read_popularity(store)
+    training = items_of(sides, "train")
+    types = vocabulary(events, windows, settings.protocol, training)
+    if not types:
+        raise NoFeedback("no training item has feedback in its observation window; see [protocol] hours and first_k")
+    train, dev = (
+        observed_sequences(
+            events, windows, settings.protocol, items=items, types=types, max_events=settings.process.max_events
+        )
+        for items in (training, items_of(sides, "val"))
+    )
+    return train, dev, types
+
+
+def _fit(
+    context: dg.AssetExecutionContext, settings: Settings, train: Sequences, dev: Sequences, num_types: int
+) -> tuple[MambaHawkesProcess, FitReport]:
+    chosen = settings.process
+    torch.manual_seed(chosen.seed)
+    process = MambaHawkesProcess(
+        num_types,
+        intensity=chosen.intensity,
+        hidden=chosen.hidden,
+        state=chosen.state,
+        layers=chosen.layers,
+        decays=chosen.decays,
+        input_rule=chosen.input_rule,
+    )
+    batch = train.batch()
+    context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
+    progress = Progress(context.log, "hawkes_process", chosen.max_epochs, unit="passes")
+    report = fit(
+        process,
+        batch,
+        # a validation split without any feedback cannot stop the fit: the training items then do
+        dev.batch() if any(map(len, dev.hours)) else batch,
+        penalty=None if chosen.penalty == "none" else chosen.penalty,
+        strength=None if chosen.penalty == "none" else chosen.penalty_strength,
+        epochs=chosen.max_epochs,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        patience=chosen.patience,
+        seed=chosen.seed,
+        progress=lambda epoch: progress.advance(),
+    )
+    progress.finish()
+    return process, report
+
+
+def item_seeds(items: Sequence[str], seed: int) -> list[int]:
+    """One seed an item, from its id: its simulated events depend on no batch and no worker."""
+    return [int.from_bytes(hashlib.sha256(f"{seed}:{item}".encode()).digest()[:7], "big") for item in items]
+
+
+def _digest(sequences: Sequences) -> str:
+    return content_hash(sequences.items, *sequences.hours, *sequences.types, sequences.t_end)
+
+
+def _result(version: ArtifactVersion) -> dg.MaterializeResult:
+    shown = {name: value for name, value in version.metadata.items() if name not in ("curve", "types")}
+    curve = version.metadata["curve"]
+    return dg.MaterializeResult(
+        metadata={
+            **shown,
+            "version": version.version,
+            "types": dg.MetadataValue.json(version.metadata["types"]),
+            "curve": fit_curve(curve, label="log-likelihood per event (nats)"),
+        }
+    )
+
+
+def fitted_process(store: Store) -> tuple[ArtifactVersion, Path, dict[str, list[str]]]:
+    """The process in service: its version, the folder of its temporal encoder, and what it was fitted on.
+
+    Raises:
+        FileNotFoundError: there is none yet.
+    """
+    version = store.artifact(NAME).current()
+    if version is None:
+        raise FileNotFoundError("no fitted process in the store; materialise hawkes_process first")
+    return version, version.path / ENCODER, json.loads((version.path / FITTED).read_text())
+
+
+@dg.asset_check(asset=hawkes_process, blocking=True)
+def process_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
+    """The process, its vocabulary and its standardiser saw training items only (design section 5, rule 5)."""
+    store = open_store(settings)
+    return check_fitted(fitted_process(store)[2], read_splits(store))
+
+
+def check_fitted(fitted: dict[str, list[str]], sides: pl.DataFrame) -> dg.AssetCheckResult:
+    """Whether each list of items that something was fitted on lies inside the training split."""
+    training = set(items_of(sides, "train"))
+    leaks = {name: sorted(set(items) - training)[:10] for name, items in fitted.items() if name != "types"}
+    leaks = {name: items for name, items in leaks.items() if items}
+    return dg.AssetCheckResult(passed=not leaks, metadata={"outside_training": dg.MetadataValue.json(leaks)})

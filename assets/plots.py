@@ -1,0 +1,27 @@
+"""Small plots that an asset shows in its metadata."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import dagster as dg
+from matplotlib.figure import Figure
+
+
+def fit_curve(curve: Sequence[Sequence[float | None]], *, label: str) -> dg.MetadataValue:
+    """Training and validation curve as a picture; `curve` holds (pass, training, validation)."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([point[0] for point in curve], [point[1] for point in curve], label="training")
+    axes.plot([point[0] for point in curve], [point[2] for point in curve], label="validation")
+    axes.set_xlabel("pass")
+    axes.set_ylabel(label)
+    axes.legend()
+    return picture(figure)
+
+
+def picture(figure: Figure) -> dg.MetadataValue:
+    """A figure inside a metadata entry."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -1,0 +1,153 @@
+"""[feedback] temporal_embeddings: L rows an item from its observed feedback, completed by thinning (X^s in M3TR)."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+
+from assets.hawkes_process import fitted_process, hawkes_process, item_seeds
+from assets.increment import run_stage
+from assets.interactions import read_events
+from assets.observation import HOUR_MS, observed
+from assets.popularity import read_popularity
+from assets.sequences import Sequences, observed_sequences
+from assets.settings import Settings
+from assets.splits import read_splits
+from assets.stages import failed_share_check, open_store
+from models import temporal
+from models.temporal import TemporalEncoder
+from models.thinning import SimulationError
+from storage.arrays import fixed
+from storage.fingerprint import Fingerprint
+from storage.hashing import content_hash
+from storage.rows import Row
+
+NAME = "temporal_embeddings"
+BLOCK = 128
+
+
+def payload(length: int, width: int) -> pa.Schema:
+    """Columns: `embedding` (length, width) of which the first `rows` are real; the completed sequence, in hours."""
+    return pa.schema(
+        [
+            fixed("embedding", (length, width), "float32"),
+            pa.field("rows", pa.int32()),
+            pa.field("log_likelihood", pa.float64()),
+            pa.field("observed", pa.int32()),
+            pa.field("simulated", pa.int32()),
+            pa.field("window_hours", pa.float64()),
+            pa.field("times", pa.list_(pa.float64())),
+            pa.field("types", pa.list_(pa.int32())),
+        ]
+    )
+
+
+@dg.asset(group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__)
+def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Complete and embed every item's observed window; an item without feedback in it has a missing row."""
+    store, chosen = open_store(settings), settings.process
+    version, folder, fitted = fitted_process(store)
+    encoder = temporal.load(folder)
+    sequences = observed_sequences(
+        read_events(store),
+        read_popularity(store),
+        settings.protocol,
+        items=read_splits(store)["item"].to_list(),
+        types=fitted["types"],
+        max_events=chosen.max_events,
+    )
+    place = {item: row for row, item in enumerate(sequences.items)}
+    inputs = {
+        item: content_hash(sequences.hours[row], sequences.types[row], float(sequences.t_end[row]))
+        for item, row in place.items()
+    }
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        silent = [item for item in todo if not len(sequences.hours[place[item]])]
+        yield from (Row.missing(item, inputs[item], "no feedback in the observation window") for item in silent)
+        heard = [item for item in todo if len(sequences.hours[place[item]])]
+        # by length, so that little of a batch is padding; what an item gets does not depend on its batch
+        heard.sort(key=lambda item: len(sequences.hours[place[item]]))
+        for start in range(0, len(heard), BLOCK):
+            block = sequences.take([place[item] for item in heard[start : start + BLOCK]])
+            yield from _embed(encoder, block, chosen.seed, inputs)
+
+    made_by = content_hash(version.inputs_hash, version.fingerprint)
+    fingerprint = Fingerprint(code=1, parameters={"seed": chosen.seed}, model={"process": made_by})
+    stage = store.stage(NAME, payload(encoder.length, encoder.width))
+    return run_stage(context, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+
+
+def _embed(encoder: TemporalEncoder, part: Sequences, seed: int, inputs: dict[str, str]) -> Iterable[Row]:
+    """Rows of one batch; where one of its sequences cannot be simulated, each is tried alone, so that it fails alone."""
+    batch = part.batch()
+    try:
+        with torch.no_grad():
+            completed = encoder.complete(batch, seeds=item_seeds(part.items, seed))
+            rows, mask = encoder(completed)
+            likelihood = encoder.log_likelihood(batch)
+    except SimulationError as error:
+        if len(part.items) == 1:
+            yield Row.failed(part.items[0], inputs[part.items[0]], error)
+            return
+        for row in range(len(part.items)):
+            yield from _embed(encoder, part.take([row]), seed, inputs)
+        return
+    for row, item in enumerate(part.items):
+        length = int(completed.events.lengths[row])
+        made = rows[row].numpy()
+        if not (np.isfinite(made).all() and np.isfinite(float(likelihood[row]))):
+            error = FloatingPointError("the process gives NaN or infinity for this sequence")
+            yield Row.failed(item, inputs[item], error)
+            continue
+        yield Row.ok(
+            item,
+            inputs[item],
+            {
+                "embedding": made,
+                "rows": int(mask[row].sum()),
+                "log_likelihood": float(likelihood[row]),
+                "observed": int(completed.observed[row]),
+                "simulated": int(completed.simulated[row]),
+                "window_hours": float(part.t_end[row]),
+                "times": completed.events.times[row, :length].tolist(),
+                "types": completed.events.types[row, :length].tolist(),
+            },
+        )
+
+
+temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
+
+
+@dg.asset_check(asset=temporal_embeddings, blocking=True)
+def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
+    """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
+    store = open_store(settings)
+    rows = store.stages()[NAME].read(columns=["observed", "window_hours", "times"])
+    windows = read_popularity(store)
+    seen = observed(read_events(store), windows, settings.protocol)
+    known = seen.filter(pl.col("type").is_in(fitted_process(store)[2]["types"]))
+    return check_windows(pl.from_arrow(rows), known, windows, settings)
+
+
+def check_windows(
+    rows: pl.DataFrame, seen: pl.DataFrame, windows: pl.DataFrame, settings: Settings
+) -> dg.AssetCheckResult:
+    """Compare each row's observed events with the raw feedback: `seen` holds the events inside the windows, in hours."""
+    expected = seen.group_by("item").agg(pl.col("hours").sort().head(settings.process.max_events))
+    joined = rows.join(expected, on="item", how="left").join(windows.select("item", "t0", "observed_until"), on="item")
+    leaks = []
+    for row in joined.iter_rows(named=True):
+        used, simulated = np.split(np.asarray(row["times"]), [row["observed"]])
+        allowed = np.asarray(row["hours"] or [])
+        longest = (row["observed_until"] - row["t0"]) / HOUR_MS + 1e-9
+        exact = len(used) == len(allowed) and np.allclose(used, allowed, rtol=0, atol=1e-9)
+        within = row["window_hours"] <= longest and (used <= longest).all() and (simulated > row["window_hours"]).all()
+        if not (exact and within):
+            leaks.append(row["item"])
+    return dg.AssetCheckResult(
+        passed=not leaks, metadata={"rows": len(rows), "leaking": len(leaks), "items": dg.MetadataValue.json(leaks[:10])}
+    )
