@@ -1,0 +1,71 @@
+"""What the predictor needs of the point process that learns inside it: `models.temporal` provides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Events(Protocol):
+    """b event sequences (`models.events.EventBatch`)."""
+
+    lengths: Tensor  # (b,) int64, events of each sequence
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Tensor) -> Events: ...
+    def to(self, device: torch.device | str) -> Events: ...
+
+
+class Completed(Protocol):
+    """Event sequences brought to the fixed length by thinning (`models.temporal.Completed`, a dataclass)."""
+
+    events: Events
+    observed: Tensor  # (b,) int64, events that were observed
+    simulated: Tensor  # (b,) int64, events that thinning added
+
+
+class TemporalEncoder(Protocol):
+    """The process as a module (`models.temporal.TemporalEncoder`, an nn.Module)."""
+
+    width: int
+
+    def __call__(self, completed: Completed) -> tuple[Tensor, Tensor]: ...  # rows (b, L, width), mask (b, L)
+    def log_likelihood(self, events: Any) -> Tensor: ...  # (b,)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The feedback of n videos, twice: as observed, which the likelihood is of, and completed, which the rows are of.
+
+    Raises ValueError where the two are not of the same number of videos.
+    """
+
+    observed: Events
+    completed: Completed
+
+    def __post_init__(self) -> None:
+        if len(self.observed) != len(self.completed.events):
+            raise ValueError(
+                f"observed and completed feedback must be of the same videos, given {len(self.observed)} and "
+                f"{len(self.completed.events)} sequences"
+            )
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    def take(self, rows: Tensor, *, device: torch.device | str = "cpu") -> Feedback:
+        """The feedback of the videos at `rows` (b,) int64."""
+        return Feedback(self.observed[rows].to(device), take(self.completed, rows, device=device))
+
+
+def take(completed: Completed, rows: Tensor, *, device: torch.device | str = "cpu") -> Completed:
+    """The completed sequences at `rows` (b,) int64."""
+    return replace(
+        completed,
+        events=completed.events[rows].to(device),
+        observed=completed.observed[rows].to(device),
+        simulated=completed.simulated[rows].to(device),
+    )

@@ -1,0 +1,205 @@
+"""M3TR's predictor: what the modalities of a video say of each other and of the videos retrieved for it, as one number.
+
+Equations are of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/predictor.md` goes through them one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from models.predictors.attention import BipolarAttention
+from models.predictors.features import MODALITIES, NeighbourBatch, VideoBatch, Widths
+from models.predictors.pooling import AttentivePooling
+from models.predictors.standardise import Standardiser
+
+# The three sequences of a video: audio-visual, textual, temporal (X^c, X^t, X^s), in the papers' letters.
+SEQUENCES = ("c", "t", "s")
+PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
+
+
+@dataclass(frozen=True)
+class M3TRConfig:
+    """Hyper-parameters of the network; the switches are those of M3TR's ablations (table 2).
+
+    width: d; hidden: units of the output layer's hidden layer; alpha: balance of positive and negative attention;
+    neighbours: S; aggregate: "attention" weighs the neighbours by similarity (MMRA eq. 4, M3TR appendix F.2),
+    "concat" keeps all S apart (M3TR eq. 5). Raises ValueError for what is outside the ranges stated by the message.
+    """
+
+    width: int = 64
+    hidden: int = 64
+    alpha: float = 0.8
+    dropout: float = 0.0
+    neighbours: int = 10
+    aggregate: Literal["attention", "concat"] = "attention"
+    use_visual: bool = True
+    use_audio: bool = True
+    use_text: bool = True
+    use_temporal: bool = True
+    use_retrieval: bool = True
+    use_labels: bool = True
+    use_positive: bool = True
+    use_negative: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("width", "hidden", "neighbours"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], given {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
+        if self.aggregate not in ("attention", "concat"):
+            raise ValueError(f"unknown aggregate {self.aggregate!r}; allowed: attention, concat")
+        if not (self.use_visual or self.use_audio or self.use_text or self.use_temporal):
+            raise ValueError("one of use_visual, use_audio, use_text, use_temporal must be true")
+
+
+class M3TR(nn.Module):
+    """The popularity of b videos from their features and those of their neighbours."""
+
+    def __init__(self, config: M3TRConfig, widths: Widths, *, temporal_encoder: nn.Module | None = None) -> None:
+        """widths: of the features; temporal_encoder: the process that goes on learning inside the predictor (L_mhp), if
+        any: its rows, `encoder.width` wide, replace the targets' stored temporal rows.
+
+        Raises ValueError where its width is not that of the stored rows.
+        """
+        super().__init__()
+        self.config, self.widths, self.temporal_encoder = config, widths, temporal_encoder
+        if temporal_encoder is not None and temporal_encoder.width != widths.temporal:
+            raise ValueError(
+                f"the process makes temporal rows {temporal_encoder.width} wide, the stored ones are {widths.temporal}"
+            )
+        d = config.width
+        self.standardise = nn.ModuleDict({name: Standardiser(getattr(widths, name)) for name in MODALITIES})
+        self.standardise_target = Standardiser(1)
+        self.embed = nn.ModuleDict(
+            {
+                "c": nn.Linear(widths.visual + widths.acoustic + 2, d),  # W_c of eq. 27; + 2: see _sequences
+                "t": nn.Linear(widths.text, d),  # W_t of eq. 28
+                "s": nn.Linear(widths.temporal, d),
+            }
+        )
+        self.attention = nn.ModuleDict(
+            {
+                x + y: BipolarAttention(
+                    d, alpha=config.alpha, positive=config.use_positive, negative=config.use_negative
+                )
+                for x, y in PAIRS
+            }
+        )
+        directions = [pair for x, y in PAIRS for pair in (x + y, y + x)]
+        self.integrate = nn.ModuleDict({name: nn.Linear(2 * d, d, bias=False) for name in directions})  # W_1, eq. 33-34
+        self.transform = nn.ModuleDict({name: nn.Linear(d, d, bias=False) for name in directions})  # W_2, eq. 33-34
+        self.combine = nn.ModuleDict({name: nn.Linear(2 * d, d) for name in SEQUENCES})
+        self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in SEQUENCES})
+        self.absent = nn.Parameter(torch.zeros(len(SEQUENCES), d))
+        self.embed_label = nn.Linear(1, d)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Sequential(
+            nn.Linear(self._head_width(), config.hidden), nn.ReLU(), self.dropout, nn.Linear(config.hidden, 1)
+        )
+
+    def forward(
+        self, target: VideoBatch, neighbours: VideoBatch, neighbourhood: NeighbourBatch, *, completed=None
+    ) -> Tensor:
+        """Predictions (b,), on the scale of the targets that the model was fitted to.
+
+        target: b videos; neighbours: the u distinct videos retrieved for them; neighbourhood: (b, S), which of the u
+        each has, in order of similarity; completed: `models.temporal.Completed` of the b videos' feedback, whose rows
+        the temporal encoder makes anew. Without it, target's stored temporal rows are taken.
+        """
+        if completed is not None:
+            target = target.with_temporal(*self.temporal_encoder(completed))
+        own = self.encode(target)  # (b, 3, d)
+        parts = [own.flatten(1)]
+        if self.config.use_retrieval:
+            if self.config.aggregate == "concat" and neighbourhood.index.shape[1] != self.config.neighbours:
+                raise ValueError(
+                    f"the model takes {self.config.neighbours} neighbours a video, given {neighbourhood.index.shape[1]}"
+                )
+            parts += self._retrieved(own, self.encode(neighbours), neighbourhood)
+        standardised = self.head(torch.cat(parts, -1))  # (b, 1)
+        return self.standardise_target.inverse(standardised).squeeze(-1)
+
+    def encode(self, videos: VideoBatch) -> Tensor:
+        """C, T and S of each video: (v, 3, d). Appendix F.1, the same weights for targets and retrieved videos."""
+        x, masks = self._sequences(videos)
+        found: dict[str, list[Tensor]] = {name: [] for name in SEQUENCES}
+        for first, second in PAIRS:
+            in_second, in_first = self.attention[first + second](
+                x[first], x[second], masks[first], masks[second]
+            )  # (v, n, 2d), (v, m, 2d)
+            found[first].append(self._integrate(first + second, x[first], in_second))
+            found[second].append(self._integrate(second + first, x[second], in_first))
+        pooled = []
+        for i, name in enumerate(SEQUENCES):
+            rows = self.combine[name](torch.cat(found[name], -1))  # (v, n, d): "concatenation and transformation"
+            vector = self.pool[name](rows, masks[name])  # (v, d)
+            there = masks[name].any(-1, keepdim=True)
+            pooled.append(torch.where(there, vector, self.absent[i]))
+        return torch.stack(pooled, 1)
+
+    def _sequences(self, videos: VideoBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """X^c, X^t, X^s (v, rows, d) and their masks (v, rows): eq. 26-28."""
+        use = self.config
+        visual, visual_mask = self._rows(videos, "visual", use.use_visual)
+        acoustic, acoustic_mask = self._rows(videos, "acoustic", use.use_audio)
+        text, text_mask = self._rows(videos, "text", use.use_text)
+        temporal, temporal_mask = self._rows(videos, "temporal", use.use_temporal)
+        # A frame without sound (or a sound without a frame) is at the training mean, zero, in that half of eq. 26, and
+        # says so in a channel of its own; where both are there, the two channels are zero and eq. 27 is as printed.
+        absent = torch.stack([~visual_mask, ~acoustic_mask], -1).to(visual.dtype)  # (v, K, 2)
+        audio_visual = torch.cat([visual, acoustic, absent], -1)  # eq. 26
+        masks = {"c": visual_mask | acoustic_mask, "t": text_mask, "s": temporal_mask}
+        rows = {"c": audio_visual, "t": text, "s": temporal}
+        return {name: self.dropout(self.embed[name](rows[name]).relu()) for name in SEQUENCES}, masks
+
+    def _rows(self, videos: VideoBatch, name: str, used: bool) -> tuple[Tensor, Tensor]:
+        rows, mask = getattr(videos, name), getattr(videos, f"{name}_mask")
+        if not used:  # an ablated modality is one that no video has
+            return torch.zeros_like(rows), torch.zeros_like(mask)
+        return self.standardise[name](rows) * mask.unsqueeze(-1), mask
+
+    def _integrate(self, name: str, x: Tensor, found: Tensor) -> Tensor:
+        """ReLU(X + (P + N) W_1) W_2, eq. 33 and 34 (+ is concatenation inside the brackets). Returns (v, n, d)."""
+        return self.transform[name]((x + self.integrate[name](found)).relu())
+
+    def _retrieved(self, own: Tensor, encoded: Tensor, neighbourhood: NeighbourBatch) -> list[Tensor]:
+        """The retrieved part of H and the cross-sample interactions I, appendix F.2: each (b, ...)."""
+        (b, s), d = neighbourhood.index.shape, self.config.width
+        mask = neighbourhood.mask.unsqueeze(-1)  # (b, S, 1)
+        if len(encoded):
+            videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
+        else:  # nobody in this batch has a neighbour
+            videos = own.new_zeros(b, s, 3 * d)
+        parts = [videos.view(b, s, 3, d)]
+        if self.config.use_labels:
+            label = self.embed_label(self.standardise_target(neighbourhood.label.unsqueeze(-1))) * mask
+            parts.append(label.unsqueeze(2))
+        retrieved = torch.cat(parts, 2)  # (b, S, 4, d): C^r, T^r, S^r, L^r
+        if self.config.aggregate == "attention":
+            weight = _masked_softmax(neighbourhood.score, neighbourhood.mask)  # MMRA eq. 4
+            retrieved = torch.einsum("bs,bsmd->bmd", weight, retrieved).unsqueeze(1)  # (b, 1, 4, d)
+        # Inner products of C, T, S with each of C^r, T^r, S^r, L^r. Over sqrt(d), so that the few of them do not swamp
+        # the coordinates they stand beside in H.
+        interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / d**0.5
+        return [retrieved.flatten(1), interactions.flatten(1)]
+
+    def _head_width(self) -> int:
+        d, use = self.config.width, self.config
+        if not use.use_retrieval:
+            return 3 * d
+        kinds = 4 if use.use_labels else 3
+        copies = use.neighbours if use.aggregate == "concat" else 1
+        return 3 * d + copies * kinds * (d + 3)
+
+
+def _masked_softmax(score: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last dimension of what is not masked; zeros where all of it is."""
+    weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(-1)
+    return weight * mask

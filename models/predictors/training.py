@@ -1,0 +1,219 @@
+"""Fitting M3TR: the joint loss, early stopping on the validation items, the best weights at the end."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.predictors.features import MODALITIES
+from models.predictors.m3tr import M3TR, M3TRConfig
+from models.predictors.prediction import predict
+from models.predictors.samples import Bank, Minibatch, Samples, batches, minibatch
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to fit. Batch size, weight decay and (in the network's config) dropout 0 are M3TR's, section 4.2.3.
+
+    learning_rate: of Adam with decoupled weight decay; process_learning_rate: that of the process inside (its weights
+    start fitted); gamma: weight of the process's loss (0: it is left out, and stored temporal rows are used);
+    epochs: at most; patience: epochs without a better validation nMSE before it stops; clip: largest gradient norm.
+    Raises ValueError for what is outside the ranges stated by the message.
+    """
+
+    learning_rate: float = 1e-3
+    process_learning_rate: float = 1e-4
+    batch_size: int = 64
+    weight_decay: float = 1e-3
+    gamma: float = 0.1
+    epochs: int = 100
+    patience: int = 15
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "process_learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
+        for name in ("weight_decay", "gamma"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, given {getattr(self, name)}")
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training items: losses are means over its items; times in seconds."""
+
+    epoch: int
+    loss: float
+    prediction_loss: float
+    process_loss: float | None
+    dev_nmse: float | None
+    seconds: float
+    items_per_second: float
+    seconds_left: float
+
+
+@dataclass
+class TrainingReport:
+    """What happened: `best_epoch` is the one whose weights were kept, counted from 1."""
+
+    seed: int
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    best_dev_nmse: float | None = None
+    stopped_early: bool = False
+    seconds: float = 0.0
+
+
+def train(
+    samples: Samples,
+    dev: Samples | None,
+    bank: Bank,
+    *,
+    config: M3TRConfig | None = None,
+    options: TrainingOptions | None = None,
+    temporal_encoder: nn.Module | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[Epoch], None] | None = None,
+) -> tuple[M3TR, TrainingReport]:
+    """Fit M3TR to the training items `samples`, by L = L_pred + gamma L_mhp (section 3.4).
+
+    L_pred is the nMSE of the minibatch: squared error over the population variance of the training targets. L_mhp is
+    the negative log-likelihood of the targets' observed windows, an event. Scalers are fitted on `samples`.
+    dev: validation items, on which training stops and the best epoch is chosen; None: all epochs, last weights.
+    temporal_encoder: `models.temporal.TemporalEncoder`; a copy of it learns along where gamma > 0, and `samples` and
+    `dev` need feedback then.
+    On one machine and device the same seed and thread count give the same weights to the bit (on a CPU).
+
+    Raises ValueError for training items without target, fewer than 2 or with equal targets, for neighbours as
+    `Samples.check_against`, and for missing feedback; FloatingPointError where the loss is not finite.
+    """
+    config, options = config or M3TRConfig(), options or TrainingOptions()
+    joint = temporal_encoder is not None and options.gamma > 0
+    _check(samples, dev, bank, joint)
+    started = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):  # the caller's random state is left as it was
+        torch.manual_seed(seed)
+        encoder = copy.deepcopy(temporal_encoder) if joint else None
+        model = M3TR(config, samples.features.widths, temporal_encoder=encoder)
+        for name in MODALITIES:
+            model.standardise[name].fit_rows(getattr(samples.features, name), name=name)
+        model.standardise_target.fit(samples.target[:, None])
+        model.to(device)
+        optimiser = _optimiser(model, options)
+        order = np.random.default_rng(seed)
+        report = TrainingReport(seed)
+        best: dict[str, Tensor] | None = None
+        for epoch in range(1, options.epochs + 1):
+            begun = time.perf_counter()
+            losses = _epoch(model, samples, bank, optimiser, options, order.permutation(len(samples)), epoch, device)
+            dev_nmse = None if dev is None else _dev_nmse(model, dev, bank, options, device)
+            now = time.perf_counter()
+            report.epochs.append(
+                Epoch(
+                    epoch=epoch,
+                    loss=losses[0],
+                    prediction_loss=losses[1],
+                    process_loss=losses[2] if joint else None,
+                    dev_nmse=dev_nmse,
+                    seconds=now - begun,
+                    items_per_second=len(samples) / (now - begun),
+                    seconds_left=(now - started) / epoch * (options.epochs - epoch),
+                )
+            )
+            if progress is not None:
+                progress(report.epochs[-1])
+            if dev_nmse is None or report.best_dev_nmse is None or dev_nmse < report.best_dev_nmse:
+                report.best_epoch, report.best_dev_nmse = epoch, dev_nmse
+                best = None if dev is None else copy.deepcopy(model.state_dict())
+            elif epoch - report.best_epoch >= options.patience:
+                report.stopped_early = True
+                break
+    if best is not None:
+        model.load_state_dict(best)
+    report.seconds = time.perf_counter() - started
+    return model.eval(), report
+
+
+def _check(samples: Samples, dev: Samples | None, bank: Bank, joint: bool) -> None:
+    for name, part in (("training", samples), ("validation", dev)):
+        if part is None:
+            continue
+        if part.target is None or not len(part):
+            raise ValueError(f"the {name} items need targets, given {len(part)} items")
+        if joint and part.feedback is None:
+            raise ValueError(f"gamma > 0 with a temporal encoder needs the feedback of the {name} items")
+        part.check_against(bank)
+    if len(samples) < 2 or np.ptp(samples.target) == 0:
+        raise ValueError(f"the targets of the {len(samples)} training items are all equal: there is nothing to fit")
+
+
+def _optimiser(model: M3TR, options: TrainingOptions) -> torch.optim.Optimizer:
+    process = [] if model.temporal_encoder is None else list(model.temporal_encoder.parameters())
+    of_process = {id(parameter) for parameter in process}
+    groups = [{"params": [p for p in model.parameters() if id(p) not in of_process], "lr": options.learning_rate}]
+    if process:
+        # A decay towards 0 would pull a fitted process away from its fit.
+        groups.append({"params": process, "lr": options.process_learning_rate, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+
+
+def _epoch(
+    model: M3TR,
+    samples: Samples,
+    bank: Bank,
+    optimiser: torch.optim.Optimizer,
+    options: TrainingOptions,
+    order: np.ndarray,
+    epoch: int,
+    device: torch.device | str,
+) -> np.ndarray:
+    """One pass. Returns the means of the loss, L_pred and L_mhp."""
+    model.train()
+    total = np.zeros(3)
+    for number, rows in enumerate(batches(order, options.batch_size), start=1):
+        batch = minibatch(samples, bank, rows, with_feedback=model.temporal_encoder is not None, device=device)
+        losses = joint_loss(model, batch, gamma=options.gamma)
+        values = np.array([float(loss.detach()) for loss in losses])
+        if not np.isfinite(values).all():
+            raise FloatingPointError(
+                f"the loss is not finite at epoch {epoch}, batch {number} "
+                f"(L {values[0]}, L_pred {values[1]}, L_mhp {values[2]}); a smaller learning rate may help"
+            )
+        optimiser.zero_grad(set_to_none=True)
+        losses[0].backward()
+        nn.utils.clip_grad_norm_(model.parameters(), options.clip)
+        optimiser.step()
+        total += values * len(rows)
+    return total / len(order)
+
+
+def joint_loss(model: M3TR, batch: Minibatch, *, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """L, L_pred and L_mhp of a minibatch with labels, section 3.4; L_mhp is 0 where the model has no process."""
+    predicted = model(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed)
+    # In units of the training targets' standard deviation the mean squared error is the nMSE.
+    error = model.standardise_target(predicted[:, None]) - model.standardise_target(batch.label[:, None])
+    prediction_loss = error.square().mean()
+    if batch.feedback is None:
+        return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
+    events = batch.feedback.observed.lengths.sum().clamp(min=1)
+    process_loss = -model.temporal_encoder.log_likelihood(batch.feedback.observed).sum() / events
+    return prediction_loss + gamma * process_loss, prediction_loss, process_loss
+
+
+def _dev_nmse(model: M3TR, dev: Samples, bank: Bank, options: TrainingOptions, device: torch.device | str) -> float:
+    predicted = predict(model, dev, bank, batch_size=options.batch_size, device=device)
+    error = float(np.mean((predicted - dev.target.astype(np.float64)) ** 2))
+    variance = float(np.var(dev.target, dtype=np.float64))
+    # Of constant validation targets the nMSE is undefined; over the training variance it still ranks the epochs.
+    return error / variance if variance > 0 else error / float(model.standardise_target.scale.item() ** 2)
