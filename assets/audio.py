@@ -47,7 +47,9 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
                 yield row_of(item, inputs[item], outcome)
 
     fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
-    return run_stage(context, settings.run, store.stage(NAME, PAYLOAD), inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(
+        context, settings.run, store.stage(NAME, PAYLOAD), inputs=inputs, fingerprint=fingerprint, compute=compute
+    )
 
 
 audio_failed_share = failed_share_check(audio, NAME)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from assets.settings import Settings
 from models import encoders
@@ -34,7 +33,9 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
 def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:
     """Fingerprint of a stage that one encoder fills; the encoder says who it is without loading its weights."""
     chosen = options(settings, role)
-    identity = encoders.identity(role, settings.encoders.profile, checkpoint=chosen["checkpoint"], revision=chosen["revision"])
+    identity = encoders.identity(
+        role, settings.encoders.profile, checkpoint=chosen["checkpoint"], revision=chosen["revision"]
+    )
     return Fingerprint(code=code, parameters=parameters, model=identity)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
+
 from assets.progress import Progress
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
@@ -88,4 +89,3 @@ def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
             shard = []
     if shard:
         yield shard
-

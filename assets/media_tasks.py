@@ -34,7 +34,9 @@ def inspect_file(path: str) -> dict[str, object]:
     }
 
 
-def take_frames(path: str, count: int, method: str, stride: float | None, max_side: int, quality: int) -> dict[str, object]:
+def take_frames(
+    path: str, count: int, method: str, stride: float | None, max_side: int, quality: int
+) -> dict[str, object]:
     """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes."""
     frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side)
     return {

@@ -41,7 +41,9 @@ def label_event(protocol: Protocol, events: pl.DataFrame) -> str:
     if protocol.label_event == "auto":
         return "comment" if "comment" in types else "all"
     if protocol.label_event != "all" and types and protocol.label_event not in types:
-        raise ProtocolError(f"protocol.label_event = {protocol.label_event!r}: allowed are all, auto, {', '.join(types)}")
+        raise ProtocolError(
+            f"protocol.label_event = {protocol.label_event!r}: allowed are all, auto, {', '.join(types)}"
+        )
     return protocol.label_event
 
 
@@ -55,7 +57,8 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
 
     Returns:
         One row an item, in the order of `videos`: `t0` (ms; null where neither publication nor an event is known),
-        `t0_source` (`published` | `first event` | null), `observed_until` (ms), `observed_events`, `window_complete`,
+        `t0_source` (`published` | `first event` | null), `observed_until` (ms), `observed_events`, `observed_count` (of the
+        label's type), `window_complete`,
         `label_time` (ms at which the label is known), `labelled`, `count`, `target` (null unless labelled), `counts`
         (by type, up to the horizon). An event that precedes the publication moves t = 0 to itself: the stated time is wrong.
     """
@@ -77,18 +80,31 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
     if protocol.first_k is None:
         frame = frame.with_columns((pl.col("t0") + round(protocol.hours * HOUR_MS)).alias("window_end"))
     else:
-        kth = events.lazy().filter(pl.col("order") == protocol.first_k - 1).select("item", pl.col("time").alias("window_end"))
+        kth = (
+            events.lazy()
+            .filter(pl.col("order") == protocol.first_k - 1)
+            .select("item", pl.col("time").alias("window_end"))
+        )
         frame = frame.join(kth, on="item", how="left")
     frame = frame.with_columns(
-        (pl.col("window_end") <= pl.min_horizontal("label_time", pl.lit(as_of, pl.Int64))).fill_null(False).alias("window_complete"),
+        (pl.col("window_end") <= pl.min_horizontal("label_time", pl.lit(as_of, pl.Int64)))
+        .fill_null(False)
+        .alias("window_complete"),
         pl.min_horizontal("window_end", pl.lit(as_of, pl.Int64)).alias("observed_until"),
     ).with_columns(
         (pl.col("window_complete") & (pl.col("label_time") <= as_of)).fill_null(False).alias("labelled"),
         pl.max_horizontal("observed_until", "t0").alias("observed_until"),
     )
     frame = frame.collect()
-    seen = observed(events, frame, protocol).group_by("item").agg(pl.len().alias("observed_events"))
-    until_label = events.join(frame.select("item", "label_time"), on="item").filter(pl.col("time") <= pl.col("label_time"))
+    of_label = pl.lit(True) if counted == "all" else pl.col("type") == counted
+    seen = (
+        observed(events, frame, protocol)
+        .group_by("item")
+        .agg(pl.len().alias("observed_events"), of_label.sum().alias("observed_count"))
+    )
+    until_label = events.join(frame.select("item", "label_time"), on="item").filter(
+        pl.col("time") <= pl.col("label_time")
+    )
     by_type = (
         until_label.group_by("item", "type")
         .len("count")
@@ -96,14 +112,13 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
         .group_by("item", maintain_order=True)
         .agg(pl.struct("type", pl.col("count").cast(pl.Int64)).alias("counts"))
     )
-    of_label = until_label if counted == "all" else until_label.filter(pl.col("type") == counted)
-    totals = of_label.group_by("item").len("count")
+    totals = until_label.filter(of_label).group_by("item").len("count")
     frame = (
         frame.join(seen, on="item", how="left")
         .join(totals, on="item", how="left")
         .join(by_type, on="item", how="left")
         .with_columns(
-            pl.col("observed_events").fill_null(0).cast(pl.Int64),
+            pl.col("observed_events", "observed_count").fill_null(0).cast(pl.Int64),
             pl.when("labelled").then(pl.col("count").fill_null(0).cast(pl.Int64)).alias("count"),
         )
     )
@@ -115,7 +130,7 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
         raise ProtocolError(f"protocol.target = 'log2' and item {item} has a count of 0: allowed are log2p1 and raw")
     target[has_label] = targets.forward(counts[has_label], protocol.target)
     frame = frame.with_columns(pl.Series("target", target).fill_nan(None))
-    columns = ["item", "t0", "t0_source", "observed_until", "observed_events", "window_complete"]
+    columns = ["item", "t0", "t0_source", "observed_until", "observed_events", "observed_count", "window_complete"]
     columns += ["label_time", "labelled", "count", "target", "counts"]
     return Labels(frame.select(columns), counted, as_of, _notes(frame, counted))
 
@@ -145,7 +160,9 @@ def _notes(frame: pl.DataFrame, counted: str) -> list[str]:
     early = frame.filter(pl.col("published_at") > pl.col("first_event"))["item"].to_list()
     notes = [f"label: {'events of every type' if counted == 'all' else counted + ' events'}"]
     if early:
-        notes.append(f"{len(early)} items have feedback before their stated publication, first {early[0]}: t = 0 is the first event")
+        notes.append(
+            f"{len(early)} items have feedback before their stated publication, first {early[0]}: t = 0 is the first event"
+        )
     unlabelled = frame.filter(~pl.col("labelled")).height
     if unlabelled:
         notes.append(f"{unlabelled} items have no label yet: they are predicted, not trained or evaluated on")

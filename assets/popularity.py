@@ -90,4 +90,6 @@ def check_labels(frame: pl.DataFrame, events: pl.DataFrame, settings: Settings) 
         "count differs from the events": wrong["item"].to_list(),
     }
     found = {name: items[:10] for name, items in problems.items() if items}
-    return dg.AssetCheckResult(passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)})
+    return dg.AssetCheckResult(
+        passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)}
+    )

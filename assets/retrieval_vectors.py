@@ -45,7 +45,9 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
             block = todo[start : start + BLOCK]
             captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")
             prompts = {item: prompt(captions.get(item, []), descriptions.get(item, []), titles[item]) for item in block}
-            yield from (Row.missing(item, inputs[item], "no caption, sound or title") for item in block if not prompts[item])
+            yield from (
+                Row.missing(item, inputs[item], "no caption, sound or title") for item in block if not prompts[item]
+            )
             written = [item for item in block if prompts[item]]
             if written:
                 vectors = encoder.encode_sentences([prompts[item] for item in written])

@@ -91,4 +91,3 @@ def observed_sequences(
         hours.append(np.asarray(at, dtype=np.float64))
         kinds.append(np.array([number[name] for name in kind], dtype=np.int64))
     return Sequences(list(items), hours, kinds, t_end, dropped=len(seen) - len(known))
-

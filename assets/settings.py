@@ -223,7 +223,8 @@ class Run(dg.Config):
     )
     retry_failed: bool = Field(False, description="Compute rows again that failed before.")
     executor: Literal["in_process", "multiprocess"] = Field(
-        "in_process", description="Steps of a run in one process, or one process a step. Read at start, not in the launchpad."
+        "in_process",
+        description="Steps of a run in one process, or one process a step. Read at start, not in the launchpad.",
     )
 
 

@@ -33,7 +33,9 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     frame = make_splits(store, protocol)
     for side, least in MINIMUM.items():
         if (have := frame.filter(pl.col("split") == side).height) < least:
-            raise SplitTooSmall(f"the {side} split has {have} items, at least {least} are needed; see [protocol] fractions and split")
+            raise SplitTooSmall(
+                f"the {side} split has {have} items, at least {least} are needed; see [protocol] fractions and split"
+            )
     table = store.table(NAME)
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
     digest = frame_hash(frame)
@@ -107,7 +109,10 @@ def check_splits(frame: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol) 
     sides = frame.filter(pl.col("split") != "predict")
     twice = frame.group_by("item").len().filter(pl.col("len") > 1)["item"].to_list()
     astride = sides.group_by("group").agg(pl.col("split").n_unique().alias("sides"), pl.col("item").first())
-    found = {"items twice": twice[:10], "groups on two sides": astride.filter(pl.col("sides") > 1)["item"].to_list()[:10]}
+    found = {
+        "items twice": twice[:10],
+        "groups on two sides": astride.filter(pl.col("sides") > 1)["item"].to_list()[:10],
+    }
     if protocol.split == "chronological" and not protocol.split_file:
         found["published out of order"] = _out_of_order(sides.join(labels.select("item", "t0"), on="item"))
     found = {name: items for name, items in found.items() if items}

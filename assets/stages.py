@@ -32,7 +32,9 @@ def frame_hash(frame: pl.DataFrame) -> str:
 def outputs(stage: Stage) -> dict[str, str]:
     """What a later stage builds on: the hash of each item's row, in stored order. Failed items are not among them."""
     states = stage.states().filter(pl.col("status") != "failed")
-    return {item: digest or status for item, digest, status in states.select("item", "output_hash", "status").iter_rows()}
+    return {
+        item: digest or status for item, digest, status in states.select("item", "output_hash", "status").iter_rows()
+    }
 
 
 def combined(*hashes: Mapping[str, str] | str, items: Iterable[str]) -> dict[str, str]:
@@ -66,3 +68,15 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
         )
 
     return failed_share
+
+
+def failures(store: Store) -> pl.DataFrame:
+    """Every failed row: `stage`, `item`, `error_type`, `error_message`."""
+    columns = ("item", "error_type", "error_message")
+    frames = [
+        stage.states().filter(pl.col("status") == "failed").select(pl.lit(name).alias("stage"), *columns)
+        for name, stage in store.stages().items()
+    ]
+    return (
+        pl.concat(frames) if frames else pl.DataFrame(schema={"stage": pl.String, **dict.fromkeys(columns, pl.String)})
+    )

@@ -149,5 +149,6 @@ def check_windows(
         if not (exact and within):
             leaks.append(row["item"])
     return dg.AssetCheckResult(
-        passed=not leaks, metadata={"rows": len(rows), "leaking": len(leaks), "items": dg.MetadataValue.json(leaks[:10])}
+        passed=not leaks,
+        metadata={"rows": len(rows), "leaking": len(leaks), "items": dg.MetadataValue.json(leaks[:10])},
     )

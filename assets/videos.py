@@ -57,7 +57,9 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
                 yield Row.ok(item, inputs[item], {name: items[item].get(name) for name in PAYLOAD.names})
         calls = ((item, (items[item]["path"],)) for item in todo if items[item]["path"] is not None)
         workers = worker_count(settings.run.workers)
-        for item, outcome in in_processes(inspect_file, calls, workers=workers, timeout=settings.sampling.timeout_seconds):
+        for item, outcome in in_processes(
+            inspect_file, calls, workers=workers, timeout=settings.sampling.timeout_seconds
+        ):
             texts = {name: items[item][name] for name in ("path", *TEXTS)}
             yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
 

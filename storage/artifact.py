@@ -48,7 +48,7 @@ class Artifact:
                 beside.rename(self.folder / f"{version:06d}")
             except FileExistsError:
                 continue
-            except OSError as error:
+            except OSError:
                 if (self.folder / f"{version:06d}").exists():  # ENOTEMPTY: another process took the number
                     continue
                 raise
@@ -100,6 +100,13 @@ class Artifact:
         """Whether the version in service was made from these."""
         current = self.current()
         return current is not None and (current.inputs_hash, current.fingerprint) == (inputs_hash, fingerprint)
+
+    def remove(self, version: int) -> None:
+        """Removes a version that is not in service (StoreError for the one that is)."""
+        current = self.current()
+        if current is not None and current.version == version:
+            raise StoreError(f"{self.name}: version {version} is in service; switch to another one first")
+        shutil.rmtree(self.folder / f"{version:06d}")
 
     def prune(self, *, keep: int = 3) -> None:
         """Removes all but the newest `keep` versions and the one in service."""

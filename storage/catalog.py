@@ -63,10 +63,9 @@ def _stage_views(folder: Path, payload: pa.Schema) -> list[str]:
 def publish(store: Store) -> Path:
     """Writes the catalog anew and puts it in the place of the one before. Returns its path."""
     path = store.root / FILE
-    with written_beside(path) as scratch:
-        with duckdb.connect(str(scratch)) as connection:
-            for statement in _statements(store):
-                connection.execute(statement)
+    with written_beside(path) as scratch, duckdb.connect(str(scratch)) as connection:
+        for statement in _statements(store):
+            connection.execute(statement)
     return path
 
 

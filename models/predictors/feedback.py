@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +25,8 @@ class Completed(Protocol):
     events: Events
     observed: Tensor  # (b,) int64, events that were observed
     simulated: Tensor  # (b,) int64, events that thinning added
+
+    def __getitem__(self, rows: Tensor) -> Completed: ...
 
 
 class TemporalEncoder(Protocol):
@@ -63,9 +65,5 @@ class Feedback:
 
 def take(completed: Completed, rows: Tensor, *, device: torch.device | str = "cpu") -> Completed:
     """The completed sequences at `rows` (b,) int64."""
-    return replace(
-        completed,
-        events=completed.events[rows].to(device),
-        observed=completed.observed[rows].to(device),
-        simulated=completed.simulated[rows].to(device),
-    )
+    part = completed[rows]
+    return replace(part, **{field.name: getattr(part, field.name).to(device) for field in fields(part)})

@@ -1,0 +1,106 @@
+"""The features of many videos, put together from the stages, as the predictor and the bank take them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from assets import acoustic_embeddings, retrieval_vectors, temporal_embeddings, text_embeddings, visual_embeddings
+from assets.splits import read_splits
+from models.predictors.features import Rows, VideoFeatures
+from storage.arrays import shape_of, to_numpy
+from storage.stage import Stage
+from storage.store import Store
+
+FRAMES = (visual_embeddings.NAME, acoustic_embeddings.NAME)
+FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
+
+
+class MixedVersions(RuntimeError):
+    """Rows of one stage were made by different encoders or parameters: they cannot stand in one bank."""
+
+
+def usable_items(store: Store) -> pl.DataFrame:
+    """The splits' rows without the items that failed in a stage whose features are needed."""
+    failed: set[str] = set()
+    for name in FEATURES:
+        states = store.stages()[name].states()
+        failed |= set(states.filter(pl.col("status") == "failed")["item"])
+    return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
+
+
+def versions(store: Store) -> dict[str, str]:
+    """Fingerprint of every feature stage, by name: what a bank is made of, and what its queries must be made of.
+
+    Raises:
+        MixedVersions: a stage is half recomputed.
+    """
+    found = {}
+    for name in FEATURES:
+        prints = store.stages()[name].states()["fingerprint"].unique().to_list()
+        if len(prints) > 1:
+            raise MixedVersions(f"{name}: rows of {len(prints)} versions; materialise it to the end first")
+        found[name] = prints[0] if prints else "empty"
+    return found
+
+
+def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
+    """Rows and masks of `items` in order; an item without a modality has an empty mask there."""
+    stages = store.stages()
+    return VideoFeatures(
+        visual=_padded(stages[visual_embeddings.NAME], items),
+        acoustic=_padded(stages[acoustic_embeddings.NAME], items),
+        text=_ragged(stages[text_embeddings.NAME], items),
+        temporal=_padded(stages[temporal_embeddings.NAME], items),
+    )
+
+
+def retrieval_keys(store: Store, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What similarity is computed from: content (n, dc) and its mask (n,), mean-pooled temporal (n, dt) and its mask (n,)."""
+    stages = store.stages()
+    content, with_content = _vectors(stages[retrieval_vectors.NAME], items)
+    rows = _padded(stages[temporal_embeddings.NAME], items)
+    counts = rows.mask.sum(axis=1)
+    total = np.where(rows.mask[:, :, None], rows.values, 0).sum(axis=1, dtype=np.float64)
+    pooled = (total / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return content, with_content, pooled, counts > 0
+
+
+def _places(table: pa.Table, items: Sequence[str]) -> np.ndarray:
+    place = {item: row for row, item in enumerate(items)}
+    return np.array([place[item] for item in table["item"].to_pylist()], dtype=np.int64)
+
+
+def _padded(stage: Stage, items: Sequence[str]) -> Rows:
+    table = stage.read(items=items, columns=["embedding", "rows"])
+    shape = shape_of(stage.payload.field("embedding"))
+    values = np.zeros(
+        (len(items), *shape), dtype=np.float16 if "half" in str(stage.payload.field("embedding").type) else np.float32
+    )
+    mask = np.zeros((len(items), shape[0]), dtype=bool)
+    if len(table):
+        places = _places(table, items)
+        values[places] = to_numpy(table, "embedding")
+        mask[places] = np.arange(shape[0]) < table["rows"].to_numpy()[:, None]
+    return Rows(values, mask)
+
+
+def _ragged(stage: Stage, items: Sequence[str]) -> Rows:
+    table = stage.read(items=items, columns=["embedding"])
+    sequences: list[np.ndarray | None] = [None] * len(items)
+    if len(table):
+        for place, words in zip(_places(table, items), to_numpy(table, "embedding"), strict=True):
+            sequences[place] = words
+    return Rows.pad(sequences, width=shape_of(stage.payload.field("embedding"))[1])
+
+
+def _vectors(stage: Stage, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    table = stage.read(items=items, columns=["embedding"])
+    values = np.zeros((len(items), *shape_of(stage.payload.field("embedding"))), dtype=np.float32)
+    mask = np.zeros(len(items), dtype=bool)
+    if len(table):
+        places = _places(table, items)
+        values[places] = to_numpy(table, "embedding")
+        mask[places] = True
+    return values, mask

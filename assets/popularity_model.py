@@ -1,0 +1,166 @@
+"""[prediction] popularity_model: M3TR, one fitted model a seed, by the joint loss L_pred + gamma L_mhp (M3TR section 3.4)."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import dagster as dg
+import torch
+
+from assets.hawkes_process import check_fitted, fitted_process
+from assets.neighbours import neighbours
+from assets.plots import fit_curve
+from assets.samples import bank_of, samples_of, training_hash
+from assets.settings import Settings
+from assets.splits import read_splits
+from assets.stages import open_store
+from models import predictors, temporal
+from models.predictors import Epoch, M3TRConfig, TrainingOptions, TrainingReport
+from storage.artifact import Artifact, ArtifactVersion
+from storage.fingerprint import Fingerprint
+from storage.hashing import content_hash
+from storage.store import Store
+
+NAME = "popularity_model"
+MODEL = "model"
+FITTED = "fitted.json"
+
+
+@dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__)
+def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Train one model a seed; a seed whose inputs and settings are as they were is kept."""
+    store = open_store(settings)
+    inputs_hash = content_hash(training_hash(store), fitted_process(store)[0].inputs_hash)
+    fingerprint = model_fingerprint(settings)
+    todo = [
+        seed for seed in settings.model.seeds if not artifact_of(store, seed).is_current(inputs_hash, fingerprint.hash)
+    ]
+    if not todo:
+        context.log.info("popularity_model: unchanged")
+    for seed in todo:
+        _train(context, store, settings, seed, inputs_hash, fingerprint)
+    versions = [artifact_of(store, seed).current() for seed in settings.model.seeds]
+    metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(todo)}
+    for seed, version in zip(settings.model.seeds, versions, strict=True):
+        metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
+        metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def artifact_of(store: Store, seed: int) -> Artifact:
+    """Where the model of a seed is kept."""
+    return store.artifact(f"{NAME}_{seed}")
+
+
+def model_fingerprint(settings: Settings) -> Fingerprint:
+    """What determines a model beside its data and its seed."""
+    chosen = settings.model.model_dump(exclude={"seeds"})
+    return Fingerprint(code=1, parameters={**chosen, "neighbours": settings.retrieval.neighbours})
+
+
+def network_config(settings: Settings) -> M3TRConfig:
+    """The network's hyper-parameters from the settings."""
+    chosen = settings.model
+    return M3TRConfig(
+        width=chosen.dim,
+        hidden=chosen.dim,
+        alpha=chosen.alpha,
+        dropout=chosen.dropout,
+        neighbours=settings.retrieval.neighbours,
+        aggregate=chosen.aggregate,
+        use_retrieval=chosen.use_retrieval,
+        use_temporal=chosen.use_temporal,
+        use_negative=chosen.use_negative,
+    )
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    settings: Settings,
+    seed: int,
+    inputs_hash: str,
+    fingerprint: Fingerprint,
+) -> None:
+    chosen, size = settings.model, settings.retrieval.neighbours
+    bank = bank_of(store)
+    train, dev = (samples_of(store, split, size=size) for split in ("train", "val"))
+    options = TrainingOptions(
+        learning_rate=chosen.learning_rate,
+        batch_size=chosen.batch_size,
+        weight_decay=chosen.weight_decay,
+        gamma=chosen.gamma,
+        epochs=chosen.max_epochs,
+        patience=chosen.patience,
+    )
+    model, report = predictors.train(
+        train,
+        dev,
+        bank,
+        config=network_config(settings),
+        options=options,
+        temporal_encoder=temporal.load(fitted_process(store)[1]),
+        seed=seed,
+        device=device_of(settings),
+        progress=_teller(context, seed),
+    )
+    metadata = {
+        "seed": seed,
+        "best_epoch": report.best_epoch,
+        "best_dev_nmse": report.best_dev_nmse,
+        "seconds": round(report.seconds, 2),
+        "curve": list(_curve(report)),
+        "options": asdict(options),
+    }
+    with artifact_of(store, seed).new(
+        inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=metadata
+    ) as folder:
+        predictors.save(model, folder / MODEL)
+        fitted = {name: train.items.tolist() for name in ("model", "standardisers")}
+        (folder / FITTED).write_text(json.dumps(fitted))
+    context.log.info(
+        "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
+        *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),
+    )
+
+
+def device_of(settings: Settings) -> str:
+    """Where models run: the setting, or CUDA where there is one."""
+    if settings.encoders.device != "auto":
+        return settings.encoders.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_model(store: Store, seed: int) -> predictors.M3TR:
+    """The model of a seed as it is in service, with its process inside where it was trained with one."""
+    folder = artifact_of(store, seed).current().path / MODEL
+    joint = json.loads((folder / "config.json").read_text())["process"]
+    return predictors.load(folder, temporal_encoder=temporal.load(fitted_process(store)[1]) if joint else None)
+
+
+def _teller(context: dg.AssetExecutionContext, seed: int) -> Callable[[Epoch], None]:
+    def tell(epoch: Epoch) -> None:
+        if epoch.epoch % 10 == 0:
+            context.log.info(
+                "popularity_model: seed %d, pass %d, loss %.4f, validation nMSE %.4f, %.0f items/s, at most %.0f s left",
+                *(seed, epoch.epoch, epoch.loss, epoch.dev_nmse, epoch.items_per_second, epoch.seconds_left),
+            )
+
+    return tell
+
+
+def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
+    for epoch in report.epochs:
+        yield [epoch.epoch, epoch.prediction_loss, epoch.dev_nmse]
+
+
+@dg.asset_check(asset=popularity_model, blocking=True)
+def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
+    """Every model and its standardisers saw training items only (design section 5, rule 5)."""
+    store = open_store(settings)
+    fitted: dict[str, list[str]] = {}
+    for seed in settings.model.seeds:
+        version: ArtifactVersion = artifact_of(store, seed).current()
+        lists = json.loads((version.path / FITTED).read_text())
+        fitted |= {f"seed {seed} {name}": items for name, items in lists.items()}
+    return check_fitted(fitted, read_splits(store))

@@ -1,0 +1,111 @@
+"""The predictor's samples, put together from the store: features, neighbours, labels and feedback of one split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import torch
+
+from assets import temporal_embeddings
+from assets.features import FEATURES, usable_items, versions, video_features
+from assets.memory_bank import open_bank
+from assets.neighbours import read_neighbours
+from assets.popularity import read_popularity
+from assets.stages import frame_hash
+from models.events import EventBatch
+from models.predictors import Bank, Feedback, Neighbourhood, Samples
+from models.temporal import Completed
+from storage.bank import MemoryBank
+from storage.hashing import content_hash
+from storage.store import Store
+
+
+def bank_of(store: Store) -> Bank:
+    """The memory bank in service with its members' features."""
+    items = open_bank(store).items
+    return Bank(items, video_features(store, items.tolist()))
+
+
+def samples_of(store: Store, split: str, *, size: int) -> Samples:
+    """The usable items of a split (train | val | test | predict) with `size` neighbours each, in stored order.
+
+    The target is None for `predict`.
+    """
+    items = usable_items(store).filter(pl.col("split") == split)["item"].to_list()
+    target = None
+    if split != "predict":
+        labels = pl.DataFrame({"item": items}, schema={"item": pl.String}).join(
+            read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left"
+        )
+        target = labels["target"].to_numpy()
+    return Samples(
+        items=np.array(items, dtype=str),
+        features=video_features(store, items),
+        neighbourhood=_neighbourhood(store, open_bank(store), items, size),
+        target=target,
+        feedback=_feedback(store, items),
+    )
+
+
+def training_hash(store: Store) -> str:
+    """Digest of all that training reads: features of every item, splits, labels and neighbours."""
+    rows = {}
+    for name in FEATURES:
+        states = store.stages()[name].states().filter(pl.col("status") != "failed").sort("item")
+        rows[name] = frame_hash(states.select("item", "output_hash"))
+    labels = read_popularity(store).select("item", "target")
+    made = [frame_hash(frame) for frame in (usable_items(store), labels, read_neighbours(store).drop("bank_version"))]
+    return content_hash(rows, versions(store), made)
+
+
+def _neighbourhood(store: Store, bank: MemoryBank, items: Sequence[str], size: int) -> Neighbourhood:
+    position = {item: row for row, item in enumerate(bank.items.tolist())}
+    place = {item: row for row, item in enumerate(items)}
+    shape = (len(items), size)
+    index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
+    score, label = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    table = read_neighbours(store).filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
+    rows = np.array([place[item] for item in table["item"]], dtype=np.int64)
+    ranks = table["rank"].to_numpy()
+    index[rows, ranks] = [position[item] for item in table["neighbour"]]
+    score[rows, ranks] = table["score"].to_numpy()
+    label[rows, ranks] = table["label"].to_numpy()
+    mask[rows, ranks] = True
+    return Neighbourhood(index, score, mask, label)
+
+
+def _feedback(store: Store, items: Sequence[str]) -> Feedback:
+    """Observed and completed sequences as the temporal embeddings were made from them; empty where an item has none."""
+    stage = store.stages()[temporal_embeddings.NAME]
+    table = stage.read(items=items, columns=["observed", "window_hours", "times", "types"])
+    of_item = {row["item"]: row for row in table.to_pylist()}
+    silent = {"observed": 0, "window_hours": 0.0, "times": [], "types": []}
+    rows = [of_item.get(item, silent) for item in items]
+    observed = [row["observed"] for row in rows]
+    windows = [row["window_hours"] for row in rows]
+    ends = [max([window, *row["times"][-1:]]) for row, window in zip(rows, windows, strict=True)]
+    whole = _batch([row["times"] for row in rows], [row["types"] for row in rows], ends)
+    seen = _batch(
+        [row["times"][: row["observed"]] for row in rows], [row["types"][: row["observed"]] for row in rows], windows
+    )
+    completed = Completed(
+        events=whole,
+        observed=torch.tensor(observed, dtype=torch.int64),
+        simulated=whole.lengths - torch.tensor(observed, dtype=torch.int64),
+        observed_until=torch.tensor(windows, dtype=torch.float64),
+    )
+    return Feedback(observed=seen, completed=completed)
+
+
+def _batch(times: Sequence[Sequence[float]], types: Sequence[Sequence[int]], ends: Sequence[float]) -> EventBatch:
+    lengths = [len(row) for row in times]
+    padded = np.zeros((len(times), max([1, *lengths])))
+    kinds = np.zeros(padded.shape, dtype=np.int64)
+    for row, length in enumerate(lengths):
+        padded[row, :length], kinds[row, :length] = times[row], types[row]
+    return EventBatch(
+        torch.from_numpy(padded),
+        torch.from_numpy(kinds),
+        torch.tensor(lengths, dtype=torch.int64),
+        torch.tensor(ends, dtype=torch.float64),
+    )

@@ -1,0 +1,64 @@
+"""`reelcast`: what a person asks the store in a shell."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from pipeline.settings import InvalidSettings, load, sections
+from storage.durable import StoreError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="reelcast", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
+    commands.add_parser("settings", help="every setting with its value and what it does")
+    given = parser.parse_args(arguments)
+    try:
+        return {"results": results, "settings": settings}[given.command](Console())
+    except (InvalidSettings, StoreError) as error:
+        print(f"reelcast: {error}", file=sys.stderr)
+        return 2
+
+
+def results(console: Console) -> int:
+    """Print the last evaluation and what failed on the way to it."""
+    from assets.stages import failures, open_store
+
+    chosen = load()
+    folder = Path(chosen.store.results).expanduser().resolve()
+    report = folder / "evaluation.md"
+    if not report.is_file():
+        print(
+            f"reelcast: no evaluation in {folder}; run `make demo` or `dagster asset materialize --select '*'`",
+            file=sys.stderr,
+        )
+        return 1
+    console.print(Markdown(report.read_text(encoding="utf-8")))
+    failed = failures(open_store(chosen))
+    if len(failed):
+        console.print(f"\n{len(failed)} failed rows (stage, item, reason):")
+        for stage, item, kind, message in failed.head(20).iter_rows():
+            console.print(f"  {stage:20s} {item}: {kind}: {message}", markup=False, highlight=False)
+    console.print(f"\nresults: {folder}\nstore:   {chosen.store_folder()}", markup=False, highlight=False)
+    return 0
+
+
+def settings(console: Console) -> int:
+    """Print every setting."""
+    chosen = load()
+    for name, schema in sections().items():
+        console.print(f"\n[{name}]  {(schema.__doc__ or '').strip()}", markup=False)
+        values = getattr(chosen, name)
+        for field, described in schema.model_fields.items():
+            console.print(f"  {field} = {getattr(values, field)!r}", markup=False)
+            console.print(f"      {described.description}", markup=False, style="dim")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
