@@ -21,6 +21,8 @@ BLOCK = 32
 def options(settings: Settings, role: str) -> dict[str, Any]:
     """What `models.encoders.load` is told for a role."""
     chosen = settings.encoders
+    if chosen.profile == "handcrafted":  # nothing to choose: no weights, no device
+        return {}
     checkpoint = getattr(chosen, role)
     return {
         "checkpoint": checkpoint,
@@ -32,10 +34,7 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
 
 def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:
     """Fingerprint of a stage that one encoder fills; the encoder says who it is without loading its weights."""
-    chosen = options(settings, role)
-    identity = encoders.identity(
-        role, settings.encoders.profile, checkpoint=chosen["checkpoint"], revision=chosen["revision"]
-    )
+    identity = encoders.identity(role, settings.encoders.profile, **options(settings, role))
     return Fingerprint(code=code, parameters=parameters, model=identity)
 
 

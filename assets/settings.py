@@ -168,8 +168,8 @@ class Process(dg.Config):
     penalty_strength: float = Field(0.05, gt=0, description="Gamma of the penalty.")
     learning_rate: float = Field(5e-3, gt=0, description="Adam's step.")
     batch_size: int = Field(64, ge=1, description="Sequences a step.")
-    max_epochs: int = Field(60, ge=1, description="At most so many passes; stops early on the validation split.")
-    patience: int = Field(8, ge=1, description="Passes without a better validation likelihood before it stops.")
+    max_epochs: int = Field(30, ge=1, description="At most so many passes; stops early on the validation split.")
+    patience: int = Field(5, ge=1, description="Passes without a better validation likelihood before it stops.")
     length: int = Field(
         64, ge=2, description="L: rows of a temporal embedding; shorter sequences are continued by thinning."
     )
