@@ -7,6 +7,7 @@ catalog's views cast to FLOAT[n].
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -97,4 +98,4 @@ def to_numpy(table: pa.Table, name: str) -> np.ndarray | list[np.ndarray]:
     offsets = column.offsets.to_numpy()
     # `values` ignores the slice that `flatten` honours, and the offsets count in `values`.
     rows = column.values.flatten().to_numpy(zero_copy_only=False).reshape(-1, shape[1])
-    return [rows[start:stop] for start, stop in zip(offsets[:-1], offsets[1:])]
+    return [rows[start:stop] for start, stop in pairwise(offsets)]

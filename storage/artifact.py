@@ -1,21 +1,37 @@
-"""A folder of files in the store (a fitted process, a trained model, a memory bank), versioned, switched in one step."""
+"""A folder of files in the store (a fitted process, a model, a memory bank), versioned and switched in one step."""
 
+import fcntl
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.durable import DISK_FULL, StoreError, explain, flush_file, flush_folder, scratch_name, write_text
+from storage.durable import (
+    DISK_FULL,
+    StoreError,
+    explain,
+    flush_file,
+    flush_folder,
+    remove_folder,
+    scratch_name,
+    write_text,
+)
 
 STATE_FILE = "version.json"
 POINTER = "current.json"
+LOCK = "making.lock"
+
+
+class BusyError(StoreError):
+    """Another process is making a version of the same artifact."""
 
 
 @dataclass(frozen=True)
 class ArtifactVersion:
-    """version: from 1; path: its folder; inputs_hash and fingerprint: what it was made from; metadata: the writer's own."""
+    """version: from 1; path: its folder; inputs_hash, fingerprint: what it was made from; metadata: the writer's."""
 
     version: int
     path: Path
@@ -26,7 +42,10 @@ class ArtifactVersion:
 
 
 class Artifact:
-    """Get one from `Store.artifact`. Versions are folders `000001`, ...; `current.json` points to the one in service."""
+    """Get one from `Store.artifact`. Versions are folders `000001`, ...; `current.json` names the one in service.
+
+    One process at a time makes a version: another one is refused with BusyError rather than kept waiting.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -35,25 +54,17 @@ class Artifact:
     def new(
         self, *, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None = None, activate: bool = True
     ) -> "Draft":
-        """`with artifact.new(...) as folder:` gives a folder to write files into, which becomes the next version when the
-        block ends well and is removed otherwise. metadata may be filled until then; with activate=False the version in
-        service stays. The object's `.version` is what came of it.
+        """`with artifact.new(...) as folder:` gives a folder to write files into, which becomes the next version when
+        the block ends well and is removed otherwise. metadata may be filled until then; with activate=False the version
+        in service stays. The object's `.version` is what came of it. Raises BusyError where another process is at it.
         """
         return Draft(self, inputs_hash, fingerprint, {} if metadata is None else metadata, activate)
 
     def _place(self, beside: Path) -> int:
-        while True:
-            version = max((int(path.name) for path in self._folders()), default=0) + 1
-            try:
-                beside.rename(self.folder / f"{version:06d}")
-            except FileExistsError:
-                continue
-            except OSError:
-                if (self.folder / f"{version:06d}").exists():  # ENOTEMPTY: another process took the number
-                    continue
-                raise
-            flush_folder(self.folder)
-            return version
+        version = max((int(path.name) for path in self._folders()), default=0) + 1
+        beside.rename(self.folder / f"{version:06d}")
+        flush_folder(self.folder)
+        return version
 
     def activate(self, version: int) -> None:
         """Switches to a version, in one step. Raises StoreError for one that is not there."""
@@ -113,7 +124,7 @@ class Artifact:
         current = self.current()
         for version in self.versions()[: -keep or None]:
             if current is None or version.version != current.version:
-                shutil.rmtree(version.path)
+                remove_folder(version.path)
 
 
 class Draft:
@@ -131,8 +142,12 @@ class Draft:
     def __enter__(self) -> Path:
         try:
             self._folder.mkdir(parents=True)
+            self._lock = _take_lock(self._artifact.folder / LOCK)
         except OSError as error:
             raise explain(error, self._artifact.folder) from error
+        except BusyError:
+            self._folder.rmdir()
+            raise
         return self._folder
 
     def __exit__(self, kind, error, trace) -> None:
@@ -141,10 +156,12 @@ class Draft:
                 self._publish()
             elif isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise explain(error, self._artifact.folder) from error
-        except OSError as error:
-            raise explain(error, self._artifact.folder) from error
+        except OSError as failure:
+            raise explain(failure, self._artifact.folder) from failure
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also for children that this process forked meanwhile
+            os.close(self._lock)
 
     def _publish(self) -> None:
         state = {**self._state, "created_at": datetime.now(UTC).isoformat()}
@@ -156,3 +173,19 @@ class Draft:
         if self._activate:
             self._artifact.activate(version)
         self.version = self._artifact.read(version)
+
+
+def _take_lock(path: Path) -> int:
+    """Opens and locks the file; the system lets go of it when the process ends, however it ends."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(handle, 32).decode() or "unknown"
+        os.close(handle)
+        raise BusyError(
+            f"{path.parent}: process {holder} is making a version right now; wait for it, or stop it, and run again"
+        ) from None
+    os.truncate(handle, 0)
+    os.write(handle, str(os.getpid()).encode())
+    return handle

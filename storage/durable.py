@@ -21,11 +21,12 @@ def explain(error: OSError, path: Path) -> StoreError:
     """A StoreError for an error of the file system."""
     if error.errno in DISK_FULL:
         text = (
-            f"{path}: no space left on the disk ({os.strerror(error.errno)}). Free some space, or move the store to a larger "
-            "disk, and run again: what was finished is kept and is not computed again"
+            f"{path}: no space left on the disk ({os.strerror(error.errno)}). Free some space, or move the store to a "
+            "larger disk, and run again: what was finished is kept and is not computed again"
         )
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        text = f"{path}: cannot be written ({os.strerror(error.errno)}). Give this user write access, or name another store"
+        reason = os.strerror(error.errno)
+        text = f"{path}: cannot be written ({reason}). Give this user write access, or name another store"
     else:
         text = f"{path}: {error}"
     return StoreError(text)
@@ -77,6 +78,13 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder and all in it: gone in one step for everybody else, also where this process is killed midway."""
+    scratch = scratch_name(folder.parent)
+    folder.rename(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
 def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
     """(number, name) of a new file in `folder`: numbers rise from one file to the next, whatever process writes it.
 
@@ -88,7 +96,7 @@ def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
 
 
 def sweep(folder: Path, *, older_than: float) -> int:
-    """Removes what killed writers left in a tree of folders, if it is older than `older_than` seconds. Returns how much."""
+    """Removes what killed writers left in a tree of folders, if older than `older_than` seconds. Returns how much."""
     limit = time.time() - older_than
     removed = 0
     for leftover in folder.rglob(f"{SCRATCH_PREFIX}*"):

@@ -4,7 +4,8 @@
 
 A part holds state and payload columns of some hundred videos and never changes. `layout` is a hash of the payload's
 schema, so that files which are read together always agree. Compaction opens a new generation and retires the old ones
-whole. Nothing here takes a lock: a part appears by a rename, and of an item's rows the one with the highest `commit` counts.
+whole. Nothing here takes a lock: a part appears by a rename, and of an item's rows the one with the highest `commit`
+counts, whatever part it lies in.
 """
 
 import os
@@ -22,7 +23,7 @@ from storage.hashing import content_hash
 from storage.rows import STATE
 
 RETIRED = "retired"
-COMPRESSION = "zstd"
+EMPTY = f"{0:020d}-empty.parquet"
 # Rows of frames are some 500 kB: small row groups let a reader of ten rows read little more than ten rows.
 ROW_GROUP_BYTES = 16 * 2**20
 
@@ -36,8 +37,14 @@ def layout_of(payload: pa.Schema) -> str:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    rows = max(1, min(len(table), len(table) * ROW_GROUP_BYTES // max(table.nbytes, 1)))
-    pq.write_table(table, path, compression=COMPRESSION, row_group_size=max(rows, 1))
+    rows = len(table) * ROW_GROUP_BYTES // max(table.nbytes, 1)
+    # Dictionaries and statistics of vectors and JPEGs cost more than half of the writing and help nobody.
+    plain = [
+        field.name for field in table.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))
+    ]
+    pq.write_table(
+        table, path, compression="zstd", row_group_size=max(rows, 1), use_dictionary=plain, write_statistics=plain
+    )
 
 
 @dataclass(frozen=True)
@@ -81,20 +88,22 @@ class Parts:
 
     def seed(self) -> None:
         """Makes sure there is a part of this layout, though without rows, so that views over the parts have columns."""
-        folder = self.current_generation() / self.layout
+        try:
+            folder = self.current_generation() / self.layout
+        except OSError as error:
+            raise explain(error, self.folder) from error
         if not any(folder.glob("*.parquet")):
-            with written_beside(folder / f"{0:020d}-empty.parquet") as scratch:
+            with written_beside(folder / EMPTY) as scratch:
                 write_parquet(scratch, self.schema.empty_table())
 
     def next_commit(self) -> tuple[int, str]:
-        """(commit number, file name) for a new part."""
-        folders = [
-            folder for generation in self.generations()[-2:] for folder in generation.iterdir() if folder.is_dir()
-        ]
-        names = [ordered_name(folder, ".parquet") for folder in folders]
-        return max(names) if names else ordered_name(self.folder, ".parquet")
+        """(commit number, file name) for a new part; numbers rise, also where the clock was set back."""
+        layouts = [layout for generation in self.generations() for layout in generation.iterdir() if layout.is_dir()]
+        return max(
+            (ordered_name(layout, ".parquet") for layout in layouts), default=ordered_name(self.folder, ".parquet")
+        )
 
-    def add(self, columns: Sequence[pa.Array], name: str) -> Path:
+    def add(self, columns: Sequence[pa.Array], name: str) -> None:
         """Writes one part from all columns of `schema`, in order."""
         table = pa.Table.from_arrays(list(columns), schema=self.schema)
         try:
@@ -106,35 +115,38 @@ class Parts:
             # part, which must stand in the new generation too. A row that is there twice counts once.
             while (newest := self.current_generation()) != generation:
                 generation = newest
-                (generation / self.layout).mkdir(exist_ok=True)
-                link = scratch_name(generation / self.layout)
+                target = generation / self.layout
+                target.mkdir(exist_ok=True)
+                link = scratch_name(target)
                 os.link(path, link)
-                link.rename(generation / self.layout / name)
-                flush_folder(generation / self.layout)
+                link.rename(target / name)
+                flush_folder(target)
         except OSError as error:
             raise explain(error, self.folder) from error
-        return path
 
     def files(self, generations: Sequence[Path] | None = None) -> list[Path]:
         generations = self.generations() if generations is None else generations
         return sorted(file for generation in generations for file in generation.glob("*/*.parquet"))
 
     def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
-        """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (position in it).
+        """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (place in it).
 
         Reads no payload column. A part that is no parquet file is set aside (TornPartWarning).
         """
         frames = []
         for file in self.files() if files is None else files:
+            if file.name == EMPTY:
+                continue
             try:
-                table = pq.read_table(file, columns=STATE.names, partitioning=None)
+                table = pq.ParquetFile(file).read(STATE.names)
             except FileNotFoundError:
                 continue  # a generation that was removed since it was listed: what replaced it was there before
             except (pa.ArrowInvalid, OSError) as error:
+                if getattr(error, "errno", None):  # the disk or the system failed, not the file
+                    raise explain(error, file) from error
                 set_aside(file, error)
                 continue
-            if len(table):
-                frames.append(pl.from_arrow(table).with_row_index("row").with_columns(part=pl.lit(str(file))))
+            frames.append(pl.from_arrow(table).with_row_index("row").with_columns(part=pl.lit(str(file))))
         if not frames:
             empty = pl.from_arrow(STATE.empty_table())
             return empty.with_columns(row=pl.lit(0, pl.UInt32), part=pl.lit("", pl.String)).clear()
@@ -147,8 +159,7 @@ class Parts:
         tables, positions = [], []
         for (part,), rows in numbered.group_by(["part"], maintain_order=True):
             wanted = rows.sort("row")
-            table = pq.ParquetFile(part, memory_map=True).read(["item", *columns])
-            tables.append(table if len(wanted) == len(table) else table.take(wanted["row"].to_numpy()))
+            tables.append(read_rows(Path(part), wanted["row"].to_list(), ["item", *columns]))
             positions.append(wanted["position"])
         fields = [STATE.field("item"), *(self.payload.field(column) for column in columns)]
         if not tables:
@@ -160,12 +171,32 @@ class Parts:
         return table.cast(pa.schema(fields))
 
 
+def read_rows(part: Path, rows: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
+    """The rows (rising) of a part; of its row groups only those that hold any of them are read."""
+    file = pq.ParquetFile(part)
+    tables, start, position = [], 0, 0
+    for group in range(file.num_row_groups):
+        stop = start + file.metadata.row_group(group).num_rows
+        first = position
+        while position < len(rows) and rows[position] < stop:
+            position += 1
+        if position > first:
+            table = file.read_row_group(group, columns)
+            if position - first < len(table):
+                table = table.take([row - start for row in rows[first:position]])
+            tables.append(table)
+        start = stop
+    return pa.concat_tables(tables) if tables else file.schema_arrow.empty_table().select(columns)
+
+
 def set_aside(part: Path, error: Exception) -> None:
     """Moves a torn part out of every reader's sight, into the stage's folder `torn/`."""
     folder = part.parents[3] / "torn"
     folder.mkdir(exist_ok=True)
     target = folder / f"{part.parents[1].name}-{part.parent.name}-{part.name}"
-    part.rename(target)
-    warnings.warn(
-        f"{part}: not a parquet file ({error}); moved to {target}, its rows count as new", TornPartWarning, stacklevel=2
-    )
+    try:
+        part.rename(target)
+    except FileNotFoundError:
+        return  # another reader was faster
+    text = f"{part}: not a parquet file ({error}); moved to {target}, its rows count as not computed"
+    warnings.warn(text, TornPartWarning, stacklevel=2)

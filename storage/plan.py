@@ -51,7 +51,7 @@ def make_plan(
     *,
     retry_failed: bool,
 ) -> Plan:
-    """Compares the inputs (item -> hash) with the stored states. known: fingerprint hash -> its parts, for the reasons."""
+    """Compares inputs (item -> hash) with the stored states. known: fingerprint hash -> its parts, for the reasons."""
     stored = {
         item: (input_hash, made_by, status)
         for item, input_hash, made_by, status in states.select(

@@ -84,7 +84,7 @@ def payload_columns(rows: Sequence[Row], payload: pa.Schema) -> tuple[list[pa.Ar
         given = set(row.payload or ())
         if row.status == "ok" and given != set(payload.names):
             raise ValueError(
-                f"item {row.item}: payload columns are {sorted(given)}, must be {sorted(payload.names)} (all, and no others)"
+                f"item {row.item}: payload has {sorted(given)}, must have all of {sorted(payload.names)} and no others"
             )
         if row.status != "ok" and row.payload is not None:
             raise ValueError(f"item {row.item}: a {row.status} row has no payload")

@@ -7,15 +7,18 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from storage.compaction import compact
 from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
 from storage.parts import Parts
 from storage.plan import Plan, make_plan
 from storage.rows import DROPPED, STATE, Row, check_distinct, payload_columns
 
+RETENTION = 24 * 3600.0
+
 
 class Stage:
-    """Get one from `Store.stage`. payload: the columns that the stage computes; they must not be named as the state's."""
+    """Get one from `Store.stage`. payload: the columns that the stage computes, with other names than the state's."""
 
     def __init__(self, folder: Path, payload: pa.Schema):
         taken = set(payload.names) & set(STATE.names)
@@ -119,6 +122,13 @@ class Stage:
             wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
             rows = wanted.join(rows, on="item", how="inner", maintain_order="left")
         return self._parts.read(rows, columns)
+
+    def compact(self, *, retention: float = RETENTION, most_parts: int = 64) -> int:
+        """Merges the parts where there are over `most_parts`; returns how many were merged. See `storage.compaction`.
+
+        retention: seconds for which the files of merged parts stay, for readers that had opened them before.
+        """
+        return compact(self._parts, retention=retention, most_parts=most_parts)
 
     def _live(self) -> pl.DataFrame:
         return self._parts.states().filter(pl.col("status") != DROPPED)

@@ -45,7 +45,7 @@ class Store:
             raise StoreError(f"{marker}: the store has format {found}, this version reads {FORMAT}; name another store")
 
     def check(self, *, min_free: int = 0) -> None:
-        """Writes a few bytes to the store, and asks for `min_free` bytes of space. Raises StoreError, saying what to do."""
+        """Writes a few bytes, and asks for `min_free` bytes of space. Raises StoreError, which says what to do."""
         probe = self.root / ".probe"
         write_text(probe, "can be written")
         probe.unlink(missing_ok=True)

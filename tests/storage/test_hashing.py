@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.hashing import content_hash, file_hash
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary())
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+
+
+def typed(value):
+    """Equal exactly where the hashes must be equal: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    if isinstance(value, list):
+        return ["list", *map(typed, value)]
+    if isinstance(value, dict):
+        return ["dict", sorted((key, repr(typed(inner))) for key, inner in value.items())]
+    return [type(value).__name__, repr(value)]
+
+
+@given(VALUES, VALUES)
+def test_equal_exactly_for_equal_values(one, other):
+    assert (content_hash(one) == content_hash(other)) == (typed(one) == typed(other))
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (("ab", "c"), ("a", "bc")),
+        ((1,), ("1",)),
+        ((1,), (True,)),
+        ((1,), (1.0,)),
+        ((["a"], []), ([], ["a"])),
+        ((b"a",), ("a",)),
+        ((np.zeros(4, np.float32),), (np.zeros((2, 2), np.float32),)),
+        ((np.zeros(4, np.float32),), (np.zeros(4, np.int32),)),
+    ],
+)
+def test_different_for_what_looks_alike(one, other):
+    assert content_hash(*one) != content_hash(*other)
+
+
+def test_the_order_of_keys_and_the_memory_layout_do_not_count():
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    array = np.arange(6.0).reshape(2, 3)
+    assert content_hash(array.T) == content_hash(np.ascontiguousarray(array.T))
+    assert content_hash(np.float64(1.5)) == content_hash(1.5)
+
+
+def test_the_same_in_another_process():
+    code = "from storage.hashing import content_hash; print(content_hash('é', {'k': [1, None, 2.5]}))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == content_hash("é", {"k": [1, None, 2.5]})
+
+
+def test_what_cannot_be_hashed_is_refused():
+    with pytest.raises(TypeError, match="set; allowed are"):
+        content_hash({1, 2})
+
+
+def test_file_hash(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_hash(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
