@@ -19,6 +19,7 @@ from models.media.orientation import display_matrix, rotation_of, upright
 from models.media.packets import PacketTable, read_table
 
 SamplingMethod = Literal["even", "stride"]
+_THREADED = 20_000_000  # pixels to decode from which starting threads is repaid
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def sample_frames(
 
     Args:
         max_side: Longest side in pixels; larger pictures are scaled down while they are converted (area average).
-        threads: Decoder threads; None lets FFmpeg choose.
+        threads: Decoder threads; None takes one for small clips and one a core for larger ones.
 
     Raises:
         FileNotFoundError: No such file.
@@ -128,13 +129,15 @@ class FrameSampler:
     ) -> list[_Picture] | None:
         """Decode no more than the wanted packets need; None where the file turns out not to be what its packets say."""
         decoder = stream.codec_context
+        runs = table.runs(wanted.tolist())
+        work = stream.width * stream.height * sum(run[-1] + 1 - first for first, run in runs)
         stream.thread_type = "AUTO"
-        stream.thread_count = self.threads or 0
+        stream.thread_count = self.threads or (1 if work < _THREADED else 0)
         droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
         reformatter = VideoReformatter()
         found: dict[int, _Picture] = {}
         try:
-            for first, run in table.runs(wanted.tolist()):
+            for first, run in runs:
                 targets = {int(table.pts[packet]) for packet in run}
                 for position in range(first, run[-1] + 2):
                     packet = packets[position] if position <= run[-1] else None  # None: give what is held back
