@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soxr
+from av.audio.frame import format_dtypes
 
 from models.media.container import audio_stream, open_media
 from models.media.errors import MediaError
@@ -69,9 +71,9 @@ def cut_segments(
     length = round(rate * seconds)
     segments = [np.zeros(length, dtype=np.float32) for _ in starts]
     for run in runs:
-        sound = run.resampled(rate)
+        sound, position = run.resampled(rate)
         for segment, start in zip(segments, starts):
-            offset = round((run.start - start) * rate)  # of the run's first sample within the segment
+            offset = round((run.origin - start) * rate) + position  # of the run's first sample within the segment
             first, last = max(0, offset), min(length, offset + len(sound))
             if first < last:
                 segment[first:last] = sound[first - offset : last - offset]
@@ -80,24 +82,38 @@ def cut_segments(
 
 @dataclass
 class _Run:
-    """Samples without a gap, mono, from `start` seconds on."""
+    """Mono samples without a gap between them: a part of a stretch of the track that has none.
 
-    start: float
+    Attributes:
+        origin: Seconds at which the stretch starts; `skipped`: its samples before this part.
+    """
+
+    origin: float
     rate: int
+    skipped: int
     parts: list[np.ndarray] = field(default_factory=list)
     samples: int = 0
 
     @property
-    def end(self) -> float:
-        return self.start + self.samples / self.rate
+    def end(self) -> int:
+        """The stretch's samples up to the end of this part."""
+        return self.skipped + self.samples
 
     def append(self, part: np.ndarray) -> None:
         self.parts.append(part)
         self.samples += len(part)
 
-    def resampled(self, rate: int) -> np.ndarray:
+    def resampled(self, rate: int) -> tuple[np.ndarray, int]:
+        """The samples at another rate, and the place of the first of them in the whole stretch at that rate."""
         sound = np.concatenate(self.parts)
-        return sound if rate == self.rate else soxr.resample(sound, self.rate, rate)
+        if rate == self.rate:
+            return sound, self.skipped
+        # Start where samples of both rates coincide: then these are the samples of the whole stretch resampled.
+        period = self.rate // math.gcd(rate, self.rate)
+        late = -self.skipped % period
+        if late >= _MARGIN * self.rate:  # odd rates coincide too rarely: half a sample early or late is no harm
+            late = 0
+        return soxr.resample(sound[late:], self.rate, rate), round((self.skipped + late) * rate / self.rate)
 
 
 def _decode(packets: Iterable[av.Packet], begins: np.ndarray, ends: np.ndarray) -> tuple[list[_Run] | None, bool]:
@@ -108,22 +124,23 @@ def _decode(packets: Iterable[av.Packet], begins: np.ndarray, ends: np.ndarray) 
     """
     runs: list[_Run] = []
     held = decoded = False
-    clock: float | None = None
+    origin, rate, position = 0.0, 0, 0  # the stretch at hand: its start, its rate, its samples so far
     try:
         for packet in packets:
             held = held or packet.size > 0
             for frame in packet.decode():
-                decoded = True
                 time = float(frame.pts * packet.time_base) if frame.pts is not None else None
-                if clock is None or (time is not None and abs(time - clock) > _TOLERANCE):
-                    clock = time if time is not None else 0.0
-                end = clock + frame.samples / frame.sample_rate
-                if np.any((begins < end) & (ends > clock)):
-                    run = runs[-1] if runs else None
-                    if run is None or run.rate != frame.sample_rate or abs(run.end - clock) > 0.5 / run.rate:
-                        runs.append(_Run(clock, frame.sample_rate))
+                begin = origin + position / rate if decoded else 0.0
+                jump = time is not None and abs(time - begin) > _TOLERANCE
+                if not decoded or jump or frame.sample_rate != rate:
+                    begin = begin if time is None else time
+                    origin, rate, position = begin, frame.sample_rate, 0
+                decoded = True
+                if np.any((begins < begin + frame.samples / rate) & (ends > begin)):
+                    if not runs or (runs[-1].origin, runs[-1].rate, runs[-1].end) != (origin, rate, position):
+                        runs.append(_Run(origin, rate, position))
                     runs[-1].append(_mono(frame))
-                clock = end
+                position += frame.samples
     except av.FFmpegError:
         pass  # what was decoded before the damage stands; the rest is silence
     return (runs if decoded else None), held
@@ -131,8 +148,11 @@ def _decode(packets: Iterable[av.Packet], begins: np.ndarray, ends: np.ndarray) 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """(samples,) float32 in [-1, 1]: the weighted mean of a frame's channels."""
-    samples = frame.to_ndarray()  # (channels, samples) planar, (1, samples * channels) packed
     channels = frame.layout.nb_channels
+    # Of eight planes or more PyAV reads past the last one, and crashes; some formats it has no array for.
+    if (frame.format.is_planar and channels >= 8) or frame.format.name not in format_dtypes:
+        (frame,) = av.AudioResampler(format="flt").resample(frame)
+    samples = frame.to_ndarray()  # (channels, samples) planar, (1, samples * channels) packed
     if not frame.format.is_planar and channels > 1:
         samples = samples.reshape(-1, channels).T
     weights = np.array([_WEIGHTS.get(channel.name, _SURROUND) for channel in frame.layout.channels], dtype=np.float32)

@@ -19,6 +19,7 @@ from models.media.orientation import display_matrix, rotation_of, upright
 from models.media.packets import PacketTable, read_table
 
 SamplingMethod = Literal["even", "stride"]
+_THREADED = 20_000_000  # pixels to decode from which starting threads is repaid
 
 
 @dataclass(frozen=True)
@@ -82,24 +83,24 @@ def sample_frames(
 
     Args:
         max_side: Longest side in pixels; larger pictures are scaled down while they are converted (area average).
-        threads: Decoder threads; None lets FFmpeg choose.
+        threads: Decoder threads; None takes one for small clips and one a core for larger ones.
 
     Raises:
         FileNotFoundError: No such file.
         MediaError: `empty_file`, `not_media`, `no_video`, `truncated`, `decode`.
         ValueError: A wrong count, method or stride.
     """
-    sampled_indices(1, count=count, method=method, stride=stride)  # refuse wrong arguments before the file is opened
+    sampler = FrameSampler(path, count, method, stride, max_side, threads)
     with open_media(path) as container:
         stream = required_video(container, path)
         packets: list[av.Packet] = []
         table = read_table(stream, _kept(container.demux(stream), packets))
-        return FrameSampler(path, count, method, stride, max_side, threads).sample(stream, packets, table)
+        return sampler.sample(stream, packets, table)
 
 
 @dataclass(frozen=True)
 class FrameSampler:
-    """Decodes the sampled frames from a track's packets; the arguments are those of `sample_frames`."""
+    """Decodes the sampled frames from a track's packets; the arguments, checked here, are those of `sample_frames`."""
 
     path: str | Path
     count: int
@@ -107,6 +108,11 @@ class FrameSampler:
     stride: int | None
     max_side: int | None
     threads: int | None
+
+    def __post_init__(self):
+        sampled_indices(1, count=self.count, method=self.method, stride=self.stride)
+        if self.max_side is not None and self.max_side < 1:
+            raise ValueError(f"max_side must be at least 1 pixel, not {self.max_side}")
 
     def sample(self, stream: VideoStream, packets: list[av.Packet], table: PacketTable) -> Frames:
         """The frames, by the shortest way that is exact for this file."""
@@ -123,63 +129,57 @@ class FrameSampler:
     ) -> list[_Picture] | None:
         """Decode no more than the wanted packets need; None where the file turns out not to be what its packets say."""
         decoder = stream.codec_context
-        self._set_threads(stream)
+        runs = table.runs(wanted.tolist())
+        work = stream.width * stream.height * sum(run[-1] + 1 - first for first, run in runs)
+        stream.thread_type = "AUTO"
+        stream.thread_count = self.threads or (1 if work < _THREADED else 0)
         droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
         reformatter = VideoReformatter()
         found: dict[int, _Picture] = {}
         try:
-            for first, run in table.runs(wanted.tolist()):
-                pending = {int(table.pts[packet]) for packet in run}
-                targets = set(run)
-                for position in range(first, run[-1] + 1):
-                    if droppable:
-                        decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
-                    self._take(decoder.decode(packets[position]), pending, found, reformatter)
-                if pending:
-                    self._take(decoder.decode(None), pending, found, reformatter)
-                decoder.flush_buffers()
-                if pending:
-                    return None
+            for first, run in runs:
+                targets = {int(table.pts[packet]) for packet in run}
+                for position in range(first, run[-1] + 2):
+                    packet = packets[position] if position <= run[-1] else None  # None: give what is held back
+                    if packet is not None and droppable:
+                        decoder.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
+                    for frame in decoder.decode(packet):
+                        if frame.is_corrupt:
+                            return None
+                        if frame.pts in targets:
+                            found[frame.pts] = self._picture(frame, reformatter)
+                    if packet is None:
+                        decoder.flush_buffers()
         except av.FFmpegError:
             return None
-        return [found[int(table.pts[packet])] for packet in wanted]
-
-    def _take(
-        self,
-        decoded: Iterable[av.VideoFrame],
-        pending: set[int],
-        found: dict[int, _Picture],
-        reformatter: VideoReformatter,
-    ) -> None:
-        for frame in decoded:
-            if frame.pts in pending:
-                pending.discard(frame.pts)
-                found[frame.pts] = self._picture(frame, reformatter)
+        times = table.pts[wanted].tolist()
+        return [found[time] for time in times] if found.keys() >= set(times) else None
 
     def _decode_all(self) -> Frames:
         """The reference: decode every packet in turn, once to count the frames and once more to take them."""
         with open_media(self.path) as container:
-            stream = required_video(container, self.path)
-            self._set_threads(stream)
-            total = sum(1 for _ in _sequential(container, stream))
+            total = sum(1 for _ in _sequential(container, required_video(container, self.path)))
         if total == 0:
             raise MediaError("decode", self.path, "not one video frame could be decoded")
         indices = sampled_indices(total, count=self.count, method=self.method, stride=self.stride)
         with open_media(self.path) as container:
             stream = required_video(container, self.path)
-            self._set_threads(stream)
             reformatter = VideoReformatter()
-            wanted, pictures = set(indices.tolist()), []
+            pictures: list[_Picture] = []
             for index, frame in enumerate(_sequential(container, stream)):
-                if index in wanted:
-                    pictures.append(self._picture(frame, reformatter))
-                    if len(pictures) == len(wanted):
+                if index == indices[len(pictures)]:
+                    pictures.append(self._convert(frame, reformatter))
+                    if len(pictures) == len(indices):
                         break
             return self._collect(pictures, indices, stream)
 
-    def _set_threads(self, stream: VideoStream) -> None:
-        stream.thread_type = "AUTO"
-        stream.thread_count = self.threads or 0
+    def _convert(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
+        try:
+            return self._picture(frame, reformatter)
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(
+                "decode", self.path, f"{frame.format.name} pictures can't be converted: {error}"
+            ) from error
 
     def _picture(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
         """Convert (and shrink) one frame; its colour matrix and range are those that the file names."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.media.audio import cut_segments
 from models.media.container import MediaInfo, audio_stream, describe, open_media, required_video
-from models.media.frames import Frames, FrameSampler, SamplingMethod, sampled_indices
+from models.media.frames import Frames, FrameSampler, SamplingMethod
 from models.media.packets import read_table
 
 
@@ -38,7 +38,7 @@ def sample(
 
     Arguments, results and errors are theirs.
     """
-    sampled_indices(1, count=count, method=method, stride=stride)
+    sampler = FrameSampler(path, count, method, stride, max_side, threads)
     with open_media(path) as container:
         video = required_video(container, path)
         sound = audio_stream(container)
@@ -55,7 +55,7 @@ def sample(
                     sounds.append(packet)
 
         table = read_table(video, video_packets())
-        frames = FrameSampler(path, count, method, stride, max_side, threads).sample(video, pictures, table)
+        frames = sampler.sample(video, pictures, table)
         audio = None
         if sound is not None:
             audio = cut_segments(path, sounds, frames.timestamps, rate=rate, seconds=seconds)

@@ -12,6 +12,7 @@ from PIL import Image
 SIDE = 64  # pixels of the square that every frame is averaged down to before it is measured
 GRID = 4  # cells a side of the coarse layout
 HUES, LEVELS, ORIENTATIONS = 12, 8, 8
+_EDGE = 0.05  # change of the luminance from one pixel to the next from which it is an edge
 _CHANGED = 0.08  # difference of luminance from which a pixel counts as changed
 
 
@@ -48,37 +49,36 @@ class Measurements:
 
 def measure(images: Sequence[np.ndarray]) -> Measurements:
     """Measure the frames of one video, in order: n >= 1 of (h, w, 3) uint8. All frames at once."""
-    rgb = np.stack([_shrunk(image) for image in images]).astype(np.float32) / 255  # (n, SIDE, SIDE, 3)
-    n = len(rgb)
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    high, low = rgb.max(-1), rgb.min(-1)
+    pixels = np.stack([_shrunk(image) for image in images])  # (n, SIDE, SIDE, 3)
+    # One plane a colour, each contiguous: what follows is several times faster than on interleaved pixels.
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32) / 255  # (3, n, SIDE, SIDE)
+    red, green, blue = planes
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     chroma = high - low
     saturation = chroma / np.maximum(high, 1e-3)
-    luminance = rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. ITU-R BT.601, (n, SIDE, SIDE)
+    luminance = 0.299 * red + 0.587 * green + 0.114 * blue  # Rec. ITU-R BT.601
 
     edges_y, edges_x = np.gradient(luminance, axis=(1, 2))
     strength = np.hypot(edges_x, edges_y)
-    direction = np.arctan2(edges_y, edges_x) % np.pi / np.pi  # an edge has no sign
+    direction = np.arctan2(edges_y, edges_x) % np.float32(np.pi) / np.float32(np.pi)  # an edge has no sign
     detail = 4 * luminance[:, 1:-1, 1:-1] - (
         luminance[:, :-2, 1:-1] + luminance[:, 2:, 1:-1] + luminance[:, 1:-1, :-2] + luminance[:, 1:-1, 2:]
     )
     value_levels = _histogram(high, LEVELS)
     grey = _histogram(luminance, 4 * LEVELS)
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
     return Measurements(
-        hue=_histogram((_hue(rgb, high, chroma) + 0.5 / HUES) % 1, HUES, weights=chroma),
+        hue=_histogram(_hue(planes, high, chroma), HUES, weights=chroma),
         saturation_levels=_histogram(saturation, LEVELS),
         value_levels=value_levels,
         brightness=luminance.mean((1, 2)),
         contrast=luminance.std((1, 2)),
         saturation=saturation.mean((1, 2)),
-        colourfulness=np.hypot(red_green.std((1, 2)), yellow_blue.std((1, 2)))
-        + 0.3 * np.hypot(red_green.mean((1, 2)), yellow_blue.mean((1, 2))),
+        colourfulness=_colourfulness(red - green, (red + green) / 2 - blue),
         entropy=-(grey * np.log2(np.maximum(grey, 1e-12))).sum(1) / np.log2(grey.shape[1]),
-        edges=(strength > 0.05).mean((1, 2), dtype=np.float32),
+        edges=(strength > _EDGE).mean((1, 2), dtype=np.float32),
         orientation=_histogram(direction, ORIENTATIONS, weights=strength),
         sharpness=np.sqrt(np.square(detail).mean((1, 2))),
-        layout=rgb.reshape(n, GRID, SIDE // GRID, GRID, SIDE // GRID, 3).mean((2, 4)).reshape(n, -1),
+        layout=_cell_means(planes),
         motion=_motion(luminance, value_levels),
     )
 
@@ -132,22 +132,32 @@ def _shrunk(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def _hue(rgb: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Hue of (n, h, w, 3) in [0, 1): 0 red, 1/3 green, 2/3 blue; 0 for greys."""
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    spread = np.maximum(chroma, 1e-6)
-    sextant = np.where(
-        high == red,
-        (green - blue) / spread,
-        np.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4),
-    )
-    return sextant / 6 % 1
+def _hue(planes: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """Hue of (3, n, h, w) in [0, 1), moved by half a bin so that bins are centred: red in the first, greys with it."""
+    red, green, blue = planes
+    sextant = np.where(high == red, green - blue, np.where(high == green, blue - red, red - green))
+    sextant /= np.maximum(chroma, 1e-6)
+    sextant += np.where(high == red, np.float32(0), np.where(high == green, np.float32(2), np.float32(4)))
+    return (sextant / 6 + np.float32(0.5 / HUES)) % 1
+
+
+def _colourfulness(red_green: np.ndarray, yellow_blue: np.ndarray) -> np.ndarray:
+    """Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003), of (n, h, w) opponent colours."""
+    spread = np.hypot(red_green.std((1, 2)), yellow_blue.std((1, 2)))
+    return spread + 0.3 * np.hypot(red_green.mean((1, 2)), yellow_blue.mean((1, 2)))
+
+
+def _cell_means(planes: np.ndarray) -> np.ndarray:
+    """(3, n, SIDE, SIDE) -> (n, GRID * GRID * 3), cells by rows, each red, green, blue."""
+    side = SIDE // GRID
+    means = planes.reshape(3, -1, GRID, side, GRID, side).mean(-1).mean(3)  # (3, n, GRID, GRID)
+    return np.moveaxis(means, 0, -1).reshape(planes.shape[1], -1)
 
 
 def _histogram(values: np.ndarray, bins: int, *, weights: np.ndarray | None = None) -> np.ndarray:
     """(n, h, w) in [0, 1] -> (n, bins) float32 shares, which sum to 1, or to 0 where all weights are (nearly) 0."""
     n = len(values)
-    cell = np.minimum((values * bins).astype(np.intp), bins - 1) + bins * np.arange(n)[:, None, None]
+    cell = np.minimum((values * bins).astype(np.int32), bins - 1) + bins * np.arange(n, dtype=np.int32)[:, None, None]
     counts = np.bincount(cell.ravel(), None if weights is None else weights.ravel(), minlength=n * bins)
     counts = counts.reshape(n, bins)
     total = counts.sum(1, keepdims=True)
