@@ -25,14 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         with Progress(*columns) as bar:
-            task = bar.add_task("files", total=None)
+            task = bar.add_task("files", visible=False)
             folder = make(
                 given.folder,
                 videos=given.videos,
                 uploads=given.uploads,
                 seed=given.seed,
                 workers=given.workers,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
             )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

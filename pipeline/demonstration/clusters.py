@@ -66,7 +66,6 @@ def simulate(
         raise ValueError(
             f"sequence {worst}: spectral radius of the branching matrix is {radius[worst]:.3f}, allowed: < 1"
         )
-    types = branching.shape[-1]
     mass = background.mass(end)  # (n, c)
     count = rng.poisson(mass)
     sequence, component = (np.repeat(index.ravel(), count.ravel()) for index in np.indices(mass.shape))
@@ -90,5 +89,4 @@ def simulate(
         generations.append((sequence, time, type_))
     sequence, time, type_ = (np.concatenate(parts) for parts in zip(*generations, strict=True))
     order = np.lexsort((time, sequence))
-    assert types == background.mix.shape[1]
     return Events(sequence[order], time[order], type_[order])

@@ -19,6 +19,7 @@ import polars as pl
 from pipeline.demonstration import clips, feedback, plan, titles, users
 from pipeline.demonstration.clusters import Events
 from pipeline.demonstration.plan import CATEGORIES, DAY, HOUR, LABEL_DAYS, Video
+from pipeline.demonstration.randomness import generator
 
 VERSION = 1  # raise it with any change of what is made: sets of another version are made anew
 MANIFEST = "demonstration.json"
@@ -47,15 +48,21 @@ def make(
     Raises ValueError for arguments out of range, and FileExistsError for a folder that holds anything but a
     demonstration set: nothing of it is touched then.
     """
-    if videos < 10 or uploads < 0 or workers < 1:
-        raise ValueError(f"videos={videos}, uploads={uploads}, workers={workers}; allowed: >= 10, >= 0, >= 1")
+    for name, value, least in (
+        ("videos", videos, 10),
+        ("uploads", uploads, 0),
+        ("seed", seed, 0),
+        ("workers", workers, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name} = {value}: allowed is {least} or more")
     folder = Path(folder)
     arguments = {"version": VERSION, "videos": videos, "uploads": uploads, "seed": seed}
     if is_complete(folder, arguments):
         return folder
     _start(folder, arguments)
 
-    items, end = plan.draw(videos=videos, uploads=uploads, rng=np.random.default_rng([seed, 10]))
+    items, end = plan.draw(videos=videos, uploads=uploads, rng=generator(seed, "plan"))
     files = _make_clips(items, folder, seed=seed, workers=workers, progress=progress)
     _write_tables(items, end, folder, seed=seed)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in [*files, *(folder / t for t in TABLES)]}
@@ -81,7 +88,8 @@ def _start(folder: Path, arguments: dict) -> None:
         raise FileExistsError(f"{folder} is not empty and holds no {MANIFEST}: allowed is a new folder or such a set")
     if begun != arguments:
         for name in ("demo_videos", "truth"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
     (folder / "demo_videos").mkdir(exist_ok=True)
     (folder / "truth").mkdir(exist_ok=True)
     _write_json(folder / UNFINISHED, arguments)
@@ -125,16 +133,15 @@ def _run(left: Sequence[Video], folder: Path, seed: int, workers: int) -> Iterat
 
 
 def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) -> None:
-    rng = np.random.default_rng([seed, 20])
-    process = feedback.parameters(items, rng)
-    events = feedback.draw(items, process, end=end, rng=rng)
+    process = feedback.parameters(items, generator(seed, "process"))
+    events = feedback.draw(items, process, end=end, rng=generator(seed, "events"))
     published = np.array([video.published_at for video in items])
     stamp = published[events.sequence] + np.floor(events.time * HOUR).astype(np.int64)
     now = int(stamp.max(initial=plan.START))  # the set's clock ends at its last event
 
     category = np.array([list(CATEGORIES).index(video.category) for video in items])
-    audience = users.audience(np.random.default_rng([seed, 21]))
-    user = audience.draw(category[events.sequence], np.random.default_rng([seed, 22]))
+    audience = users.audience(generator(seed, "audience"))
+    user = audience.draw(category[events.sequence], generator(seed, "user"))
     pairs = pl.DataFrame(
         {
             "user": user,
@@ -143,11 +150,11 @@ def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) 
             "event": np.array(feedback.TYPES)[events.type],
         }
     )
-    shuffle = np.random.default_rng([seed, 23])
+    shuffle = generator(seed, "rows")
     rows = np.concatenate([np.arange(len(pairs)), shuffle.integers(0, len(pairs), int(DUPLICATE_ROWS * len(pairs)))])
     pairs[shuffle.permutation(rows)].write_csv(folder / "demo_pairs.csv")
 
-    wording = np.random.default_rng([seed, 24])
+    wording = generator(seed, "title")
     lines = [f"{video.item},{titles.write(video, wording)}" for video in items]
     (folder / "demo_title_en.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
     tags = "".join(f"{video.item},{video.category}\n" for video in items)
@@ -185,7 +192,11 @@ def _truth(
 
 
 def _read_json(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """The content of a manifest; None where there is none, or none that can be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -20,11 +20,11 @@ import numpy as np
 from scipy.special import expit
 
 from pipeline.demonstration.clusters import Background, Events, simulate
-from pipeline.demonstration.plan import ARCHETYPES, CATEGORIES, HOUR, Video
+from pipeline.demonstration.plan import CATEGORIES, HOUR, Video
 
 TYPES = ("like", "comment", "share")
 DECAY = np.array([1 / 1.5, 1 / 3.0, 1 / 5.0])  # an hour, by the parent's type
-LIFETIME_DAYS = 9  # feedback is simulated this long: the label's seven days are a cut, not the end
+LIFETIME_DAYS = 9  # feedback is simulated this long: the seven days of the label are a cut, not the end
 
 # Children of each type (rows) of one event of each type (columns), before scaling to the archetype's branching ratio.
 INSPIRING = np.array([[0.50, 0.30, 1.60], [0.12, 0.40, 0.40], [0.06, 0.05, 0.30]])
@@ -35,7 +35,7 @@ QUARRELSOME = np.array([[0.40, 0.00, 0.80], [0.15, 0.70, 0.30], [0.04, 0.00, 0.2
 class Shape:
     """Parameters of an archetype: the first component of its background, and what its audience sets off."""
 
-    log2_events: float  # immigrants of the first component over its life, or over seven days if it is steady
+    log2_immigrants: float  # over the life of the first component, or over seven days if it lasts longer
     log2_appeal: float  # how much a unit of appeal adds to it
     log2_spread: float  # standard deviation of what nobody knows
     lasting: float  # hours
@@ -46,10 +46,10 @@ class Shape:
 
 
 SHAPES = {
-    "viral explosion": Shape(5.3, 0.55, 1.1, 15.0, 0.30, 0.75, INSPIRING, (0.72, 0.18, 0.10)),
-    "slow burn": Shape(6.7, 0.65, 1.1, 200.0, 0.50, 0.30, INSPIRING, (0.70, 0.22, 0.08)),
-    "flash in the pan": Shape(5.0, 0.55, 1.1, 4.0, 0.10, 0.45, QUARRELSOME, (0.58, 0.36, 0.06)),
-    "sleeper hit": Shape(5.4, 0.55, 1.1, 300.0, 0.00, 0.55, INSPIRING, (0.66, 0.18, 0.16)),
+    "viral explosion": Shape(5.2, 0.75, 0.95, 15.0, 0.30, 0.75, INSPIRING, (0.72, 0.18, 0.10)),
+    "slow burn": Shape(6.4, 0.75, 0.95, 400.0, 0.60, 0.30, INSPIRING, (0.70, 0.22, 0.08)),
+    "flash in the pan": Shape(5.0, 0.75, 0.95, 4.0, 0.10, 0.45, QUARRELSOME, (0.58, 0.36, 0.06)),
+    "sleeper hit": Shape(5.5, 0.65, 0.95, 300.0, 0.00, 0.55, INSPIRING, (0.52, 0.18, 0.30)),
 }
 CATALYST_HOURS = (24.0, 96.0)
 CATALYST_LASTING = 18.0  # hours
@@ -66,33 +66,34 @@ class Parameters:
 def parameters(videos: Sequence[Video], rng: np.random.Generator) -> Parameters:
     """Draw the process of each video from its archetype, appeal and category."""
     n = len(videos)
-    shapes = [SHAPES[video.archetype] for video in videos]
     appeal = np.array([video.appeal for video in videos])
-    category = np.array([CATEGORIES[video.category][1] for video in videos])
-    field = lambda name: np.array([getattr(shape, name) for shape in shapes])  # noqa: E731
+    category = np.array([CATEGORIES[video.category].log2_rate for video in videos])
+    shapes = [SHAPES[video.archetype] for video in videos]
 
-    lasting = field("lasting") * np.exp(field("lasting_appeal") * appeal)
-    luck = field("log2_spread") * rng.standard_normal(n)
-    log2_events = field("log2_events") + field("log2_appeal") * appeal + category + luck
-    # The rate is that of mean appeal: an appealing video keeps its background longer, beyond starting higher.
-    rate = 2.0**log2_events / np.minimum(field("lasting"), 7 * 24)
+    def each(name: str) -> np.ndarray:
+        return np.array([getattr(shape, name) for shape in shapes])
 
-    sleeper = np.array([video.archetype == ARCHETYPES[3] for video in videos])
+    luck = each("log2_spread") * rng.standard_normal(n)
+    immigrants = 2.0 ** (each("log2_immigrants") + each("log2_appeal") * appeal + category + luck)
+    # The rate is that of mean appeal: an appealing video starts higher, and keeps its background longer as well.
+    rate = immigrants / np.minimum(each("lasting"), 7 * 24)
+    lasting = each("lasting") * np.exp(each("lasting_appeal") * appeal)
+
+    sleeper = np.array([video.archetype == "sleeper hit" for video in videos])
     potential = 0.8 * appeal + 0.6 * rng.standard_normal(n)
     caught = sleeper & (rng.random(n) < expit(2.5 + 1.5 * potential))
     catalyst = 2.0 ** (6.0 + 0.8 * potential + category + 0.7 * luck) / CATALYST_LASTING
     when = rng.uniform(*CATALYST_HOURS, n)
 
-    mix = field("mix")
-    shares = np.where(sleeper, mix[:, 2] * np.exp(0.5 * potential), mix[:, 2])
-    mix = np.column_stack([mix[:, 0], mix[:, 1], shares])
+    mix = each("mix")
+    mix[:, 2] *= np.where(sleeper, np.exp(0.4 * potential), 1.0)
     background = Background(
         rate=np.column_stack([rate, np.where(caught, catalyst, 0.0)]),
         start=np.column_stack([np.zeros(n), when]),
         lasting=np.column_stack([lasting, np.full(n, CATALYST_LASTING)]),
         mix=mix / mix.sum(axis=1, keepdims=True),
     )
-    return Parameters(background, np.array([branching_matrix(video.archetype) for video in videos]).reshape(n, 3, 3))
+    return Parameters(background, np.stack([branching_matrix(video.archetype) for video in videos]))
 
 
 def branching_matrix(archetype: str) -> np.ndarray:

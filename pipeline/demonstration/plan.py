@@ -14,27 +14,34 @@ MARGIN_DAYS = 1  # the last event lies this close to the clock's end, so every l
 
 ARCHETYPES = ("viral explosion", "slow burn", "flash in the pan", "sleeper hit")  # M3TR, figure 2
 
-# category: (share of the videos, effect on the log2 rate, how much it tends to each archetype, in logits)
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    share: float  # of the videos, not normalised
+    log2_rate: float  # effect on the log2 rate of the background
+    tendency: tuple[float, float, float, float]  # logits of the archetypes
+
+
 CATEGORIES = {
-    "dance": (1.3, 0.5, (1.6, -0.4, 0.2, -0.6)),
-    "cooking": (1.0, 0.0, (-0.6, 1.6, -0.6, 0.0)),
-    "cats": (1.2, 0.6, (0.9, 0.3, 0.3, 0.0)),
-    "cars": (0.9, -0.2, (0.0, 0.8, 0.4, -0.2)),
-    "nature": (0.9, -0.6, (-1.2, 1.2, -1.2, 1.0)),
-    "sports": (1.1, 0.2, (0.8, -0.4, 1.2, -0.8)),
-    "gaming": (1.1, 0.1, (0.6, 0.4, 0.6, -0.4)),
-    "news": (0.9, 0.3, (0.0, -0.8, 2.2, -1.2)),
-    "music": (0.9, -0.1, (0.2, 0.0, -0.8, 1.2)),
-    "diy": (0.7, -0.4, (-0.8, 1.4, -0.4, 0.5)),
+    "dance": Category(1.3, 0.8, (1.6, -0.4, 0.2, -0.6)),
+    "cooking": Category(1.0, 0.0, (-0.6, 1.6, -0.6, 0.0)),
+    "cats": Category(1.2, 0.9, (0.9, 0.3, 0.3, 0.0)),
+    "cars": Category(0.9, -0.4, (0.0, 0.8, 0.4, -0.2)),
+    "nature": Category(0.9, -0.9, (-1.2, 1.2, -1.2, 1.0)),
+    "sports": Category(1.1, 0.3, (0.8, -0.4, 1.2, -0.8)),
+    "gaming": Category(1.1, 0.2, (0.6, 0.4, 0.6, -0.4)),
+    "news": Category(0.9, 0.4, (0.0, -0.8, 2.2, -1.2)),
+    "music": Category(0.9, -0.3, (0.2, 0.0, -0.8, 1.2)),
+    "diy": Category(0.7, -0.8, (-0.8, 1.4, -0.4, 0.5)),
 }
 # How much a style, in standard units, tends to each archetype.
 STYLE_LOGITS = {
-    "quality": (0.0, 0.4, -0.7, 0.5),
-    "pace": (0.9, -0.4, 0.2, -0.5),
-    "colour": (0.2, 0.0, 0.0, 0.0),
-    "drama": (0.3, -0.7, 1.1, -0.6),
+    "quality": (0.0, 0.6, -1.0, 0.8),
+    "pace": (1.3, -0.6, 0.3, -0.8),
+    "colour": (0.3, 0.0, 0.0, 0.0),
+    "drama": (0.4, -1.0, 1.5, -0.9),
 }
-APPEAL_WEIGHTS = {"quality": 0.55, "pace": 0.35, "colour": 0.4, "drama": 0.15}
+APPEAL_WEIGHTS = {"quality": 0.6, "pace": 0.35, "colour": 0.45, "drama": 0.15}
 APPEAL_HIDDEN = (1.0 - sum(w * w for w in APPEAL_WEIGHTS.values())) ** 0.5  # appeal has unit variance
 
 
@@ -59,7 +66,7 @@ class Video:
     item: int
     category: str
     style: Style
-    appeal: float  # standard units; 40% of its variance shows in no frame and no sound
+    appeal: float  # standard units; 29% of its variance shows in no frame and no sound
     archetype: str
     published_at: int  # unix ms
     upload: bool  # new: its seven days are not over
@@ -79,7 +86,7 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
         [np.sort(START + rng.integers(0, SPREAD_DAYS * DAY, videos)), np.sort(end - _upload_ages(uploads, rng))]
     )
     names = list(CATEGORIES)
-    share = np.array([CATEGORIES[name][0] for name in names])
+    share = np.array([CATEGORIES[name].share for name in names])
     category = rng.choice(len(names), n, p=share / share.sum())
     style = rng.standard_normal((n, len(STYLE_LOGITS)))
     appeal = style @ np.array(list(APPEAL_WEIGHTS.values())) + APPEAL_HIDDEN * rng.standard_normal(n)
@@ -90,7 +97,9 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
     again = original != np.arange(n)  # a re-upload shows the same scene, and finds its own audience
     category[again], style[again], appeal[again] = (x[original[again]] for x in (category, style, appeal))
 
-    logits = np.array([CATEGORIES[name][2] for name in names])[category] + style @ np.array(list(STYLE_LOGITS.values()))
+    logits = np.array([CATEGORIES[name].tendency for name in names])[category] + style @ np.array(
+        list(STYLE_LOGITS.values())
+    )
     archetype = (chosen[:, None] > softmax(logits, axis=1).cumsum(axis=1)[:, :-1]).sum(axis=1)
     shown = ndtr(style)
     sound = rng.random(n) >= 0.04

@@ -12,9 +12,12 @@ from PIL import Image
 from pipeline.demonstration.canvas import Canvas, colour
 from pipeline.demonstration.figures import FIGURES, Palette
 from pipeline.demonstration.plan import Video
+from pipeline.demonstration.randomness import generator
 
 FPS = 12
 SIZES = ((128, 228), (128, 228), (128, 228), (144, 256), (128, 160), (228, 128))  # mostly vertical, as on the platforms
+
+GRAIN_MARGIN = 16  # pixels by which the grain is shifted at random, so that it is new in every frame
 
 # Hue of the background and of the subject.
 HUES = {
@@ -32,95 +35,102 @@ HUES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a scene is filmed. A re-upload has its original's scene with a look of its own."""
+class _Scene:
+    """All of a scene that doesn't change from frame to frame."""
 
     width: int
     height: int
-    seconds: float
-
-
-def look(video: Video, seed: int) -> Look:
-    """Size and length of the video's own file: both even, as H.264 with 4:2:0 asks, 2.4 to 3.6 seconds."""
-    rng = np.random.default_rng([seed, 1, video.original])
-    width, height = SIZES[rng.integers(len(SIZES))]
-    seconds = 2.4 + 0.1 * int(rng.integers(13))
-    if video.file == "reencoded":
-        width, height = width * 3 // 4 // 2 * 2, height * 3 // 4 // 2 * 2
-    return Look(width, height, seconds)
+    count: int  # frames
+    backdrop: Image.Image  # (2 width, height)
+    layout: np.ndarray  # (16,)
+    palette: Palette
+    grain: np.ndarray  # (height + GRAIN_MARGIN, width + GRAIN_MARGIN, 1) int16
+    start: float  # of the scene's clock
 
 
 def draw(video: Video, seed: int) -> np.ndarray:
-    """The frames of a video, (n, height, width, 3) uint8 at `FPS`; the same for the same seed."""
-    rng = np.random.default_rng([seed, 2, video.original])
-    style, size = video.style, look(video, seed)
-    layout = rng.random(16)
+    """The frames of a video, (n, height, width, 3) uint8 at `FPS`; the same for the same seed.
+
+    Height and width are even, as H.264 with 4:2:0 asks. A re-encoded video has its original's frames, made smaller.
+    """
+    rng = generator(seed, "scene", video.original)
+    style, scene = video.style, _scene(video, rng)
+    width, height = scene.width, scene.height
+    # A poor camera has fewer pixels and shakes; a dramatic one zooms, and its pictures flash.
+    sharp = 0.35 + 0.65 * style.quality
+    drawn = (round(width * sharp), round(height * sharp))
+    shake = 0.012 * (1 - style.quality)
+    speed = 0.6 + 7.0 * style.pace
+    frames = np.empty((scene.count, height, width, 3), np.uint8)
+    for i in range(scene.count):
+        beat = scene.start + speed * i / FPS
+        image = _behind(scene.backdrop, 0.05 * speed * i / FPS, drawn)
+        FIGURES[video.category](Canvas(image), beat, scene.layout, scene.palette)
+        zoom = 1.0 + 4 * shake + 0.25 * style.drama**2 * abs(np.sin(1.5 * beat))
+        view = _view(drawn, zoom, shake * rng.standard_normal(2))
+        frame = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=view), np.int16)
+        dy, dx = rng.integers(0, GRAIN_MARGIN, 2)
+        flash = np.int16(70 * style.drama**2 if np.sin(2.5 * beat) > 0.9 else 0)
+        frames[i] = np.clip(frame + scene.grain[dy : dy + height, dx : dx + width] + flash, 0, 255)
+    return _smaller(frames) if video.file == "reencoded" else frames
+
+
+def _scene(video: Video, rng: np.random.Generator) -> _Scene:
+    style = video.style
+    width, height = SIZES[rng.integers(len(SIZES))]
+    count = int(rng.integers(29, 44))  # 2.4 to 3.6 seconds
     hue, subject = (base + 0.05 * rng.standard_normal() for base in HUES[video.category])
     saturation, value = 0.15 + 0.8 * style.colour, 0.4 + 0.5 * style.colour
-    palette: Palette = (
+    palette = (
         colour(subject, saturation, 0.25 + value),
         colour(subject + 0.12, 0.8 * saturation, 0.1 + value),
         colour(subject + 0.5, 0.25 * saturation, 0.5 + value),
         colour(subject, saturation, 0.35 * value),
     )
-    backdrop = _backdrop(rng, hue, saturation, value, size)
-    # A poor camera has fewer pixels, shakes, and its grain shows.
-    sharp = 0.35 + 0.65 * style.quality
-    drawn = (max(16, round(size.width * sharp)), max(16, round(size.height * sharp)))
-    shake = 0.03 * (1 - style.quality)
-    grain = rng.normal(0, 1 + 8 * (1 - style.quality), (size.height + 16, size.width + 16, 1)).astype(np.int16)
-    speed = 1.0 + 5.0 * style.pace
-    start = 10 * rng.random()
-
-    count = round(size.seconds * FPS)
-    frames = np.empty((count, size.height, size.width, 3), np.uint8)
-    for i in range(count):
-        time = i / FPS
-        beat = start + speed * time
-        zoom = 1.0 + 0.25 * style.drama**2 * abs(np.sin(1.5 * beat))
-        jump = shake * rng.standard_normal(2)
-        image = _crop(backdrop, 0.04 * speed * time + jump[0], zoom, drawn)
-        FIGURES[video.category](Canvas(image), beat, layout, palette)
-        if zoom > 1.0 or shake > 0.0:
-            image = _camera(image, zoom, jump)
-        frame = np.asarray(image.resize((size.width, size.height), Image.Resampling.BILINEAR), np.int16)
-        flash = 70 * style.drama**2 if np.sin(2.5 * beat) > 0.9 else 0
-        dy, dx = rng.integers(0, 16, 2)
-        frame = frame + grain[dy : dy + size.height, dx : dx + size.width] + np.int16(flash)
-        frames[i] = np.clip(frame, 0, 255)
-    return frames
+    grain = rng.normal(0, 1 + 8 * (1 - style.quality), (height + GRAIN_MARGIN, width + GRAIN_MARGIN, 1))
+    return _Scene(
+        width=width,
+        height=height,
+        count=count,
+        backdrop=_backdrop(rng, hue, saturation, value, width, height),
+        layout=rng.random(16),
+        palette=palette,
+        grain=grain.astype(np.int16),
+        start=10 * rng.random(),
+    )
 
 
-def _backdrop(rng: np.random.Generator, hue: float, saturation: float, value: float, size: Look) -> Image.Image:
+def _backdrop(
+    rng: np.random.Generator, hue: float, saturation: float, value: float, width: int, height: int
+) -> Image.Image:
     """A soft random field of nearby hues, twice as wide as the frame: it tells scenes of one category apart."""
-    rows, columns = (8, 10) if size.height >= size.width else (5, 16)
+    rows, columns = (8, 10) if height >= width else (5, 16)
     shade = 0.45 + 0.65 * rng.random((rows, columns))
     tint = hue + 0.08 * rng.standard_normal((rows, columns))
     cells = [
         [colour(tint[r, c], saturation * (0.5 + 0.4 * shade[r, c]), value * shade[r, c]) for c in range(columns)]
         for r in range(rows)
     ]
-    field = Image.fromarray(np.array(cells, np.uint8))
-    return field.resize((2 * size.width, size.height), Image.Resampling.BICUBIC)
+    return Image.fromarray(np.array(cells, np.uint8)).resize((2 * width, height), Image.Resampling.BICUBIC)
 
 
-def _crop(backdrop: Image.Image, drift: float, zoom: float, drawn: tuple[int, int]) -> Image.Image:
-    """The part of the backdrop behind the frame when the camera has drifted by `drift` widths (there and back)."""
-    width, height = backdrop.width / 2, backdrop.height
-    left = width * (1 - abs(1 - abs(drift) % 2.0))
-    margin = 0.5 * (1 - 1 / zoom)
-    box = (left + margin * width, margin * height, left + (1 - margin) * width, (1 - margin) * height)
-    return backdrop.resize(drawn, Image.Resampling.BILINEAR, box=box)
+def _behind(backdrop: Image.Image, drift: float, drawn: tuple[int, int]) -> Image.Image:
+    """The part of the backdrop behind the frame once it has drifted by `drift` frame widths (there and back)."""
+    width = backdrop.width / 2
+    left = width * (1 - abs(1 - drift % 2.0))
+    return backdrop.resize(drawn, Image.Resampling.BILINEAR, box=(left, 0, left + width, backdrop.height))
 
 
-def _camera(image: Image.Image, zoom: float, jump: np.ndarray) -> Image.Image:
-    """The image through a camera that zooms and shakes, kept inside the frame."""
-    width, height = image.size
-    zoom = max(zoom, 1.06)
+def _view(size: tuple[int, int], zoom: float, jump: np.ndarray) -> tuple[float, float, float, float]:
+    """The box of the drawn image that a camera sees which zooms by `zoom` >= 1 and jumps by parts of the frame."""
     room = 0.5 * (1 - 1 / zoom)
     x, y = (room + float(np.clip(j, -room, room)) for j in jump)
-    return image.resize(
-        image.size,
-        Image.Resampling.BILINEAR,
-        box=(x * width, y * height, (x + 1 / zoom) * width, (y + 1 / zoom) * height),
-    )
+    width, height = size
+    return x * width, y * height, (x + 1 / zoom) * width, (y + 1 / zoom) * height
+
+
+def _smaller(frames: np.ndarray) -> np.ndarray:
+    """The frames at three quarters of their size."""
+    height, width = (3 * side // 4 // 2 * 2 for side in frames.shape[1:3])
+    shrink = [Image.fromarray(f).resize((width, height), Image.Resampling.BILINEAR) for f in frames]
+    return np.stack([np.asarray(image) for image in shrink])

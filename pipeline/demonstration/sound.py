@@ -3,13 +3,14 @@
 import numpy as np
 
 from pipeline.demonstration.plan import Video
+from pipeline.demonstration.randomness import generator
 
 RATE = 24_000  # Hz, mono
 
 
 def synthesise(video: Video, seconds: float, seed: int) -> np.ndarray:
     """(samples,) float32 in [-1, 1] at `RATE`; the same for the same seed."""
-    rng = np.random.default_rng([seed, 3, video.original])
+    rng = generator(seed, "sound", video.original)
     style = video.style
     time = np.arange(round(seconds * RATE)) / RATE
     tempo = 1.2 + 2.6 * style.pace  # beats a second
