@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
                 progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
             )
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {given.folder}: {error}", file=sys.stderr)
         return 1
     print(f"demonstration set: {folder}")
     return 0

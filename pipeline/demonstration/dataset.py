@@ -84,16 +84,17 @@ def _start(folder: Path, arguments: dict) -> None:
     """Make way for a set: keep the files of an interrupted one with the same arguments, clear those of another."""
     folder.mkdir(parents=True, exist_ok=True)
     begun = _read_json(folder / UNFINISHED)
-    if begun is None and _read_json(folder / MANIFEST) is None and any(folder.iterdir()):
+    strange = any(path.suffix != ".partial" for path in folder.iterdir())  # a manifest cut short by a full disk is ours
+    if begun is None and _read_json(folder / MANIFEST) is None and strange:
         raise FileExistsError(f"{folder} is not empty and holds no {MANIFEST}: allowed is a new folder or such a set")
     if begun != arguments:
         for name in ("demo_videos", "truth"):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
-    (folder / "demo_videos").mkdir(exist_ok=True)
-    (folder / "truth").mkdir(exist_ok=True)
     _write_json(folder / UNFINISHED, arguments)
     (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / "demo_videos").mkdir(exist_ok=True)
+    (folder / "truth").mkdir(exist_ok=True)
 
 
 def _make_clips(

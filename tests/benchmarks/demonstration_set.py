@@ -1,4 +1,4 @@
-"""What the demonstration set can tell a forecaster: `python tests/benchmarks/demonstration_set.py FOLDER`.
+"""What the demonstration set can tell a forecaster: `python -m tests.benchmarks.demonstration_set FOLDER`.
 
 Prints the shape of the feedback by archetype, and how much of the variance of log2(1 + comments in seven days) is
 explained by what: R^2 of linear regressions, over five folds of the labelled videos (each fold predicted from the four
@@ -28,7 +28,7 @@ DAY_HOURS = 24
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Least squares of y (n,) on standardised x (n, d) and a constant, with a penalty (d,) on the coefficients' squares."""
+    """Least squares of y (n,) on standardised x (n, d) and a constant; penalty (d,) on the coefficients' squares."""
     mean, spread = x.mean(0), x.std(0) + 1e-9
     scaled = (x - mean) / spread
     weights = np.linalg.solve(scaled.T @ scaled + np.diag(penalty), scaled.T @ (y - y.mean()))
@@ -153,17 +153,17 @@ def main() -> None:
 
 
 def draw(truth: pl.DataFrame, pairs: pl.DataFrame, path: Path) -> None:
-    """Cumulative events of forty videos of each archetype over seven days, as parts of their total."""
+    """Cumulative events of 25 videos of each archetype over seven days, as parts of their total."""
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.2), sharey=True, layout="constrained")
     for axis, name in zip(axes, plan.ARCHETYPES, strict=True):
         rows = truth.filter((pl.col("archetype") == name) & (pl.col("events") >= 20))
-        for item in rows["item"].head(40):
+        for item in rows["item"].head(25):
             hours = np.sort(pairs.filter((pl.col("item") == item) & (pl.col("hour") < 168))["hour"].to_numpy())
             axis.step(hours, np.arange(1, hours.size + 1) / hours.size, where="post", alpha=0.35, lw=0.8, color="C0")
         axis.axvline(DAY_HOURS, color="C3", lw=1, ls=":")
         axis.set(title=name, xlabel="hours since publication", xlim=(0, 168), ylim=(0, 1))
     axes[0].set_ylabel("part of the week's events")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=80)
 
 
 if __name__ == "__main__":

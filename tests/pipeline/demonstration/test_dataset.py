@@ -166,3 +166,24 @@ def test_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert contents(tmp_path / "set") == contents(folder)
     assert main([str(tmp_path / "set"), "--videos", "3"]) == 1
     assert "videos = 3: allowed is 10 or more" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_a_folder_that_can_be_gone_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Wherever the disk is full (at the first manifest, at a clip, at the tables), the next call finishes the set."""
+    write = Path.write_text
+    for full in ("demonstration.unfinished.partial", "tags_to_summary.csv", "demonstration.partial"):
+
+        def fail(self: Path, *arguments, full: str = full, **options) -> int:
+            if self.name == full:
+                self.touch()
+                raise OSError(28, "No space left on device", str(self))
+            return write(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "write_text", fail)
+        with pytest.raises(OSError, match="No space left"):
+            make(tmp_path, **SMALL)
+        monkeypatch.undo()
+    make(tmp_path, **SMALL)
+    assert contents(tmp_path) == contents(folder)
