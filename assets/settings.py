@@ -71,7 +71,7 @@ class Protocol(dg.Config):
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
     split_seed: int = Field(0, ge=0, description="Seed of the random split.")
     duplicate_bits: float = Field(
-        6.0, ge=0, le=32, description="Videos whose frames differ by at most this many of 64 hash bits are duplicates."
+        10.0, ge=0, le=32, description="Videos whose frames differ by at most this many of 64 hash bits are duplicates."
     )
 
     @field_validator("fractions")

@@ -1,0 +1,84 @@
+"""The whole graph as Dagster runs it, on feedback alone: every item lacks video and sound."""
+
+import polars as pl
+import pytest
+
+from assets.predictions import read_predictions
+from assets.results import SHOWN
+from assets.settings import Settings
+from assets.splits import read_splits
+from assets.stages import open_store
+
+
+@pytest.fixture
+def ran(settings_of, materialise) -> Settings:
+    settings = settings_of()
+    assert materialise(settings).success
+    return settings
+
+
+def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
+    store = open_store(ran)
+    table = store.table("evaluation").read()
+    assert set(table["predictor"]) == {"M3TR", "training mean", "mean of neighbours", "log-linear extrapolation"}
+    assert sorted(table.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
+    assert table.filter(pl.col("predictor") == "M3TR").select(SHOWN).to_numpy().min() > -1
+    text = (tmp_path / "results" / "evaluation.md").read_text()
+    assert "M3TR" in text
+    assert "6 test items" in text
+
+    again = materialise(ran)
+    assert again.success
+    planned = {
+        event.asset_key.to_user_string(): event.metadata["plan"].data
+        for event in (m.asset_materialization for m in again.get_asset_materialization_events_data())
+        if "plan" in event.metadata
+    } if hasattr(again, "get_asset_materialization_events_data") else {}
+    for name, plan in planned.items():
+        assert plan["new"] == plan["stale"] == 0, name
+
+
+def test_same_seed_gives_the_same_numbers(settings_of, materialise, tmp_path):
+    tables = []
+    for run in ("first", "second"):
+        settings = settings_of(store__path=str(tmp_path / run), model__seeds="[3]")
+        assert materialise(settings).success
+        tables.append(open_store(settings).table("evaluation").read())
+    assert tables[0].equals(tables[1])
+
+
+def test_first_k_drops_short_items_and_predicts_them(settings_of, materialise):
+    settings = settings_of(protocol__first_k="12", protocol__label_event="all")
+    assert materialise(settings).success
+    store = open_store(settings)
+    sides = read_splits(store)
+    windows = store.table("popularity").read()
+    short = set(windows.filter(~pl.col("window_complete"))["item"])
+    assert short
+    assert short == set(sides.filter(pl.col("split") == "predict")["item"])
+    predicted = read_predictions(store)
+    assert set(predicted["item"]) == short
+    assert windows.filter("labelled")["observed_events"].unique().to_list() == [12]
+    assert "log-linear extrapolation" not in set(store.table("evaluation").read()["predictor"])
+
+
+def test_a_changed_title_recomputes_text_and_no_frame(settings_of, materialise, plain_set, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("videos.csv", "events.csv"):
+        (folder / name).write_text((plain_set / name).read_text())
+    settings = settings_of(data__folder=str(folder))
+    assert materialise(settings, "retrieval_vectors*2, *retrieval_vectors").success
+    before = {name: stage.states() for name, stage in open_store(settings).stages().items()}
+    text = (folder / "videos.csv").read_text()
+    (folder / "videos.csv").write_text(text.replace("small talk 2,", "another title,"))
+    assert materialise(settings, "*retrieval_vectors").success
+    after = {name: stage.states() for name, stage in open_store(settings).stages().items()}
+
+    def recomputed(stage: str) -> list[str]:
+        joined = before[stage].join(after[stage], on="item", suffix="_after")
+        return joined.filter(pl.col("computed_at") != pl.col("computed_at_after"))["item"].to_list()
+
+    assert recomputed("videos") == recomputed("text_embeddings") == recomputed("retrieval_vectors") == ["2"]
+    for stage in ("frames", "audio", "visual_embeddings", "visual_captions", "audio_captions"):
+        assert recomputed(stage) == [], stage
