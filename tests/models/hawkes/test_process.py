@@ -23,9 +23,7 @@ def process(request):
 
 
 def batch():
-    return EventBatch.from_sequences(
-        [[0.5, 1.0, 1.0, 3.0], [], [0.2]], [[0, 1, 2, 1], [], [2]], t_end=[5.0, 2.0, 0.2]
-    )
+    return EventBatch.from_sequences([[0.5, 1.0, 1.0, 3.0], [], [0.2]], [[0, 1, 2, 1], [], [2]], t_end=[5.0, 2.0, 0.2])
 
 
 def test_likelihood_does_not_depend_on_batch_mates(process):
