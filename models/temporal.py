@@ -115,8 +115,10 @@ class TemporalEncoder(nn.Module):
         position = torch.where(mask, event + 1, 0)
         row = torch.arange(len(events), device=event.device)[:, None].expand_as(position)
         h = self.process.hidden_states(events)
-        levels = self.process.levels(events, h).at(row, position)
-        rate = self.process.rate(levels, torch.zeros_like(position, dtype=torch.float64))
+        levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
+        rate = self.process.rate(levels, torch.zeros(position.numel(), 1, dtype=torch.float64)).view(
+            *position.shape, -1
+        )
         time = gaps_of(events).start[row, position]
         observed, window = completed.observed.double(), completed.observed_until
         summary = torch.stack([observed.log1p(), window.log1p(), (observed / window.clamp_min(1e-3)).log1p()], dim=-1)

@@ -83,7 +83,7 @@ def simulate(
         wait = -torch.log1p(-uniform[:, 0]) / ceiling
         missed = ~(wait <= horizon)
         at = now[active] + torch.where(missed, horizon, wait)
-        rates = process.rate(part.levels, at - part.time).double()
+        rates = process.rate(part.levels, (at - part.time)[:, None])[:, 0].double()
         total = rates.sum(-1)
         _check_bound(total, ceiling, active, at)
         hit = ~missed & (uniform[:, 1] * ceiling < total)
@@ -115,11 +115,11 @@ def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> t
     Between events every type's intensity is monotone, so its maximum lies at an end of the stretch: at `now` where it
     falls; where it rises, at the end of a stretch in which some two events are expected.
     """
-    here = process.rate(part.levels, now - part.time).double()
+    here = process.rate(part.levels, (now - part.time)[:, None])[:, 0].double()
     if not process.rising:
         return here.sum(-1), end - now
     horizon = torch.minimum(2 / here.sum(-1), end - now)
-    there = process.rate(part.levels, now + horizon - part.time).double()
+    there = process.rate(part.levels, (now + horizon - part.time)[:, None])[:, 0].double()
     return torch.maximum(here, there).sum(-1), horizon
 
 

@@ -70,9 +70,16 @@ class Excitation(nn.Module):
             return torch.einsum("...mr,kmr->...kr", states[..., 0, :, :], self.jump)
         return (states * self.jump).flatten(-2)
 
-    @property
-    def amplitude_rates(self) -> Tensor:
-        return self.rate[:, 0] if self.shared else self.rate.flatten(-2)
+    def decayed(self, amplitude: Tensor, elapsed: Tensor) -> Tensor:
+        """(g, q, k) excitation `elapsed` (g, q) after the event that left the amplitudes (g, k, j)."""
+        if self.shared:
+            return torch.exp(-elapsed[..., None] * self.rate[0, 0]) @ amplitude.mT
+        return (torch.exp(-elapsed[..., None, None] * self.rate.flatten(-2)) * amplitude[:, None]).sum(-1)
+
+    def accumulated(self, amplitude: Tensor, elapsed: Tensor) -> Tensor:
+        """(g, k) integral of the excitation from the event to `elapsed` (g,) after it."""
+        rate = self.rate[0] if self.shared else self.rate.flatten(-2)
+        return (amplitude * (-torch.expm1(-elapsed[:, None, None] * rate) / rate)).sum(-1)
 
     def influence(self) -> Tensor:
         """(k, k) expected direct offspring of type k (row) of one event of type m (column)."""

@@ -39,14 +39,11 @@ class ExponentialHawkes(PointProcess):
         return self._levels(states)
 
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        kernel = torch.exp(-elapsed.to(levels.base)[..., None, None] * self.excitation.amplitude_rates)
-        return levels.base + (levels.amplitude * kernel).sum(-1)
+        return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed.to(levels.base))
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         elapsed = elapsed.to(levels.base)
-        rates = self.excitation.amplitude_rates
-        kernel = -torch.expm1(-elapsed[:, None, None] * rates) / rates
-        return levels.base * elapsed[:, None] + (levels.amplitude * kernel).sum(-1)
+        return levels.base * elapsed[:, None] + self.excitation.accumulated(levels.amplitude, elapsed)
 
     def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """baseline, excitation and neural term (always 0), each (b, q, k), at `at` (b, q); their sum is the intensity."""

@@ -135,8 +135,7 @@ class MambaHawkesProcess(PointProcess):
             return beta * softplus_line_integral(start, slope, length.expand_as(start))
 
         def rate(rows: Tensor, after: Tensor) -> Tensor:
-            at = Levels(levels.base[rows, None], levels.amplitude[rows, None])
-            return self._link(self._argument(at, after))
+            return self._link(self._argument(levels.at(rows), after))
 
         return integrate(
             rate,
@@ -153,12 +152,13 @@ class MambaHawkesProcess(PointProcess):
         has no excitation; its slope term a_k (t - t_j) / s is counted with the baseline.
         """
         levels, elapsed = self._levels_at(batch, at)
-        baseline = self.baseline.expand_as(levels.base)
-        neural = levels.base - baseline
-        rest = self._argument(levels, self._scaled(elapsed)) - levels.base
+        shape = (*at.shape, self.num_types)
+        base = levels.base.view(shape)
+        baseline = self.baseline.expand(shape).clone()
+        rest = self._argument(levels, self._scaled(elapsed)[:, None]).view(shape) - base
         if self.excitation is None:
-            return baseline + rest, torch.zeros_like(rest), neural
-        return baseline.clone(), rest, neural
+            return baseline + rest, torch.zeros_like(rest), base - baseline
+        return baseline, rest, base - baseline
 
     @torch.no_grad()
     def snapshot(self, batch: EventBatch) -> Snapshot:
@@ -196,11 +196,10 @@ class MambaHawkesProcess(PointProcess):
         return Levels(base, self.excitation.amplitudes(excitation))
 
     def _argument(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """The link's argument (..., k), `elapsed` (...) on the scaled clock after the position's event."""
+        """The link's argument (g, q, k), `elapsed` (g, q) on the scaled clock after the levels' event."""
         if self.excitation is None:
-            return levels.base + self.slope * elapsed[..., None]
-        kernel = torch.exp(-elapsed[..., None, None] * self.excitation.amplitude_rates)
-        return levels.base + (levels.amplitude * kernel).sum(-1)
+            return levels.base[:, None] + self.slope * elapsed[..., None]
+        return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed)
 
     def _link(self, argument: Tensor) -> Tensor:
         if self.excitation is None:

@@ -33,7 +33,7 @@ class MambaLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, d, n)."""
+        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, n, d)."""
         v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
         v = functional.silu(v) * mask[..., None]  # padding adds nothing to the state
         y, state = scan_with_state(
@@ -42,7 +42,7 @@ class MambaLayer(nn.Module):
         return self._combine(x, v, y, gate), state
 
     def step(self, x: Tensor, delta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One event: x (b, d), delta (b,), state (b, d, n)."""
+        """One event: x (b, d), delta (b,), state (b, n, d)."""
         v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
         v = functional.silu(v)
         y, state = scan_step(

@@ -62,7 +62,7 @@ class PointProcess(nn.Module):
         raise NotImplementedError
 
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """Intensity (..., k) `elapsed` (...) after the position's event, none having come since."""
+        """Intensity (g, q, k) of g levels at `elapsed` (g, q) after their event, none having come since."""
         raise NotImplementedError
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class PointProcess(nn.Module):
     def intensity(self, batch: EventBatch, at: Tensor) -> Tensor:
         """(b, q, k) intensity at `at` (b, q) >= 0, given the events strictly before it; ValueError otherwise."""
         levels, elapsed = self._levels_at(batch, at)
-        return self.rate(levels, elapsed)
+        return self.rate(levels, elapsed[:, None]).view(*at.shape, self.num_types)
 
     def compensator(self, batch: EventBatch, upto: Tensor | None = None) -> Tensor:
         """(b, k) float64 integral of the intensity over [0, t_end], or [0, upto], upto (b,) >= 0."""
@@ -134,12 +134,13 @@ class PointProcess(nn.Module):
             real[:, 0] = False
         row, event = counted.nonzero(as_tuple=True)
         position = before[row, event]
-        rate = self.rate(levels.at(row, position), batch.times[row, event] - start[row, position])
-        own = rate.gather(-1, batch.types[row, event][:, None]).squeeze(-1).double()
+        rate = self.rate(levels.at(row, position), (batch.times[row, event] - start[row, position])[:, None])
+        own = rate[:, 0].gather(1, batch.types[row, event][:, None]).squeeze(1).double()
         own = torch.ones_like(batch.times).index_put((row, event), own)
         return own, self._integrate(levels, start, gaps.end, real, len(batch))
 
     def _levels_at(self, batch: EventBatch, at: Tensor) -> tuple[Levels, Tensor]:
+        """The b q levels that hold just before each query, and the time since their event (b q,)."""
         batch.check_types(self.num_types)
         at = torch.as_tensor(at, dtype=torch.float64, device=batch.times.device)
         if at.ndim != 2 or len(at) != len(batch) or not bool((at >= 0).all()):
@@ -147,7 +148,7 @@ class PointProcess(nn.Module):
         position = position_before(batch, at)
         elapsed = at - gaps_of(batch).start.gather(1, position)
         row = torch.arange(len(batch), device=at.device)[:, None].expand_as(position)
-        return self.encode(batch).at(row, position), elapsed
+        return self.encode(batch).at(row.flatten(), position.flatten()), elapsed.flatten()
 
     def _integrate(self, levels: Levels, start: Tensor, end: Tensor, real: Tensor, b: int) -> Tensor:
         row, position = (real & (end > start)).nonzero(as_tuple=True)

@@ -1,0 +1,57 @@
+"""How an event's input is weighed by the gap D before it (M3TR appendix B.2.2), exact for any gap and any decay."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+DISCRETIZATIONS = ("zoh", "euler", "impulse")
+
+# Below this |D A| the slope of the zero-order hold is summed as a series: its closed form would cancel.
+SERIES_BELOW = 0.05
+
+
+def bounded_decay(A: Tensor) -> Tensor:
+    """A kept so far from 0 that expm1(D A) / A is exact where A is 0 or subnormal; there it equals D to rounding."""
+    return A.clamp(max=-1e-30 if A.dtype == torch.float32 else -1e-200)
+
+
+def input_weight(delta: Tensor, A: Tensor, discretization: str) -> Tensor:
+    """w, delta (...) broadcasting against A (...); differentiable in both."""
+    if discretization == "zoh":
+        return _ZeroOrderHold.apply(delta, A)
+    return delta if discretization == "euler" else torch.ones_like(delta)
+
+
+def zoh_slope(delta: Tensor, A: Tensor, exponent: Tensor, decay: Tensor, weight: Tensor) -> Tensor:
+    """dw/dA of w = expm1(D A) / A, given exponent = D A, decay = exp(D A) and w itself.
+
+    (D exp(D A) - w) / A, or D^2 sum_k (k + 1) (D A)^k / (k + 2)! where that cancels.
+    """
+    terms = 4 if exponent.dtype == torch.float32 else 9
+    series = torch.full_like(exponent, terms / _FACTORIAL[terms + 1])
+    for k in range(terms - 2, -1, -1):
+        series.mul_(exponent).add_((k + 1) / _FACTORIAL[k + 2])
+    direct = (delta * decay).sub_(weight).div_(A)
+    return torch.where(exponent > -SERIES_BELOW, series.mul_(delta).mul_(delta), direct)
+
+
+_FACTORIAL = [1, 1, 2, 6, 24, 120, 720, 5040, 40320, 362880, 3628800]
+
+
+class _ZeroOrderHold(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, delta, A):
+        A = bounded_decay(A)
+        weight = torch.expm1(delta * A) / A
+        ctx.save_for_backward(delta, A, weight)
+        return weight
+
+    @staticmethod
+    def backward(ctx, grad):
+        delta, A, weight = ctx.saved_tensors
+        exponent = delta * A
+        decay = torch.exp(exponent)
+        grad_delta = (grad * decay).sum_to_size(delta.shape) if ctx.needs_input_grad[0] else None
+        slope = zoh_slope(delta, A, exponent, decay, weight)
+        return grad_delta, (grad * slope).sum_to_size(A.shape) if ctx.needs_input_grad[1] else None

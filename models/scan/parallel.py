@@ -1,0 +1,81 @@
+"""Scans that do not go event by event."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from models.scan.discretization import input_weight
+from models.scan.recurrence import linear_recurrence
+from models.scan.sequential import sequential_scan
+
+BLOCK = 8  # events whose pairwise decays are formed at once
+SLAB = 65536  # numbers a step of the sequential scan works on: with fewer, its time goes to overhead
+MIN_STRETCH = 16
+
+
+def stretched_scan(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, z: Tensor, discretization: str
+) -> tuple[Tensor, Tensor]:
+    """The scan on two levels: what each stretch of the sequence leaves behind, carried over the stretches; then all
+
+    stretches side by side, each from the state it inherits. Same arguments and results as `sequential_scan`.
+    """
+    b, length, d = x.shape
+    n = A.shape[1]
+    stretches = max(1, min(SLAB // (b * n * d), length // MIN_STRETCH))
+    size = -(-length // stretches)
+    x, delta, B, C = _folded(x, delta, B, C, stretches, size)
+    x, B, C, delta = (part.flatten(0, 1) for part in (x, B, C, delta))
+    _, added = sequential_scan(x, delta, A, B, C, x.new_zeros(b * stretches, n, d), discretization)
+    kept = torch.exp(delta.sum(1).unflatten(0, (b, stretches)).T[:, :, None, None] * A.T)
+    before, last = _carry(kept, added.unflatten(0, (b, stretches)).transpose(0, 1), z)
+    y, _ = sequential_scan(x, delta, A, B, C, before.transpose(0, 1).flatten(0, 1), discretization)
+    return y.unflatten(0, (b, stretches)).flatten(1, 2)[:, :length], last
+
+
+def block_scan(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, z: Tensor, discretization: str
+) -> tuple[Tensor, Tensor]:
+    """The scan as matrix products, for decays A (1, n) that all channels share (the block form of Mamba-2).
+
+    Within a block of events y_i = sum_{j <= i} (sum_n C_in exp(A_n (t_i - t_j)) w_jn B_jn) x_j: a pair of events has
+    one number, not one a channel; from block to block one state is carried. Every exponent is a sum of gaps inside
+    the block, never a difference of clocks, so that a gap of 1e9 costs its neighbours no digit.
+    """
+    length = x.shape[1]
+    size = min(BLOCK, length)
+    x, delta, B, C = _folded(x, delta, B, C, -(-length // size), size)  # (b, blocks, size, ...)
+
+    lower = torch.ones(size, size, dtype=torch.bool, device=x.device).tril()
+    apart = torch.where(lower.tril(-1), delta[..., :, None], 0.0).cumsum(-2)  # [i, j]: time between events j and i
+    weighted = B * input_weight(delta[..., None], A[0], discretization)
+    decay = torch.exp(apart[..., None] * A[0])  # (b, blocks, i, j, n)
+    scores = ((decay * weighted[:, :, None]) @ C[..., None]).squeeze(-1)
+    y = torch.where(lower, scores, 0.0) @ x
+    added = (decay[:, :, -1] * weighted).mT @ x  # what a block leaves behind (b, blocks, n, d)
+    kept = torch.exp(delta.cumsum(-1)[..., None] * A[0])  # since the block before ended (b, blocks, size, n)
+    before, last = _carry(kept[:, :, -1].transpose(0, 1)[..., None], added.transpose(0, 1), z)
+    y = y + (C * kept) @ before.transpose(0, 1)
+    return y.flatten(1, 2)[:, :length], last
+
+
+def _folded(x: Tensor, delta: Tensor, B: Tensor, C: Tensor, parts: int, size: int) -> tuple[Tensor, ...]:
+    """The time axis as (parts, size), padded by gaps and inputs of 0, which leave the state as it is."""
+    short = parts * size - x.shape[1]
+    if short:
+        x, B, C = (pad(part, (0, 0, 0, short)) for part in (x, B, C))
+        delta = pad(delta, (0, short))
+    return tuple(part.unflatten(1, (parts, size)) for part in (x, delta, B, C))
+
+
+def _carry(kept: Tensor, added: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """From what each part keeps of the state before it and adds to it, (parts, b, n, d): the states before each part,
+
+    and the state after the last one; z (b, n, d) is the state before the first.
+    """
+    added = torch.cat([z[None], added])
+    kept = torch.cat([torch.ones_like(kept[:1]), kept])
+    states = linear_recurrence(kept, added)
+    return states[:-1], states[-1]

@@ -1,0 +1,45 @@
+"""First-order linear recurrences along the leading axis."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def linear_recurrence(decay: Tensor, input: Tensor) -> Tensor:
+    """s_i = decay_i s_{i-1} + input_i, s_{-1} = 0, differentiable in both.
+
+    input (l, ...); decay (l, ...), of the same shape or broadcasting to it. Returns s (l, ...). Memory is linear in l.
+    """
+    return _LinearRecurrence.apply(decay, input)
+
+
+class _LinearRecurrence(torch.autograd.Function):
+    # Writing each step into one buffer keeps autograd from recording (and later summing over) l small graphs.
+
+    @staticmethod
+    def forward(ctx, decay, input):
+        states = torch.empty_like(input, memory_format=torch.contiguous_format)
+        if len(input):
+            states[0] = input[0]
+        state = states.unbind()
+        for i, (kept, added) in enumerate(zip(decay.unbind()[1:], input.unbind()[1:])):
+            torch.addcmul(added, kept, state[i], out=state[i + 1])
+        ctx.save_for_backward(decay, states)
+        return states
+
+    @staticmethod
+    def backward(ctx, grad):
+        decay, states = ctx.saved_tensors
+        costates = torch.empty_like(states)
+        if len(states):
+            costates[-1] = grad[-1]
+        kept, given, costate = decay.unbind(), grad.unbind(), costates.unbind()
+        for i in range(len(states) - 2, -1, -1):
+            torch.addcmul(given[i], kept[i + 1], costate[i + 1], out=costate[i])
+        grad_decay = None
+        if ctx.needs_input_grad[0]:
+            grad_decay = torch.zeros_like(states)
+            torch.mul(costates[1:], states[:-1], out=grad_decay[1:])
+            grad_decay = grad_decay.sum_to_size(decay.shape)
+        return grad_decay, costates if ctx.needs_input_grad[1] else None
