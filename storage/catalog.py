@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from storage.arrays import shape_of
-from storage.durable import written_beside
+from storage.durable import exclusive, written_beside
 from storage.parts import Parts
 from storage.rows import DROPPED, STATE
 from storage.store import Store
@@ -38,35 +38,37 @@ def _column(field: pa.Field) -> str:
 
 
 def _parquet(patterns: list[str]) -> str:
-    return f"read_parquet([{', '.join(map(_text, patterns))}], union_by_name=true)"
+    return f"read_parquet([{', '.join(map(_text, patterns))}], union_by_name=true, filename=true)"
 
 
 def _stage_views(folder: Path, payload: pa.Schema) -> list[str]:
     parts = Parts(folder, payload)
-    parts.seed()
     name = folder.name
     generations = parts.generations()
     states = _parquet([f"{generation}/*/*.parquet" for generation in generations])
     rows = _parquet([f"{generation}/{parts.layout}/*.parquet" for generation in generations])
-    current = f"""
-        SELECT {", ".join(STATE.names)} FROM {states}
-        QUALIFY row_number() OVER (PARTITION BY item ORDER BY "commit" DESC) = 1"""
+    newest = f"""
+        SELECT {", ".join(STATE.names)}, filename FROM {states}
+        QUALIFY row_number() OVER (PARTITION BY item ORDER BY "commit" DESC, filename DESC) = 1"""
     columns = ", ".join(["item", *map(_column, payload)])
     return [
-        f"CREATE VIEW {_name(name + '_states')} AS SELECT {', '.join(STATES)} FROM ({current}) WHERE status <> '{DROPPED}'",
-        f"""CREATE VIEW {_name(name)} AS SELECT {columns} FROM (
-            SELECT *, row_number() OVER (PARTITION BY item) AS copy FROM {rows} SEMI JOIN ({current}) AS newest
-            USING (item, "commit") WHERE status = 'ok') WHERE copy = 1""",
+        f"""CREATE VIEW {_name(name + "_states")} AS
+            SELECT {", ".join(STATES)} FROM ({newest}) WHERE status <> '{DROPPED}'""",
+        f"""CREATE VIEW {_name(name)} AS
+            SELECT {columns} FROM {rows} SEMI JOIN ({newest}) AS newest USING (item, filename) WHERE status = 'ok'""",
     ]
 
 
 def publish(store: Store) -> Path:
     """Writes the catalog anew and puts it in the place of the one before. Returns its path."""
     path = store.root / FILE
-    with written_beside(path) as scratch:
-        with duckdb.connect(str(scratch)) as connection:
-            for statement in _statements(store):
+    # One after the other, or a slow one would put an older view of the store in the place of a newer one.
+    with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
+        statements = _statements(store)
+        with written_beside(path) as scratch, duckdb.connect(str(scratch)) as connection:
+            for statement in statements:
                 connection.execute(statement)
+            connection.close()
     return path
 
 
@@ -85,7 +87,9 @@ def _statements(store: Store) -> list[str]:
         statements.append(f"CREATE VIEW {_name(current.parent.name)} AS SELECT * FROM read_parquet({_text(current)})")
     for log in sorted(store.root.glob("logs/*")):
         if any(log.glob("*.parquet")):
-            statements.append(f"CREATE VIEW {_name(log.name)} AS SELECT * FROM {_parquet([f'{log}/*.parquet'])}")
+            statements.append(
+                f"CREATE VIEW {_name(log.name)} AS SELECT * EXCLUDE (filename) FROM {_parquet([f'{log}/*.parquet'])}"
+            )
     return statements
 
 

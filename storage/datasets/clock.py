@@ -1,7 +1,7 @@
 """Times: integer unix milliseconds, or ISO-8601 where the layout allows it."""
 
-from datetime import UTC, datetime
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
