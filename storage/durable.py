@@ -43,7 +43,10 @@ def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
 
     The lock is the system's: it goes with the process, however that ends. Readers take none.
     """
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise explain(error, lock) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
