@@ -61,7 +61,8 @@ def to_column(field: pa.Field, arrays: Sequence[np.ndarray | None]) -> pa.Array:
         fits = array.ndim == 2 and array.shape[1] == shape[1] if is_ragged else array.shape == shape
         if not fits:
             raise ValueError(f"{field.name}, row {position}: shape is {array.shape}, must be {shape}")
-        rows.append(array.astype(dtype, copy=False))
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            rows.append(array.astype(dtype, copy=False))
     flat = np.concatenate(rows).reshape(-1) if rows else np.zeros(0, dtype)
     if not np.isfinite(flat).all():
         wrong = next(position for position, row in enumerate(rows) if not np.isfinite(row).all())

@@ -1,8 +1,6 @@
 """A folder of files in the store (a fitted process, a model, a memory bank), versioned and switched in one step."""
 
-import fcntl
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from typing import Any
 from storage.durable import (
     DISK_FULL,
     StoreError,
+    exclusive,
     explain,
     flush_file,
     flush_folder,
@@ -23,10 +22,6 @@ from storage.durable import (
 STATE_FILE = "version.json"
 POINTER = "current.json"
 LOCK = "making.lock"
-
-
-class BusyError(StoreError):
-    """Another process is making a version of the same artifact."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +133,15 @@ class Draft:
         self._state = {"inputs_hash": inputs_hash, "fingerprint": fingerprint, "metadata": metadata}
         self._activate = activate
         self._folder = scratch_name(artifact.folder)
+        self._lock = exclusive(artifact.folder / LOCK, doing="making a version")
 
     def __enter__(self) -> Path:
         try:
             self._folder.mkdir(parents=True)
-            self._lock = _take_lock(self._artifact.folder / LOCK)
+            self._lock.__enter__()
         except OSError as error:
             raise explain(error, self._artifact.folder) from error
-        except BusyError:
+        except StoreError:
             self._folder.rmdir()
             raise
         return self._folder
@@ -160,8 +156,7 @@ class Draft:
             raise explain(failure, self._artifact.folder) from failure
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also for children that this process forked meanwhile
-            os.close(self._lock)
+            self._lock.__exit__(None, None, None)
 
     def _publish(self) -> None:
         state = {**self._state, "created_at": datetime.now(UTC).isoformat()}
@@ -173,19 +168,3 @@ class Draft:
         if self._activate:
             self._artifact.activate(version)
         self.version = self._artifact.read(version)
-
-
-def _take_lock(path: Path) -> int:
-    """Opens and locks the file; the system lets go of it when the process ends, however it ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(handle, 32).decode() or "unknown"
-        os.close(handle)
-        raise BusyError(
-            f"{path.parent}: process {holder} is making a version right now; wait for it, or stop it, and run again"
-        ) from None
-    os.truncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
-    return handle

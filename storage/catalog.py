@@ -1,4 +1,4 @@
-"""The catalog: a DuckDB file of views over the store, for people and their SQL.
+"""The catalog: a DuckDB file of views over the store, for people and their SQL (docs/storage.md has the schema).
 
 Views read the parquet where it lies, so what is committed after publishing is seen too. The file itself only holds
 views; it is made beside and renamed into place, and opened read-only: no reader ever waits for a writer.
@@ -8,84 +8,37 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from storage.arrays import shape_of
-from storage.durable import written_beside
+from storage.artifact import POINTER, STATE_FILE
+from storage.durable import StoreError, exclusive, written_beside
 from storage.parts import Parts
 from storage.rows import DROPPED, STATE
 from storage.store import Store
 
 FILE = "catalog.duckdb"
 STATES = [name for name in STATE.names if name != "commit"]
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def _name(value: str) -> str:
-    return '"' + value.replace('"', '""') + '"'
-
-
-def _column(field: pa.Field) -> str:
-    """Arrays as FLOAT[n] (ragged: FLOAT[n][]), so that DuckDB's array functions take them."""
-    name, shape = _name(field.name), shape_of(field)
-    if shape is None:
-        return name
-    if shape[0] is None:
-        return f"{name}::FLOAT[{shape[1]}][] AS {name}"
-    return f"{name}::FLOAT[{field.type.list_size}] AS {name}"
-
-
-def _parquet(patterns: list[str]) -> str:
-    return f"read_parquet([{', '.join(map(_text, patterns))}], union_by_name=true)"
-
-
-def _stage_views(folder: Path, payload: pa.Schema) -> list[str]:
-    parts = Parts(folder, payload)
-    parts.seed()
-    name = folder.name
-    generations = parts.generations()
-    states = _parquet([f"{generation}/*/*.parquet" for generation in generations])
-    rows = _parquet([f"{generation}/{parts.layout}/*.parquet" for generation in generations])
-    current = f"""
-        SELECT {", ".join(STATE.names)} FROM {states}
-        QUALIFY row_number() OVER (PARTITION BY item ORDER BY "commit" DESC) = 1"""
-    columns = ", ".join(["item", *map(_column, payload)])
-    return [
-        f"CREATE VIEW {_name(name + '_states')} AS SELECT {', '.join(STATES)} FROM ({current}) WHERE status <> '{DROPPED}'",
-        f"""CREATE VIEW {_name(name)} AS SELECT {columns} FROM (
-            SELECT *, row_number() OVER (PARTITION BY item) AS copy FROM {rows} SEMI JOIN ({current}) AS newest
-            USING (item, "commit") WHERE status = 'ok') WHERE copy = 1""",
-    ]
+BANK = "memory_bank"
 
 
 def publish(store: Store) -> Path:
-    """Writes the catalog anew and puts it in the place of the one before. Returns its path."""
+    """Writes the catalog anew and puts it in the place of the one before. Returns its path.
+
+    Needed when a stage, table, log or artifact is new, or has new columns; rows are seen without it. Raises StoreError
+    where two of them would have one name.
+    """
     path = store.root / FILE
-    with written_beside(path) as scratch, duckdb.connect(str(scratch)) as connection:
-        for statement in _statements(store):
-            connection.execute(statement)
+    # One after the other, or a slow one would put an older view of the store in the place of a newer one.
+    with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
+        views = _views(store)
+        with written_beside(path) as scratch, duckdb.connect(str(scratch)) as connection:
+            connection.execute(
+                f"CREATE TABLE catalog_info AS SELECT {_text(store.root)} AS root, now() AS published_at"
+            )
+            for name, query in views.items():
+                connection.execute(f"CREATE VIEW {_name(name)} AS {query}")
     return path
-
-
-def _statements(store: Store) -> list[str]:
-    statements = [
-        f"CREATE TABLE catalog_info AS SELECT {_text(store.root)} AS root, now() AS published_at",
-    ]
-    stages = store.stages()
-    for stage in stages.values():
-        statements += _stage_views(stage.folder, stage.payload)
-    union = " UNION ALL ".join(f"SELECT '{name}' AS stage, * FROM {_name(name + '_states')}" for name in stages)
-    if union:
-        statements.append(f"CREATE VIEW states AS {union}")
-        statements.append("CREATE VIEW failures AS SELECT * FROM states WHERE status = 'failed'")
-    for current in sorted(store.root.glob("tables/*/current.parquet")):
-        statements.append(f"CREATE VIEW {_name(current.parent.name)} AS SELECT * FROM read_parquet({_text(current)})")
-    for log in sorted(store.root.glob("logs/*")):
-        if any(log.glob("*.parquet")):
-            statements.append(f"CREATE VIEW {_name(log.name)} AS SELECT * FROM {_parquet([f'{log}/*.parquet'])}")
-    return statements
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -109,3 +62,108 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
 def _root_of(path: Path) -> str:
     with _attach(path) as connection:
         return connection.sql("SELECT root FROM catalog_info").fetchone()[0]
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _cast(field: pa.Field) -> str | None:
+    """Arrays as FLOAT[n] (ragged: FLOAT[n][]), so that DuckDB's array functions take them; None for other columns."""
+    shape = shape_of(field)
+    if shape is None:
+        return None
+    kind = f"FLOAT[{shape[1]}][]" if shape[0] is None else f"FLOAT[{field.type.list_size}]"
+    return f"{_name(field.name)}::{kind} AS {_name(field.name)}"
+
+
+def _parquet(patterns: list[str], options: str) -> str:
+    return f"read_parquet([{', '.join(map(_text, patterns))}], {options})"
+
+
+def _views(store: Store) -> dict[str, str]:
+    """View name -> its query, in an order in which they can be created."""
+    views: dict[str, str] = {}
+
+    def add(name: str, query: str, what: str) -> None:
+        if name in views:
+            raise StoreError(f"{store.root}: the catalog has a view {name} already, {what} needs another name")
+        views[name] = query
+
+    stages = store.stages()
+    for name, stage in stages.items():
+        states, rows = _stage_queries(stage.folder, stage.payload)
+        add(f"{name}_states", states, f"the states of stage {name}")
+        add(name, rows, f"stage {name}")
+    none = f"SELECT NULL::VARCHAR AS stage, {', '.join(f'NULL::VARCHAR AS {name}' for name in STATES)} LIMIT 0"
+    union = " UNION ALL ".join(f"SELECT {_text(name)} AS stage, * FROM {_name(name + '_states')}" for name in stages)
+    add("states", union or none, "all stages' states")
+    add("failures", "SELECT * EXCLUDE (status) FROM states WHERE status = 'failed'", "all stages' failures")
+    for current in sorted(store.root.glob("tables/*/current.parquet")):
+        casts = [cast for field in pq.read_schema(current) if (cast := _cast(field))]
+        replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
+        add(
+            current.parent.name,
+            f"SELECT *{replaced} FROM read_parquet({_text(current)})",
+            f"table {current.parent.name}",
+        )
+    for log in sorted(store.root.glob("logs/*")):
+        if any(log.glob("*.parquet")):
+            rows = _parquet([f"{log}/*.parquet"], "union_by_name = true")
+            add(log.name, f"SELECT * FROM {rows}", f"log {log.name}")
+    add("artifact_versions", _artifact_query(store.root), "all artifacts' versions")
+    add("bank_versions", BANK_VERSIONS, "the memory bank's versions")
+    return views
+
+
+def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
+    """The queries of a stage's states and of its ok rows; both first find each item's newest row, from the state."""
+    parts = Parts(folder, payload)
+    generations = parts.generations()
+    everything = _parquet([f"{generation}/*/*.parquet" for generation in generations], "filename = true")
+    newest = (
+        f"SELECT {', '.join(map(_name, STATE.names))}, filename FROM {everything} "
+        'QUALIFY row_number() OVER (PARTITION BY item ORDER BY "commit" DESC, filename DESC) = 1'
+    )
+    rows = _parquet([f"{generation}/{parts.layout}/*.parquet" for generation in generations], "filename = true")
+    columns = ["item", *(_cast(field) or _name(field.name) for field in payload)]
+    return (
+        f"SELECT {', '.join(STATES)} FROM ({newest}) WHERE status <> '{DROPPED}'",
+        f"SELECT {', '.join(columns)} FROM {rows} SEMI JOIN ({newest}) USING (item, filename) WHERE status = 'ok'",
+    )
+
+
+def _artifact_query(root: Path) -> str:
+    versions = f"{root}/artifacts/*/*/{STATE_FILE}"
+    if not any(root.glob(f"artifacts/*/*/{STATE_FILE}")):
+        return (
+            "SELECT NULL::VARCHAR AS artifact, NULL::INTEGER AS version, NULL::BOOLEAN AS in_service, "
+            "NULL::TIMESTAMPTZ AS created_at, NULL::VARCHAR AS inputs_hash, NULL::VARCHAR AS fingerprint, "
+            "NULL::JSON AS metadata LIMIT 0"
+        )
+    columns = "{created_at: 'TIMESTAMPTZ', inputs_hash: 'VARCHAR', fingerprint: 'VARCHAR', metadata: 'JSON'}"
+    made = f"read_json({_text(versions)}, columns = {columns}, filename = true)"
+    in_service = "false"
+    if any(root.glob(f"artifacts/*/{POINTER}")):
+        pointers = f"{root}/artifacts/*/{POINTER}"
+        pointed = f"read_json({_text(pointers)}, columns = {{version: 'INTEGER'}}, filename = true)"
+        named = f"SELECT string_split(filename, '/')[-2], version FROM {pointed}"
+        in_service = f"(path[-3], path[-2]::INTEGER) IN ({named})"
+    return (
+        f"SELECT path[-3] AS artifact, path[-2]::INTEGER AS version, {in_service} AS in_service, "
+        f"created_at, inputs_hash, fingerprint, metadata "
+        f"FROM (SELECT *, string_split(filename, '/') AS path FROM {made})"
+    )
+
+
+BANK_VERSIONS = f"""
+    SELECT version, in_service, created_at, (metadata->>'members')::INTEGER AS members,
+        (metadata->>'with_content')::INTEGER AS with_content, (metadata->>'with_temporal')::INTEGER AS with_temporal,
+        (metadata->>'content_width')::INTEGER AS content_width,
+        (metadata->>'temporal_width')::INTEGER AS temporal_width,
+        metadata->'versions' AS versions, metadata
+    FROM artifact_versions WHERE artifact = '{BANK}'"""

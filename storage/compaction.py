@@ -3,48 +3,60 @@
 The current rows are copied into a new generation, then the old generations are marked as retired: from then on readers
 and new catalogs pass them over. Their files stay for the retention time, for those who had opened them before, and are
 removed by a later compaction. Killed at any moment it leaves rows twice, never less than once, and a row counts once.
+
+The catalog's views name generations, so it is published where that matters: before commits go to a new generation,
+after the old ones are retired, and before their files are removed. At no moment does it miss a row, or name a file that
+is gone.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from storage.durable import explain, ordered_name, remove_folder, write_text, written_beside
+from storage.durable import exclusive, explain, ordered_name, remove_folder, write_text, written_beside
 from storage.parts import EMPTY, RETIRED, Parts, read_rows, write_parquet
 from storage.rows import DROPPED
 
 PART_BYTES = 256 * 2**20
 
 
-def compact(parts: Parts, *, retention: float, most_parts: int) -> int:
+def compact(parts: Parts, *, publish: Callable[[], object], retention: float, most_parts: int) -> int:
     """Removes generations retired over `retention` seconds ago, and merges where there are over `most_parts` parts.
 
-    Returns how many parts were merged (0: nothing to do). Publish the catalog afterwards: one published before goes on
-    working, but does not see what is committed after this. Raises StoreError for a full disk, with nothing lost.
+    publish: publishes the catalog. Returns how many parts were merged (0: nothing to do). Raises BusyError where
+    another process compacts this stage, StoreError for a full disk; in both cases nothing is lost.
     """
     try:
-        for generation in parts.generations(retired=True):
-            if (generation / RETIRED).stat().st_mtime <= time.time() - retention:
-                remove_folder(generation)
-        before = [file for file in parts.files() if file.name != EMPTY]
-        if len(before) <= most_parts:
-            return 0
-        old = parts.generations()
-        new = parts.open_generation()
-        parts.seed()
-        merged = parts.files(old)
-        live = parts.states(merged).filter(pl.col("status") != DROPPED)
-        by_layout = live.with_columns(
-            layout=pl.col("part").map_elements(lambda part: Path(part).parent.name, pl.String)
-        )
-        for (layout,), rows in by_layout.group_by(["layout"], maintain_order=True):
-            _copy(rows, new / layout)
-        for generation in old:
-            write_text(generation / RETIRED, "its current rows were copied to a later generation\n")
+        with exclusive(parts.folder / "compacting.lock", doing="compacting this stage"):
+            limit = time.time() - retention
+            retired = parts.generations(retired=True)
+            if outdated := [generation for generation in retired if (generation / RETIRED).stat().st_mtime <= limit]:
+                publish()
+                for generation in outdated:
+                    remove_folder(generation)
+            if sum(file.name != EMPTY for file in parts.files()) <= most_parts:
+                return 0
+            return _merge(parts, publish)
     except OSError as error:
         raise explain(error, parts.folder) from error
+
+
+def _merge(parts: Parts, publish: Callable[[], object]) -> int:
+    old = parts.generations()
+    new = parts.add_generation()
+    publish()
+    parts.open_generation(new)
+    merged = parts.files(old)
+    live = parts.states(merged).filter(pl.col("status") != DROPPED)
+    layout = pl.col("part").str.split("/").list.get(-2)
+    for (name,), rows in live.group_by(layout.alias("layout"), maintain_order=True):
+        _copy(rows, new / name)
+    for generation in old:
+        write_text(generation / RETIRED, "its current rows were copied to a later generation\n")
+    publish()
     return sum(file.name != EMPTY for file in merged)
 
 

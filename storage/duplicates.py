@@ -1,4 +1,4 @@
-"""Near-duplicate videos: the same bytes, or nearly the same frames. A query must not retrieve itself in another file."""
+"""Near-duplicate videos: the same bytes, or nearly the same frames. No query may find itself in another file."""
 
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def similar_pairs(hashes: np.ndarray, *, distance: float) -> np.ndarray:
         raise ValueError(f"hashes have shape {hashes.shape}, must be (items, frames)")
     if not 0 <= distance <= BITS:
         raise ValueError(f"distance is {distance}, must be 0 to {BITS} bits")
-    count, frames = hashes.shape
+    frames = hashes.shape[1]
     informative = hashes != 0
     kept = np.flatnonzero(2 * informative.sum(axis=1) >= max(frames, 1))
     signs = _signs(hashes[kept])
@@ -60,10 +60,10 @@ def similar_pairs(hashes: np.ndarray, *, distance: float) -> np.ndarray:
 def duplicate_groups(
     items: Sequence[str], sha256: Sequence[str | None], hashes: np.ndarray | None, *, distance: float
 ) -> np.ndarray:
-    """Group of every item, (n,) int64: equal for items joined by equal bytes or similar frames, however many steps apart.
+    """Group of every item, (n,) int64: equal for items joined by equal bytes or similar frames, in any number of steps.
 
-    sha256: of each file, None without one; hashes (n, K) uint64 as in `similar_pairs`, or None. A group's id is a hash of
-    its first item by name, so that it stays the same when other items come and go.
+    sha256: of each file, None without one; hashes (n, K) uint64 as in `similar_pairs`, or None. A group's id is a hash
+    of its first item by name, so that it stays the same when other items come and go.
     """
     count = len(items)
     if len(sha256) != count or (hashes is not None and len(hashes) != count):

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all: written beside, flushed to the disk, renamed into place."""
 
 import errno
+import fcntl
 import os
 import shutil
 import time
@@ -17,6 +18,10 @@ class StoreError(RuntimeError):
     """The store cannot do what was asked; the message says what to do about it."""
 
 
+class BusyError(StoreError):
+    """Another process is doing what only one at a time may do."""
+
+
 def explain(error: OSError, path: Path) -> StoreError:
     """A StoreError for an error of the file system."""
     if error.errno in DISK_FULL:
@@ -30,6 +35,32 @@ def explain(error: OSError, path: Path) -> StoreError:
     else:
         text = f"{path}: {error}"
     return StoreError(text)
+
+
+@contextmanager
+def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
+    """One process at a time is in this block: the next one gets BusyError, or waits for its turn.
+
+    The lock is the system's: it goes with the process, however that ends. Readers take none.
+    """
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise explain(error, lock) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            holder = os.read(handle, 32).decode() or "unknown"
+            raise BusyError(
+                f"{lock.parent}: process {holder} is {doing} right now; wait for it, or stop it, and run again"
+            ) from None
+        os.truncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+        yield
+        fcntl.flock(handle, fcntl.LOCK_UN)  # also for children that this process forked meanwhile
+    finally:
+        os.close(handle)
 
 
 def flush_folder(folder: Path) -> None:

@@ -18,10 +18,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.durable import explain, flush_folder, ordered_name, scratch_name, written_beside
+from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
 from storage.rows import STATE
 
+OPEN = "open"
 RETIRED = "retired"
 EMPTY = f"{0:020d}-empty.parquet"
 # Rows of frames are some 500 kB: small row groups let a reader of ten rows read little more than ten rows.
@@ -68,8 +69,8 @@ class Parts:
         found = sorted(folder for folder in root.iterdir() if folder.name.isdigit()) if root.is_dir() else []
         return [folder for folder in found if (folder / RETIRED).exists() == retired]
 
-    def open_generation(self) -> Path:
-        """Starts a new generation, which every commit from now on goes to."""
+    def add_generation(self) -> Path:
+        """Makes a new generation, which readers look at and no commit goes to before it is opened."""
         root = self.folder / "parts"
         root.mkdir(parents=True, exist_ok=True)
         while True:
@@ -80,18 +81,32 @@ class Parts:
             except FileExistsError:
                 continue
             flush_folder(root)
+            self._seed(generation)
             return generation
 
+    def open_generation(self, generation: Path) -> None:
+        """From now on every commit goes to this generation."""
+        write_text(generation / OPEN, "commits go to the newest generation that is open\n")
+
     def current_generation(self) -> Path:
-        generations = self.generations()
-        return generations[-1] if generations else self.open_generation()
+        """The generation that commits go to."""
+        found = [generation for generation in self.generations() if (generation / OPEN).exists()]
+        if not found:
+            found = [self.add_generation()]
+            self.open_generation(found[0])
+        return found[-1]
 
     def seed(self) -> None:
         """Makes sure there is a part of this layout, though without rows, so that views over the parts have columns."""
         try:
-            folder = self.current_generation() / self.layout
+            self.current_generation()
+            for generation in self.generations():
+                self._seed(generation)
         except OSError as error:
             raise explain(error, self.folder) from error
+
+    def _seed(self, generation: Path) -> None:
+        folder = generation / self.layout
         if not any(folder.glob("*.parquet")):
             with written_beside(folder / EMPTY) as scratch:
                 write_parquet(scratch, self.schema.empty_table())

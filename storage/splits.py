@@ -44,8 +44,8 @@ def paper(
     """Random split, the papers' protocol: frame [item, split], in the order of `items`.
 
     groups (n,): duplicate group of each item. given: a published split [item, split], which is followed as it is (also
-    where it tears a group: see `torn_groups`); ValueError where it lacks an item. The order of the draw is that of a hash
-    of seed and group, so that a new item moves few of the others.
+    where it tears a group: see `torn_groups`); ValueError where it lacks an item. The order of the draw is that of a
+    hash of seed and group, so that a new item moves few of the others.
     """
     _check(items, groups, fractions)
     frame = pl.DataFrame({"item": list(items), "group": groups}, schema={"item": pl.String, "group": pl.Int64})
@@ -69,8 +69,9 @@ def chronological(
 ) -> pl.DataFrame:
     """Split by time, the oldest for training: frame [item, split], in the order of `items`.
 
-    times (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be placed:
-    its split is null. A group goes where its latest member belongs, so that nothing later than its test items is trained on.
+    times (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be
+    placed: its split is null. A group goes where its latest member belongs, so that no training item is later than the
+    test items.
     """
     _check(items, groups, fractions)
     times = pl.Series(times, dtype=pl.Int64)

@@ -1,6 +1,6 @@
 """A stage of the pipeline in the store: one row a video, computed in increments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -123,12 +123,13 @@ class Stage:
             rows = wanted.join(rows, on="item", how="inner", maintain_order="left")
         return self._parts.read(rows, columns)
 
-    def compact(self, *, retention: float = RETENTION, most_parts: int = 64) -> int:
+    def compact(self, *, publish: Callable[[], object], retention: float = RETENTION, most_parts: int = 64) -> int:
         """Merges the parts where there are over `most_parts`; returns how many were merged. See `storage.compaction`.
 
-        retention: seconds for which the files of merged parts stay, for readers that had opened them before.
+        publish: publishes the catalog. retention: seconds for which the files of merged parts stay, for readers that
+        had opened them before.
         """
-        return compact(self._parts, retention=retention, most_parts=most_parts)
+        return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
 
     def _live(self) -> pl.DataFrame:
         return self._parts.states().filter(pl.col("status") != DROPPED)

@@ -50,7 +50,9 @@ class Table:
     ) -> TableState:
         """Puts the frame in the place of the version before, which is kept beside until `prune`."""
         table = frame.to_arrow() if isinstance(frame, pl.DataFrame) else frame
-        version = max((int(file.name[:6]) for file in self.versions()), default=0) + 1
+        before = self.state()
+        kept = [int(file.name[:6]) for file in self.versions()]
+        version = max([before.version if before else 0, *kept]) + 1
         state = {
             "version": version,
             "inputs_hash": inputs_hash,

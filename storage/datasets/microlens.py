@@ -58,9 +58,7 @@ def read_microlens(folder: Path, prefix: str) -> Dataset:
             )
         there = ", ".join(find_prefixes(folder)) or "none"
         raise DatasetError(
-            [
-                f"{pairs}: no such file; the MicroLens layout needs it (user,item,timestamp). Prefixes found here: {there}"
-            ]
+            [f"{pairs}: no such file, and the MicroLens layout needs it (user,item,timestamp); found here: {there}"]
         )
 
     problems = Problems()

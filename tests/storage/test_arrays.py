@@ -82,7 +82,7 @@ def test_wrong_arrays_are_refused(arrays, words):
 
 
 def test_wrong_fields_are_refused():
-    with pytest.raises(ValueError, match="float64.*allowed are float16, float32"):
+    with pytest.raises(ValueError, match=r"float64.*allowed are float16, float32"):
         fixed("a", (2,), "float64")
     with pytest.raises(ValueError, match="positive sizes"):
         fixed("a", (2, 0))

@@ -1,0 +1,189 @@
+import multiprocessing
+import shutil
+import time
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from storage import catalog
+from storage.arrays import fixed, ragged, to_column
+from storage.durable import StoreError
+from storage.rows import Row
+from storage.store import Store
+
+PAYLOAD = pa.schema(
+    [
+        fixed("vector", (2, 2), "float16"),
+        fixed("wide", (3,)),
+        ragged("words", 2),
+        pa.field("captions", pa.list_(pa.string())),
+    ]
+)
+
+
+def ok(item: str, value: float) -> Row:
+    vector = np.array([[value, 0], [0, 1]])
+    payload = {"vector": vector, "wide": np.full(3, value), "words": np.ones((int(value), 2)), "captions": [item]}
+    return Row.ok(item, "h", payload)
+
+
+@pytest.fixture
+def stage(store):
+    return store.stage("embeddings", PAYLOAD)
+
+
+def query(store, sql: str) -> list[tuple]:
+    with catalog.connect(store) as connection:
+        return connection.sql(sql).fetchall()
+
+
+def test_arrays_come_as_float_n(store, stage):
+    stage.commit([ok("a", 1), ok("b", 2)], fingerprint="f")
+    types = dict(row[:2] for row in query(store, "DESCRIBE embeddings"))
+    assert types == {
+        "item": "VARCHAR", "vector": "FLOAT[4]", "wide": "FLOAT[3]", "words": "FLOAT[2][]", "captions": "VARCHAR[]",
+    }  # fmt: skip
+    similarity = query(store, "SELECT array_cosine_similarity(x.vector, y.vector) FROM embeddings x, embeddings y "
+                              "WHERE x.item = 'a' AND y.item = 'b'")  # fmt: skip
+    assert similarity[0][0] == pytest.approx(3 / np.sqrt(2 * 5))
+    assert query(store, "SELECT wide, len(words) FROM embeddings WHERE item = 'b'") == [((2.0, 2.0, 2.0), 2)]
+
+
+def test_a_stage_without_rows_has_its_view(store, stage):
+    assert query(store, "SELECT * FROM embeddings") == []
+    assert query(store, "SELECT * FROM embeddings_states") == []
+
+
+def test_an_empty_store_has_a_catalog(store):
+    assert query(store, "SELECT * FROM failures") == []
+    assert query(store, "SELECT * FROM bank_versions") == []
+
+
+def test_what_is_committed_after_publishing_is_seen(store, stage):
+    with catalog.connect(store) as connection:
+        stage.commit([ok("a", 1), ok("b", 1)], fingerprint="f")
+        stage.commit([ok("a", 2)], fingerprint="f")
+        stage.drop(["b"])
+        assert connection.sql("SELECT item, wide[1] FROM embeddings").fetchall() == [("a", 2.0)]
+        assert connection.sql("SELECT item, status FROM embeddings_states").fetchall() == [("a", "ok")]
+
+
+def test_failures_of_all_stages(store, stage):
+    other = store.stage("captions", pa.schema([pa.field("text", pa.string())]))
+    stage.commit([Row.failed("a", "h", ValueError("broken")), ok("b", 1)], fingerprint="f", shard="3")
+    other.commit([Row.failed("b", "h", KeyError("gone")), Row.missing("c", "h", "no sound")], fingerprint="f")
+    rows = query(store, "SELECT stage, item, error_type, error_message, attempts, shard FROM failures ORDER BY stage")
+    assert rows == [
+        ("captions", "b", "KeyError", "'gone'", 1, None),
+        ("embeddings", "a", "ValueError", "broken", 1, "3"),
+    ]
+    counts = query(store, "SELECT stage, status, count(*) FROM states GROUP BY ALL ORDER BY ALL")
+    assert counts == [
+        ("captions", "failed", 1), ("captions", "missing", 1), ("embeddings", "failed", 1), ("embeddings", "ok", 1),
+    ]  # fmt: skip
+
+
+def test_tables_follow_their_versions_within_one_connection(store):
+    table = store.table("interactions")
+    field = fixed("v", (2,))
+    for value in (1, 2):
+        column = to_column(field, np.full((3, 2), value))
+        frame = pa.Table.from_arrays(
+            [pa.array(["a", "b", "c"]), column], schema=pa.schema([pa.field("item", pa.string()), field])
+        )
+        table.write(frame, inputs_hash=str(value), fingerprint="f")
+        if value == 1:
+            connection = catalog.connect(store)
+        assert connection.sql("SELECT DISTINCT v FROM interactions").fetchall() == [((float(value), float(value)),)]
+    assert dict(row[:2] for row in connection.sql("DESCRIBE interactions").fetchall())["v"] == "FLOAT[2]"
+    connection.close()
+
+
+def test_logs_grow_and_may_get_columns(store):
+    store.append("runs", pl.DataFrame({"run": ["a"]}))
+    with catalog.connect(store) as connection:
+        store.append("runs", pl.DataFrame({"run": ["b"], "seconds": [1.5]}))
+        assert sorted(connection.sql("SELECT run FROM runs").fetchall()) == [("a",), ("b",)]
+    catalog.publish(store)
+    assert query(store, "SELECT run, seconds FROM runs ORDER BY run") == [("a", None), ("b", 1.5)]
+
+
+def test_bank_versions(store):
+    artifact = store.artifact("memory_bank")
+    for members in (3, 5):
+        metadata = {"members": members, "content_width": 8, "versions": {"text": {"revision": "a"}}}
+        with artifact.new(inputs_hash="i", fingerprint="f", metadata=metadata):
+            pass
+    columns = "version, members, content_width, versions->'text'->>'revision', in_service"
+    sql = f"SELECT {columns} FROM bank_versions ORDER BY version"
+    with catalog.connect(store) as connection:
+        assert connection.sql(sql).fetchall() == [(1, 3, 8, "a", False), (2, 5, 8, "a", True)]
+        artifact.rollback()
+        assert connection.sql(sql).fetchall() == [(1, 3, 8, "a", True), (2, 5, 8, "a", False)]
+
+
+def test_another_payload_schema_shows_the_new_columns(store, stage):
+    stage.commit([ok("a", 1)], fingerprint="f")
+    other = store.stage("embeddings", pa.schema([pa.field("wide", pa.string())]))
+    other.commit([Row.ok("b", "h", {"wide": "text"})], fingerprint="g")
+    assert query(store, "SELECT * FROM embeddings") == [("b", "text")]
+    assert query(store, "SELECT item FROM embeddings_states ORDER BY item") == [("a",), ("b",)]
+
+
+def test_two_of_one_name_are_refused(store, stage):
+    store.table("embeddings").write(pl.DataFrame({"a": [1]}), inputs_hash="i", fingerprint="f")
+    with pytest.raises(StoreError, match="has a view embeddings already, table embeddings needs another name"):
+        catalog.publish(store)
+
+
+def test_a_moved_store_is_published_again(store, stage, tmp_path):
+    stage.commit([ok("a", 1)], fingerprint="f")
+    catalog.publish(store)
+    shutil.move(store.root, tmp_path / "it's moved")
+    moved = Store(tmp_path / "it's moved")
+    assert query(moved, "SELECT item FROM embeddings") == [("a",)]
+
+
+def test_the_file_opens_read_only_without_this_package(store, stage):
+    stage.commit([ok("a", 1)], fingerprint="f")
+    with duckdb.connect(str(catalog.publish(store)), read_only=True) as connection:
+        assert connection.sql("SELECT count(*) FROM embeddings").fetchone() == (1,)
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            connection.execute("CREATE TABLE t AS SELECT 1")
+
+
+def _query_in_a_loop(root, stop, answers) -> None:
+    store, errors, longest, rounds = Store(root), [], 0.0, 0
+    while not stop.is_set():
+        start = time.perf_counter()
+        try:
+            query(store, "SELECT count(*), sum(wide[1]) FROM embeddings")
+        except duckdb.Error as error:
+            errors.append(str(error))
+        longest, rounds = max(longest, time.perf_counter() - start), rounds + 1
+    answers.put((errors, longest, rounds))
+
+
+def test_readers_never_fail_while_a_run_writes(store, stage):
+    """Commits, tables, publishing and compaction in this process; another queries without a pause."""
+    stage.commit([ok("0", 1)], fingerprint="f")
+    catalog.publish(store)
+    context = multiprocessing.get_context("spawn")
+    stop, answers = context.Event(), context.Queue()
+    reader = context.Process(target=_query_in_a_loop, args=(store.root, stop, answers))
+    reader.start()
+    end = time.monotonic() + 4
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        stage.commit([ok(str(row), 1) for row in range(number % 7, 40)], fingerprint="f")
+        catalog.publish(store)
+        if number % 5 == 0:
+            stage.compact(publish=lambda: catalog.publish(store), retention=3600, most_parts=3)
+    stop.set()
+    errors, _, rounds = answers.get(timeout=30)
+    reader.join()
+    assert errors == [] and rounds > 3
