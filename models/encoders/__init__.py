@@ -6,6 +6,7 @@ same code on small random models that it makes on the spot, for tests.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, get_args
 
 from models.encoders.errors import CheckpointError, EncoderError
@@ -53,25 +54,62 @@ def load(
     Args:
         role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
         profile: `handcrafted`, `tiny` or `paper`.
-        checkpoint, revision, device, dtype: Of the pretrained profiles only; see `models.encoders.pretrained`.
-        options: The encoder's own, keyword only.
+        checkpoint: Of `paper`: a folder or a repository (owner/name) instead of the one that the papers name.
+        revision: Of `paper`: branch, tag or commit of the repository.
+        device, dtype: Where and in what numbers a pretrained model runs; handcrafted encoders run on the CPU anyway.
+        options: The encoder's own. Of the pretrained profiles: `batch_size`, `allow_download` and those of
+            `models.encoders.pretrained.options`; of `tiny` also `cache`, the folder of its checkpoints.
 
     Raises:
-        ValueError: An unknown role or profile, or an argument that the profile doesn't have.
-        CheckpointError: The model's files are not on this machine.
+        ValueError: An unknown role, profile or option, or an argument that the profile doesn't have.
+        CheckpointError: The model's files are not on this machine; the message says how to get them.
+        EncoderError: The device isn't there.
     """
     _check(role, profile)
     match profile:
         case "handcrafted":
-            if checkpoint is not None or revision is not None or dtype is not None:
-                raise ValueError("the handcrafted profile has no checkpoint, revision or dtype")
-            return _handcrafted(role, options)
-    raise ValueError(f"profile {profile!r} is not there yet")
+            return _handcrafted(role, checkpoint, revision, dtype, options)
+        case "tiny":
+            from models.encoders import pretrained
+
+            folder = _tiny(role, checkpoint, revision, options)
+            return pretrained.load(role, folder, device=device, dtype=dtype, **options)
+        case "paper":
+            from models.encoders import pretrained
+
+            name = checkpoint or pretrained.PAPER[role]
+            return pretrained.load(role, name, revision=revision, device=device, dtype=dtype, **options)
 
 
-def identity(role: Role, profile: Profile, **arguments: Any) -> dict[str, Any]:
-    """The identity that `load` with the same arguments would give, without loading weights: for planning."""
-    return load(role, profile, **arguments).identity
+def identity(
+    role: Role,
+    profile: Profile,
+    *,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """The `identity` of what `load` gives for the same arguments, without loading weights: cheap enough for planning.
+
+    Raises:
+        As `load`, but for a device that isn't there.
+    """
+    _check(role, profile)
+    match profile:
+        case "handcrafted":
+            return _handcrafted(role, checkpoint, revision, dtype, options).identity
+        case "tiny":
+            from models.encoders import pretrained
+
+            folder = _tiny(role, checkpoint, revision, options)
+            return pretrained.identity(role, folder, device=device, dtype=dtype, **options)
+        case "paper":
+            from models.encoders import pretrained
+
+            name = checkpoint or pretrained.PAPER[role]
+            return pretrained.identity(role, name, revision=revision, device=device, dtype=dtype, **options)
 
 
 def _check(role: str, profile: str) -> None:
@@ -81,25 +119,34 @@ def _check(role: str, profile: str) -> None:
         raise ValueError(f"profile must be one of {', '.join(get_args(Profile))}, not {profile!r}")
 
 
-def _handcrafted(role: Role, options: dict[str, Any]) -> Encoder:
+def _tiny(role: Role, checkpoint: str | None, revision: str | None, options: dict[str, Any]) -> str:
+    """The folder of the tiny checkpoint, built if need be; takes `cache` out of the options."""
+    if checkpoint is not None or revision is not None:
+        raise ValueError("the tiny profile makes its own checkpoints: it takes no checkpoint and no revision")
+    from models.encoders import tiny
+
+    return str(tiny.checkpoint(role, cache=options.pop("cache", None)))
+
+
+def _handcrafted(
+    role: Role, checkpoint: str | None, revision: str | None, dtype: str | None, options: dict[str, Any]
+) -> Encoder:
+    if checkpoint is not None or revision is not None or dtype is not None:
+        raise ValueError("the handcrafted profile takes no checkpoint, no revision and no dtype")
     match role:
         case "visual":
-            from models.encoders.handcrafted.visual import HandcraftedVisualEncoder
-
-            return HandcraftedVisualEncoder(**options)
+            from models.encoders.handcrafted.visual import HandcraftedVisualEncoder as Chosen
         case "acoustic":
-            from models.encoders.handcrafted.acoustic import HandcraftedAcousticEncoder
-
-            return HandcraftedAcousticEncoder(**options)
+            from models.encoders.handcrafted.acoustic import HandcraftedAcousticEncoder as Chosen
         case "text":
-            from models.encoders.handcrafted.words import HashedWordEncoder
-
-            return HashedWordEncoder(**options)
+            from models.encoders.handcrafted.words import HashedWordEncoder as Chosen
         case "captions":
-            from models.encoders.handcrafted.captions import HandcraftedCaptioner
-
-            return HandcraftedCaptioner(**options)
+            from models.encoders.handcrafted.captions import HandcraftedCaptioner as Chosen
         case "sounds":
-            from models.encoders.handcrafted.sounds import HandcraftedSoundDescriber
-
-            return HandcraftedSoundDescriber(**options)
+            from models.encoders.handcrafted.sounds import HandcraftedSoundDescriber as Chosen
+    allowed = list(inspect.signature(Chosen).parameters)
+    unknown = options.keys() - set(allowed)
+    if unknown:
+        named = ", ".join(allowed) or "none"
+        raise ValueError(f"handcrafted {role} has no option {sorted(unknown)[0]!r}; its options are: {named}")
+    return Chosen(**options)

@@ -1,0 +1,125 @@
+"""Where a model's files lie, and which revision they are: a folder or the Hugging Face cache; no silent download."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from models.encoders.errors import CheckpointError
+from models.encoders.roles import Role
+
+# The models that the papers name (M3TR 3.3, appendix E; MMRA 2.1.1).
+PAPER = {
+    "visual": "google/vit-base-patch16-224-in21k",
+    "acoustic": "MIT/ast-finetuned-audioset-10-10-0.4593",
+    "text": "WhereIsAI/UAE-Large-V1",
+    "captions": "Salesforce/blip2-opt-2.7b",
+    "sounds": "laion/clap-htsat-unfused",
+}
+_ARCHITECTURES = {  # the `model_type` of their configurations; any encoder of texts will do
+    "visual": "vit",
+    "acoustic": "audio-spectrogram-transformer",
+    "captions": "blip-2",
+    "sounds": "clap",
+}
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "openvino/*", "onnx/*"]
+_BLOCK, _BLOCKS = 1 << 20, 64  # of a large file, this many blocks of this many bytes are hashed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files on this machine: their folder, the name they go by, and the revision that they are."""
+
+    folder: Path
+    name: str
+    revision: str
+
+
+def locate(role: Role, name: str, *, revision: str | None = None, allow_download: bool = False) -> Checkpoint:
+    """Find a role's checkpoint: a folder if there is one of that name, otherwise a repository in the Hugging Face cache.
+
+    Returns:
+        The revision is the commit of the files in the cache, or a hash of a folder's content.
+
+    Raises:
+        CheckpointError: It isn't on this machine, not whole (the message says how to get it), or another architecture.
+        ValueError: A revision asked of a folder.
+    """
+    if Path(name).expanduser().is_dir():
+        if revision is not None:
+            raise ValueError(f"{name} is a folder and has no revision {revision!r}; leave the revision out")
+        folder = Path(name).expanduser().resolve()
+        _check(folder, role, name, "put the missing files there")
+        return Checkpoint(folder, folder.name, content_hash(folder))
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise CheckpointError(f"{name}: neither a folder on this machine nor the name of a repository (owner/name)")
+
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    try:
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, local_files_only=not allow_download, ignore_patterns=_OTHER_FRAMEWORKS
+            )
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        asked = f" at revision {revision}" if revision else ""
+        raise CheckpointError(
+            f"{name}{asked} is not in this machine's Hugging Face cache; fetch it with: {command}"
+        ) from error
+    _check(folder, role, name, f"fetch it again with: {command}")
+    return Checkpoint(folder, name, folder.name)
+
+
+def _check(folder: Path, role: Role, name: str, remedy: str) -> None:
+    """A configuration of the right kind and all weights must be there: it is known before the run starts."""
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    indices = [folder / f"{weights}.index.json" for weights in _WEIGHTS]
+    index = next((path for path in indices if path.is_file()), None)
+    if any((folder / weights).is_file() for weights in _WEIGHTS):
+        pass
+    elif index is not None:
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+        missing += sorted(shard for shard in shards if not (folder / shard).is_file())
+    else:
+        missing.append(" or ".join(_WEIGHTS))
+    if missing:
+        raise CheckpointError(f"{name} is not whole in {folder}: {', '.join(missing)} is missing; {remedy}")
+    found, expected = json.loads((folder / "config.json").read_text()).get("model_type"), _ARCHITECTURES.get(role)
+    if expected is not None and found != expected:
+        raise CheckpointError(f"{name} in {folder} is a {found!r} model; the role {role!r} needs {expected!r}")
+
+
+def content_hash(folder: Path) -> str:
+    """A hash of all files of a folder: their names, their sizes and what is in them.
+
+    Of files above 64 MiB, 64 evenly spaced blocks of 1 MiB are read, the first and the last among them: enough to tell
+    one training from another, and quick for weights of many GB.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            status = path.stat()
+            digest.update(f"{relative.as_posix()}\0{status.st_size}\0".encode())
+            digest.update(_file_hash(str(path), status.st_size, status.st_mtime_ns))
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=1024)
+def _file_hash(path: str, size: int, _modified: int) -> bytes:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        if size <= _BLOCK * _BLOCKS:
+            digest.update(file.read())
+        else:
+            for number in range(_BLOCKS):
+                file.seek((size - _BLOCK) * number // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK))
+    return digest.digest()

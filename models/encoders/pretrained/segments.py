@@ -1,0 +1,35 @@
+"""Making a segment of sound what a model was trained on: its rate and at most its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import soxr
+
+from models.encoders.errors import EncoderError
+
+
+def fitted(segments: Sequence[np.ndarray], rate: int, *, to_rate: int, longest: int) -> list[np.ndarray]:
+    """Resample segments (samples,) from `rate` to `to_rate` and cut the middle `longest` samples out of longer ones.
+
+    Cutting here, always in the middle, keeps processors from cropping at random.
+
+    Raises:
+        EncoderError: An empty segment, one that isn't one-dimensional, or samples that aren't finite.
+    """
+    if rate < 1:
+        raise EncoderError(f"rate must be positive, not {rate}")
+    return [_fitted(index, segment, rate, to_rate, longest) for index, segment in enumerate(segments)]
+
+
+def _fitted(index: int, segment: np.ndarray, rate: int, to_rate: int, longest: int) -> np.ndarray:
+    if segment.ndim != 1 or not len(segment):
+        raise EncoderError(f"segment {index} has shape {segment.shape}; (samples,) with at least one sample is needed")
+    if not np.isfinite(segment).all():
+        raise EncoderError(f"segment {index} holds samples that are not finite")
+    sound = segment.astype(np.float32, copy=False)
+    if rate != to_rate:
+        sound = soxr.resample(sound, rate, to_rate)
+    first = max(0, (len(sound) - longest) // 2)
+    return sound[first : first + longest]

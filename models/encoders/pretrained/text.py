@@ -1,0 +1,79 @@
+"""Texts through AnglE's UAE (Li and Li, 2024): X_i^t, one row a token (M3TR 3.3), and R_i, one vector a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from models.encoders.errors import EncoderError
+from models.encoders.pretrained.batching import Batches, finite
+from models.encoders.pretrained.checkpoints import Checkpoint
+from models.encoders.pretrained.loading import from_folder, load_model
+from models.encoders.pretrained.options import TextOptions
+
+
+class AnglEEncoder:
+    """See `roles.TextEncoder`.
+
+    Words are the last layer's rows of the text's own tokens, without the special ones and the padding. Sentences are
+    its first row (CLS), scaled to unit length, of the text within the prompt if one is set.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        options: TextOptions,
+        *,
+        identity: dict[str, Any],
+        device: str,
+        dtype: str,
+        batch_size: int,
+    ):
+        self.identity = identity
+        self._tokenizer = from_folder(AutoTokenizer.from_pretrained, checkpoint)
+        self._model = load_model(AutoModel, checkpoint, device=device, dtype=dtype, add_pooling_layer=False)
+        self._prompt = options.prompt
+        self._max_tokens = min(options.max_tokens, self._model.config.max_position_embeddings)
+        self._batches = Batches(batch_size)
+        self.width: int = self._model.config.hidden_size
+
+    def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return self._batches.run(texts, self._words, lengths=self._lengths(texts))
+
+    def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
+        for index, text in enumerate(texts):
+            if not text.strip():
+                raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
+        prompted = [self._prompt.replace("{text}", text) if self._prompt else text for text in texts]
+        rows = self._batches.run(prompted, self._sentences, lengths=self._lengths(prompted))
+        return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    @torch.inference_mode()
+    def _words(self, texts: list[str]) -> list[np.ndarray]:
+        hidden, own = self._hidden(texts)
+        return [rows[kept].numpy() for rows, kept in zip(finite(hidden, "AnglE"), own)]
+
+    @torch.inference_mode()
+    def _sentences(self, texts: list[str]) -> np.ndarray:
+        first = self._hidden(texts)[0][:, 0].float()
+        return finite(torch.nn.functional.normalize(first, dim=-1), "AnglE").numpy()
+
+    def _hidden(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last layer (b, t, d), and which of its rows are a token of the text itself (b, t) bool."""
+        tokens = self._tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self._max_tokens,
+            return_special_tokens_mask=True,
+            return_tensors="pt",
+        )
+        own = (tokens.pop("special_tokens_mask") == 0) & (tokens["attention_mask"] == 1)
+        return self._model(**tokens.to(self._model.device)).last_hidden_state, own
