@@ -92,9 +92,9 @@ class M3TR(nn.Module):
                 for x, y in PAIRS
             }
         )
-        directions = [pair for x, y in PAIRS for pair in (x + y, y + x)]
-        self.integrate = nn.ModuleDict({name: nn.Linear(2 * d, d, bias=False) for name in directions})  # W_1, eq. 33-34
-        self.transform = nn.ModuleDict({name: nn.Linear(d, d, bias=False) for name in directions})  # W_2, eq. 33-34
+        # "Concatenation and transformation" of the two enriched versions of each sequence: W_2 of eq. 33-34 for each,
+        # then a linear layer of both side by side.
+        self.transform = nn.ParameterDict({name: _uniform(2, d, d) for name in SEQUENCES})
         self.combine = nn.ModuleDict({name: nn.Linear(2 * d, d) for name in SEQUENCES})
         self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in SEQUENCES})
         self.absent = nn.Parameter(torch.zeros(len(SEQUENCES), d))
@@ -129,20 +129,23 @@ class M3TR(nn.Module):
     def encode(self, videos: VideoBatch) -> Tensor:
         """C, T and S of each video: (v, 3, d). Appendix F.1, the same weights for targets and retrieved videos."""
         x, masks = self._sequences(videos)
-        found: dict[str, list[Tensor]] = {name: [] for name in SEQUENCES}
+        enriched: dict[str, list[Tensor]] = {name: [] for name in SEQUENCES}
         for first, second in PAIRS:
-            in_second, in_first = self.attention[first + second](
-                x[first], x[second], masks[first], masks[second]
-            )  # (v, n, 2d), (v, m, 2d)
-            found[first].append(self._integrate(first + second, x[first], in_second))
-            found[second].append(self._integrate(second + first, x[second], in_first))
+            pair = self.attention[first + second](x[first], x[second], masks[first], masks[second])
+            enriched[first].append(pair[0])  # (v, n, d)
+            enriched[second].append(pair[1])  # (v, m, d)
         pooled = []
         for i, name in enumerate(SEQUENCES):
-            rows = self.combine[name](torch.cat(found[name], -1))  # (v, n, d): "concatenation and transformation"
-            vector = self.pool[name](rows, masks[name])  # (v, d)
+            vector = self._pool(name, torch.cat(enriched[name], -1), masks[name])  # (v, d)
             there = masks[name].any(-1, keepdim=True)
             pooled.append(torch.where(there, vector, self.absent[i]))
         return torch.stack(pooled, 1)
+
+    def _pool(self, name: str, enriched: Tensor, mask: Tensor) -> Tensor:
+        """[E_1 W_2, E_2 W_2'] W + b, pooled: (v, d). enriched: (v, n, 2d), E_1 and E_2 side by side; mask: (v, n)."""
+        combine = self.combine[name]
+        halves = combine.weight.t().view(2, self.config.width, -1)  # W: (2d, d)
+        return self.pool[name](enriched, mask, (self.transform[name] @ halves).flatten(0, 1), combine.bias)
 
     def _sequences(self, videos: VideoBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """X^c, X^t, X^s (v, rows, d) and their masks (v, rows): eq. 26-28."""
@@ -164,10 +167,6 @@ class M3TR(nn.Module):
         if not used:  # an ablated modality is one that no video has
             return torch.zeros_like(rows), torch.zeros_like(mask)
         return self.standardise[name](rows) * mask.unsqueeze(-1), mask
-
-    def _integrate(self, name: str, x: Tensor, found: Tensor) -> Tensor:
-        """ReLU(X + (P + N) W_1) W_2, eq. 33 and 34 (+ is concatenation inside the brackets). Returns (v, n, d)."""
-        return self.transform[name]((x + self.integrate[name](found)).relu())
 
     def _retrieved(self, own: Tensor, encoded: Tensor, neighbourhood: NeighbourBatch) -> list[Tensor]:
         """The retrieved part of H and the cross-sample interactions I, appendix F.2: each (b, ...)."""
@@ -197,6 +196,11 @@ class M3TR(nn.Module):
         kinds = 4 if use.use_labels else 3
         copies = use.neighbours if use.aggregate == "concat" else 1
         return 3 * d + copies * kinds * (d + 3)
+
+
+def _uniform(*shape: int) -> nn.Parameter:
+    """Initialised as nn.Linear does: uniform within 1 / sqrt(inputs)."""
+    return nn.Parameter(torch.empty(shape).uniform_(-(shape[-2] ** -0.5), shape[-2] ** -0.5))
 
 
 def _masked_softmax(score: Tensor, mask: Tensor) -> Tensor:

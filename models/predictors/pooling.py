@@ -16,11 +16,14 @@ class AttentivePooling(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.context = nn.Parameter(torch.zeros(width))
-        self.scale = width**-0.5
 
-    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
-        """rows: (v, n, d), mask: (v, n) bool. Returns (v, d), zeros where a video has no row."""
-        scores = (rows @ self.context) * self.scale  # (v, n)
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        pooled = (scores.softmax(-1).unsqueeze(-1) * rows).sum(-2)
+    def forward(self, rows: Tensor, mask: Tensor, transform: Tensor, bias: Tensor) -> Tensor:
+        """The pooled rows h_j = rows_j transform + bias: (v, d), zeros where a video has no row.
+
+        rows: (v, n, w), mask: (v, n) bool, transform: (w, d), bias: (d,). The weights sum to 1, so the mean of the h_j
+        is the transform of the mean of the rows, and the h_j themselves, n products a video, are never made.
+        """
+        scores = rows @ (transform @ self.context) * len(self.context) ** -0.5  # (v, n); softmax drops bias.V
+        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+        pooled = (weights.unsqueeze(1) @ rows).squeeze(1) @ transform + bias
         return pooled * mask.any(-1, keepdim=True)
