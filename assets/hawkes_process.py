@@ -18,6 +18,7 @@ from assets.settings import Settings
 from assets.splits import items_of, read_splits, splits
 from assets.stages import open_store
 from models import temporal
+from models.determinism import deterministic
 from models.hawkes import FitReport, MambaHawkesProcess, fit
 from models.temporal import TemporalEncoder
 from storage.artifact import ArtifactVersion
@@ -101,20 +102,21 @@ def _fit(
     batch = train.batch()
     context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
     progress = Progress(context.log, "hawkes_process", chosen.max_epochs, unit="passes")
-    report = fit(
-        process,
-        batch,
-        # a validation split without any feedback cannot stop the fit: the training items then do
-        dev.batch() if any(map(len, dev.hours)) else batch,
-        penalty=None if chosen.penalty == "none" else chosen.penalty,
-        strength=None if chosen.penalty == "none" else chosen.penalty_strength,
-        epochs=chosen.max_epochs,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        patience=chosen.patience,
-        seed=chosen.seed,
-        progress=lambda epoch: progress.advance(),
-    )
+    with deterministic():
+        report = fit(
+            process,
+            batch,
+            # a validation split without any feedback cannot stop the fit: the training items then do
+            dev.batch() if any(map(len, dev.hours)) else batch,
+            penalty=None if chosen.penalty == "none" else chosen.penalty,
+            strength=None if chosen.penalty == "none" else chosen.penalty_strength,
+            epochs=chosen.max_epochs,
+            batch_size=chosen.batch_size,
+            learning_rate=chosen.learning_rate,
+            patience=chosen.patience,
+            seed=chosen.seed,
+            progress=lambda epoch: progress.advance(),
+        )
     progress.finish()
     return process, report
 

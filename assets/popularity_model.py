@@ -15,6 +15,7 @@ from assets.settings import Settings
 from assets.splits import read_splits
 from assets.stages import open_store
 from models import predictors, temporal
+from models.determinism import deterministic
 from models.predictors import Epoch, M3TRConfig, TrainingOptions, TrainingReport
 from storage.artifact import Artifact, ArtifactVersion
 from storage.fingerprint import Fingerprint
@@ -93,17 +94,18 @@ def _train(
         epochs=chosen.max_epochs,
         patience=chosen.patience,
     )
-    model, report = predictors.train(
-        train,
-        dev,
-        bank,
-        config=network_config(settings),
-        options=options,
-        temporal_encoder=temporal.load(fitted_process(store)[1]),
-        seed=seed,
-        device=device_of(settings),
-        progress=_teller(context, seed),
-    )
+    with deterministic():
+        model, report = predictors.train(
+            train,
+            dev,
+            bank,
+            config=network_config(settings),
+            options=options,
+            temporal_encoder=temporal.load(fitted_process(store)[1]),
+            seed=seed,
+            device=device_of(settings),
+            progress=_teller(context, seed),
+        )
     metadata = {
         "seed": seed,
         "best_epoch": report.best_epoch,
