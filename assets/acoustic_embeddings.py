@@ -28,6 +28,7 @@ def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     encoder = load(settings, "acoustic")
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, payload(count, encoder.width)),
         inputs=inputs,

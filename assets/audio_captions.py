@@ -33,6 +33,7 @@ def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.
 
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, PAYLOAD),
         inputs=inputs,

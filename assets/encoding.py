@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import torch
 
 from assets.settings import Settings
 from models import encoders
@@ -23,13 +24,27 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
     chosen = settings.encoders
     if chosen.profile == "handcrafted":  # nothing to choose: no weights, no device
         return {}
-    checkpoint = getattr(chosen, role)
-    return {
-        "checkpoint": checkpoint,
-        "revision": chosen.revision if checkpoint else None,
-        "device": chosen.device,
-        "allow_download": chosen.allow_download,
-    }
+    told = {"device": device_of(settings), "allow_download": chosen.allow_download}
+    if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
+        told |= {"checkpoint": checkpoint, "revision": chosen.revision}
+    return told
+
+
+def device_of(settings: Settings) -> str:
+    """Where models run: the setting, or CUDA where there is one."""
+    if settings.encoders.device != "auto":
+        return settings.encoders.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_encoders(settings: Settings) -> None:
+    """Ask every encoder who it is, before any work: a checkpoint that is not there is known now.
+
+    Raises:
+        models.encoders.CheckpointError: naming the checkpoint and the command that fetches it.
+    """
+    for role in get_args(encoders.Role):
+        encoders.identity(role, settings.encoders.profile, **options(settings, role))
 
 
 def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:

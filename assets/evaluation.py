@@ -6,14 +6,16 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.bookkeeping import keep_table
+from assets.encoding import device_of
 from assets.features import usable_items
 from assets.popularity import read_popularity
-from assets.popularity_model import device_of, load_model, popularity_model
+from assets.popularity_model import load_model, popularity_model
 from assets.results import evaluation_markdown, write_results
 from assets.samples import bank_of, samples_of
 from assets.settings import Settings
 from assets.splits import items_of
-from assets.stages import frame_hash, open_store
+from assets.stages import failures, open_store
 from models import targets
 from models.baselines import LogLinear, NotApplicable, neighbour_mean, training_mean
 from models.metrics import evaluate, nmse
@@ -42,13 +44,14 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     table = _metrics(frame)
     fingerprint = Fingerprint(code=1, parameters={"target": settings.protocol.target})
     for name, made in ((ITEMS, frame), (NAME, table)):
-        digest = frame_hash(made)
-        if not store.table(name).is_current(digest, fingerprint.hash):
-            store.table(name).write(made, inputs_hash=digest, fingerprint=fingerprint.hash)
+        keep_table(context, store, name, made, fingerprint)
     folder = Path(settings.store.results).expanduser().resolve()
     text = evaluation_markdown(table, frame, notes)
     write_results(folder, table=table, items=frame, text=text)
     store.append("metrics", table.with_columns(pl.lit(context.run_id).alias("run_id")))
+    failed = failures(store)
+    for stage, item, kind, message in failed.iter_rows():
+        context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)
     context.log.info("evaluation on %d test items\n%s\nresults: %s", len(test), text, folder)
     return dg.MaterializeResult(
         metadata={"table": dg.MetadataValue.md(text), "test_items": len(test), "results": str(folder)}

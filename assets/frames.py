@@ -45,7 +45,13 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     named = dict(zip(("frames", "method", "stride", "max_side", "jpeg_quality"), chosen))
     stage = store.stage(NAME, PAYLOAD)
     return run_stage(
-        context, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1, parameters=named), compute=compute
+        context,
+        store,
+        settings.run,
+        stage,
+        inputs=inputs,
+        fingerprint=Fingerprint(code=1, parameters=named),
+        compute=compute,
     )
 
 

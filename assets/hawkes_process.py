@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 import torch
 
+from assets.bookkeeping import note_run
 from assets.interactions import read_events
 from assets.plots import fit_curve
 from assets.popularity import popularity, read_popularity
@@ -67,6 +68,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         temporal.save(encoder, folder / ENCODER)
         fitted = {"types": types, "process": train.items, "standardiser": train.items}
         (folder / FITTED).write_text(json.dumps(fitted))
+    note_run(context, store, NAME, computed=len(train.items), seconds=report.seconds)
     return _result(artifact.current())
 
 

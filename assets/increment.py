@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
+import polars as pl
 
+from assets.bookkeeping import note_run
 from assets.progress import Progress
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
+from storage.plan import Plan
 from storage.rows import Row
 from storage.stage import Stage
+from storage.store import Store
 
 Compute = Callable[[Sequence[str]], Iterable[Row]]
 PREVIEW = 20
@@ -20,6 +24,7 @@ PREVIEW = 20
 
 def run_stage(
     context: dg.AssetExecutionContext,
+    store: Store,
     run: Run,
     stage: Stage,
     *,
@@ -31,6 +36,7 @@ def run_stage(
 
     Args:
         context: the asset's context, for its log.
+        store: where the run is noted.
         run: shard size and whether failed rows are tried again.
         stage: the stage's store.
         inputs: hash of what each item's row is computed from; items that are not named are orphaned and dropped.
@@ -49,28 +55,33 @@ def run_stage(
             stage.commit(shard, fingerprint=fingerprint)
             progress.advance(len(shard), failed=sum(row.status == "failed" for row in shard))
         progress.finish()
-    return report(stage, plan_summary=plan.summary(), computed=len(plan.todo), seconds=time.monotonic() - started)
-
-
-def report(stage: Stage, *, plan_summary: Mapping[str, object], computed: int, seconds: float) -> dg.MaterializeResult:
-    """Metadata of a stage: its plan, its row counts, its failures and how fast it went."""
+    seconds = time.monotonic() - started
     states = stage.states()
+    failed = states.filter(states["status"] == "failed")
+    note_run(
+        context, store, stage.name, computed=len(plan.todo) + len(plan.orphaned), failed=len(failed), seconds=seconds
+    )
+    return dg.MaterializeResult(metadata=_metadata(plan, states, seconds))
+
+
+def _metadata(plan: Plan, states: pl.DataFrame, seconds: float) -> dict[str, dg.MetadataValue]:
+    """A stage's plan, its row counts, its failures and how fast it went."""
     counts = dict(states.group_by("status").len().iter_rows())
     failed = states.filter(states["status"] == "failed")
     metadata: dict[str, dg.MetadataValue] = {
         "rows": dg.MetadataValue.int(len(states)),
         **{f"rows_{status}": dg.MetadataValue.int(counts.get(status, 0)) for status in ("ok", "missing", "failed")},
-        "plan": dg.MetadataValue.json(dict(plan_summary)),
+        "plan": dg.MetadataValue.json(plan.summary()),
         "seconds": dg.MetadataValue.float(round(seconds, 2)),
     }
-    if computed:
-        metadata["rows_per_second"] = dg.MetadataValue.float(round(computed / max(seconds, 1e-9), 2))
+    if plan.todo:
+        metadata["rows_per_second"] = dg.MetadataValue.float(round(len(plan.todo) / max(seconds, 1e-9), 2))
     if len(failed):
         lines = ["| item | error | reason |", "|---|---|---|"]
         for item, kind, message in failed.select("item", "error_type", "error_message").head(PREVIEW).iter_rows():
             lines.append(f"| {item} | {kind} | {message} |")
         metadata["failures"] = dg.MetadataValue.md("\n".join(lines))
-    return dg.MaterializeResult(metadata=metadata)
+    return metadata
 
 
 def row_of(item: str, input_hash: str, outcome: Mapping[str, object] | Exception) -> Row:

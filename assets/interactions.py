@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from assets.bookkeeping import keep_table
 from assets.settings import Settings
-from assets.stages import frame_hash, open_store
+from assets.stages import open_store
 from storage.datasets import open_dataset
 from storage.fingerprint import Fingerprint
 from storage.store import Store
@@ -21,10 +22,7 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
     store = open_store(settings)
     events = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix).events
     events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
-    table = store.table(NAME)
-    digest = frame_hash(events)
-    if not table.is_current(inputs_hash=digest, fingerprint=FINGERPRINT.hash):
-        table.write(events, inputs_hash=digest, fingerprint=FINGERPRINT.hash)
+    keep_table(context, store, NAME, events, FINGERPRINT)
     by_type = events["type"].value_counts(sort=True)
     return dg.MaterializeResult(
         metadata={

@@ -1,9 +1,12 @@
 """[memory] memory_bank: the training items' vectors and labels, built beside the bank in service and switched in one step."""
 
+import time
+
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.bookkeeping import note_run
 from assets.features import retrieval_keys, usable_items, versions
 from assets.popularity import read_popularity
 from assets.retrieval_vectors import retrieval_vectors
@@ -21,6 +24,7 @@ NAME = "memory_bank"
 @dg.asset(group_name="memory", kinds={"faiss"}, deps=[retrieval_vectors, temporal_embeddings], description=__doc__)
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Build the bank of the training items; the version in service stays where nothing changed."""
+    started = time.monotonic()
     store = open_store(settings)
     sides = usable_items(store).filter(pl.col("split") == "train")
     items = sides["item"].to_list()
@@ -45,6 +49,7 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         context.log.info("memory_bank: unchanged, version %d stays in service", service.version)
     else:
         artifact.activate(built.version)
+        note_run(context, store, NAME, computed=len(items), seconds=time.monotonic() - started)
         context.log.info("memory_bank: version %d is in service, %d members", built.version, len(items))
     return dg.MaterializeResult(metadata=_metadata(artifact.current()))
 

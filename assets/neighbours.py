@@ -4,12 +4,13 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.bookkeeping import keep_table
 from assets.features import retrieval_keys, usable_items
 from assets.memory_bank import memory_bank, open_bank
 from assets.popularity import read_popularity
 from assets.settings import Settings
 from assets.splits import items_of, read_splits
-from assets.stages import frame_hash, open_store
+from assets.stages import open_store
 from storage.bank import MemoryBank, Neighbours
 from storage.fingerprint import Fingerprint
 from storage.store import Store
@@ -24,13 +25,8 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     bank, sides = open_bank(store), usable_items(store)
     found = _search(store, bank, sides, settings)
     frame = _frame(sides["item"].to_list(), found, bank)
-    table, fingerprint = (
-        store.table(NAME),
-        Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours}),
-    )
-    digest = frame_hash(frame)
-    if not table.is_current(digest, fingerprint.hash):
-        table.write(frame, inputs_hash=digest, fingerprint=fingerprint.hash)
+    fingerprint = Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours})
+    keep_table(context, store, NAME, frame, fingerprint)
     modes, counts = np.unique(found.mode, return_counts=True)
     by_mode = {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)}
     for mode, count in by_mode.items():

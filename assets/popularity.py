@@ -3,10 +3,11 @@
 import dagster as dg
 import polars as pl
 
+from assets.bookkeeping import keep_table
 from assets.interactions import interactions, read_events
 from assets.observation import popularity as measure
 from assets.settings import Settings
-from assets.stages import frame_hash, open_store
+from assets.stages import open_store
 from assets.videos import known_items, videos
 from storage.fingerprint import Fingerprint
 from storage.store import Store
@@ -26,11 +27,8 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     labels = measure(items, events, protocol)
     for note in labels.notes:
         context.log.info("popularity: %s", note)
-    table = store.table(NAME)
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
-    digest = frame_hash(labels.frame)
-    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint.hash):
-        table.write(labels.frame, inputs_hash=digest, fingerprint=fingerprint.hash)
+    keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
     if len(labelled) < 10:
         raise TooFewLabels(

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import dagster as dg
-import torch
 
+from assets.bookkeeping import note_run
+from assets.encoding import device_of
 from assets.hawkes_process import check_fitted, fitted_process
 from assets.neighbours import neighbours
 from assets.plots import fit_curve
@@ -120,17 +121,11 @@ def _train(
         predictors.save(model, folder / MODEL)
         fitted = {name: train.items.tolist() for name in ("model", "standardisers")}
         (folder / FITTED).write_text(json.dumps(fitted))
+    note_run(context, store, f"{NAME}_{seed}", computed=len(train), seconds=report.seconds)
     context.log.info(
         "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
         *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),
     )
-
-
-def device_of(settings: Settings) -> str:
-    """Where models run: the setting, or CUDA where there is one."""
-    if settings.encoders.device != "auto":
-        return settings.encoders.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_model(store: Store, seed: int) -> predictors.M3TR:

@@ -6,13 +6,15 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.bookkeeping import keep_table
+from assets.encoding import device_of
 from assets.evaluation import evaluation
 from assets.neighbours import read_neighbours
 from assets.popularity import read_popularity
-from assets.popularity_model import device_of, load_model
+from assets.popularity_model import load_model
 from assets.samples import bank_of, samples_of
 from assets.settings import Settings
-from assets.stages import frame_hash, open_store
+from assets.stages import open_store
 from assets.videos import known_items
 from models import targets
 from models.predictors import Samples, predict
@@ -28,10 +30,8 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     store = open_store(settings)
     samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
     frame = _predict(store, settings, samples)
-    table, fingerprint = store.table(NAME), Fingerprint(code=1, parameters={"target": settings.protocol.target})
-    digest = frame_hash(frame)
-    if not table.is_current(digest, fingerprint.hash):
-        table.write(frame, inputs_hash=digest, fingerprint=fingerprint.hash)
+    fingerprint = Fingerprint(code=1, parameters={"target": settings.protocol.target})
+    keep_table(context, store, NAME, frame, fingerprint)
     folder = Path(settings.store.results).expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))

@@ -56,6 +56,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
 
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, payload(encoder.width)),
         inputs=inputs,

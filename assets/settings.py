@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
@@ -84,7 +84,7 @@ class Protocol(dg.Config):
         return fractions
 
     @model_validator(mode="after")
-    def _window_before_label(self) -> Protocol:
+    def _window_before_label(self) -> Self:
         if self.first_k is None and self.horizon is not None and self.horizon <= self.hours:
             raise ValueError(
                 f"horizon_hours ({self.horizon:g}) must be longer than the observation window hours ({self.hours:g}): "
@@ -124,7 +124,7 @@ class Sampling(dg.Config):
     timeout_seconds: float = Field(60.0, gt=0, description="A file that takes longer to decode is a failed row.")
 
     @model_validator(mode="after")
-    def _stride_given(self) -> Sampling:
+    def _stride_given(self) -> Self:
         if (self.method == "stride") != (self.stride is not None):
             raise ValueError("method = 'stride' and a stride in seconds go together; with 'even' leave stride unset")
         return self
@@ -149,6 +149,19 @@ class Encoders(dg.Config):
         if device not in ("auto", "cpu", "cuda") and not (device.startswith("cuda:") and device[5:].isdigit()):
             raise ValueError(f"auto, cpu, cuda and cuda:N are allowed; got {device!r}")
         return device
+
+    @model_validator(mode="after")
+    def _checkpoints_of_paper(self) -> Self:
+        named = [
+            role for role in ("visual", "acoustic", "text", "captions", "sounds") if getattr(self, role) is not None
+        ]
+        if named and self.profile != "paper":
+            raise ValueError(f"{', '.join(named)}: a checkpoint goes with profile = 'paper', not {self.profile!r}")
+        if self.revision is not None and not named:
+            raise ValueError(
+                "revision goes with a checkpoint that is named: visual, acoustic, text, captions or sounds"
+            )
+        return self
 
 
 class Process(dg.Config):

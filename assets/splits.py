@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 
 from assets import frames as sampled
+from assets.bookkeeping import keep_table
 from assets.popularity import popularity, read_popularity
 from assets.settings import Protocol, Settings
-from assets.stages import frame_hash, open_store, outputs
+from assets.stages import open_store, outputs
 from assets.videos import known_items, videos
 from storage.datasets import read_splits as read_split_file
 from storage.duplicates import duplicate_groups
@@ -36,11 +37,8 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             raise SplitTooSmall(
                 f"the {side} split has {have} items, at least {least} are needed; see [protocol] fractions and split"
             )
-    table = store.table(NAME)
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
-    digest = frame_hash(frame)
-    if not table.is_current(inputs_hash=digest, fingerprint=fingerprint.hash):
-        table.write(frame, inputs_hash=digest, fingerprint=fingerprint.hash)
+    keep_table(context, store, NAME, frame, fingerprint)
     sizes = dict(frame["split"].value_counts().iter_rows())
     repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
     return dg.MaterializeResult(
@@ -80,7 +78,7 @@ def make_splits(store: Store, protocol: Protocol) -> pl.DataFrame:
 def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
     rows = store.stage(sampled.NAME, sampled.PAYLOAD).read(columns=["hashes"])
     of_item = dict(zip(rows["item"].to_pylist(), rows["hashes"].to_pylist()))
-    hashes = np.zeros((len(items), max(map(len, of_item.values()), default=0)), dtype=np.uint64)
+    hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)  # 0: no frame there
     for row, item in enumerate(items["item"]):
         found = of_item.get(item, [])
         hashes[row, : len(found)] = found

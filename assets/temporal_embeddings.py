@@ -78,7 +78,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     made_by = content_hash(version.inputs_hash, version.fingerprint)
     fingerprint = Fingerprint(code=1, parameters={"seed": chosen.seed}, model={"process": made_by})
     stage = store.stage(NAME, payload(encoder.length, encoder.width))
-    return run_stage(context, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
 def _embed(encoder: TemporalEncoder, part: Sequences, seed: int, inputs: dict[str, str]) -> Iterable[Row]:

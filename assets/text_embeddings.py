@@ -43,6 +43,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
 
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, payload(encoder.width)),
         inputs=inputs,

@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 import pyarrow as pa
 
+from assets.encoding import check_encoders
 from assets.increment import row_of, run_stage
 from assets.media_tasks import inspect_file
 from assets.settings import Settings
@@ -45,6 +46,7 @@ TEXTS = ("title", "category", "author", "published_at")
 def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
     store = open_store(settings)
+    check_encoders(settings)
     dataset = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix)
     for severity, note in dataset.notes:
         context.log.log(30 if severity == "warning" else 20, "%s: %s", settings.data.folder, note)
@@ -64,7 +66,9 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
 
     stage = store.stage(NAME, PAYLOAD)
-    return run_stage(context, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute)
+    return run_stage(
+        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
+    )
 
 
 def _input_hash(row: dict[str, object]) -> str:

@@ -22,6 +22,7 @@ def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg
     inputs = outputs(source)
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, PAYLOAD),
         inputs=inputs,

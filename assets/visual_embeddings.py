@@ -28,6 +28,7 @@ def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> 
     encoder = load(settings, "visual")
     return run_stage(
         context,
+        store,
         settings.run,
         store.stage(NAME, payload(count, encoder.width)),
         inputs=inputs,

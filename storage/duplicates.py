@@ -40,6 +40,8 @@ def similar_pairs(hashes: np.ndarray, *, distance: float) -> np.ndarray:
     frames = hashes.shape[1]
     informative = hashes != 0
     kept = np.flatnonzero(2 * informative.sum(axis=1) >= max(frames, 1))
+    if not len(kept):
+        return np.empty((0, 2), np.int64)
     signs = _signs(hashes[kept])
     left = signs.copy()
     left[..., BITS] *= -(BITS - 2 * distance)

@@ -31,7 +31,7 @@ class MemoryBank:
             self.groups: np.ndarray = members["groups"]
             self.content_mask: np.ndarray = members["content_mask"]
             self.temporal_mask: np.ndarray = members["temporal_mask"]
-            self.label_times: np.ndarray | None = members["label_times"] if "label_times" in members else None
+            self.label_times: np.ndarray | None = members.get("label_times")
 
     @staticmethod
     def open(artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None) -> "MemoryBank":

@@ -26,7 +26,12 @@ def write_plain_set(folder: Path, *, items: int = 60, seed: int = 0) -> Path:
         videos.append((str(number), f"{'big dance' if big else 'small talk'} {number}", published))
         hours = np.sort(rng.exponential(20.0 + 30.0 * big, size=int(rng.poisson(10 + 25 * big)) + 3))
         events += [
-            (str(number), f"u{rng.integers(50)}", "comment" if rng.random() < 0.6 else "like", published + int(hour * HOUR))
+            (
+                str(number),
+                f"u{rng.integers(50)}",
+                "comment" if rng.random() < 0.6 else "like",
+                published + int(hour * HOUR),
+            )
             for hour in hours
         ]
     events.append(("1", "late", "like", START + 60 * 24 * HOUR))  # the data's clock runs on: every label is known
@@ -60,7 +65,11 @@ def settings_of(tmp_path: Path, plain_set: Path) -> Callable[..., Settings]:
     """Quick settings over the plain set, with a store of the test's own; keyword arguments are environment variables."""
 
     def make(**environment: str) -> Settings:
-        given = {"data__folder": str(plain_set), "store__path": str(tmp_path / "store"), "store__results": str(tmp_path / "results")}
+        given = {
+            "data__folder": str(plain_set),
+            "store__path": str(tmp_path / "store"),
+            "store__results": str(tmp_path / "results"),
+        }
         given |= environment
         variables = {f"REELCAST_{name.upper()}": value for name, value in given.items()}
         return load(file=None, environment={**QUICK, **variables})

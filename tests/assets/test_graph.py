@@ -29,11 +29,15 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
 
     again = materialise(ran)
     assert again.success
-    planned = {
-        event.asset_key.to_user_string(): event.metadata["plan"].data
-        for event in (m.asset_materialization for m in again.get_asset_materialization_events_data())
-        if "plan" in event.metadata
-    } if hasattr(again, "get_asset_materialization_events_data") else {}
+    planned = (
+        {
+            event.asset_key.to_user_string(): event.metadata["plan"].data
+            for event in (m.asset_materialization for m in again.get_asset_materialization_events_data())
+            if "plan" in event.metadata
+        }
+        if hasattr(again, "get_asset_materialization_events_data")
+        else {}
+    )
     for name, plan in planned.items():
         assert plan["new"] == plan["stale"] == 0, name
 
