@@ -7,8 +7,9 @@ itself, and no seek, whose landing point varies by container, is involved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from av.video.stream import VideoStream
 # Codecs of which every packet that isn't marked `discard` shows exactly one frame. Others (MPEG-4 in AVI with packed
 # B-frames, VP8 with its hidden reference frames) are counted by decoding.
 _ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mjpeg", "png", "prores", "rawvideo", "ffv1"})
+_HELD = 256 << 20  # bytes of a file whose packets are held in memory
 _H264_SLICE, _H264_IDR = 1, 5  # nal_unit_type, Rec. ITU-T H.264 table 7-1
 
 
@@ -61,6 +63,18 @@ class PacketTable:
             else:
                 runs.append((first, [packet]))
         return runs
+
+
+def too_large_to_hold(path: str | Path) -> bool:
+    """Whether a file is read once more rather than kept in memory between planning and decoding."""
+    return Path(path).stat().st_size > _HELD
+
+
+def kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Packet]:
+    """The packets as they pass by, each of them put into `keep` too."""
+    for packet in packets:
+        keep.append(packet)
+        yield packet
 
 
 def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable:
