@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import soxr
+from av.audio.format import AudioFormat
 from av.audio.frame import format_dtypes
+from av.audio.layout import AudioLayout
 
 from models.media.container import audio_stream, open_media
 from models.media.errors import MediaError
@@ -63,7 +65,7 @@ def cut_segments(
 ) -> list[np.ndarray] | None:
     """`sample_audio` of packets that were read already; None where there is not one packet."""
     starts = np.asarray(timestamps, dtype=np.float64) - seconds / 2
-    runs, held = _decode(packets, starts - _MARGIN, starts + seconds + _MARGIN)
+    runs, held = _decode(packets, _merged(starts - _MARGIN, starts + seconds + _MARGIN))
     if not held:
         return None
     if runs is None:
@@ -71,7 +73,7 @@ def cut_segments(
     length = round(rate * seconds)
     segments = [np.zeros(length, dtype=np.float32) for _ in starts]
     for run in runs:
-        sound, position = run.resampled(rate)
+        sound, position = run.resampled(rate)  # the run's samples and their place in its stretch, at `rate`
         for segment, start in zip(segments, starts):
             offset = round((run.origin - start) * rate) + position  # of the run's first sample within the segment
             first, last = max(0, offset), min(length, offset + len(sound))
@@ -82,30 +84,37 @@ def cut_segments(
 
 @dataclass
 class _Run:
-    """Mono samples without a gap between them: a part of a stretch of the track that has none.
+    """Samples without a gap between them: a part of a stretch of the track that has none.
 
     Attributes:
         origin: Seconds at which the stretch starts; `skipped`: its samples before this part.
+        layout, kind: The names of its channel layout and sample format.
+        parts: Arrays as PyAV gives them: (channels, samples) if planar, (1, samples * channels) if packed.
     """
 
     origin: float
     rate: int
     skipped: int
+    layout: AudioLayout
+    kind: AudioFormat
     parts: list[np.ndarray] = field(default_factory=list)
     samples: int = 0
 
-    @property
-    def end(self) -> int:
-        """The stretch's samples up to the end of this part."""
-        return self.skipped + self.samples
+    def goes_on_with(self, origin: float, position: int, frame: av.AudioFrame) -> bool:
+        """Whether a frame, `position` samples into the stretch that starts at `origin`, is the next of this run."""
+        here = (origin, position, frame.sample_rate, frame.layout.name, frame.format.name)
+        return here == (self.origin, self.skipped + self.samples, self.rate, self.layout.name, self.kind.name)
 
-    def append(self, part: np.ndarray) -> None:
-        self.parts.append(part)
-        self.samples += len(part)
+    def append(self, frame: av.AudioFrame) -> None:
+        self.samples += frame.samples
+        # Of eight planes or more PyAV reads past the last one, and crashes; some formats it has no array for.
+        if (self.kind.is_planar and self.layout.nb_channels >= 8) or self.kind.name not in format_dtypes:
+            (frame,) = av.AudioResampler(format="flt").resample(frame)
+        self.parts.append(frame.to_ndarray())
 
     def resampled(self, rate: int) -> tuple[np.ndarray, int]:
-        """The samples at another rate, and the place of the first of them in the whole stretch at that rate."""
-        sound = np.concatenate(self.parts)
+        """The mono samples at another rate, and the place of the first of them in the whole stretch at that rate."""
+        sound = _mono(np.concatenate(self.parts, axis=1), self.layout)
         if rate == self.rate:
             return sound, self.skipped
         # Start where samples of both rates coincide: then these are the samples of the whole stretch resampled.
@@ -116,7 +125,7 @@ class _Run:
         return soxr.resample(sound[late:], self.rate, rate), round((self.skipped + late) * rate / self.rate)
 
 
-def _decode(packets: Iterable[av.Packet], begins: np.ndarray, ends: np.ndarray) -> tuple[list[_Run] | None, bool]:
+def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) -> tuple[list[_Run] | None, bool]:
     """Decode all packets, so that the samples are those of a sequential decode, and keep what lies in a window.
 
     Returns:
@@ -124,38 +133,46 @@ def _decode(packets: Iterable[av.Packet], begins: np.ndarray, ends: np.ndarray) 
     """
     runs: list[_Run] = []
     held = decoded = False
-    origin, rate, position = 0.0, 0, 0  # the stretch at hand: its start, its rate, its samples so far
+    origin, rate, position = 0.0, 1, 0  # the stretch at hand: its start, its rate, its samples so far
     try:
         for packet in packets:
             held = held or packet.size > 0
+            tick = float(packet.time_base)
             for frame in packet.decode():
-                time = float(frame.pts * packet.time_base) if frame.pts is not None else None
-                begin = origin + position / rate if decoded else 0.0
-                jump = time is not None and abs(time - begin) > _TOLERANCE
-                if not decoded or jump or frame.sample_rate != rate:
-                    begin = begin if time is None else time
+                begin = origin + position / rate
+                time = begin if frame.pts is None else frame.pts * tick
+                if not decoded or abs(time - begin) > _TOLERANCE or frame.sample_rate != rate:
+                    begin = time
                     origin, rate, position = begin, frame.sample_rate, 0
                 decoded = True
-                if np.any((begins < begin + frame.samples / rate) & (ends > begin)):
-                    if not runs or (runs[-1].origin, runs[-1].rate, runs[-1].end) != (origin, rate, position):
-                        runs.append(_Run(origin, rate, position))
-                    runs[-1].append(_mono(frame))
+                end = begin + frame.samples / rate
+                if any(first < end and last > begin for first, last in windows):
+                    if not runs or not runs[-1].goes_on_with(origin, position, frame):
+                        runs.append(_Run(origin, rate, position, frame.layout, frame.format))
+                    runs[-1].append(frame)
                 position += frame.samples
     except av.FFmpegError:
         pass  # what was decoded before the damage stands; the rest is silence
     return (runs if decoded else None), held
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """(samples,) float32 in [-1, 1]: the weighted mean of a frame's channels."""
-    channels = frame.layout.nb_channels
-    # Of eight planes or more PyAV reads past the last one, and crashes; some formats it has no array for.
-    if (frame.format.is_planar and channels >= 8) or frame.format.name not in format_dtypes:
-        (frame,) = av.AudioResampler(format="flt").resample(frame)
-    samples = frame.to_ndarray()  # (channels, samples) planar, (1, samples * channels) packed
-    if not frame.format.is_planar and channels > 1:
+def _merged(starts: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:
+    """The union of intervals as intervals that don't touch, ascending."""
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(zip(starts.tolist(), ends.tolist())):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _mono(samples: np.ndarray, layout: AudioLayout) -> np.ndarray:
+    """(channels, samples) planar, (1, samples * channels) packed -> (samples,) float32, their weighted mean."""
+    channels = layout.nb_channels
+    if len(samples) != channels:
         samples = samples.reshape(-1, channels).T
-    weights = np.array([_WEIGHTS.get(channel.name, _SURROUND) for channel in frame.layout.channels], dtype=np.float32)
+    weights = np.array([_WEIGHTS.get(channel.name, _SURROUND) for channel in layout.channels], dtype=np.float32)
     if len(weights) != channels or not weights.any():  # a layout without names, or bass alone: equal shares
         weights = np.ones(channels, dtype=np.float32)
     weights /= weights.sum()

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from models.media.container import open_media, required_video
 from models.media.errors import MediaError
 from models.media.orientation import display_matrix, rotation_of, upright
-from models.media.packets import PacketTable, read_table
+from models.media.packets import PacketTable, kept, read_table, too_large_to_hold
 
 SamplingMethod = Literal["even", "stride"]
 _THREADED = 20_000_000  # pixels to decode from which starting threads is repaid
@@ -93,8 +93,13 @@ def sample_frames(
     sampler = FrameSampler(path, count, method, stride, max_side, threads)
     with open_media(path) as container:
         stream = required_video(container, path)
+        if too_large_to_hold(path):
+            table = read_table(stream, container.demux(stream))
+            with open_media(path) as again:  # the packets a second time, one after another
+                stream = required_video(again, path)
+                return sampler.sample(stream, again.demux(stream), table)
         packets: list[av.Packet] = []
-        table = read_table(stream, _kept(container.demux(stream), packets))
+        table = read_table(stream, kept(container.demux(stream), packets))
         return sampler.sample(stream, packets, table)
 
 
@@ -114,8 +119,8 @@ class FrameSampler:
         if self.max_side is not None and self.max_side < 1:
             raise ValueError(f"max_side must be at least 1 pixel, not {self.max_side}")
 
-    def sample(self, stream: VideoStream, packets: list[av.Packet], table: PacketTable) -> Frames:
-        """The frames, by the shortest way that is exact for this file."""
+    def sample(self, stream: VideoStream, packets: Iterable[av.Packet], table: PacketTable) -> Frames:
+        """The frames of a track's packets, all of them in decoding order, by the shortest way that is exact."""
         if table.reliable:
             order = table.display_order
             indices = sampled_indices(len(order), count=self.count, method=self.method, stride=self.stride)
@@ -125,7 +130,7 @@ class FrameSampler:
         return self._decode_all()
 
     def _decode_runs(
-        self, stream: VideoStream, packets: list[av.Packet], table: PacketTable, wanted: np.ndarray
+        self, stream: VideoStream, packets: Iterable[av.Packet], table: PacketTable, wanted: np.ndarray
     ) -> list[_Picture] | None:
         """Decode no more than the wanted packets need; None where the file turns out not to be what its packets say."""
         decoder = stream.codec_context
@@ -136,11 +141,12 @@ class FrameSampler:
         droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
         reformatter = VideoReformatter()
         found: dict[int, _Picture] = {}
+        times = table.pts[wanted].tolist()
+        targets = set(times)
+        numbered = enumerate(packet for packet in packets if packet.size)
         try:
             for first, run in runs:
-                targets = {int(table.pts[packet]) for packet in run}
-                for position in range(first, run[-1] + 2):
-                    packet = packets[position] if position <= run[-1] else None  # None: give what is held back
+                for packet in _stretch(numbered, first, run[-1]):
                     if packet is not None and droppable:
                         decoder.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
                     for frame in decoder.decode(packet):
@@ -148,12 +154,10 @@ class FrameSampler:
                             return None
                         if frame.pts in targets:
                             found[frame.pts] = self._picture(frame, reformatter)
-                    if packet is None:
-                        decoder.flush_buffers()
+                decoder.flush_buffers()
         except av.FFmpegError:
             return None
-        times = table.pts[wanted].tolist()
-        return [found[time] for time in times] if found.keys() >= set(times) else None
+        return [found[time] for time in times] if len(found) == len(times) else None
 
     def _decode_all(self) -> Frames:
         """The reference: decode every packet in turn, once to count the frames and once more to take them."""
@@ -224,8 +228,11 @@ def _sequential(container: InputContainer, stream: VideoStream) -> Iterator[av.V
         return
 
 
-def _kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Packet]:
-    for packet in packets:
-        if packet.size:
-            keep.append(packet)
+def _stretch(numbered: Iterator[tuple[int, av.Packet]], first: int, last: int) -> Iterator[av.Packet | None]:
+    """The packets from `first` to `last`, to which the iteration hasn't come yet, then None: give what is held back."""
+    for number, packet in numbered:
+        if number >= first:
             yield packet
+        if number == last:
+            break
+    yield None

@@ -7,16 +7,18 @@ itself, and no seek, whose landing point varies by container, is involved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 import numpy as np
 from av.video.stream import VideoStream
 
-# Codecs of which every packet that isn't marked `discard` shows exactly one frame. Others (MPEG-4 in AVI with packed
-# B-frames, VP8 with its hidden reference frames) are counted by decoding.
-_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mjpeg", "png", "prores", "rawvideo", "ffv1"})
+# Codecs of which every packet shows exactly one frame, but for those marked `discard` and the hidden frames of VP8.
+# Others, such as MPEG-4 in AVI with packed B-frames, are counted by decoding.
+_ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "png", "prores", "rawvideo", "ffv1"})
+_HELD = 256 << 20  # bytes of a file whose packets are held in memory
 _H264_SLICE, _H264_IDR = 1, 5  # nal_unit_type, Rec. ITU-T H.264 table 7-1
 
 
@@ -63,6 +65,18 @@ class PacketTable:
         return runs
 
 
+def too_large_to_hold(path: str | Path) -> bool:
+    """Whether a file is read once more rather than kept in memory between planning and decoding."""
+    return Path(path).stat().st_size > _HELD
+
+
+def kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Packet]:
+    """The packets as they pass by, each of them put into `keep` too."""
+    for packet in packets:
+        keep.append(packet)
+        yield packet
+
+
 def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable:
     """The table of a track's packets; a damaged or unusual track gives one that isn't `reliable`."""
     codec = stream.codec_context.codec.canonical_name
@@ -75,7 +89,7 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
                 continue
             pts.append(packet.pts)
             start.append(packet.is_keyframe and (codec != "h264" or _holds_idr(packet, prefix)))
-            shown.append(not packet.is_discard)
+            shown.append(not packet.is_discard and (codec != "vp8" or _shows_vp8(packet)))
             sound = sound and not packet.is_corrupt
     except av.FFmpegError:  # a container cut short: the packets before the cut are all there is
         sound = False
@@ -94,6 +108,11 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
     return PacketTable(
         pts=times, start=np.array(start, dtype=bool), shown=np.array(shown, dtype=bool), reliable=bool(reliable)
     )
+
+
+def _shows_vp8(packet: av.Packet) -> bool:
+    """The show_frame bit of a VP8 frame's header (RFC 6386, 9.1)."""
+    return bool(memoryview(packet)[0] >> 4 & 1)
 
 
 def _nal_length_size(stream: VideoStream) -> int | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 
-from models.media.audio import cut_segments
-from models.media.container import MediaInfo, audio_stream, describe, open_media, required_video
-from models.media.frames import Frames, FrameSampler, SamplingMethod
-from models.media.packets import read_table
+from models.media.audio import cut_segments, sample_audio
+from models.media.container import MediaInfo, audio_stream, describe, open_media, probe, required_video
+from models.media.frames import Frames, FrameSampler, SamplingMethod, sample_frames
+from models.media.packets import kept, read_table, too_large_to_hold
 
 
 @dataclass(frozen=True)
@@ -36,25 +37,28 @@ def sample(
 ) -> Sample:
     """`probe`, `sample_frames` and `sample_audio` at the frames' timestamps, with the file opened and read once.
 
+    (A file above 256 MiB, whose packets aren't held in memory, is opened and read for each.)
+
     Arguments, results and errors are theirs.
     """
     sampler = FrameSampler(path, count, method, stride, max_side, threads)
+    if too_large_to_hold(path):
+        frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side, threads=threads)
+        return Sample(probe(path), frames, sample_audio(path, frames.timestamps, rate=rate, seconds=seconds))
     with open_media(path) as container:
         video = required_video(container, path)
         sound = audio_stream(container)
         pictures: list[av.Packet] = []
         sounds: list[av.Packet] = []
 
-        def video_packets():
+        def video_packets() -> Iterator[av.Packet]:
             for packet in container.demux(*([video, sound] if sound else [video])):
                 if packet.stream_index == video.index:
-                    if packet.size:
-                        pictures.append(packet)
-                        yield packet
+                    yield packet
                 else:
                     sounds.append(packet)
 
-        table = read_table(video, video_packets())
+        table = read_table(video, kept(video_packets(), pictures))
         frames = sampler.sample(video, pictures, table)
         audio = None
         if sound is not None:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from models.encoders.images import checked_images
+
 SIDE = 64  # pixels of the square that every frame is averaged down to before it is measured
 GRID = 4  # cells a side of the coarse layout
 HUES, LEVELS, ORIENTATIONS = 12, 8, 8
@@ -48,8 +50,12 @@ class Measurements:
 
 
 def measure(images: Sequence[np.ndarray]) -> Measurements:
-    """Measure the frames of one video, in order: n >= 1 of (h, w, 3) uint8. All frames at once."""
-    pixels = np.stack([_shrunk(image) for image in images])  # (n, SIDE, SIDE, 3)
+    """Measure the frames of one video, in order: n >= 1 of (h, w, 3) uint8. All frames at once.
+
+    Raises:
+        EncoderError: An image of another shape or type.
+    """
+    pixels = np.stack([_shrunk(image) for image in checked_images(images)])  # (n, SIDE, SIDE, 3)
     # One plane a colour, each contiguous: what follows is several times faster than on interleaved pixels.
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32) / 255  # (3, n, SIDE, SIDE)
     red, green, blue = planes

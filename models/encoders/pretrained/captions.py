@@ -11,6 +11,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration, Blip2Processor
 
 from models.encoders.errors import EncoderError
+from models.encoders.images import checked_images
 from models.encoders.pretrained.batching import Batches, finite
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.loading import from_folder, load_model
@@ -41,7 +42,7 @@ class BLIP2Captioner:
         self._batches = Batches(batch_size)
 
     def caption(self, images: Sequence[np.ndarray]) -> list[str]:
-        return self._batches.run(images, self._caption)
+        return self._batches.run(checked_images(images), self._caption)
 
     def caption_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[list[str]]:
         captions = iter(self.caption([image for images in videos for image in images]))

@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def locate(role: Role, name: str, *, revision: str | None = None, allow_download: bool = False) -> Checkpoint:
-    """Find a role's checkpoint: a folder if there is one of that name, otherwise a repository in the Hugging Face cache.
+    """Find a role's checkpoint: a folder of that name if there is one, else a repository in the Hugging Face cache.
 
     Returns:
         The revision is the commit of the files in the cache, or a hash of a folder's content.

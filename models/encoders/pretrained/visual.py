@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, ViTModel
 
+from models.encoders.images import checked_images
 from models.encoders.pretrained.batching import Batches, finite
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.loading import from_folder, load_model
@@ -38,7 +39,7 @@ class ViTEncoder:
         self.width: int = self._model.config.hidden_size
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        rows = self._batches.run(images, self._encode)
+        rows = self._batches.run(checked_images(images), self._encode)
         return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
 
     def encode_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:

@@ -169,3 +169,14 @@ def test_one_opening_gives_what_three_give(clip):
     np.testing.assert_array_equal(found.frames.timestamps, frames.timestamps)
     np.testing.assert_array_equal(found.audio, sample_audio(path, frames.timestamps, rate=RATE, seconds=0.5))
     assert sample(clip("silent.mp4"), seconds=0.5).audio is None
+
+
+def test_a_file_too_large_to_hold_gives_the_same(clip, monkeypatch):
+    path = clip("a.mp4", frames=75, sound=sweep(rate=48000)[None], sound_rate=48000, options={"bf": "2", "g": "20"})
+    held = sample(path, seconds=0.5, rate=RATE)
+    monkeypatch.setattr("models.media.packets._HELD", 0)
+    read_again = sample(path, seconds=0.5, rate=RATE)
+    np.testing.assert_array_equal(read_again.frames.images, held.frames.images)
+    np.testing.assert_array_equal(read_again.frames.indices, held.frames.indices)
+    np.testing.assert_array_equal(read_again.audio, held.audio)
+    assert read_again.info == held.info
