@@ -46,7 +46,7 @@ class ExponentialHawkes(PointProcess):
         return levels.base * elapsed[:, None] + self.excitation.accumulated(levels.amplitude, elapsed)
 
     def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """baseline, excitation and neural term (always 0), each (b, q, k), at `at` (b, q); their sum is the intensity."""
+        """baseline, excitation and neural term (0), each (b, q, k), at `at` (b, q); their sum is the intensity."""
         total = self.intensity(batch, at)
         baseline = self.baseline.expand_as(total)
         return baseline, total - baseline, torch.zeros_like(total)

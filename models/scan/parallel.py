@@ -18,9 +18,10 @@ MIN_STRETCH = 16
 def stretched_scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, z: Tensor, discretization: str
 ) -> tuple[Tensor, Tensor]:
-    """The scan on two levels: what each stretch of the sequence leaves behind, carried over the stretches; then all
+    """The scan on two levels, with the arguments and results of `sequential_scan`.
 
-    stretches side by side, each from the state it inherits. Same arguments and results as `sequential_scan`.
+    First what each stretch of the sequence leaves behind, carried from stretch to stretch; then all stretches side by
+    side, each from the state it inherits.
     """
     b, length, d = x.shape
     n = A.shape[1]
@@ -71,9 +72,9 @@ def _folded(x: Tensor, delta: Tensor, B: Tensor, C: Tensor, parts: int, size: in
 
 
 def _carry(kept: Tensor, added: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """From what each part keeps of the state before it and adds to it, (parts, b, n, d): the states before each part,
+    """The states before each part (parts, b, n, d) and after the last (b, n, d), z (b, n, d) before the first.
 
-    and the state after the last one; z (b, n, d) is the state before the first.
+    kept, added (parts, b, n, d): what a part keeps of the state before it, and what it adds.
     """
     added = torch.cat([z[None], added])
     kept = torch.cat([torch.ones_like(kept[:1]), kept])

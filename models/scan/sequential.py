@@ -7,6 +7,8 @@ from torch import Tensor
 
 from models.scan.discretization import bounded_decay, zoh_slope
 
+_LOG2_E = 1.4426950408889634
+
 
 def sequential_scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, z: Tensor, discretization: str
@@ -16,10 +18,8 @@ def sequential_scan(
 
 
 class _SequentialScan(torch.autograd.Function):
-    """A step works on one (b, n, d) slab, which stays in the processor's cache; autograd's own graph over the whole
-
-    sequence would stream a dozen tensors of l such slabs through memory. The backward pass recomputes the decays.
-    """
+    # A step works on one (b, n, d) slab, which stays in the processor's cache; autograd's own graph over the whole
+    # sequence would stream a dozen tensors of l such slabs through memory. The backward pass recomputes the decays.
 
     @staticmethod
     def forward(ctx, x, delta, A, B, C, z, discretization):
@@ -46,7 +46,8 @@ class _SequentialScan(torch.autograd.Function):
         slab = _Slab(b, A, ctx.discretization)
         grad_x = x.new_empty(length, b, 1, d)
         grad_B, grad_C = (x.new_empty(length, b, A.shape[1], 1) for _ in range(2))
-        grad_delta, grad_A = delta.new_zeros(length, b), torch.zeros_like(A)
+        grad_delta = delta.new_zeros(length, b)
+        grad_A = torch.zeros_like(A, dtype=torch.float64)  # a sum over all events, which float32 would blur
         state = states.unbind()
         costate = grad_last.clone(memory_format=torch.contiguous_format)  # dL/dz_i
         weighted, work = torch.empty_like(costate), torch.empty_like(costate)
@@ -69,7 +70,7 @@ class _SequentialScan(torch.autograd.Function):
         return (
             grad_x.squeeze(2).transpose(0, 1),
             grad_delta.T,
-            grad_A,
+            grad_A.to(A),
             grad_B.squeeze(3).transpose(0, 1),
             grad_C.squeeze(3).transpose(0, 1),
             costate,
@@ -78,7 +79,7 @@ class _SequentialScan(torch.autograd.Function):
 
 
 def _by_step(delta: Tensor, *, rows: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    """Unbound over time and shaped to broadcast against (b, n, d): gaps (b, 1, 1), rows (b, 1, d), columns (b, n, 1)."""
+    """Unbound over time, to broadcast against (b, n, d): gaps as (b, 1, 1), rows (b, 1, d), columns (b, n, 1)."""
     gaps = delta.T.contiguous()[:, :, None, None]
     rows = [part.transpose(0, 1).contiguous()[:, :, None, :] for part in rows]
     columns = [part.transpose(0, 1).contiguous()[:, :, :, None] for part in columns]
@@ -90,16 +91,17 @@ class _Slab:
 
     def __init__(self, b: int, A: Tensor, discretization: str) -> None:
         self.rate = bounded_decay(A).T.contiguous()  # (n, d | 1)
+        self.octaves = self.rate * _LOG2_E
         self.discretization = discretization
         self.exponent, self.decay, self.weight = (A.new_empty(b, *self.rate.shape) for _ in range(3))
 
     def step(self, gap: Tensor) -> tuple[Tensor, Tensor]:
-        torch.mul(gap, self.rate, out=self.exponent)
+        # exp2 is the faster exponential of the two in PyTorch, by three times.
+        torch.exp2(torch.mul(gap, self.octaves, out=self.decay), out=self.decay)
         if self.discretization != "zoh":
-            torch.exp(self.exponent, out=self.decay)
             return self.decay, gap if self.discretization == "euler" else torch.ones_like(gap)
+        torch.mul(gap, self.rate, out=self.exponent)
         torch.expm1(self.exponent, out=self.weight)
-        torch.add(self.weight, 1.0, out=self.decay)
         return self.decay, self.weight.div_(self.rate)
 
     def backward(self, gap: Tensor, by_decay: Tensor, by_weight: Tensor, grad_A: Tensor, grad_delta: Tensor) -> None:
