@@ -30,7 +30,7 @@ def note_run(
 ) -> None:
     """Add a line to the log `runs`; where something was computed, publish the catalog."""
     line = {
-        "run_id": context.run_id,
+        "run_id": context.run.run_id,
         "asset": name,
         "finished_at": datetime.now(UTC),
         "seconds": seconds,

@@ -48,7 +48,7 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     folder = Path(settings.store.results).expanduser().resolve()
     text = evaluation_markdown(table, frame, notes)
     write_results(folder, table=table, items=frame, text=text)
-    store.append("metrics", table.with_columns(pl.lit(context.run_id).alias("run_id")))
+    store.append("metrics", table.with_columns(pl.lit(context.run.run_id).alias("run_id")))
     failed = failures(store)
     for stage, item, kind, message in failed.iter_rows():
         context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)

@@ -5,8 +5,9 @@ import polars as pl
 
 from assets.bookkeeping import keep_table
 from assets.interactions import interactions, read_events
+from assets.observation import HOUR_MS, label_event
 from assets.observation import popularity as measure
-from assets.settings import Settings
+from assets.settings import Protocol, Settings
 from assets.stages import open_store
 from assets.videos import known_items, videos
 from storage.fingerprint import Fingerprint
@@ -61,33 +62,32 @@ def read_popularity(store: Store) -> pl.DataFrame:
 def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
     """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
     store = open_store(settings)
-    return check_labels(read_popularity(store), read_events(store), settings)
+    return check_labels(read_popularity(store), read_events(store), settings.protocol)
 
 
-def check_labels(frame: pl.DataFrame, events: pl.DataFrame, settings: Settings) -> dg.AssetCheckResult:
+def check_labels(frame: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:
     """Recount every label from the raw events, and compare the clocks (design section 5, rules 1 and 2)."""
     as_of = events["time"].max()
     labelled = frame.filter("labelled")
-    unknown = labelled.filter(pl.col("label_time") > as_of)
-    late = labelled.filter(pl.col("observed_until") > pl.col("label_time"))
-    known = frame.filter(~pl.col("labelled") & pl.col("count").is_not_null())
-    counted = settings.protocol.label_event
-    if counted == "auto":
-        counted = "comment" if (events["type"] == "comment").any() else "all"
+    counted = label_event(protocol, events)
     until = events.join(labelled.select("item", "label_time"), on="item").filter(pl.col("time") <= pl.col("label_time"))
     if counted != "all":
         until = until.filter(pl.col("type") == counted)
     recount = labelled.join(until.group_by("item").len("recount"), on="item", how="left").with_columns(
         pl.col("recount").fill_null(0)
     )
-    wrong = recount.filter(pl.col("count") != pl.col("recount"))
+    if protocol.first_k is None:
+        too_long = pl.col("observed_until") - pl.col("t0") > round(protocol.hours * HOUR_MS)
+    else:
+        too_long = pl.col("observed_events") > protocol.first_k
     problems = {
-        "label not yet known": unknown["item"].to_list(),
-        "window longer than the horizon": late["item"].to_list(),
-        "label given where none is known": known["item"].to_list(),
-        "count differs from the events": wrong["item"].to_list(),
+        "label not yet known": labelled.filter(pl.col("label_time") > as_of),
+        "window longer than allowed": frame.filter(too_long),
+        "window longer than the horizon": labelled.filter(pl.col("observed_until") > pl.col("label_time")),
+        "label given where none is known": frame.filter(~pl.col("labelled") & pl.col("count").is_not_null()),
+        "count differs from the events": recount.filter(pl.col("count") != pl.col("recount")),
     }
-    found = {name: items[:10] for name, items in problems.items() if items}
+    found = {name: rows["item"].head(10).to_list() for name, rows in problems.items() if len(rows)}
     return dg.AssetCheckResult(
         passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)}
     )

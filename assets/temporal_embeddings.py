@@ -11,7 +11,7 @@ import torch
 from assets.hawkes_process import fitted_process, hawkes_process, item_seeds
 from assets.increment import run_stage
 from assets.interactions import read_events
-from assets.observation import HOUR_MS, observed
+from assets.observation import HOUR_MS
 from assets.popularity import read_popularity
 from assets.sequences import Sequences, observed_sequences
 from assets.settings import Settings
@@ -127,26 +127,28 @@ def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)
     rows = store.stages()[NAME].read(columns=["observed", "window_hours", "times"])
-    windows = read_popularity(store)
-    seen = observed(read_events(store), windows, settings.protocol)
-    known = seen.filter(pl.col("type").is_in(fitted_process(store)[2]["types"]))
-    return check_windows(pl.from_arrow(rows), known, windows, settings)
+    types = fitted_process(store)[2]["types"]
+    return check_windows(pl.from_arrow(rows), read_events(store), read_popularity(store), settings, types)
 
 
 def check_windows(
-    rows: pl.DataFrame, seen: pl.DataFrame, windows: pl.DataFrame, settings: Settings
+    rows: pl.DataFrame, events: pl.DataFrame, windows: pl.DataFrame, settings: Settings, types: Sequence[str]
 ) -> dg.AssetCheckResult:
-    """Compare each row's observed events with the raw feedback: `seen` holds the events inside the windows, in hours."""
-    expected = seen.group_by("item").agg(pl.col("hours").sort().head(settings.process.max_events))
-    joined = rows.join(expected, on="item", how="left").join(windows.select("item", "t0", "observed_until"), on="item")
+    """Cut the windows again, from the raw events and the protocol alone, and compare them with what each row holds."""
+    protocol = settings.protocol
+    hours = events.join(windows.select("item", "t0"), on="item").with_columns(
+        ((pl.col("time") - pl.col("t0")) / HOUR_MS).alias("hours")
+    )
+    inside = pl.col("hours") <= protocol.hours if protocol.first_k is None else pl.col("order") < protocol.first_k
+    allowed = hours.filter(inside & pl.col("type").is_in(list(types))).group_by("item").agg(pl.col("hours").sort())
     leaks = []
-    for row in joined.iter_rows(named=True):
+    for row in rows.join(allowed, on="item", how="left").iter_rows(named=True):
         used, simulated = np.split(np.asarray(row["times"]), [row["observed"]])
-        allowed = np.asarray(row["hours"] or [])
-        longest = (row["observed_until"] - row["t0"]) / HOUR_MS + 1e-9
-        exact = len(used) == len(allowed) and np.allclose(used, allowed, rtol=0, atol=1e-9)
-        within = row["window_hours"] <= longest and (used <= longest).all() and (simulated > row["window_hours"]).all()
-        if not (exact and within):
+        expected = np.asarray(row["hours"] or [])[: settings.process.max_events]
+        exact = len(used) == len(expected) and np.allclose(used, expected, rtol=0, atol=1e-9)
+        within = protocol.first_k is not None or row["window_hours"] <= protocol.hours + 1e-9
+        # what follows the window is the process's own: nothing simulated may stand inside it
+        if not (exact and within and (simulated >= row["window_hours"]).all()):
             leaks.append(row["item"])
     return dg.AssetCheckResult(
         passed=not leaks,

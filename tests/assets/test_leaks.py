@@ -1,0 +1,242 @@
+"""Each leakage rule of the protocol: what is clean passes its check, and a planted leak stops the run."""
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+import assets.neighbours
+import assets.observation
+import assets.temporal_embeddings
+from assets.evaluation import check_evaluation
+from assets.hawkes_process import check_fitted
+from assets.interactions import read_events
+from assets.memory_bank import check_members
+from assets.neighbours import check_neighbours, read_neighbours
+from assets.popularity import check_labels, read_popularity
+from assets.settings import Protocol, Settings
+from assets.splits import check_splits, read_splits
+from assets.stages import open_store
+from assets.temporal_embeddings import check_windows
+from storage.store import Store
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, plain_set) -> Settings:
+    from pipeline.definitions import STAGES
+    from pipeline.settings import load
+    from tests.assets.conftest import QUICK
+
+    folder = tmp_path_factory.mktemp("leaks")
+    variables = {
+        "DATA__FOLDER": str(plain_set),
+        "STORE__PATH": str(folder / "store"),
+        "STORE__RESULTS": str(folder / "results"),
+    }
+    settings = load(environment={**QUICK, **{f"REELCAST_{name}": value for name, value in variables.items()}})
+    graph = [*dg.load_assets_from_modules(STAGES), *dg.load_asset_checks_from_modules(STAGES)]
+    assert dg.materialize(graph, resources={"settings": settings}).success
+    return settings
+
+
+@pytest.fixture
+def store(ran) -> Store:
+    return open_store(ran)
+
+
+def test_every_rule_blocks_the_run():
+    from pipeline.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    blocking = {key.name for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert blocking >= {
+        "labels_lie_after_the_window",
+        "duplicates_stay_on_one_side",
+        "process_is_fitted_on_training_items",
+        "nothing_after_the_window_is_used",
+        "bank_holds_training_items_only",
+        "no_neighbour_leaks_a_label",
+        "model_is_fitted_on_training_items",
+        "metrics_are_over_the_whole_split",
+        "failed_share",
+    }
+
+
+class TestLabels:
+    def test_clean(self, store, ran):
+        assert check_labels(read_popularity(store), read_events(store), ran.protocol).passed
+
+    @pytest.mark.parametrize(
+        "leak",
+        [
+            pl.col("count") + 1,
+            pl.col("observed_until") + 200 * 3_600_000,
+            (pl.col("label_time") + 400 * 24 * 3_600_000),
+        ],
+        ids=["count", "window", "label in the future"],
+    )
+    def test_planted(self, store, ran, leak):
+        planted = read_popularity(store).with_columns(leak)
+        assert not check_labels(planted, read_events(store), ran.protocol).passed
+
+
+class TestWindows:
+    def rows(self, store: Store) -> pl.DataFrame:
+        columns = ["observed", "window_hours", "times"]
+        return pl.from_arrow(store.stages()["temporal_embeddings"].read(columns=columns))
+
+    def check(self, store: Store, ran: Settings, rows: pl.DataFrame) -> bool:
+        fitted = {"types": ["comment", "like"]}
+        return check_windows(rows, read_events(store), read_popularity(store), ran, fitted["types"]).passed
+
+    def test_clean(self, store, ran):
+        assert self.check(store, ran, self.rows(store))
+
+    def test_one_event_too_many(self, store, ran):
+        rows = self.rows(store).with_columns(pl.col("observed") + 1, pl.col("window_hours") + 500)
+        assert not self.check(store, ran, rows)
+
+    def test_an_event_left_out(self, store, ran):
+        assert not self.check(store, ran, self.rows(store).with_columns(pl.col("observed") - 1))
+
+
+def test_a_window_that_is_not_cut_stops_the_run(settings_of, materialise, monkeypatch):
+    def everything(events, windows, protocol):
+        joined = events.join(windows.select("item", "t0"), on="item", how="inner", maintain_order="left")
+        return joined.with_columns(((pl.col("time") - pl.col("t0")) / 3_600_000).alias("hours")).drop("t0")
+
+    def whole(*arguments, **named):
+        made = original(*arguments, **named)
+        made.t_end[:] = [max([end, *hours]) for end, hours in zip(made.t_end, made.hours)]
+        return made
+
+    original = assets.sequences.observed_sequences
+    monkeypatch.setattr("assets.sequences.observed", everything)
+    for module in ("hawkes_process", "temporal_embeddings"):
+        monkeypatch.setattr(f"assets.{module}.observed_sequences", whole)
+    settings = settings_of()
+    result = materialise(settings)
+    assert not result.success
+    failed = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+    assert failed == ["nothing_after_the_window_is_used"]
+    assert open_store(settings).artifact("memory_bank").current() is None
+
+
+class TestSplits:
+    def test_clean(self, store, ran):
+        assert check_splits(read_splits(store), read_popularity(store), ran.protocol).passed
+
+    def test_a_group_on_two_sides(self, store, ran):
+        sides = read_splits(store)
+        train, test = (sides.filter(pl.col("split") == side)["item"][0] for side in ("train", "test"))
+        planted = sides.with_columns(
+            pl.when(pl.col("item").is_in([train, test])).then(7).otherwise("group").alias("group")
+        )
+        assert not check_splits(planted, read_popularity(store), ran.protocol).passed
+
+    def test_an_item_twice(self, store, ran):
+        sides = read_splits(store)
+        assert not check_splits(pl.concat([sides, sides.head(1)]), read_popularity(store), ran.protocol).passed
+
+    def test_a_shuffled_chronological_split(self, store):
+        assert not check_splits(read_splits(store), read_popularity(store), Protocol(split="chronological")).passed
+
+
+class TestFitted:
+    def test_clean(self, store):
+        sides = read_splits(store)
+        training = sides.filter(pl.col("split") == "train")["item"].to_list()
+        assert check_fitted({"types": ["like"], "scaler": training}, sides).passed
+
+    @pytest.mark.parametrize("side", ["val", "test"])
+    def test_fitted_on_another_side(self, store, side):
+        sides = read_splits(store)
+        planted = sides.filter(pl.col("split").is_in(["train", side]))["item"].to_list()
+        assert not check_fitted({"types": ["like"], "scaler": planted}, sides).passed
+
+
+class TestBank:
+    def members(self, store: Store) -> tuple[np.ndarray, np.ndarray]:
+        bank = assets.memory_bank.open_bank(store)
+        return bank.items, bank.labels
+
+    def test_clean(self, store):
+        assert check_members(*self.members(store), read_splits(store), read_popularity(store)).passed
+
+    @pytest.mark.parametrize("side", ["val", "test"])
+    def test_a_member_of_another_side(self, store, side):
+        items, labels = self.members(store)
+        sides, known = read_splits(store), read_popularity(store)
+        stranger = sides.filter(pl.col("split") == side)["item"][0]
+        target = known.filter(pl.col("item") == stranger)["target"][0]
+        assert not check_members(np.append(items, stranger), np.append(labels, target), sides, known).passed
+
+    def test_a_wrong_label(self, store):
+        items, labels = self.members(store)
+        assert not check_members(items, labels + 1, read_splits(store), read_popularity(store)).passed
+
+
+class TestNeighbours:
+    def check(self, store: Store, frame: pl.DataFrame, split: str = "paper") -> bool:
+        return check_neighbours(frame, read_splits(store), read_popularity(store), split).passed
+
+    def test_clean(self, store):
+        assert self.check(store, read_neighbours(store))
+
+    def test_itself(self, store):
+        assert not self.check(store, read_neighbours(store).with_columns(pl.col("item").alias("neighbour")))
+
+    def test_a_duplicate(self, store):
+        frame = read_neighbours(store).head(1)
+        pair = [frame["item"][0], frame["neighbour"][0]]
+        sides = read_splits(store)
+        planted = sides.with_columns(pl.when(pl.col("item").is_in(pair)).then(7).otherwise("group").alias("group"))
+        assert not check_neighbours(frame, planted, read_popularity(store), "paper").passed
+
+    def test_a_test_item(self, store):
+        stranger = read_splits(store).filter(pl.col("split") == "test")["item"][0]
+        frame = (
+            read_neighbours(store).filter(pl.col("item") != stranger).with_columns(pl.lit(stranger).alias("neighbour"))
+        )
+        assert not self.check(store, frame)
+
+    def test_a_label_that_was_not_known(self, store):
+        assert not self.check(store, read_neighbours(store), split="chronological")
+
+    def test_a_planted_neighbour_stops_the_run(self, settings_of, materialise, monkeypatch):
+        def leak(items, found, bank):
+            return frame_of(items, found, bank).with_columns(pl.col("item").alias("neighbour"))
+
+        frame_of = assets.neighbours._frame
+        monkeypatch.setattr(assets.neighbours, "_frame", leak)
+        settings = settings_of()
+        assert not materialise(settings).success
+        assert open_store(settings).artifact("popularity_model_0").current() is None
+
+
+def test_chronological_neighbours_are_known_in_time(settings_of, materialise):
+    settings = settings_of(protocol__split="chronological")
+    assert materialise(settings).success
+    store = open_store(settings)
+    clocks = read_popularity(store).select("item", "t0", "label_time")
+    pairs = (
+        read_neighbours(store).join(clocks, on="item").join(clocks, left_on="neighbour", right_on="item", suffix="_of")
+    )
+    assert len(pairs)
+    assert (pairs["label_time_of"] <= pairs["t0"]).all()
+
+
+class TestEvaluation:
+    def parts(self, store: Store) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        return store.table("evaluation").read(), store.table("evaluation_items").read(), read_splits(store)
+
+    def test_clean(self, store):
+        assert check_evaluation(*self.parts(store)).passed
+
+    def test_an_average_over_batches(self, store):
+        table, items, sides = self.parts(store)
+        assert not check_evaluation(table.with_columns(pl.col("nMSE") * 1.01), items, sides).passed
+
+    def test_only_a_part_of_the_split(self, store):
+        table, items, sides = self.parts(store)
+        assert not check_evaluation(table, items.filter(pl.col("item") != items["item"][0]), sides).passed
