@@ -81,7 +81,7 @@ def settings_of(tmp_path: Path, plain_set: Path) -> Callable[..., Settings]:
 def materialise() -> Callable[..., dg.ExecuteInProcessResult]:
     """Run the graph, or a selection of it, as Dagster does."""
 
-    def run(settings: Settings, selection: str = "*") -> dg.ExecuteInProcessResult:
+    def run(settings: Settings, selection: str | list[str] = "*") -> dg.ExecuteInProcessResult:
         from pipeline.definitions import STAGES
 
         graph = [*dg.load_assets_from_modules(STAGES), *dg.load_asset_checks_from_modules(STAGES)]

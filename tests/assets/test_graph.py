@@ -9,6 +9,7 @@ from assets.settings import Settings
 from assets.splits import read_splits
 from assets.stages import open_store
 
+CONTENT = ["*retrieval_vectors", "*text_embeddings", "*visual_embeddings"]
 PER_VIDEO = [
     "videos",
     "frames",
@@ -79,11 +80,11 @@ def test_a_changed_title_recomputes_text_and_no_frame(settings_of, materialise, 
     for name in ("videos.csv", "events.csv"):
         (folder / name).write_text((plain_set / name).read_text())
     settings = settings_of(data__folder=str(folder))
-    assert materialise(settings, "*retrieval_vectors").success
+    assert materialise(settings, CONTENT).success
     before = {name: stage.states() for name, stage in open_store(settings).stages().items()}
     text = (folder / "videos.csv").read_text()
     (folder / "videos.csv").write_text(text.replace("small talk 2,", "another title,"))
-    assert materialise(settings, "*retrieval_vectors").success
+    assert materialise(settings, CONTENT).success
     after = {name: stage.states() for name, stage in open_store(settings).stages().items()}
 
     def recomputed(stage: str) -> list[str]:
