@@ -48,7 +48,13 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
 
     fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
     return run_stage(
-        context, store, settings.run, store.stage(NAME, PAYLOAD), inputs=inputs, fingerprint=fingerprint, compute=compute
+        context,
+        store,
+        settings.run,
+        store.stage(NAME, PAYLOAD),
+        inputs=inputs,
+        fingerprint=fingerprint,
+        compute=compute,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from pipeline.settings import InvalidSettings, load, sections
+from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.durable import StoreError
 
 
@@ -16,10 +16,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="reelcast", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
-    commands.add_parser("settings", help="every setting with its value and what it does")
+    asked = commands.add_parser("settings", help="every setting with its value and what it does")
+    asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
     given = parser.parse_args(arguments)
     try:
-        return {"results": results, "settings": settings}[given.command](Console())
+        if given.command == "results":
+            return results(Console())
+        return settings(Console(), markdown=given.markdown)
     except (InvalidSettings, StoreError) as error:
         print(f"reelcast: {error}", file=sys.stderr)
         return 2
@@ -48,8 +51,11 @@ def results(console: Console) -> int:
     return 0
 
 
-def settings(console: Console) -> int:
-    """Print every setting."""
+def settings(console: Console, *, markdown: bool) -> int:
+    """Print every setting with its value, or the reference."""
+    if markdown:
+        print(reference(), end="")
+        return 0
     chosen = load()
     for name, schema in sections().items():
         console.print(f"\n[{name}]  {(schema.__doc__ or '').strip()}", markup=False)

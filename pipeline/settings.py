@@ -12,9 +12,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from assets.settings import Settings
 
@@ -121,7 +122,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any
 
 def _decode(variable: str, annotation: Any, text: str) -> Any:
     """Turn a variable's text into a value: `none` unsets, a list is JSON; the schema turns the rest into its types."""
-    if text.strip().lower() in ("", "none"):
+    if text.strip().lower() == "none":
         return None
     if get_origin(annotation) is not list:
         return text
@@ -148,3 +149,35 @@ def _explain(
     message = detail["msg"].removeprefix("Value error, ")
     given = f" (given {detail['input']!r})" if field else ""
     return f"{where}: {message}{given}"
+
+
+def reference() -> str:
+    """The settings' reference as Markdown (docs/settings.md): every section and field with its default and its use."""
+    lines = [
+        "# Settings",
+        "",
+        "Read from `reelcast.toml` in the working folder (or the file that `REELCAST_CONFIG` names), then from environment",
+        "variables `REELCAST_<SECTION>__<FIELD>`; in the UI's launchpad they can be changed for one run. `none` unsets",
+        "a field, a list is given as JSON. A wrong setting is refused at start with what is allowed.",
+        "",
+        "This page is made by `reelcast settings --markdown`.",
+    ]
+    for name, schema in sections().items():
+        lines += [
+            "",
+            f"## [{name}]",
+            "",
+            (schema.__doc__ or "").strip(),
+            "",
+            "| field | default | what it does |",
+            "|---|---|---|",
+        ]
+        for field, described in schema.model_fields.items():
+            lines.append(f"| `{field}` | `{described.default!r}` | {_limits(described)}{described.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _limits(field: FieldInfo) -> str:
+    """The allowed values of a field, where its type names them."""
+    choices = [repr(choice) for choice in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
+    return f"{' or '.join(choices)}. ".replace("'", "`") if choices else ""

@@ -1,0 +1,65 @@
+"""The graph as Dagster sees it: names and groups are public, and settings show in the launchpad."""
+
+import dagster as dg
+
+from pipeline.definitions import defs
+
+GRAPH = {
+    "ingest": {"videos", "interactions", "popularity", "splits"},
+    "sampling": {"frames", "audio"},
+    "captions": {"visual_captions", "audio_captions"},
+    "embeddings": {"visual_embeddings", "acoustic_embeddings", "text_embeddings", "retrieval_vectors"},
+    "feedback": {"hawkes_process", "temporal_embeddings"},
+    "memory": {"memory_bank", "neighbours"},
+    "prediction": {"popularity_model", "evaluation", "predictions"},
+}
+EDGES = {
+    "popularity": {"videos", "interactions"},
+    "frames": {"videos"},
+    "audio": {"videos", "frames"},
+    "splits": {"videos", "popularity", "frames"},
+    "visual_captions": {"frames"},
+    "audio_captions": {"audio"},
+    "visual_embeddings": {"frames"},
+    "acoustic_embeddings": {"audio"},
+    "text_embeddings": {"videos"},
+    "retrieval_vectors": {"videos", "visual_captions", "audio_captions"},
+    "hawkes_process": {"popularity", "splits"},
+    "temporal_embeddings": {"hawkes_process"},
+    "memory_bank": {"retrieval_vectors", "temporal_embeddings"},
+    "neighbours": {"memory_bank"},
+    "predictions": {"evaluation"},
+}
+
+
+def test_names_and_groups():
+    graph = defs.resolve_asset_graph()
+    groups: dict[str, set[str]] = {}
+    for key in graph.get_all_asset_keys():
+        groups.setdefault(graph.get(key).group_name, set()).add(key.to_user_string())
+    assert groups == GRAPH
+
+
+def test_edges():
+    graph = defs.resolve_asset_graph()
+    for name, parents in EDGES.items():
+        found = {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys}
+        assert found >= parents, name
+
+
+def test_every_per_video_stage_has_a_check_on_its_failures():
+    graph = defs.resolve_asset_graph()
+    checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys if key.name == "failed_share"}
+    assert checked == GRAPH["sampling"] | GRAPH["captions"] | GRAPH["embeddings"] | {"videos", "temporal_embeddings"}
+
+
+def test_settings_can_be_changed_for_one_run_and_are_validated():
+    job = defs.resolve_job_def("everything")
+    chosen = {"resources": {"settings": {"config": {"model": {"alpha": 0.6}, "protocol": {"first_k": 5}}}}}
+    assert dg.validate_run_config(job, chosen)
+    for wrong in ({"model": {"alfa": 0.6}}, {"model": {"alpha": "much"}}, {"encoders": {"profile": ["paper"]}}):
+        try:
+            dg.validate_run_config(job, {"resources": {"settings": {"config": wrong}}})
+        except dg.DagsterInvalidConfigError:
+            continue
+        raise AssertionError(f"{wrong} was taken")

@@ -1,0 +1,101 @@
+"""Settings: where they come from, which wins, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import InvalidSettings, load, reference
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        file = tmp_path / "own.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_defaults_are_the_papers():
+    settings = load(environment={})
+    assert settings.sampling.frames == 10
+    assert settings.retrieval.neighbours == 10
+    assert (settings.model.alpha, settings.model.batch_size, settings.model.weight_decay) == (0.8, 64, 1e-3)
+    assert settings.protocol.horizon == 168
+
+
+def test_a_variable_wins_over_the_file(write):
+    file = write("[protocol]\nhours = 12\n[model]\nseeds = [4]\n")
+    settings = load(file=file, environment={"REELCAST_PROTOCOL__HOURS": "6"})
+    assert settings.protocol.hours == 6
+    assert settings.model.seeds == [4]
+
+
+def test_the_file_is_named_by_a_variable(write):
+    file = write("[retrieval]\nneighbours = 20\n")
+    assert load(environment={"REELCAST_CONFIG": str(file)}).retrieval.neighbours == 20
+
+
+def test_none_unsets_and_lists_are_json():
+    settings = load(environment={"REELCAST_PROTOCOL__FIRST_K": "none", "REELCAST_MODEL__SEEDS": "[7, 8]"})
+    assert settings.protocol.first_k is None
+    assert settings.model.seeds == [7, 8]
+
+
+def test_first_k_counts_to_the_end_of_the_data():
+    assert load(environment={"REELCAST_PROTOCOL__FIRST_K": "5"}).protocol.horizon is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("REELCAST_PROTOCOL__FIRSTK", "5", "did you mean 'first_k'"),
+        ("REELCAST_PROTOKOLL__HOURS", "5", "did you mean 'protocol'"),
+        ("REELCAST_MODEL__ALPHA", "1.5", "less than or equal to 1"),
+        ("REELCAST_MODEL__DIM", "wide", "valid integer"),
+        ("REELCAST_MODEL__SEEDS", "0,1", "given as JSON"),
+        ("REELCAST_MODEL__SEEDS", "[1, 1]", "different seeds"),
+        ("REELCAST_ENCODERS__PROFILE", "large", "'handcrafted', 'tiny' or 'paper'"),
+        ("REELCAST_ENCODERS__DEVICE", "gpu", "cuda:N"),
+        ("REELCAST_ENCODERS__VISUAL", "google/vit", "profile = 'paper'"),
+        ("REELCAST_PROTOCOL__HOURS", "168", "the label is observed"),
+        ("REELCAST_PROTOCOL__FRACTIONS", "[0.5, 0.4, 0.4]", "add up to 1"),
+        ("REELCAST_SAMPLING__METHOD", "stride", "go together"),
+        ("REELCAST_DATA__FOLDER", " ", "folder"),
+    ],
+)
+def test_refused_with_the_variable_and_what_is_allowed(variable, value, says):
+    with pytest.raises(InvalidSettings, match="settings refused") as refused:
+        load(environment={variable: value})
+    assert says in str(refused.value)
+
+
+def test_every_problem_at_once_with_its_source(write):
+    file = write("[model]\nalpha = 3\n")
+    with pytest.raises(InvalidSettings) as refused:
+        load(file=file, environment={"REELCAST_RUN__WORKERS": "-1"})
+    assert f"{file}: model.alpha" in str(refused.value)
+    assert "REELCAST_RUN__WORKERS" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("[modl]\n", "did you mean 'model'"), ("[model]\nalfa = 1\n", "did you mean 'alpha'"), ("x =", "not TOML")],
+)
+def test_a_file_is_refused_by_name(write, text, says):
+    file = write(text)
+    with pytest.raises(InvalidSettings) as refused:
+        load(file=file, environment={})
+    assert says in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidSettings, match="does not exist"):
+        load(file=tmp_path / "none.toml", environment={})
+
+
+def test_the_reference_is_up_to_date():
+    page = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert page.read_text(encoding="utf-8") == reference(), "run `reelcast settings --markdown > docs/settings.md`"
