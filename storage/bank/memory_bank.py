@@ -7,7 +7,8 @@ import faiss
 import numpy as np
 
 from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.search import Bank, Neighbours, Queries, search
+from storage.bank.arrangement import Bank
+from storage.bank.search import Neighbours, Queries, search
 from storage.bank.version import CONTENT_INDEX, MEMBERS, TEMPORAL_INDEX, check_versions
 from storage.durable import StoreError
 
@@ -62,23 +63,26 @@ class MemoryBank:
     ) -> Neighbours:
         """The `size` members most similar to each of n queries, as `storage.bank.search` defines it.
 
-        content (n, dc), temporal (n, dt) with masks (n,) bool (None: all have it); query_items (n,) ids and query_groups
-        (n,) duplicate groups, so that no query finds itself or a duplicate (-1: no group known); query_times (n,) int64
-        ms turns on the chronological rule: only members whose label was observable by then.
+        content (n, dc), temporal (n, dt) with masks (n,) bool (None: all have it); query_items (n,) ids and
+        query_groups (n,) duplicate groups, so that no query finds itself or a duplicate (-1: no group known);
+        query_times (n,) int64 ms turns on the chronological rule: only members whose label was observable by then.
+        Raises ValueError for other shapes, NaN and infinity.
         """
         count = len(query_items)
         if query_times is not None and self.label_times is None:
             raise ValueError("query_times need a bank that was built with label_times")
         position = {item: row for row, item in enumerate(self.items.tolist())}
         own = np.fromiter((position.get(item, -1) for item in query_items), np.int64, count)
+        has_content = _mask("content_mask", content_mask, count)
+        has_temporal = _mask("temporal_mask", temporal_mask, count)
         queries = Queries(
-            content=_checked("content", content, (count, self.content.shape[1])),
-            temporal=_checked("temporal", temporal, (count, self.temporal.shape[1])),
-            content_mask=_mask("content_mask", content_mask, count),
-            temporal_mask=_mask("temporal_mask", temporal_mask, count),
+            content=_checked("content", content, has_content, self.content.shape[1]),
+            temporal=_checked("temporal", temporal, has_temporal, self.temporal.shape[1]),
+            content_mask=has_content,
+            temporal_mask=has_temporal,
             own=own,
-            groups=np.asarray(query_groups, dtype=np.int64),
-            times=None if query_times is None else np.asarray(query_times, dtype=np.int64),
+            groups=_each("query_groups", query_groups, count),
+            times=None if query_times is None else _each("query_times", query_times, count),
         )
         bank = Bank(self.content, self.temporal, self.content_mask, self.temporal_mask, self.groups, self.label_times)
         return search(bank, queries, size=size)
@@ -90,15 +94,23 @@ def _vectors(index: faiss.IndexFlatIP) -> np.ndarray:
     return flat.reshape(index.ntotal, index.d)
 
 
-def _checked(name: str, given: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _checked(name: str, given: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
+    """(n, width) float32; rows that the mask leaves out may hold anything, and become zero."""
     array = np.ascontiguousarray(given, dtype=np.float32)
-    if array.shape != shape:
-        raise ValueError(f"{name} of the queries has shape {array.shape}, must be {shape}")
-    return array
+    if array.shape != (len(mask), width):
+        raise ValueError(f"{name} of the queries has shape {array.shape}, must be ({len(mask)}, {width})")
+    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1) & mask)
+    if len(wrong):
+        raise ValueError(f"{name} of query {wrong[0]}: NaN or infinity; mask a query that has no vector")
+    return array if mask.all() else np.where(mask[:, None], array, np.float32(0))
 
 
 def _mask(name: str, given: np.ndarray | None, count: int) -> np.ndarray:
-    mask = np.ones(count, bool) if given is None else np.asarray(given, dtype=bool)
-    if mask.shape != (count,):
-        raise ValueError(f"{name} of the queries has shape {mask.shape}, must be ({count},)")
-    return mask
+    return np.ones(count, bool) if given is None else _each(name, given, count, dtype=bool)
+
+
+def _each(name: str, given: np.ndarray, count: int, *, dtype: type = np.int64) -> np.ndarray:
+    array = np.asarray(given, dtype=dtype)
+    if array.shape != (count,):
+        raise ValueError(f"{name} has shape {array.shape}, must be ({count},)")
+    return array

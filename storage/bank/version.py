@@ -23,10 +23,12 @@ class BankVersionError(StoreError):
     """A query was made by other encoders, or another process, than the bank."""
 
 
-def _matrix(name: str, given: np.ndarray, rows: int) -> np.ndarray:
+def _matrix(name: str, given: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N, width) float32; rows that the mask leaves out may hold anything where they come from, and are zero here."""
     array = np.ascontiguousarray(given, dtype=np.float32)
-    if array.ndim != 2 or len(array) != rows or array.shape[1] < 1:
-        raise ValueError(f"{name} has shape {array.shape}, must be ({rows}, width)")
+    if array.ndim != 2 or len(array) != len(mask) or array.shape[1] < 1:
+        raise ValueError(f"{name} has shape {array.shape}, must be ({len(mask)}, width)")
+    array = np.where(mask[:, None], array, np.float32(0))
     wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(wrong):
         raise ValueError(f"{name}, row {wrong[0]}: NaN or infinity; mask a row that has no vector")
@@ -56,10 +58,12 @@ def build(
 ) -> ArtifactVersion:
     """Writes a new version beside the one in service, which stays until `artifact.activate(version)`.
 
-    items: N distinct ids; the order breaks ties. content (N, dc): retrieval vectors R; temporal (N, dt): mean-pooled X^s;
-    the masks (N,) bool tell who has which (a row without is not read). labels (N,): targets; label_times (N,) int64 unix
-    ms at which each label was observable, or None outside the chronological protocol; groups (N,) int: duplicate group.
-    versions: identities of what made the vectors (JSON-able); queries must name the same. Raises ValueError.
+    items: N distinct ids; the order breaks ties. content (N, dc): retrieval vectors R; temporal (N, dt): mean-pooled
+    X^s; the masks (N,) bool tell who has which (a row without is not read). labels (N,): targets; label_times (N,)
+    int64 unix ms at which each label was observable, or None outside the chronological protocol; groups (N,) int:
+    duplicate group. versions: identities of what made the vectors (JSON-able), which queries must name too; metadata:
+    the builder's own. Raises ValueError for other shapes, NaN, infinity, an item twice; BusyError where another process
+    is building.
     """
     count = len(items)
     if not count:
@@ -70,9 +74,8 @@ def build(
         "content_mask": _vector("content_mask", content_mask, count, bool),
         "temporal_mask": _vector("temporal_mask", temporal_mask, count, bool),
     }
-    # Rows without a vector may hold anything where they come from; here they are zero.
-    content = _matrix("content", np.where(masks["content_mask"][:, None], content, 0), count)
-    temporal = _matrix("temporal", np.where(masks["temporal_mask"][:, None], temporal, 0), count)
+    content = _matrix("content", content, masks["content_mask"])
+    temporal = _matrix("temporal", temporal, masks["temporal_mask"])
     members = {
         "items": np.asarray(items, dtype=str),
         **masks,
