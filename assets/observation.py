@@ -96,7 +96,7 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -
         pl.max_horizontal("observed_until", "t0").alias("observed_until"),
     )
     frame = frame.collect()
-    of_label = pl.lit(True) if counted == "all" else pl.col("type") == counted
+    of_label = pl.col("type").is_not_null() if counted == "all" else pl.col("type") == counted
     seen = (
         observed(events, frame, protocol)
         .group_by("item")

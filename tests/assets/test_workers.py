@@ -1,0 +1,44 @@
+"""Files are worked on in processes that can be killed."""
+
+import os
+import time
+
+import pytest
+
+from assets.workers import WorkerCrash, WorkerTimeout, in_processes
+
+
+def behave(what: str) -> str:
+    if what == "hang":
+        time.sleep(60)
+    if what == "crash":
+        os._exit(11)
+    if what == "fail":
+        raise ValueError("not a video")
+    return what.upper()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_file_costs_its_own_row_only(workers):
+    calls = [("1", ("good",)), ("2", ("fail",)), ("3", ("hang",)), ("4", ("crash",)), ("5", ("last",))]
+    found = dict(in_processes(behave, calls, workers=workers, timeout=1.5))
+    assert list(found) == ["1", "2", "3", "4", "5"]
+    assert (found["1"], found["5"]) == ("GOOD", "LAST")
+    assert isinstance(found["2"], ValueError)
+    assert isinstance(found["3"], WorkerTimeout)
+    assert "1.5 s" in str(found["3"])
+    assert isinstance(found["4"], WorkerCrash)
+
+
+def test_calls_are_read_as_they_are_needed():
+    read = []
+
+    def calls():
+        for number in range(40):
+            read.append(number)
+            yield str(number), ("x",)
+
+    done = in_processes(behave, calls(), workers=1, timeout=30)
+    next(done)
+    assert len(read) < 10
+    done.close()
