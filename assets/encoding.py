@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, get_args
 
-import numpy as np
 import torch
 
 from assets.settings import Settings
@@ -84,13 +83,6 @@ def encoded(
                 yield Row.ok(item, inputs[item], encode([decode(element) for element in given[item]]))
             except EncoderError as error:
                 yield Row.failed(item, inputs[item], error)
-
-
-def padded(rows: np.ndarray, count: int) -> dict[str, object]:
-    """Embeddings of the elements a video has, padded with zeros to `count`; `rows` says how many are real."""
-    made = np.zeros((count, rows.shape[1]), dtype=np.float16)
-    made[: len(rows)] = rows
-    return {"embedding": made, "rows": len(rows)}
 
 
 @cache

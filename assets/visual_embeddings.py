@@ -1,46 +1,28 @@
 """[embeddings] visual_embeddings: one vector a frame (ViT in M3TR appendix E)."""
 
 import dagster as dg
-import pyarrow as pa
 
 from assets import frames as upstream
-from assets.encoding import encoded, encoder_fingerprint, load, padded
-from assets.increment import run_stage
+from assets.aligned_embeddings import embed_aligned
 from assets.media_tasks import decode_jpeg
 from assets.settings import Settings
-from assets.stages import failed_share_check, open_store, outputs
-from storage.arrays import fixed
+from assets.stages import failed_share_check
 
 NAME = "visual_embeddings"
-
-
-def payload(count: int, width: int) -> pa.Schema:
-    """Columns: `embedding` (count, width), of which the first `rows` are real."""
-    return pa.schema([fixed("embedding", (count, width), "float16"), pa.field("rows", pa.int32())])
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__)
 def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept frame."""
-    store = open_store(settings)
-    source = store.stage(upstream.NAME, upstream.PAYLOAD)
-    inputs, count = outputs(source), settings.sampling.frames
-    encoder = load(settings, "visual")
-    return run_stage(
+    return embed_aligned(
         context,
-        store,
-        settings.run,
-        store.stage(NAME, payload(count, encoder.width)),
-        inputs=inputs,
-        fingerprint=encoder_fingerprint(settings, "visual", code=1, count=count),
-        compute=lambda todo: encoded(
-            todo,
-            upstream=source,
-            column="frames",
-            inputs=inputs,
-            decode=decode_jpeg,
-            encode=lambda images: padded(encoder.encode(images), count),
-        ),
+        settings,
+        name=NAME,
+        role="visual",
+        upstream=upstream,
+        column="frames",
+        decode=decode_jpeg,
+        encode=lambda encoder, images: encoder.encode(images),
     )
 
 
