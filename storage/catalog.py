@@ -4,6 +4,7 @@ Views read the parquet where it lies, so what is committed after publishing is s
 views; it is made beside and renamed into place, and opened read-only: no reader ever waits for a writer.
 """
 
+import glob
 from pathlib import Path
 
 import duckdb
@@ -64,6 +65,11 @@ def _root_of(path: Path) -> str:
         return connection.sql("SELECT root FROM catalog_info").fetchone()[0]
 
 
+def _path(path: Path) -> str:
+    """A path in a pattern, where brackets and stars of its own stand for themselves."""
+    return glob.escape(str(path))
+
+
 def _text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
@@ -108,12 +114,12 @@ def _views(store: Store) -> dict[str, str]:
         replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
         add(
             current.parent.name,
-            f"SELECT *{replaced} FROM read_parquet({_text(current)})",
+            f"SELECT *{replaced} FROM read_parquet({_text(_path(current))})",
             f"table {current.parent.name}",
         )
     for log in sorted(store.root.glob("logs/*")):
         if any(log.glob("*.parquet")):
-            rows = _parquet([f"{log}/*.parquet"], "union_by_name = true")
+            rows = _parquet([f"{_path(log)}/*.parquet"], "union_by_name = true")
             add(log.name, f"SELECT * FROM {rows}", f"log {log.name}")
     add("artifact_versions", _artifact_query(store.root), "all artifacts' versions")
     add("bank_versions", BANK_VERSIONS, "the memory bank's versions")
@@ -124,12 +130,12 @@ def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
     """The queries of a stage's states and of its ok rows; both first find each item's newest row, from the state."""
     parts = Parts(folder, payload)
     generations = parts.generations()
-    everything = _parquet([f"{generation}/*/*.parquet" for generation in generations], "filename = true")
+    everything = _parquet([f"{_path(generation)}/*/*.parquet" for generation in generations], "filename = true")
     newest = (
         f"SELECT {', '.join(map(_name, STATE.names))}, filename FROM {everything} "
         'QUALIFY row_number() OVER (PARTITION BY item ORDER BY "commit" DESC, filename DESC) = 1'
     )
-    rows = _parquet([f"{generation}/{parts.layout}/*.parquet" for generation in generations], "filename = true")
+    rows = _parquet([f"{_path(generation)}/{parts.layout}/*.parquet" for generation in generations], "filename = true")
     columns = ["item", *(_cast(field) or _name(field.name) for field in payload)]
     return (
         f"SELECT {', '.join(STATES)} FROM ({newest}) WHERE status <> '{DROPPED}'",
@@ -138,7 +144,7 @@ def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
 
 
 def _artifact_query(root: Path) -> str:
-    versions = f"{root}/artifacts/*/*/{STATE_FILE}"
+    versions = f"{_path(root)}/artifacts/*/*/{STATE_FILE}"
     if not any(root.glob(f"artifacts/*/*/{STATE_FILE}")):
         return (
             "SELECT NULL::VARCHAR AS artifact, NULL::INTEGER AS version, NULL::BOOLEAN AS in_service, "
@@ -149,7 +155,7 @@ def _artifact_query(root: Path) -> str:
     made = f"read_json({_text(versions)}, columns = {columns}, filename = true)"
     in_service = "false"
     if any(root.glob(f"artifacts/*/{POINTER}")):
-        pointers = f"{root}/artifacts/*/{POINTER}"
+        pointers = f"{_path(root)}/artifacts/*/{POINTER}"
         pointed = f"read_json({_text(pointers)}, columns = {{version: 'INTEGER'}}, filename = true)"
         named = f"SELECT string_split(filename, '/')[-2], version FROM {pointed}"
         in_service = f"(path[-3], path[-2]::INTEGER) IN ({named})"

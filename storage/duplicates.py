@@ -45,7 +45,7 @@ def similar_pairs(hashes: np.ndarray, *, distance: float) -> np.ndarray:
     signs = _signs(hashes[kept])
     left = signs.copy()
     left[..., BITS] *= -(BITS - 2 * distance)
-    signs, left = signs.reshape(len(kept), -1), left.reshape(len(kept), -1)
+    signs, left = (array.reshape(len(kept), frames * (BITS + 1)) for array in (signs, left))
     counted = informative[kept]
     found = []
     for start in range(0, len(kept), BLOCK):

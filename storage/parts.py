@@ -11,7 +11,7 @@ counts, whatever part it lies in.
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +54,7 @@ class Parts:
 
     folder: Path
     payload: pa.Schema
+    _states: dict[Path, pl.DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layout(self) -> str:
@@ -146,27 +147,33 @@ class Parts:
     def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
         """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (place in it).
 
-        Reads no payload column. A part that is no parquet file is set aside (TornPartWarning).
+        Reads no payload column, and each part once. A part that is no parquet file is set aside, with a warning.
         """
-        frames = []
-        for file in self.files() if files is None else files:
-            if file.name == EMPTY:
-                continue
-            try:
-                table = pq.ParquetFile(file).read(STATE.names)
-            except FileNotFoundError:
-                continue  # a generation that was removed since it was listed: what replaced it was there before
-            except (pa.ArrowInvalid, OSError) as error:
-                if getattr(error, "errno", None):  # the disk or the system failed, not the file
-                    raise explain(error, file) from error
-                set_aside(file, error)
-                continue
-            frames.append(pl.from_arrow(table).with_row_index("row").with_columns(part=pl.lit(str(file))))
+        files = self.files() if files is None else files
+        frames = [frame for file in files if file.name != EMPTY and (frame := self._states_of(file)) is not None]
+        for gone in self._states.keys() - set(files):
+            del self._states[gone]
         if not frames:
             empty = pl.from_arrow(STATE.empty_table())
             return empty.with_columns(row=pl.lit(0, pl.UInt32), part=pl.lit("", pl.String)).clear()
         rows = pl.concat(frames).sort("commit", "part")
         return rows.unique("item", keep="last", maintain_order=True)
+
+    def _states_of(self, file: Path) -> pl.DataFrame | None:
+        """One part's states, from memory where it was read before: parts do not change. None where it cannot be read."""
+        if file not in self._states:
+            try:
+                table = pq.ParquetFile(file).read(STATE.names)
+            except FileNotFoundError:
+                return None  # of a generation that was removed since it was listed: what replaced it was there before
+            except (pa.ArrowInvalid, OSError) as error:
+                if getattr(error, "errno", None):  # the disk or the system failed, not the file
+                    raise explain(error, file) from error
+                set_aside(file, error)
+                return None
+            frame = pl.from_arrow(table).with_row_index("row")
+            self._states[file] = frame.with_columns(part=pl.lit(str(file)))
+        return self._states[file]
 
     def read(self, states: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
         """The given rows of `states()`, in its order: `item` and the payload columns named."""

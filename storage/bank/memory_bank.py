@@ -8,7 +8,8 @@ import numpy as np
 
 from storage.artifact import Artifact, ArtifactVersion
 from storage.bank.arrangement import Bank
-from storage.bank.search import Neighbours, Queries, search
+from storage.bank.neighbours import Neighbours, Queries
+from storage.bank.search import search
 from storage.bank.version import CONTENT_INDEX, MEMBERS, TEMPORAL_INDEX, check_versions
 from storage.durable import StoreError
 

@@ -15,7 +15,8 @@ import faiss
 import numpy as np
 
 from storage.bank.arrangement import Bank
-from storage.bank.search import Queries, search
+from storage.bank.neighbours import Queries
+from storage.bank.search import search
 
 
 def unit_vectors(random: np.random.Generator, count: int, width: int) -> np.ndarray:

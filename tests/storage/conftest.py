@@ -1,8 +1,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from storage.store import Store
+
+# A busy machine is no failure: these tests touch the disk.
+settings.register_profile("disk", deadline=None)
+settings.load_profile("disk")
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import storage.bank.block as blocks
 import storage.bank.search as searching
 from storage.bank.arrangement import Bank
-from storage.bank.search import Queries, search
+from storage.bank.neighbours import Queries
+from storage.bank.search import search
 from tests.storage.bank.reference import search_one
 
 
@@ -88,8 +90,8 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(problem, block, cache
     bank, queries, size = problem
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(searching, "BLOCK", block)
-        patch.setattr(searching, "CACHED_BYTES", cached)
-        patch.setattr(searching, "MOST_CANDIDATES", candidates)
+        patch.setattr(blocks, "CACHED_BYTES", cached)
+        patch.setattr(blocks, "MOST_CANDIDATES", candidates)
         compare(bank, queries, size, exact=True)
 
 

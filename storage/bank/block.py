@@ -1,0 +1,104 @@
+"""One block of queries, whose similarities are computed: the best members of each row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.bank.arrangement import BOTH, CONTENT_ONLY, Bank, Columns
+from storage.bank.neighbours import MODES, Neighbours, Queries
+from storage.bank.ranking import NO_SCORE, Candidates, Modality, combine, near_ties, pick
+
+CACHED_BYTES = 2**20  # of similarities worked on at a time: what a second-level cache holds
+MOST_CANDIDATES = 2**20  # kept before they are sorted; there are so many only where very many members tie
+
+
+@dataclass
+class Block:
+    """numbers (q,): which queries; columns: which members; hidden: (rows, columns) that must not be found, rows rise.
+
+    `rank` may run in several threads at once, on different rows.
+    """
+
+    bank: Bank
+    queries: Queries
+    numbers: np.ndarray
+    columns: Columns
+    modal: Modality
+    temporal: Modality
+    hidden: tuple[np.ndarray, np.ndarray]
+
+    def rank(self, rows: slice, found: Neighbours) -> None:
+        """Writes the best members of these rows to `found`."""
+        size, width = found.index.shape[1], self.columns.width
+        step = max(1, CACHED_BYTES // (12 * width))
+        total = np.empty((step, width), np.float32)
+        first, last = np.searchsorted(self.hidden[0], [rows.start, rows.stop])
+        hidden_row, hidden_column = self.hidden[0][first:last] - rows.start, self.hidden[1][first:last]
+        hidden = hidden_row % step * width + hidden_column
+        hidden_from = np.searchsorted(hidden_row, np.arange(0, rows.stop - rows.start + step, step))
+        has = self.queries.content_mask[self.numbers] | self.queries.temporal_mask[self.numbers]
+        least = np.where(has, np.float32(NO_SCORE / 2), np.float32(np.inf))
+        picked, done, count = [], rows.start, 0
+        for number, start in enumerate(range(rows.start, rows.stop, step)):
+            few = slice(start, min(start + step, rows.stop))
+            part = total[: few.stop - start]
+            with np.errstate(invalid="ignore"):  # what is hidden holds infinity, until it gets NO_SCORE
+                self.modal.normalise(few)
+                self.temporal.normalise(few)
+                combine(self.modal, self.temporal, few, self.columns, part)
+            total.reshape(-1)[hidden[hidden_from[number] : hidden_from[number + 1]]] = NO_SCORE
+            slack = 2 * (self.modal.error(few) + self.temporal.error(few))
+            flat = pick(part, least[few], slack, size=size)
+            picked.append((flat + start * width, part.reshape(-1)[flat]))
+            count += len(flat)
+            if few.stop == rows.stop or count > MOST_CANDIDATES:
+                flat, square = (np.concatenate(parts) for parts in zip(*picked, strict=True))
+                self._write(slice(done, few.stop), flat, square, found)
+                picked, done, count = [], few.stop, 0
+
+    def _write(self, rows: slice, flat: np.ndarray, square: np.ndarray, found: Neighbours) -> None:
+        """Sorts the candidates of some rows (flat positions in the block), and writes the best to `found`."""
+        size, numbers = found.index.shape[1], self.numbers
+        rests_on = self.modal.present + 2 * self.temporal.present
+        row, column = np.divmod(flat, self.columns.width)
+        based = rests_on[row] > 0
+        row, column, square = row[based], column[based], square[based]
+        best = Candidates(row, column, self.columns.positions(column), square).sorted()
+        ties = near_ties(best, self.modal.error() + self.temporal.error(), size=size)
+        if len(ties):
+            best = self._exact(best, ties)
+
+        rank = best.rank
+        kept = rank < size
+        row, rank, column = best.row[kept], rank[kept], best.column[kept]
+        place = numbers[row], rank
+        found.index[place] = best.position[kept]
+        found.mask[place] = True
+        found.score[place] = np.sqrt(best.square[kept])
+        found.mode[numbers[rows]] = MODES[rests_on[rows]]
+        for modality, kind, raw, low, high in (
+            (self.modal, CONTENT_ONLY, found.ss_modal, found.modal_min, found.modal_max),
+            (self.temporal, BOTH, found.ss_temp, found.temp_min, found.temp_max),
+        ):
+            low[numbers[rows]] = np.where(modality.present, modality.low, np.nan)[rows]
+            high[numbers[rows]] = np.where(modality.present, modality.high, np.nan)[rows]
+            own_column = column - self.columns.offsets[kind]
+            there = modality.present[row] & (own_column >= 0) & (own_column < modality.values.shape[1])
+            raw[numbers[row[there]], rank[there]] = modality.raw(row[there], own_column[there])
+
+    def _exact(self, best: Candidates, ties: np.ndarray) -> Candidates:
+        """The candidates of the rows `ties` scored again in float64, pair by pair: equal vectors then score equally."""
+        square = best.square.astype(np.float64)
+        for row in ties:
+            here = slice(*np.searchsorted(best.row, [row, row + 1]))
+            members = best.position[here]
+            square[here] = 0
+            for modality, vectors, of_bank, mask in (
+                (self.modal, self.queries.content, self.bank.content, self.bank.content_mask),
+                (self.temporal, self.queries.temporal, self.bank.temporal, self.bank.temporal_mask),
+            ):
+                if modality.scale[row] > 0:
+                    low, high = np.float64(modality.low[row]), np.float64(modality.high[row])
+                    products = (of_bank[members].astype(np.float64) * vectors[self.numbers[row]]).sum(axis=1)
+                    square[here] += np.where(mask[members], (products - low) / (high - low), 0) ** 2
+        return Candidates(best.row, best.column, best.position, square).sorted()

@@ -1,0 +1,96 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.splits import chronological, paper, torn_groups
+
+
+def counts(splits: pl.DataFrame) -> dict:
+    return dict(splits["split"].value_counts().iter_rows())
+
+
+def items_of(count: int) -> list[str]:
+    return [str(item) for item in range(count)]
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.integers(0, 5))
+def test_groups_stay_on_one_side_and_every_item_has_one(groups, seed):
+    items = items_of(len(groups))
+    for splits in (
+        paper(items, np.array(groups), seed=seed),
+        chronological(items, np.arange(len(items)) * 7 % 13, np.array(groups)),
+    ):
+        assert splits["item"].to_list() == items
+        assert set(splits["split"]) <= {"train", "val", "test"}
+        assert torn_groups(splits, np.array(groups)).height == 0
+
+
+@given(st.integers(10, 400), st.integers(0, 3))
+def test_shares_are_exact_without_groups(count, seed):
+    items = items_of(count)
+    for splits in (paper(items, np.arange(count), seed=seed), chronological(items, np.arange(count), np.arange(count))):
+        found = counts(splits)
+        assert abs(found["train"] - 0.8 * count) <= 0.5
+        assert abs(found["val"] - 0.1 * count) <= 1 and abs(found["test"] - 0.1 * count) <= 1
+
+
+def test_twenty_thousand_items_are_cut_at_eighty_and_ninety():
+    assert counts(paper(items_of(20_000), np.arange(20_000), seed=0)) == {"train": 16_000, "val": 2_000, "test": 2_000}
+
+
+def test_the_seed_decides_and_the_order_of_items_does_not():
+    items = items_of(200)
+    one = paper(items, np.arange(200), seed=1)
+    assert one.equals(paper(items, np.arange(200), seed=1))
+    assert not one.equals(paper(items, np.arange(200), seed=2))
+    turned = paper(items[::-1], np.arange(200)[::-1], seed=1)
+    assert dict(turned.iter_rows()) == dict(one.iter_rows())
+
+
+def test_new_items_move_few_of_the_others():
+    before = dict(paper(items_of(1000), np.arange(1000), seed=0).iter_rows())
+    after = dict(paper(items_of(1020), np.arange(1020), seed=0).iter_rows())
+    assert sum(after[item] != split for item, split in before.items()) <= 20
+
+
+def test_a_given_split_is_followed_and_its_torn_groups_are_shown():
+    given_split = pl.DataFrame({"item": ["a", "b", "c", "other"], "split": ["train", "test", "val", "train"]})
+    groups = np.array([5, 6, 5])
+    splits = paper(["b", "a", "c"], np.array([6, 5, 5]), seed=0, given=given_split)
+    assert splits.rows() == [("b", "test"), ("a", "train"), ("c", "val")]
+    torn = torn_groups(splits, np.array([6, 5, 5]))
+    assert torn.rows() == [(5, ["a", "c"], ["train", "val"])]
+    with pytest.raises(ValueError, match="lacks 1 of 3 items, first: new"):
+        paper(["a", "new", "c"], groups, seed=0, given=given_split)
+
+
+def test_the_oldest_train_and_the_newest_test():
+    times = np.array([50, 10, 40, 20, 30, 60, 90, 70, 80, 100])
+    splits = chronological(items_of(10), times, np.arange(10))
+    assert splits.filter(split="val")["item"].to_list() == ["6"]
+    assert splits.filter(split="test")["item"].to_list() == ["9"]
+
+
+def test_a_group_goes_where_its_latest_member_belongs():
+    times = np.arange(10)
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 0])  # the oldest and the newest are duplicates
+    splits = dict(chronological(items_of(10), times, groups).iter_rows())
+    assert splits["0"] == splits["9"] == "test"
+
+
+def test_an_item_without_a_time_is_in_no_split():
+    splits = chronological(["a", "b", "c"], pl.Series([1, None, 2]), np.array([0, 0, 1]))
+    assert splits["split"].null_count() == 1 and splits.row(1) == ("b", None)
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1), (0.8, 0.3, -0.1), (0.5, 0.1, 0.1)])
+def test_wrong_fractions(fractions):
+    with pytest.raises(ValueError, match="three numbers from 0 that sum to 1"):
+        paper(["a"], np.array([0]), seed=0, fractions=fractions)
+
+
+def test_one_group_an_item():
+    with pytest.raises(ValueError, match="2 items and 1 groups"):
+        paper(["a", "b"], np.array([0]), seed=0)
