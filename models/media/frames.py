@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Literal, get_args
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
@@ -31,12 +31,14 @@ class Frames:
         timestamps: (n,) float64 seconds on the file's own clock, which the sound shares; it need not start at 0.
         indices: (n,) int64, the place of each among all frames that a sequential decode yields, from 0.
         rotation: Degrees clockwise (0, 90, 180, 270) by which the first of them was turned to be upright.
+        damage: Why the video ends before its last packet, in words; None for a video that is whole, as far as was seen.
     """
 
     images: list[np.ndarray]
     timestamps: np.ndarray
     indices: np.ndarray
     rotation: int = 0
+    damage: str | None = None
 
 
 def sampled_indices(
@@ -161,21 +163,23 @@ class FrameSampler:
 
     def _decode_all(self) -> Frames:
         """The reference: decode every packet in turn, once to count the frames and once more to take them."""
+        total, damage = 0, None
         with open_media(self.path) as container:
-            total = sum(1 for _ in _sequential(container, required_video(container, self.path)))
+            try:
+                for _ in container.decode(required_video(container, self.path)):
+                    total += 1
+            except av.FFmpegError as error:
+                damage = f"the decoder refused what follows frame {total}: {error.strerror}"
         if total == 0:
-            raise MediaError("decode", self.path, "not one video frame could be decoded")
+            raise MediaError("decode", self.path, damage or "the video track holds no frame")
         indices = sampled_indices(total, count=self.count, method=self.method, stride=self.stride)
         with open_media(self.path) as container:
             stream = required_video(container, self.path)
             reformatter = VideoReformatter()
-            pictures: list[_Picture] = []
-            for index, frame in enumerate(_sequential(container, stream)):
-                if index == indices[len(pictures)]:
-                    pictures.append(self._convert(frame, reformatter))
-                    if len(pictures) == len(indices):
-                        break
-            return self._collect(pictures, indices, stream)
+            wanted = set(indices.tolist())
+            frames = enumerate(itertools.islice(container.decode(stream), int(indices[-1]) + 1))
+            pictures = [self._convert(frame, reformatter) for index, frame in frames if index in wanted]
+            return self._collect(pictures, indices, stream, damage=damage)
 
     def _convert(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
         try:
@@ -199,7 +203,9 @@ class FrameSampler:
         matrix = display_matrix(frame)
         return _Picture(upright(rgb.to_ndarray(), matrix), frame.pts, rotation_of(matrix))
 
-    def _collect(self, pictures: list[_Picture], indices: np.ndarray, stream: VideoStream) -> Frames:
+    def _collect(
+        self, pictures: list[_Picture], indices: np.ndarray, stream: VideoStream, *, damage: str | None = None
+    ) -> Frames:
         rate = float(stream.average_rate or stream.guessed_rate or 25)  # for the rare track without any clock
         times = [
             float(picture.time * stream.time_base) if picture.time is not None else index / rate
@@ -210,6 +216,7 @@ class FrameSampler:
             timestamps=np.array(times, dtype=np.float64),
             indices=indices,
             rotation=pictures[0].rotation,
+            damage=damage,
         )
 
 
@@ -218,14 +225,6 @@ class _Picture:
     image: np.ndarray
     time: int | None  # in units of the track's time base
     rotation: int
-
-
-def _sequential(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """All frames in presentation order, up to the first packet that can't be read or decoded."""
-    try:
-        yield from container.decode(stream)
-    except av.FFmpegError:
-        return
 
 
 def _stretch(numbered: Iterator[tuple[int, av.Packet]], first: int, last: int) -> Iterator[av.Packet | None]:
