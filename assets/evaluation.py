@@ -15,7 +15,7 @@ from assets.results import evaluation_markdown, write_results
 from assets.samples import bank_of, samples_of
 from assets.settings import Settings
 from assets.splits import items_of
-from assets.stages import failures, open_store
+from assets.stages import damages, failures, open_store
 from models import targets
 from models.baselines import LogLinear, NotApplicable, neighbour_mean, training_mean
 from models.metrics import evaluate, nmse
@@ -52,6 +52,8 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     failed = failures(store)
     for stage, item, kind, message in failed.iter_rows():
         context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)
+    for item, damage in damages(store).iter_rows():
+        context.log.warning("damaged file, used up to there: item %s: %s", item, damage)
     context.log.info("evaluation on %d test items\n%s\nresults: %s", len(test), text, folder)
     return dg.MaterializeResult(
         metadata={"table": dg.MetadataValue.md(text), "test_items": len(test), "results": str(folder)}

@@ -21,6 +21,7 @@ PAYLOAD = pa.schema(
         "timestamps": pa.list_(pa.float64()),
         "indices": pa.list_(pa.int64()),
         "hashes": pa.list_(pa.uint64()),
+        "damage": pa.string(),
     }
 )
 

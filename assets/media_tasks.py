@@ -35,15 +35,16 @@ def inspect_file(path: str) -> dict[str, object]:
 
 
 def take_frames(
-    path: str, count: int, method: str, stride: float | None, max_side: int, quality: int
+    path: str, count: int, method: str, stride: int | None, max_side: int, quality: int
 ) -> dict[str, object]:
-    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes."""
+    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and why it ends early if it does."""
     frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side)
     return {
         "frames": [_jpeg(image, quality) for image in frames.images],
         "timestamps": [float(second) for second in frames.timestamps],
         "indices": [int(index) for index in frames.indices],
         "hashes": [int(value) for value in perceptual_hash(frames.images)],
+        "damage": frames.damage,
     }
 
 

@@ -111,8 +111,12 @@ class Sampling(dg.Config):
     """How frames and sound are taken from a file (M3TR appendix E)."""
 
     frames: int = Field(10, ge=1, le=128, description="K: frames and audio segments a video.")
-    method: Literal["even", "stride"] = Field("even", description="`even` (M3TR) or every `stride` seconds (MMRA).")
-    stride: float | None = Field(None, gt=0, description="Seconds between frames with method = stride.")
+    method: Literal["even", "stride"] = Field(
+        "even", description="`even` (M3TR), or every `stride`-th frame (MMRA), at most K."
+    )
+    stride: int | None = Field(
+        None, ge=1, description="Frames from one sampled frame to the next with method = stride."
+    )
     max_side: int = Field(
         512, ge=16, description="Longer side of a kept frame, in pixels; smaller videos stay as they are."
     )
@@ -126,7 +130,7 @@ class Sampling(dg.Config):
     @model_validator(mode="after")
     def _stride_given(self) -> Self:
         if (self.method == "stride") != (self.stride is not None):
-            raise ValueError("method = 'stride' and a stride in seconds go together; with 'even' leave stride unset")
+            raise ValueError("method = 'stride' and a stride in frames go together; with 'even' leave stride unset")
         return self
 
 

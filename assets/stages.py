@@ -70,6 +70,12 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
     return failed_share
 
 
+def damages(store: Store) -> pl.DataFrame:
+    """Videos that were sampled up to where their file is damaged: `item`, `damage`."""
+    frame = pl.from_arrow(store.stages()["frames"].read(columns=["damage"]))
+    return frame.filter(pl.col("damage").is_not_null())
+
+
 def failures(store: Store) -> pl.DataFrame:
     """Every failed row: `stage`, `item`, `error_type`, `error_message`."""
     columns = ("item", "error_type", "error_message")

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def results(console: Console) -> int:
     """Print the last evaluation and what failed on the way to it."""
-    from assets.stages import failures, open_store
+    from assets.stages import damages, failures, open_store
 
     chosen = load()
     folder = Path(chosen.store.results).expanduser().resolve()
@@ -42,7 +42,12 @@ def results(console: Console) -> int:
         )
         return 1
     console.print(Markdown(report.read_text(encoding="utf-8")))
-    failed = failures(open_store(chosen))
+    store = open_store(chosen)
+    failed, damaged = failures(store), damages(store)
+    if len(damaged):
+        console.print(f"\n{len(damaged)} damaged files, used up to where the damage starts:")
+        for item, damage in damaged.head(20).iter_rows():
+            console.print(f"  {item}: {damage}", markup=False, highlight=False)
     if len(failed):
         console.print(f"\n{len(failed)} failed rows (stage, item, reason):")
         for stage, item, kind, message in failed.head(20).iter_rows():
