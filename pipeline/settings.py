@@ -6,6 +6,7 @@ The file is `reelcast.toml` in the working folder, or what `REELCAST_CONFIG` nam
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import os
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from assets.settings import Settings
@@ -61,7 +62,27 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
             problems += [_explain(section, schema, detail, origin) for detail in error.errors()]
     if problems:
         raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
-    return Settings(**built)
+    return _as_defaults(built)
+
+
+def _as_defaults(values: Mapping[str, BaseModel]) -> Settings:
+    """Settings whose defaults are these values.
+
+    Dagster fills what a launchpad leaves out with the defaults of the class, not with the values of the instance: a run
+    that changes one field would otherwise lose what the file and the environment say of the others.
+    """
+    chosen = {name: _section_with_defaults(section) for name, section in values.items()}
+    fields = {name: (schema, schema()) for name, schema in chosen.items()}
+    return create_model("Settings", __base__=Settings, **fields)()
+
+
+def _section_with_defaults(section: BaseModel) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        described = copy.copy(field)
+        described.default = getattr(section, name)
+        fields[name] = (field.annotation, described)
+    return create_model(type(section).__name__, __base__=type(section), __doc__=type(section).__doc__, **fields)
 
 
 def _file(file: Path | None, environment: Mapping[str, str]) -> Path | None:

@@ -63,3 +63,36 @@ def test_settings_can_be_changed_for_one_run_and_are_validated():
         except dg.DagsterInvalidConfigError:
             continue
         raise AssertionError(f"{wrong} was taken")
+
+
+def test_a_run_that_changes_one_field_keeps_what_the_environment_says_of_the_others():
+    from assets.settings import Settings
+    from pipeline.settings import load
+
+    seen = {}
+
+    @dg.asset
+    def look(settings: Settings) -> None:
+        seen.update(folder=settings.data.folder, dim=settings.model.dim, alpha=settings.model.alpha)
+
+    given = load(environment={"REELCAST_DATA__FOLDER": "/own", "REELCAST_MODEL__DIM": "32"})
+    chosen = {"resources": {"settings": {"config": {"model": {"alpha": 0.5}}}}}
+    assert dg.materialize([look], resources={"settings": given}, run_config=chosen).success
+    assert seen == {"folder": "/own", "dim": 32, "alpha": 0.5}
+
+
+def test_a_value_out_of_range_in_the_launchpad_fails_before_any_asset():
+    from pipeline.settings import load
+
+    ran = []
+
+    @dg.asset(required_resource_keys={"settings"})
+    def look() -> None:
+        ran.append(True)
+
+    chosen = {"resources": {"settings": {"config": {"model": {"alpha": 5.0}}}}}
+    result = dg.materialize(
+        [look], resources={"settings": load(environment={})}, run_config=chosen, raise_on_error=False
+    )
+    assert not result.success
+    assert not ran
