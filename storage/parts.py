@@ -160,7 +160,7 @@ class Parts:
         return rows.unique("item", keep="last", maintain_order=True)
 
     def _states_of(self, file: Path) -> pl.DataFrame | None:
-        """One part's states, from memory where it was read before: parts do not change. None where it cannot be read."""
+        """One part's states, from memory where it was read before; None where it cannot be read."""
         if file not in self._states:
             try:
                 table = pq.ParquetFile(file).read(STATE.names)
