@@ -1,14 +1,11 @@
 """[ingest] interactions: the audience's feedback, one row an event, in time order within its item."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 
 from assets.bookkeeping import keep_table
 from assets.settings import Settings
-from assets.stages import open_store
-from storage.datasets import open_dataset
+from assets.stages import open_store, read_dataset
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -20,7 +17,7 @@ FINGERPRINT = Fingerprint(code=1)
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Keep the data set's events with their rank in their item (`order`, from 0)."""
     store = open_store(settings)
-    events = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix).events
+    events = read_dataset(store, settings).events
     events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
     keep_table(context, store, NAME, events, FINGERPRINT)
     by_type = events["type"].value_counts(sort=True)

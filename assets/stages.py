@@ -1,14 +1,22 @@
 """What the assets share: the store they open, the hash of what they read, the check on their failed rows."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
 from assets.settings import Settings
+from storage.datasets import Dataset, open_dataset
+from storage.durable import write_text
 from storage.stage import Stage
 from storage.store import Store
+
+
+class OtherDataSet(RuntimeError):
+    """The store holds another data set."""
 
 
 def open_store(settings: Settings) -> Store:
@@ -27,6 +35,37 @@ def frame_hash(frame: pl.DataFrame) -> str:
     digest = hashlib.sha256(repr(frame.schema).encode())
     digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def read_dataset(store: Store, settings: Settings) -> Dataset:
+    """The data set that the settings name, validated.
+
+    Raises:
+        storage.datasets.DatasetError: what is wrong with it, by file and line.
+        OtherDataSet: the store holds another one.
+    """
+    folder = Path(settings.data.folder)
+    dataset = open_dataset(folder, prefix=settings.data.prefix)
+    claim(store, folder)
+    return dataset
+
+
+def claim(store: Store, folder: Path) -> None:
+    """Keep a store to one data set: run on another one, every row of the first would be dropped as orphaned.
+
+    Raises:
+        OtherDataSet: the store holds another data set.
+    """
+    mark = store.root / "dataset.json"
+    ours = str(folder.expanduser().resolve())
+    if not mark.exists():
+        write_text(mark, json.dumps({"folder": ours}))
+    theirs = json.loads(mark.read_text(encoding="utf-8"))["folder"]
+    if theirs != ours:
+        raise OtherDataSet(
+            f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
+            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {mark}"
+        )
 
 
 def outputs(stage: Stage) -> dict[str, str]:

@@ -13,9 +13,8 @@ from assets.encoding import check_encoders
 from assets.increment import row_of, run_stage
 from assets.media_tasks import inspect_file
 from assets.settings import Settings
-from assets.stages import failed_share_check, open_store
+from assets.stages import failed_share_check, open_store, read_dataset
 from assets.workers import in_processes, worker_count
-from storage.datasets import open_dataset
 from storage.datasets.dataset import natural_order
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
@@ -47,7 +46,7 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
     store = open_store(settings)
     check_encoders(settings)
-    dataset = open_dataset(Path(settings.data.folder), prefix=settings.data.prefix)
+    dataset = read_dataset(store, settings)
     for severity, note in dataset.notes:
         context.log.log(30 if severity == "warning" else 20, "%s: %s", settings.data.folder, note)
     items = {row["item"]: row for row in dataset.videos.iter_rows(named=True)}

@@ -1,0 +1,51 @@
+"""What is wrong is told before any work, and nothing that was computed is lost."""
+
+import pytest
+
+from assets.stages import OtherDataSet, claim, open_store
+from storage.store import Store
+
+
+def failure(result) -> str:
+    return "\n".join(str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure)
+
+
+def test_no_such_folder(settings_of, materialise, tmp_path):
+    result = materialise(settings_of(data__folder=str(tmp_path / "nothing")))
+    assert not result.success
+    assert "no such folder" in failure(result)
+
+
+def test_a_clock_in_seconds_names_file_and_line(settings_of, materialise, tmp_path):
+    (tmp_path / "own_pairs.csv").write_text("user,item,timestamp\n1,2,1600000000\n1,3,1600000100\n")
+    result = materialise(settings_of(data__folder=str(tmp_path)))
+    assert not result.success
+    assert "own_pairs.csv, line 2" in failure(result)
+    assert "milliseconds" in failure(result)
+
+
+def test_an_item_without_any_label_says_what_is_needed(settings_of, materialise, tmp_path):
+    (tmp_path / "videos.csv").write_text("item\n" + "".join(f"{item}\n" for item in range(5)))
+    (tmp_path / "events.csv").write_text("item,time\n" + "".join(f"{item},1780000000000\n" for item in range(5)))
+    result = materialise(settings_of(data__folder=str(tmp_path)))
+    assert not result.success
+    assert "at least 10 are needed" in failure(result)
+
+
+def test_a_store_is_kept_to_one_data_set(tmp_path):
+    store = Store(tmp_path / "store")
+    claim(store, tmp_path / "one")
+    claim(store, tmp_path / "one")
+    with pytest.raises(OtherDataSet, match=r"another store .*REELCAST_STORE__PATH"):
+        claim(store, tmp_path / "two")
+
+
+def test_a_store_that_cannot_be_made(settings_of, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Exception, match="file"):
+        open_store(settings_of(store__path=str(tmp_path / "file" / "store")))
+
+
+def test_a_disk_that_is_too_full(settings_of):
+    with pytest.raises(Exception, match=r"GiB are free .* are needed"):
+        open_store(settings_of(store__min_free_mb=str(10**9)))
