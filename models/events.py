@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,12 +95,15 @@ class EventBatch:
             if len(when) != len(what):
                 raise EventError(f"sequence {row}: {len(when)} times but {len(what)} types")
         lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
-        width = int(lengths.max()) if len(times) else 0
-        padded_times = torch.zeros(len(times), width, dtype=torch.float64)
-        padded_types = torch.zeros(len(times), width, dtype=torch.int64)
-        for row, (when, what) in enumerate(zip(times, types)):
-            padded_times[row, : len(when)] = torch.as_tensor(when, dtype=torch.float64)
-            padded_types[row, : len(what)] = torch.as_tensor(what, dtype=torch.int64)
+        real = torch.arange(int(lengths.max()) if len(times) else 0) < lengths[:, None]
+        padded_times = torch.zeros(real.shape, dtype=torch.float64)
+        padded_types = torch.zeros(real.shape, dtype=torch.int64)
+        if real.any():
+            padded_times[real] = torch.from_numpy(np.concatenate([np.asarray(when, np.float64) for when in times]))
+            kinds = np.concatenate([np.asarray(what) for what in types if len(what)])
+            if not np.issubdtype(kinds.dtype, np.integer):
+                raise EventError(f"types must be integers, given {kinds.dtype}")
+            padded_types[real] = torch.from_numpy(kinds.astype(np.int64))
         if t_end is None:
             t_end = [float(when[-1]) if len(when) else 0.0 for when in times]
         return cls(padded_times, padded_types, lengths, torch.as_tensor(t_end, dtype=torch.float64))

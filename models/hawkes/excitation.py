@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.events import EventBatch
+from models.hawkes.history import position_before
 from models.scan import linear_recurrence
 
 
@@ -44,17 +46,68 @@ class Excitation(nn.Module):
 
         gaps (b, l) before each event, types (b, l), mask (b, l).
         """
+        states, _ = self._recur(gaps, types, mask)
+        return torch.cat([states.new_zeros(1, *states.shape[1:]), states]).transpose(0, 1)
+
+    def at_events(self, batch: EventBatch, baseline: Tensor) -> Tensor:
+        """(b, l) baseline (k,) and excitation of each event's own type just before it, from the events before it."""
+        before = self._before_events(batch)
+        if self.shared:
+            every = before.flatten(2) @ self.jump.flatten(1).T
+        else:
+            every = (before * self.jump).sum((-2, -1))
+        return (baseline + every).gather(2, batch.types.T[..., None]).squeeze(2).T
+
+    def own_states(self, batch: EventBatch) -> Tensor:
+        """(b, l, k, r) the sums S_m that excite each event's own type just before it."""
+        before = self._before_events(batch).transpose(0, 1)
+        if self.shared:
+            return before.squeeze(2)
+        rows, events = torch.meshgrid(*(torch.arange(n) for n in batch.types.shape), indexing="ij")
+        return before[rows, events, batch.types]
+
+    def rate_of(self, types: Tensor) -> Tensor:
+        """(..., k | 1, r) the rates at which the excitation of `types` (...) decays."""
+        return self.rate[0] if self.shared else self.rate[types]
+
+    def exposure(self, left: Tensor, types: Tensor) -> Tensor:
+        """(k, k, r) share of its offspring that each kernel had time for, summed over the events: left, types (b, l)."""
+        done = left.new_zeros(self.num_types, self.num_types, self.decays)
+        for source in range(self.num_types):
+            here = left[types == source].to(self.rate)
+            rate = self.rate.expand_as(self.branching)[:, source] if not self.shared else self.rate[0]
+            done[:, source] = -torch.expm1(-here[:, None, None] * rate).sum(0)
+        return done
+
+    def offspring(self, left: Tensor, types: Tensor) -> Tensor:
+        """(b, k) integral of the excitation that events of `types` (b, l) caused in the time `left` (b, l) after them."""
+        if self.shared:
+            done = -torch.expm1(-left.to(self.rate)[..., None] * self.rate[0, 0])  # (b, l, r)
+            index = types[..., None].expand_as(done)
+            by_type = done.new_zeros(len(left), self.num_types, self.decays).scatter_add(1, index, done)
+            return torch.einsum("bmr,kmr->bk", by_type, self.branching)
+        by_source = nn.functional.embedding(types, self.rate.transpose(0, 1).flatten(1))  # (b, l, k r)
+        share = nn.functional.embedding(types, self.branching.transpose(0, 1).flatten(1))
+        done = share * -torch.expm1(-left.to(share)[..., None] * by_source)
+        return done.sum(1).unflatten(-1, (self.num_types, self.decays)).sum(-1)
+
+    def _before_events(self, batch: EventBatch) -> Tensor:
+        """(l, b, k | 1, k, r) the states just before each event, of what lies strictly before it."""
+        states, decay = self._recur(batch.gaps, batch.types, batch.mask)
+        before = torch.cat([torch.zeros_like(states[:1]), decay[1:] * states[:-1]])
+        if bool((batch.times.diff(dim=1) == 0).any()):  # the first of a group of ties sees what all of them see
+            position = position_before(batch, batch.times).T
+            before = before[position, torch.arange(len(batch), device=position.device)]
+        return before
+
+    def _recur(self, gaps: Tensor, types: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """States after each event (l, b, k | 1, k, r), and the decays over the gaps before them, broadcasting to it."""
         rate = self.rate
-        decay = torch.exp(-gaps.to(rate).T[:, :, None, None, None] * rate)  # (l, b, k|1, k|1, r)
-        events = nn.functional.one_hot(types, self.num_types).to(rate) * mask[..., None].to(rate)
-        shape = (*gaps.T.shape, rate.shape[0], self.num_types, self.decays)
-        events = events.transpose(0, 1)[:, :, None, :, None].expand(shape)
-        states = linear_recurrence(decay, events)
-        return (
-            torch.cat([torch.zeros_like(states[:1]), states]).transpose(0, 1)
-            if len(states)
-            else states.new_zeros(len(gaps), 1, *shape[2:])
-        )
+        decay = torch.exp(-gaps.T.to(rate)[:, :, None, None, None] * rate)
+        kinds = torch.arange(self.num_types, device=types.device)
+        events = ((types.T[..., None] == kinds) & mask.T[..., None]).to(rate)
+        events = events[:, :, None, :, None].expand(-1, -1, len(rate), -1, self.decays)
+        return linear_recurrence(decay, events), decay
 
     def empty(self, rows: int) -> Tensor:
         return self.branching.new_zeros(rows, self.log_rate.shape[0], self.num_types, self.decays)

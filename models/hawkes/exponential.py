@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.events import EventBatch
 from models.hawkes.excitation import Excitation
+from models.hawkes.history import counted_events, window_bounds
 from models.hawkes.process import Levels, PointProcess, Snapshot
 
 
@@ -25,6 +26,7 @@ class ExponentialHawkes(PointProcess):
         if num_types < 1 or decays < 1:
             raise ValueError(f"num_types and decays must be at least 1; given {num_types} and {decays}")
         self.num_types = num_types
+        self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
         self.baseline = nn.Parameter(torch.ones(num_types, dtype=torch.float64))
         self.excitation = Excitation(num_types, decays=decays, shared=shared, dtype=torch.float64)
 
@@ -50,6 +52,15 @@ class ExponentialHawkes(PointProcess):
         total = self.intensity(batch, at)
         baseline = self.baseline.expand_as(total)
         return baseline, total - baseline, torch.zeros_like(total)
+
+    def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
+        """As for every process, but only the type that occurred at each event, and the compensator event by event."""
+        counted = counted_events(batch, window)
+        batch.check_types(self.num_types)
+        own = torch.where(counted, self.excitation.at_events(batch, self.baseline), 1.0)
+        start, end = window_bounds(batch, window)
+        left = torch.where(batch.mask, end[:, None] - batch.times, 0.0)
+        return own, self.baseline * (end - start)[:, None] + self.excitation.offspring(left, batch.types)
 
     @torch.no_grad()
     def snapshot(self, batch: EventBatch) -> Snapshot:

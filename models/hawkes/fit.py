@@ -12,6 +12,7 @@ from torch import Tensor
 from models.events import EventBatch
 from models.hawkes.classical_fit import fit_classical
 from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.history import counted_events
 from models.hawkes.initialisation import initialise
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.penalties import penalty as penalty_of
@@ -34,6 +35,7 @@ def fit(
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
     patience: int = 10,
+    max_branching: float | None = 0.95,
     max_seconds: float | None = None,
     seed: int = 0,
     progress: Callable[[Epoch], None] | None = None,
@@ -93,7 +95,7 @@ def fit(
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate * _schedule(step, done, warm_up=min(100, steps))
                 batch = train[rows]
-                events = counted_events(batch, window)
+                events = int(counted_events(batch, window).sum())
                 if events == 0:
                     continue
                 likelihood = process.log_likelihood(batch, window=window).sum()
@@ -104,7 +106,7 @@ def fit(
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
                 optimiser.step()
-                project(process)
+                project(process, max_branching=max_branching)
                 total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
             record = Epoch(epoch, total / counted, evaluate(process, dev, window=window), time.monotonic() - began)
             report.curve.append(record)
@@ -134,13 +136,8 @@ def evaluate(process: PointProcess, events: EventBatch, *, window: str = "observ
         for rows in order.split(EVALUATION_BATCH):
             batch = events[rows]
             total += float(process.log_likelihood(batch, window=window).sum())
-            counted += counted_events(batch, window)
+            counted += int(counted_events(batch, window).sum())
     return total / max(counted, 1)
-
-
-def counted_events(batch: EventBatch, window: str) -> int:
-    """How many events' intensities the likelihood of `window` multiplies."""
-    return batch.num_events - (int((batch.lengths > 0).sum()) if window == "events" else 0)
 
 
 def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -152,10 +149,13 @@ def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator)
 
 
 @torch.no_grad()
-def project(process: PointProcess) -> None:
-    """Back to alpha >= 0 after a step; entries the step took below 0 become exactly 0."""
-    if process.excitation is not None:
-        process.excitation.branching.clamp_(min=0)
+def project(process: MambaHawkesProcess, *, max_branching: float | None) -> None:
+    """Back to alpha >= 0 and to a stable process after a step; entries the step took below 0 become exactly 0."""
+    if process.excitation is None:
+        return
+    process.excitation.branching.clamp_(min=0)
+    if max_branching is not None and (ratio := process.branching_ratio()) > max_branching:
+        process.excitation.branching.mul_(max_branching / ratio)
 
 
 def _penalty(process: MambaHawkesProcess, kind: str, strength: float) -> Tensor:

@@ -14,6 +14,9 @@ from torch import Tensor
 from models.events import EventBatch
 
 
+WINDOWS = ("observation", "events")
+
+
 @dataclass(frozen=True)
 class Gaps:
     """The stretches between events, one a position: [start, end), (b, l + 1) each, `real` where the position exists."""
@@ -36,3 +39,24 @@ def position_before(batch: EventBatch, at: Tensor) -> Tensor:
     """(b, q) int64: how many events of the sequence lie strictly before `at` (b, q)."""
     count = torch.searchsorted(batch.times.contiguous(), at.contiguous(), right=False)
     return torch.minimum(count, batch.lengths[:, None])
+
+
+def counted_events(batch: EventBatch, window: str) -> Tensor:
+    """(b, l) bool: the events whose intensities the likelihood of `window` multiplies; ValueError for an unknown one."""
+    if window not in WINDOWS:
+        raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
+    counted = batch.mask
+    if window == "events":
+        counted[:, :1] = False  # given, not predicted
+    return counted
+
+
+def window_bounds(batch: EventBatch, window: str) -> tuple[Tensor, Tensor]:
+    """(b,) each: where the likelihood's integral begins and ends; both 0 where there is nothing between them."""
+    zero = torch.zeros_like(batch.t_end)
+    if window == "observation":
+        return zero, batch.t_end
+    if batch.times.shape[1] == 0:
+        return zero, zero
+    last = batch.times.gather(1, (batch.lengths - 1).clamp_min(0)[:, None]).squeeze(1)
+    return torch.where(batch.lengths > 0, batch.times[:, 0], zero), torch.where(batch.lengths > 0, last, zero)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
+from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.mamba import MambaHawkesProcess
 
 
@@ -23,10 +24,21 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) ->
         process.network.embedding.weight.normal_(std=0.5)
     rates = type_rates(events, process.num_types) * float(process.time_scale)
     # Half of the events are left to the excitation and the network to explain.
-    process.baseline.copy_(torch.log(torch.expm1(0.5 * rates)).to(process.baseline))
+    softness = process.log_softness.exp().double()
+    process.baseline.copy_(softness * torch.log(torch.expm1(0.5 * rates / softness)))
     if process.excitation is not None:
         decays = decay_grid(events, process.excitation.decays) * float(process.time_scale)
         process.excitation.log_rate.copy_(decays.log().expand_as(process.excitation.log_rate))
+    process.initialised.fill_(True)
+
+
+@torch.no_grad()
+def initialise_classical(process: ExponentialHawkes, events: EventBatch) -> None:
+    """Half of each type's rate to the baseline, half of an offspring an event spread over all pairs, data's decays."""
+    process.baseline.copy_(0.5 * type_rates(events, process.num_types))
+    excitation = process.excitation
+    excitation.log_rate.copy_(decay_grid(events, excitation.decays).log().expand_as(excitation.log_rate))
+    excitation.branching.fill_(0.5 / (process.num_types * excitation.decays))
     process.initialised.fill_(True)
 
 

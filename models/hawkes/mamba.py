@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -24,8 +25,9 @@ class MambaHawkesProcess(PointProcess):
     """Intensity of type k, with h the network's state after the last event strictly before t, at t_j:
 
         m3tr  softplus(mu_k + sum_m sum_r sum_{t_j < t} alpha_kmr exp(-delta_kmr (t - t_j) / s) + f_k(h)) / s
-        mufm  beta_k log(1 + exp((a_k (t - t_j) / s + w_k h + b_k) / beta_k)) / s
+        mufm  softplus(a_k (t - t_j) / s + w_k h + b_k) / s
 
+    where softplus(v) is beta_k log(1 + exp(v / beta_k)).
     s is `time_scale`, a buffer in the unit of the times: the process lives on the scaled clock t / s (1 as constructed:
     the papers' formulas; `fit` takes s from the data), while intensities and likelihood are in the unit of the times.
     So changing the unit of the times and s together leaves every probability as it was.
@@ -49,6 +51,8 @@ class MambaHawkesProcess(PointProcess):
         input_rule: str = "impulse",
         log_gaps: bool = True,
         dropout: float = 0.0,
+        softness: float = 1.0,
+        learn_softness: bool = False,
         tolerance: float = 1e-7,
     ) -> None:
         super().__init__()
@@ -70,6 +74,8 @@ class MambaHawkesProcess(PointProcess):
             "input_rule": input_rule,
             "log_gaps": log_gaps,
             "dropout": dropout,
+            "softness": softness,
+            "learn_softness": learn_softness,
             "tolerance": tolerance,
         }
         self.register_buffer("time_scale", torch.ones((), dtype=torch.float64))
@@ -84,6 +90,7 @@ class MambaHawkesProcess(PointProcess):
             dropout=dropout,
             log_gaps=log_gaps,
         )
+        self.log_softness = nn.Parameter(torch.full((num_types,), math.log(softness)), requires_grad=learn_softness)
         self.head = nn.Linear(hidden, num_types, bias=False)
         nn.init.normal_(self.head.weight, std=0.02)
         if intensity == "m3tr":
@@ -91,7 +98,6 @@ class MambaHawkesProcess(PointProcess):
         else:
             self.excitation = None
             self.slope = nn.Parameter(torch.full((num_types,), -0.1))
-            self.log_sharpness = nn.Parameter(torch.zeros(num_types))  # log beta
 
     @property
     def hidden(self) -> int:
@@ -129,7 +135,7 @@ class MambaHawkesProcess(PointProcess):
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         if self.excitation is None:
-            beta = self.log_sharpness.double().exp()
+            beta = self.log_softness.double().exp()
             length = (elapsed / self.time_scale)[:, None]
             start, slope = torch.broadcast_tensors(levels.base.double() / beta, self.slope.double() / beta)
             return beta * softplus_line_integral(start, slope, length.expand_as(start))
@@ -202,7 +208,5 @@ class MambaHawkesProcess(PointProcess):
         return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed)
 
     def _link(self, argument: Tensor) -> Tensor:
-        if self.excitation is None:
-            beta = self.log_sharpness.exp()
-            return beta * functional.softplus(argument / beta)
-        return functional.softplus(argument)
+        softness = self.log_softness.exp()
+        return softness * functional.softplus(argument / softness)

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
-from models.hawkes.history import gaps_of, position_before
-
-WINDOWS = ("observation", "events")
+from models.hawkes.history import counted_events, gaps_of, position_before
 
 
 class Levels(NamedTuple):
@@ -118,12 +116,12 @@ class PointProcess(nn.Module):
         window="observation" takes [0, t_end] and all events; "events" the papers' [t_1, t_n]: the events 2..n given
         the first, the integral between the first and the last (MUFM eq. 47).
         """
-        events, integral = self.log_likelihood_parts(batch, window=window)
-        return events.log().mul(_counted(batch, window)).sum(1) - integral.sum(1)
+        own, integral = self.log_likelihood_parts(batch, window=window)
+        return own.log().sum(1) - integral.sum(1)
 
     def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
         """Each event's own intensity (b, l) float64, 1 where it does not count, and the window's compensator (b, k)."""
-        counted = _counted(batch, window)
+        counted = counted_events(batch, window)
         batch.check_types(self.num_types)
         levels = self.encode(batch)
         before = position_before(batch, batch.times)
@@ -154,13 +152,3 @@ class PointProcess(nn.Module):
         row, position = (real & (end > start)).nonzero(as_tuple=True)
         parts = self.integral(levels.at(row, position), (end - start)[row, position]).double()
         return torch.zeros(b, self.num_types, dtype=torch.float64, device=start.device).index_add(0, row, parts)
-
-
-def _counted(batch: EventBatch, window: str) -> Tensor:
-    if window not in WINDOWS:
-        raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
-    counted = batch.mask
-    if window == "events":
-        counted = counted.clone()
-        counted[:, :1] = False
-    return counted
