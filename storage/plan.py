@@ -1,7 +1,7 @@
 """What a run of a stage would compute, and why."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -48,10 +48,14 @@ def make_plan(
     fingerprint: str,
     states: pl.DataFrame,
     known: Mapping[str, Fingerprint],
+    other_columns: Container[str],
     *,
     retry_failed: bool,
 ) -> Plan:
-    """Compares inputs (item -> hash) with the stored states. known: fingerprint hash -> its parts, for the reasons."""
+    """Compares inputs (item -> hash) with the stored states.
+
+    known: fingerprint hash -> its parts, for the reasons; other_columns: items stored with another payload schema.
+    """
     stored = {
         item: (input_hash, made_by, status)
         for item, input_hash, made_by, status in states.select(
@@ -80,6 +84,8 @@ def make_plan(
             why = ["input changed"] if used != input_hash else []
             if made_by != fingerprint:
                 why.append(change(made_by))
+            if item in other_columns:
+                why.append("payload columns changed")
             if why:
                 kind, reason = "stale", "; ".join(why)
             elif status == "failed":

@@ -42,17 +42,18 @@ class Stage:
     def plan(self, inputs: Mapping[str, str], fingerprint: str | Fingerprint, *, retry_failed: bool = False) -> Plan:
         """What there is to compute, and why; computes and changes nothing.
 
-        inputs: item -> content hash of what the stage would use of it, in the order wanted. An item whose payload was
-        written under another schema counts as stale through the fingerprint, so raise the code version with the schema.
+        inputs: item -> content hash of what the stage would use of it, in the order wanted.
         """
         if isinstance(fingerprint, Fingerprint):
             self._remember(fingerprint)
+        live = self._live()
         return make_plan(
             self.name,
             inputs,
             fingerprint.hash if isinstance(fingerprint, Fingerprint) else fingerprint,
-            self._live(),
+            live,
             self._known(),
+            set(live.filter(pl.col("status") == "ok", ~self._of_this_layout())["item"]),
             retry_failed=retry_failed,
         )
 
@@ -114,9 +115,7 @@ class Stage:
             raise ValueError(
                 f"stage {self.name} has no column {unknown[0]!r}, allowed are {', '.join(self.payload.names)}"
             )
-        rows = self._live().filter(
-            pl.col("status") == "ok", pl.col("part").str.contains(f"/{self._parts.layout}/", literal=True)
-        )
+        rows = self._live().filter(pl.col("status") == "ok", self._of_this_layout())
         if items is not None:
             check_distinct(items)
             wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
@@ -133,6 +132,9 @@ class Stage:
 
     def _live(self) -> pl.DataFrame:
         return self._parts.states().filter(pl.col("status") != DROPPED)
+
+    def _of_this_layout(self) -> pl.Expr:
+        return pl.col("part").str.split("/").list.get(-2) == self._parts.layout
 
     def _attempts(self, rows: Sequence[Row], fingerprint: str) -> list[int]:
         """How often in a row each item has failed with these inputs and this fingerprint; 1 for all others."""

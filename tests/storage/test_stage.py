@@ -146,8 +146,10 @@ def test_a_dropped_item_can_come_back(stage):
 def test_another_payload_schema_hides_the_old_payload_and_keeps_the_states(store, stage):
     stage.commit([ok("a", 1)], fingerprint=FIRST)
     wider = store.stage("captions", pa.schema([fixed("vector", (3,), "float16")]))
-    assert wider.plan({"a": "h"}, FIRST).unchanged == ["a"]
-    assert len(wider.read()) == 0
+    stage.commit([Row.failed("b", "h", ValueError("x"))], fingerprint=FIRST)
+    plan = wider.plan({"a": "h", "b": "h"}, FIRST)
+    assert plan.reasons == {"a": "payload columns changed", "b": "failed before, not retried"}
+    assert plan.todo == ["a"] and len(wider.read()) == 0
     wider.commit([Row.ok("a", "h", {"vector": np.zeros(3)})], fingerprint=FIRST)
     assert to_numpy(wider.read(), "vector").shape == (1, 3)
     assert len(stage.read()) == 0
