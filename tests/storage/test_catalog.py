@@ -161,16 +161,15 @@ def test_the_file_opens_read_only_without_this_package(store, stage):
             connection.execute("CREATE TABLE t AS SELECT 1")
 
 
-def _query_in_a_loop(root, stop, answers) -> None:
-    store, errors, longest, rounds = Store(root), [], 0.0, 0
+def _query_in_a_loop(root, stop, rounds, answers) -> None:
+    store, errors = Store(root), []
     while not stop.is_set():
-        start = time.perf_counter()
         try:
             query(store, "SELECT count(*), sum(wide[1]) FROM embeddings")
         except duckdb.Error as error:
             errors.append(str(error))
-        longest, rounds = max(longest, time.perf_counter() - start), rounds + 1
-    answers.put((errors, longest, rounds))
+        rounds.value += 1
+    answers.put(errors)
 
 
 def test_readers_never_fail_while_a_run_writes(store, stage):
@@ -178,18 +177,19 @@ def test_readers_never_fail_while_a_run_writes(store, stage):
     stage.commit([ok("0", 1)], fingerprint="f")
     catalog.publish(store)
     context = multiprocessing.get_context("spawn")
-    stop, answers = context.Event(), context.Queue()
-    reader = context.Process(target=_query_in_a_loop, args=(store.root, stop, answers))
+    stop, rounds, answers = context.Event(), context.Value("i", 0), context.Queue()
+    reader = context.Process(target=_query_in_a_loop, args=(store.root, stop, rounds, answers))
     reader.start()
-    end = time.monotonic() + 2.5
+    end = time.monotonic() + 60  # for a machine that is busy; as a rule it takes two seconds
     number = 0
-    while time.monotonic() < end:
+    while (number < 15 or rounds.value < 10) and time.monotonic() < end:
         number += 1
         stage.commit([ok(str(row), 1) for row in range(number % 7, 40)], fingerprint="f")
         catalog.publish(store)
         if number % 5 == 0:
             stage.compact(publish=lambda: catalog.publish(store), retention=3600, most_parts=3)
     stop.set()
-    errors, _, rounds = answers.get(timeout=30)
+    errors = answers.get(timeout=30)
     reader.join()
-    assert errors == [] and rounds > 3
+    assert errors == []
+    assert rounds.value >= 10
