@@ -1,7 +1,7 @@
 """[prediction] popularity_model: M3TR, one fitted model a seed, by the joint loss L_pred + gamma L_mhp (M3TR section 3.4)."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import dagster as dg
@@ -11,13 +11,14 @@ from assets.encoding import device_of
 from assets.hawkes_process import check_fitted, fitted_process
 from assets.neighbours import neighbours
 from assets.plots import fit_curve
+from assets.progress import Progress
 from assets.samples import bank_of, samples_of, training_hash
 from assets.settings import Settings
 from assets.splits import read_splits
 from assets.stages import open_store
 from models import predictors, temporal
 from models.determinism import deterministic
-from models.predictors import Epoch, M3TRConfig, TrainingOptions, TrainingReport
+from models.predictors import M3TRConfig, TrainingOptions, TrainingReport
 from storage.artifact import Artifact, ArtifactVersion
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
@@ -95,6 +96,7 @@ def _train(
         epochs=chosen.max_epochs,
         patience=chosen.patience,
     )
+    progress = Progress(context.log, f"popularity_model: seed {seed}", chosen.max_epochs, unit="passes")
     with deterministic():
         model, report = predictors.train(
             train,
@@ -105,7 +107,7 @@ def _train(
             temporal_encoder=temporal.load(fitted_process(store)[1]),
             seed=seed,
             device=device_of(settings),
-            progress=_teller(context, seed),
+            progress=lambda epoch: progress.advance(),
         )
     metadata = {
         "seed": seed,
@@ -133,17 +135,6 @@ def load_model(store: Store, seed: int) -> predictors.M3TR:
     folder = artifact_of(store, seed).current().path / MODEL
     joint = json.loads((folder / "config.json").read_text())["process"]
     return predictors.load(folder, temporal_encoder=temporal.load(fitted_process(store)[1]) if joint else None)
-
-
-def _teller(context: dg.AssetExecutionContext, seed: int) -> Callable[[Epoch], None]:
-    def tell(epoch: Epoch) -> None:
-        if epoch.epoch % 10 == 0:
-            context.log.info(
-                "popularity_model: seed %d, pass %d, loss %.4f, validation nMSE %.4f, %.0f items/s, at most %.0f s left",
-                *(seed, epoch.epoch, epoch.loss, epoch.dev_nmse, epoch.items_per_second, epoch.seconds_left),
-            )
-
-    return tell
 
 
 def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
