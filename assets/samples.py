@@ -1,6 +1,6 @@
 """The predictor's samples, put together from the store: features, neighbours, labels and feedback of one split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,8 @@ from assets.features import FEATURES, usable_items, versions, video_features
 from assets.memory_bank import open_bank
 from assets.neighbours import read_neighbours
 from assets.popularity import read_popularity
+from assets.sequences import Sequences
 from assets.stages import frame_hash
-from models.events import EventBatch
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
 from models.temporal import Completed
 from storage.bank import MemoryBank
@@ -81,31 +81,21 @@ def _feedback(store: Store, items: Sequence[str]) -> Feedback:
     of_item = {row["item"]: row for row in table.to_pylist()}
     silent = {"observed": 0, "window_hours": 0.0, "times": [], "types": []}
     rows = [of_item.get(item, silent) for item in items]
-    observed = [row["observed"] for row in rows]
-    windows = [row["window_hours"] for row in rows]
-    ends = [max([window, *row["times"][-1:]]) for row, window in zip(rows, windows, strict=True)]
-    whole = _batch([row["times"] for row in rows], [row["types"] for row in rows], ends)
-    seen = _batch(
-        [row["times"][: row["observed"]] for row in rows], [row["types"][: row["observed"]] for row in rows], windows
-    )
+    observed = np.array([row["observed"] for row in rows], dtype=np.int64)
+    windows = np.array([row["window_hours"] for row in rows])
+    ends = np.array([max([row["window_hours"], *row["times"][-1:]]) for row in rows])
+    whole = _sequences(items, rows, ends).batch()
+    seen = [{**row, **{name: row[name][: row["observed"]] for name in ("times", "types")}} for row in rows]
     completed = Completed(
         events=whole,
-        observed=torch.tensor(observed, dtype=torch.int64),
-        simulated=whole.lengths - torch.tensor(observed, dtype=torch.int64),
-        observed_until=torch.tensor(windows, dtype=torch.float64),
+        observed=torch.from_numpy(observed),
+        simulated=whole.lengths - torch.from_numpy(observed),
+        observed_until=torch.from_numpy(windows),
     )
-    return Feedback(observed=seen, completed=completed)
+    return Feedback(observed=_sequences(items, seen, windows).batch(), completed=completed)
 
 
-def _batch(times: Sequence[Sequence[float]], types: Sequence[Sequence[int]], ends: Sequence[float]) -> EventBatch:
-    lengths = [len(row) for row in times]
-    padded = np.zeros((len(times), max([1, *lengths])))
-    kinds = np.zeros(padded.shape, dtype=np.int64)
-    for row, length in enumerate(lengths):
-        padded[row, :length], kinds[row, :length] = times[row], types[row]
-    return EventBatch(
-        torch.from_numpy(padded),
-        torch.from_numpy(kinds),
-        torch.tensor(lengths, dtype=torch.int64),
-        torch.tensor(ends, dtype=torch.float64),
-    )
+def _sequences(items: Sequence[str], rows: Sequence[Mapping[str, list]], ends: np.ndarray) -> Sequences:
+    hours = [np.array(row["times"], dtype=np.float64) for row in rows]
+    types = [np.array(row["types"], dtype=np.int64) for row in rows]
+    return Sequences(list(items), hours, types, ends, dropped=0)

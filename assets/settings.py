@@ -9,41 +9,30 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import dagster as dg
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 DEFAULT_HORIZON_HOURS = 7 * 24.0
+
+
+Folder = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Data(dg.Config):
     """Which data set is read."""
 
-    folder: str = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain form).")
+    folder: Folder = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain form).")
     prefix: str | None = Field(None, description="File prefix in the MicroLens layout; found by itself if unset.")
-
-    @field_validator("folder")
-    @classmethod
-    def _named(cls, folder: str) -> str:
-        if not folder.strip():
-            raise ValueError("give the folder of a data set, for example data/demo")
-        return folder
 
 
 class Store(dg.Config):
     """Where everything computed is kept."""
 
-    path: str = Field("store", description="Folder of the store; made if it does not exist.")
-    results: str = Field("results", description="Folder that receives the tables a person reads.")
+    path: Folder = Field("store", description="Folder of the store; made if it does not exist.")
+    results: Folder = Field("results", description="Folder that receives the tables a person reads.")
     min_free_mb: int = Field(200, ge=0, description="Refuse to start with less free disk than this (MiB).")
-
-    @field_validator("path", "results")
-    @classmethod
-    def _named(cls, folder: str) -> str:
-        if not folder.strip():
-            raise ValueError("give a folder")
-        return folder
 
 
 class Protocol(dg.Config):

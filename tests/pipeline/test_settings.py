@@ -62,7 +62,7 @@ def test_first_k_counts_to_the_end_of_the_data():
         ("REELCAST_PROTOCOL__HOURS", "168", "the label is observed"),
         ("REELCAST_PROTOCOL__FRACTIONS", "[0.5, 0.4, 0.4]", "add up to 1"),
         ("REELCAST_SAMPLING__METHOD", "stride", "go together"),
-        ("REELCAST_DATA__FOLDER", " ", "folder"),
+        ("REELCAST_DATA__FOLDER", " ", "at least 1 character"),
     ],
 )
 def test_refused_with_the_variable_and_what_is_allowed(variable, value, says):
