@@ -193,7 +193,7 @@ class _Regression:
             bounds = [(1e-6, None)] + [(0.0, None)] * branching.shape[1]
             scale = 1.0 / max(len(X), 1)
             result = minimize(
-                lambda g: tuple(scale * part for part in negative(g)), start, jac=True, method="L-BFGS-B", bounds=bounds,
+                lambda g, scale=scale: tuple(scale * part for part in negative(g)), start, jac=True, method="L-BFGS-B", bounds=bounds,
                 options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-8},
             )  # fmt: skip
             baseline[kind], branching[kind] = result.x[0] * unit, result.x[1:]
