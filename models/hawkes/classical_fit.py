@@ -184,18 +184,17 @@ class _Regression:
             X = np.concatenate([np.full((len(X), 1), unit), X], axis=1)
             linear[0] *= unit
 
-            def negative(g, X=X, linear=linear, cost=cost):
+            scale = 1.0 / max(len(X), 1)
+
+            def negative(g, X=X, linear=linear, cost=cost, scale=scale):
                 rate = X @ g
                 gradient = linear + cost - (1.0 / rate) @ X
-                return (linear + cost) @ g - np.log(rate).sum(), gradient
+                return scale * ((linear + cost) @ g - np.log(rate).sum()), scale * gradient
 
             start = np.concatenate([[max(baseline[kind] / unit, 1e-3)], branching[kind]])
             bounds = [(1e-6, None)] + [(0.0, None)] * branching.shape[1]
-            scale = 1.0 / max(len(X), 1)
-            result = minimize(
-                lambda g, scale=scale: tuple(scale * part for part in negative(g)), start, jac=True, method="L-BFGS-B", bounds=bounds,
-                options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-8},
-            )  # fmt: skip
+            options = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-8}
+            result = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
             baseline[kind], branching[kind] = result.x[0] * unit, result.x[1:]
             value[kind] = -(result.fun / scale - cost @ result.x)
         return baseline, branching, value
