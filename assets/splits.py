@@ -124,11 +124,11 @@ def check_splits(frame: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol) 
 
 
 def _out_of_order(sides: pl.DataFrame) -> list[str]:
-    """Items of a group's first publication that precede the last one of an earlier side."""
-    firsts = sides.group_by("group", "split").agg(pl.col("t0").min(), pl.col("item").first())
+    """Items of groups that belong before an earlier side's last one; a group's place in time is its latest member's."""
+    latest = sides.group_by("group", "split").agg(pl.col("t0").max(), pl.col("item").first())
     late: list[str] = []
     for earlier, later in (("train", "val"), ("val", "test")):
-        bound = firsts.filter(pl.col("split") == earlier)["t0"].max()
+        bound = latest.filter(pl.col("split") == earlier)["t0"].max()
         if bound is not None:
-            late += firsts.filter((pl.col("split") == later) & (pl.col("t0") < bound))["item"].to_list()
+            late += latest.filter((pl.col("split") == later) & (pl.col("t0") < bound))["item"].to_list()
     return late[:10]

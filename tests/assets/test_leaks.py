@@ -138,6 +138,20 @@ class TestSplits:
         sides = read_splits(store)
         assert not check_splits(pl.concat([sides, sides.head(1)]), read_popularity(store), ran.protocol).passed
 
+    def test_a_reupload_goes_where_its_latest_copy_belongs(self):
+        sides = pl.DataFrame(
+            {
+                "item": ["a", "b", "c", "old", "new"],
+                "split": ["train", "train", "val", "test", "test"],
+                "group": [1, 2, 3, 4, 4],
+            }
+        ).with_columns(pl.lit("chronological").alias("protocol"))
+        clocks = pl.DataFrame({"item": ["a", "b", "c", "old", "new"], "t0": [10, 20, 30, 5, 40]})
+        protocol = Protocol(split="chronological")
+        assert check_splits(sides, clocks, protocol).passed
+        planted = clocks.with_columns(pl.when(pl.col("item") == "b").then(35).otherwise("t0").alias("t0"))
+        assert not check_splits(sides, planted, protocol).passed
+
     def test_a_shuffled_chronological_split(self, store):
         assert not check_splits(read_splits(store), read_popularity(store), Protocol(split="chronological")).passed
 
