@@ -56,15 +56,23 @@ def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
     )
 
 
-def retrieval_keys(store: Store, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What similarity is computed from: content (n, dc) and its mask (n,), mean-pooled temporal (n, dt) and its mask (n,)."""
+def retrieval_keys(
+    store: Store, items: Sequence[str], *, temporal_key: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What similarity is computed from: content (n, dc) and its mask (n,), pooled temporal rows (n, dt) and their mask (n,).
+
+    Content vectors have unit length. Mean-pooled temporal rows have it with `temporal_key = "cosine"`; with "dot" they are
+    as M3TR section 3.3 prints them, and a video's neighbours are then mostly those with the longest vectors.
+    """
     stages = store.stages()
     content, with_content = _vectors(stages[retrieval_vectors.NAME], items)
     rows = _padded(stages[temporal_embeddings.NAME], items)
     counts = rows.mask.sum(axis=1)
     total = np.where(rows.mask[:, :, None], rows.values, 0).sum(axis=1, dtype=np.float64)
-    pooled = (total / np.maximum(counts, 1)[:, None]).astype(np.float32)
-    return content, with_content, pooled, counts > 0
+    pooled = total / np.maximum(counts, 1)[:, None]
+    if temporal_key == "cosine":
+        pooled /= np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+    return content, with_content, pooled.astype(np.float32), counts > 0
 
 
 def _places(table: pa.Table, items: Sequence[str]) -> np.ndarray:

@@ -29,7 +29,9 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     sides = usable_items(store).filter(pl.col("split") == "train")
     items = sides["item"].to_list()
     labels = sides.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
-    content, with_content, temporal, with_temporal = retrieval_keys(store, items)
+    content, with_content, temporal, with_temporal = retrieval_keys(
+        store, items, temporal_key=settings.retrieval.temporal_key
+    )
     artifact = store.artifact(NAME)
     built = build(
         artifact,
@@ -42,6 +44,7 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         label_times=labels["label_time"].to_numpy() if settings.protocol.split == "chronological" else None,
         groups=sides["group"].to_numpy(),
         versions=versions(store),
+        metadata={"temporal_key": settings.retrieval.temporal_key},
     )
     service = artifact.current()
     if service is not None and (service.inputs_hash, service.fingerprint) == (built.inputs_hash, built.fingerprint):

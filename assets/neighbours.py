@@ -46,7 +46,9 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
 
 def _search(store: Store, bank: MemoryBank, sides: pl.DataFrame, settings: Settings) -> Neighbours:
     items = sides["item"].to_list()
-    content, with_content, temporal, with_temporal = retrieval_keys(store, items)
+    content, with_content, temporal, with_temporal = retrieval_keys(
+        store, items, temporal_key=bank.version.metadata["temporal_key"]
+    )
     times = None
     if settings.protocol.split == "chronological":
         clocks = sides.select("item").join(
