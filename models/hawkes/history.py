@@ -13,7 +13,6 @@ from torch import Tensor
 
 from models.events import EventBatch
 
-
 WINDOWS = ("observation", "events")
 
 
