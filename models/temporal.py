@@ -116,15 +116,14 @@ class TemporalEncoder(nn.Module):
         row = torch.arange(len(events), device=event.device)[:, None].expand_as(position)
         h = self.process.hidden_states(events)
         levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
-        rate = self.process.rate(levels, torch.zeros(position.numel(), 1, dtype=torch.float64)).view(
-            *position.shape, -1
-        )
         time = gaps_of(events).start[row, position]
+        just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=time.device)
+        log_rate = self.process.log_rate(levels, just_after).view(*position.shape, -1)
         observed, window = completed.observed.double(), completed.observed_until
         summary = torch.stack([observed.log1p(), window.log1p(), (observed / window.clamp_min(1e-3)).log1p()], dim=-1)
         channels = [
             h[row, position],
-            rate.clamp_min(1e-12).log(),
+            log_rate,
             time.log1p()[..., None],
             position.double().log1p()[..., None],
             (event < completed.observed[:, None]).double()[..., None],

@@ -2,8 +2,21 @@
 
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.fit import FitReport, fit
+from models.hawkes.influence import Influence, InfluenceGraph, draw, influence_graph
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.process import PointProcess
 from models.hawkes.serialisation import load, save
 
-__all__ = ["ExponentialHawkes", "FitReport", "MambaHawkesProcess", "PointProcess", "fit", "load", "save"]
+__all__ = [
+    "ExponentialHawkes",
+    "FitReport",
+    "Influence",
+    "InfluenceGraph",
+    "MambaHawkesProcess",
+    "PointProcess",
+    "draw",
+    "fit",
+    "influence_graph",
+    "load",
+    "save",
+]

@@ -57,7 +57,7 @@ class ExponentialHawkes(PointProcess):
         """As for every process, but only the type that occurred at each event, and the compensator event by event."""
         counted = counted_events(batch, window)
         batch.check_types(self.num_types)
-        own = torch.where(counted, self.excitation.at_events(batch, self.baseline), 1.0)
+        own = torch.where(counted, self.excitation.at_events(batch, self.baseline), 1.0).log()
         start, end = window_bounds(batch, window)
         left = torch.where(batch.mask, end[:, None] - batch.times, 0.0)
         return own, self.baseline * (end - start)[:, None] + self.excitation.offspring(left, batch.types)

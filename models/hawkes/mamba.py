@@ -133,6 +133,14 @@ class MambaHawkesProcess(PointProcess):
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
         return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
 
+    def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        softness = self.log_softness.exp()
+        argument = self._argument(levels, self._scaled(elapsed)) / softness
+        # log softplus(v) = v to rounding for v < -20, where softplus itself would underflow and lose its gradient.
+        low = argument < -20
+        log_link = torch.where(low, argument, functional.softplus(argument.clamp_min(-20)).log())
+        return log_link + (self.log_softness - self.time_scale.log().to(argument))
+
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         if self.excitation is None:
             beta = self.log_softness.double().exp()

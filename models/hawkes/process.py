@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
-from models.hawkes.history import counted_events, gaps_of, position_before
+from models.hawkes.history import Gaps, counted_events, gaps_of, position_before
 
 
 class Levels(NamedTuple):
@@ -63,6 +63,10 @@ class PointProcess(nn.Module):
         """Intensity (g, q, k) of g levels at `elapsed` (g, q) after their event, none having come since."""
         raise NotImplementedError
 
+    def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """log of `rate`, (g, q, k); a subclass whose link can underflow says better."""
+        return self.rate(levels, elapsed).log()
+
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         """Integral (g, k) of `rate` over [0, elapsed], elapsed (g,)."""
         raise NotImplementedError
@@ -108,7 +112,13 @@ class PointProcess(nn.Module):
                 raise ValueError(f"upto must be {tuple(batch.t_end.shape)} times >= 0; given {upto}")
             last = torch.arange(end.shape[1], device=end.device) == batch.lengths[:, None]
             end = torch.minimum(torch.where(last, torch.inf, end), upto[:, None])
-        return self._integrate(self.encode(batch), gaps.start, end, gaps.real, len(batch))
+        return self._integrate(self.encode(batch), gaps.start, end, gaps.real).sum(1)
+
+    def gap_compensators(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
+        """(b, l + 1, k) float64 integral over each gap: before event 1, ..., after the last; 0 outside the window."""
+        batch.check_types(self.num_types)
+        gaps = gaps_of(batch)
+        return self._integrate(self.encode(batch), gaps.start, gaps.end, _integrated(batch, gaps, window))
 
     def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
         """(b,) float64 log-likelihood in the unit of `times` (M3TR eq. 24): rescaling the clock by c costs n log c.
@@ -117,25 +127,21 @@ class PointProcess(nn.Module):
         the first, the integral between the first and the last (MUFM eq. 47).
         """
         own, integral = self.log_likelihood_parts(batch, window=window)
-        return own.log().sum(1) - integral.sum(1)
+        return own.sum(1) - integral.sum(1)
 
     def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
-        """Each event's own intensity (b, l) float64, 1 where it does not count, and the window's compensator (b, k)."""
+        """Log of each event's own intensity (b, l), 0 where it does not count, and the compensator (b, k), float64."""
         counted = counted_events(batch, window)
         batch.check_types(self.num_types)
         levels = self.encode(batch)
-        before = position_before(batch, batch.times)
         gaps = gaps_of(batch)
-        start, real = gaps.start, gaps.real
-        if window == "events":
-            real = real & (torch.arange(real.shape[1], device=real.device) < batch.lengths[:, None])
-            real[:, 0] = False
         row, event = counted.nonzero(as_tuple=True)
-        position = before[row, event]
-        rate = self.rate(levels.at(row, position), (batch.times[row, event] - start[row, position])[:, None])
-        own = rate[:, 0].gather(1, batch.types[row, event][:, None]).squeeze(1).double()
-        own = torch.ones_like(batch.times).index_put((row, event), own)
-        return own, self._integrate(levels, start, gaps.end, real, len(batch))
+        position = position_before(batch, batch.times)[row, event]
+        elapsed = (batch.times[row, event] - gaps.start[row, position])[:, None]
+        log_rate = self.log_rate(levels.at(row, position), elapsed)[:, 0]
+        own = log_rate.gather(1, batch.types[row, event][:, None]).squeeze(1).double()
+        own = torch.zeros_like(batch.times).index_put((row, event), own)
+        return own, self._integrate(levels, gaps.start, gaps.end, _integrated(batch, gaps, window)).sum(1)
 
     def _levels_at(self, batch: EventBatch, at: Tensor) -> tuple[Levels, Tensor]:
         """The b q levels that hold just before each query, and the time since their event (b q,)."""
@@ -148,7 +154,17 @@ class PointProcess(nn.Module):
         row = torch.arange(len(batch), device=at.device)[:, None].expand_as(position)
         return self.encode(batch).at(row.flatten(), position.flatten()), elapsed.flatten()
 
-    def _integrate(self, levels: Levels, start: Tensor, end: Tensor, real: Tensor, b: int) -> Tensor:
+    def _integrate(self, levels: Levels, start: Tensor, end: Tensor, real: Tensor) -> Tensor:
+        """(b, l + 1, k) integrals over the gaps [start, end), 0 where not `real`."""
         row, position = (real & (end > start)).nonzero(as_tuple=True)
         parts = self.integral(levels.at(row, position), (end - start)[row, position]).double()
-        return torch.zeros(b, self.num_types, dtype=torch.float64, device=start.device).index_add(0, row, parts)
+        empty = torch.zeros(*start.shape, self.num_types, dtype=torch.float64, device=start.device)
+        return empty.index_put((row, position), parts)
+
+
+def _integrated(batch: EventBatch, gaps: Gaps, window: str) -> Tensor:
+    """(b, l + 1) bool: the gaps that lie in the likelihood's window."""
+    if window == "observation":
+        return gaps.real
+    between = torch.arange(gaps.real.shape[1], device=gaps.real.device)
+    return (between > 0) & (between < batch.lengths[:, None])

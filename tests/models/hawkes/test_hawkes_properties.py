@@ -1,0 +1,196 @@
+"""What every process promises: left limits, ignored padding and company, an exact clock, and the integral of its rate."""
+
+import math
+
+import pytest
+import torch
+from conftest import make_batch, make_process
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import cubature
+
+from models.events import EventBatch, EventError
+
+SEEDS = st.integers(0, 10**6)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=SEEDS, event=st.integers(0, 5), kind=st.integers(1, 2))
+def test_an_event_changes_nothing_up_to_its_own_time(process, seed, event, kind):
+    """A left limit: neither the type nor the presence of event i is felt at any t <= t_i, and both are felt after it."""
+    batch = make_batch(seed=seed, rows=2, longest=6)[[1]]
+    event = min(event, int(batch.lengths[0]) - 1)
+    others = batch.types.clone()
+    others[0, event] = (others[0, event] + kind) % 3
+    changed = EventBatch(batch.times, others, batch.lengths, batch.t_end)
+    without = EventBatch.from_sequences(
+        [batch.times[0, :event].tolist()], [batch.types[0, :event].tolist()], t_end=batch.t_end
+    )
+    when = float(batch.times[0, event])
+    before = torch.linspace(0, when, 9, dtype=torch.float64)[None]
+    own = process.intensity(batch, before)
+    torch.testing.assert_close(process.intensity(changed, before), own, rtol=0, atol=0)
+    torch.testing.assert_close(process.intensity(without, before), own, rtol=1e-12, atol=1e-14)
+    after = torch.tensor([[math.nextafter(when, math.inf) + 1e-6]], dtype=torch.float64)
+    assert not torch.equal(process.intensity(changed, after), process.intensity(batch, after))
+
+
+def test_an_event_does_not_see_itself_through_the_embedding():
+    process = make_process("m3tr")
+    batch = EventBatch.from_sequences([[1.0, 2.0]], [[0, 1]], t_end=[3.0])
+    at = torch.tensor([[2.0]], dtype=torch.float64)
+    before = process.intensity(batch, at)
+    process.network.embedding.weight.data[1] += 1.0
+    torch.testing.assert_close(process.intensity(batch, at), before, rtol=0, atol=0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=SEEDS, ties=st.booleans())
+def test_padding_company_and_order_change_nothing(process, seed, ties):
+    batch = make_batch(seed=seed, ties=ties)
+    at = torch.rand(len(batch), 5, dtype=torch.float64) * 5
+    wide = EventBatch(
+        torch.nn.functional.pad(batch.times, (0, 7), value=float("nan")),
+        torch.nn.functional.pad(batch.types, (0, 7), value=99),
+        batch.lengths,
+        batch.t_end,
+    )
+    order = torch.randperm(len(batch))
+    for function in (
+        lambda b, q: process.log_likelihood(b),
+        lambda b, q: process.compensator(b),
+        lambda b, q: process.intensity(b, q),
+    ):
+        together = function(batch, at)
+        torch.testing.assert_close(function(wide, at), together, rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(function(batch[order], at[order]), together[order], rtol=1e-11, atol=1e-12)
+        alone = torch.cat([function(batch[[row]], at[[row]]) for row in range(len(batch))])
+        torch.testing.assert_close(alone, together, rtol=1e-11, atol=1e-12)
+
+
+def rescaled(process, factor):
+    """The same process on a clock whose numbers are `factor` times as large."""
+    state = process.state_dict()
+    if "time_scale" in state:
+        state["time_scale"] = state["time_scale"] * factor
+    else:
+        state["baseline"] = state["baseline"] / factor
+        state["excitation.log_rate"] = state["excitation.log_rate"] - math.log(factor)
+    process.load_state_dict(state)
+    return process
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=SEEDS, exponent=st.floats(-9, 9), window=st.sampled_from(["observation", "events"]))
+@pytest.mark.parametrize("kind", ["exponential", "shared decays", "m3tr", "mufm"])
+def test_rescaling_the_clock_costs_exactly_n_log_c(kind, seed, exponent, window):
+    factor = 10.0**exponent
+    batch = make_batch(seed=seed)
+    slow = EventBatch(batch.times * factor, batch.types, batch.lengths, batch.t_end * factor)
+    process = make_process(kind)
+    own = process.log_likelihood(batch, window=window)
+    scored = batch.lengths if window == "observation" else (batch.lengths - 1).clamp_min(0)
+    other = rescaled(process, factor).log_likelihood(slow, window=window)
+    torch.testing.assert_close(other, own - scored.double() * math.log(factor), rtol=1e-9, atol=1e-9)
+
+
+def test_compensator_is_the_integral_of_the_intensity(process):
+    """Against SciPy's adaptive quadrature between events, to 1e-6, over the window and up to any time."""
+    batch = make_batch(seed=3, rows=3, longest=6, ties=True)
+    upto = torch.tensor([2.0, 4.4, 20.0], dtype=torch.float64)  # before and inside the window, and after it
+    for got, ends in ((process.compensator(batch), batch.t_end), (process.compensator(batch, upto), upto)):
+        for row, end in enumerate(ends.tolist()):
+            alone = batch[[row]]
+
+            def rate(points, alone=alone):
+                return process.intensity(alone, torch.from_numpy(points).T)[0].detach().numpy()
+
+            events = alone.times[0, : alone.lengths[0]].tolist()
+            knots = sorted({0.0, end, *(t for t in events if t < end)})
+            want = sum(cubature(rate, [a], [b], rtol=1e-9, atol=0).estimate for a, b in zip(knots, knots[1:]))
+            assert got[row].tolist() == pytest.approx(want.tolist(), rel=1e-6, abs=1e-12)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=SEEDS, window=st.sampled_from(["observation", "events"]))
+def test_likelihood_is_log_intensities_less_the_compensator(process, seed, window):
+    batch = make_batch(seed=seed, ties=True)
+    rates = process.intensity(batch, batch.times).gather(2, batch.types[..., None]).squeeze(2)
+    got = process.log_likelihood(batch, window=window)
+    for row in range(len(batch)):
+        count = int(batch.lengths[row])
+        first = 1 if window == "events" else 0
+        want = float(rates[row, first:count].log().sum())
+        if window == "observation":
+            want -= float(process.compensator(batch[[row]]).sum())
+        elif count:
+            ends = torch.stack([batch.times[row, 0], batch.times[row, count - 1]])
+            low, high = (float(process.compensator(batch[[row]], end[None]).sum()) for end in ends)
+            want -= high - low
+        assert float(got[row]) == pytest.approx(want, rel=1e-7, abs=1e-7)
+
+
+def test_gap_compensators_add_up_to_the_compensator(process):
+    batch = make_batch(seed=5)
+    torch.testing.assert_close(process.gap_compensators(batch).sum(1), process.compensator(batch), rtol=1e-12, atol=0)
+
+
+def test_components_add_up(process):
+    batch = make_batch(seed=2)
+    at = torch.rand(4, 6, dtype=torch.float64) * 6
+    baseline, excitation, neural = process.components(batch, at)
+    total = baseline + excitation + neural
+    intensity = process.intensity(batch, at)
+    assert total.shape == intensity.shape
+    if hasattr(process, "time_scale"):
+        softness = process.log_softness.exp()
+        total = softness * torch.nn.functional.softplus(total / softness) / process.time_scale
+    torch.testing.assert_close(total, intensity, rtol=1e-10, atol=1e-12)
+    assert (excitation >= 0).all()
+
+
+def test_sequences_without_events_or_with_one_are_defined(process):
+    batch = EventBatch.from_sequences([[], [0.0], [1.0]], [[], [1], [0]], t_end=[2.0, 0.0, 1.0])
+    likelihood = process.log_likelihood(batch)
+    assert torch.isfinite(likelihood).all()
+    assert float(likelihood[0]) == pytest.approx(-float(process.compensator(batch)[0].sum()))
+    assert process.log_likelihood(batch, window="events").tolist() == [0.0, 0.0, 0.0]
+    none = EventBatch.from_sequences([[], []], [[], []], t_end=[1.0, 0.0])
+    assert float(process.log_likelihood(none)[1]) == 0.0
+
+
+def test_bad_queries_are_refused(process):
+    batch = make_batch()
+    with pytest.raises(EventError, match=r"sequence 0: .*unknown type 5"):
+        process.log_likelihood(EventBatch.from_sequences([[1.0]], [[5]]))
+    with pytest.raises(ValueError, match=">= 0"):
+        process.intensity(batch, torch.full((4, 1), -1.0))
+    with pytest.raises(ValueError, match=">= 0"):
+        process.compensator(batch, torch.tensor([1.0, 2.0, float("nan"), 3.0]))
+    with pytest.raises(ValueError, match="observation, events"):
+        process.log_likelihood(batch, window="all")
+
+
+@pytest.mark.parametrize("kind", ["m3tr", "m3tr shared", "mufm"])
+def test_event_by_event_is_the_same_as_the_whole_sequence(kind):
+    """The history that thinning carries forward gives the intensities of the whole sequence."""
+    process = make_process(kind)
+    batch = make_batch(seed=8)[[3]]
+    count = int(batch.lengths[0])
+    snapshot = process.snapshot(EventBatch.from_sequences([[]], [[]], t_end=[0.0]))
+    for event in range(count):
+        at = batch.times[:, event]
+        got = process.rate(snapshot.levels, (at - snapshot.time)[:, None])[0]
+        torch.testing.assert_close(got, process.intensity(batch, at[:, None])[0], rtol=1e-9, atol=1e-12)
+        snapshot = process.advance(snapshot, at, batch.types[:, event])
+    end = process.snapshot(batch)
+    for carried, whole in zip((*snapshot.levels, *snapshot.memory), (*end.levels, *end.memory)):
+        torch.testing.assert_close(carried, whole, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["m3tr", "mufm"])
+def test_training_in_float32_is_close_to_float64(kind):
+    process = make_process(kind)
+    batch = make_batch(seed=4, longest=40)
+    exact = process.log_likelihood(batch)
+    torch.testing.assert_close(process.float().log_likelihood(batch), exact, rtol=2e-5, atol=2e-5)

@@ -1,0 +1,86 @@
+"""Event batches: what is accepted, what is refused, and that refusals name the sequence."""
+
+import pytest
+import torch
+
+from models.events import EventBatch, EventError
+
+
+def test_ragged_sequences_are_padded_and_come_back():
+    batch = EventBatch.from_sequences([[0.0, 1.5], [], [2.0]], [[1, 0], [], [2]], t_end=[3.0, 1.0, 2.0])
+    assert batch.lengths.tolist() == [2, 0, 1]
+    assert batch.mask.tolist() == [[True, True], [False, False], [True, False]]
+    assert batch.gaps.tolist() == [[0.0, 1.5], [0.0, 0.0], [2.0, 0.0]]
+    assert batch.num_events == 3 and len(batch) == 3
+    assert batch.times.dtype == torch.float64 and batch.types.dtype == torch.int64
+
+
+def test_without_t_end_the_window_ends_at_the_last_event():
+    assert EventBatch.from_sequences([[1.0, 4.0], []], [[0, 0], []]).t_end.tolist() == [4.0, 0.0]
+
+
+def test_whatever_stands_in_the_padding_is_ignored():
+    nan = float("nan")
+    batch = EventBatch(
+        torch.tensor([[1.0, nan], [-5.0, 9.0]]),
+        torch.tensor([[0, -7], [3, 3]]),
+        torch.tensor([1, 0]),
+        torch.ones(2) * 2,
+    )
+    assert batch.times.tolist() == [[1.0, 2.0], [2.0, 2.0]]
+    assert batch.types.tolist() == [[0, 0], [0, 0]]
+
+
+def test_rows_are_selected_in_order_and_trimmed():
+    batch = EventBatch.from_sequences([[1.0, 2.0], [3.0], []], [[0, 1], [2], []], t_end=[9.0, 8.0, 7.0])
+    part = batch[[2, 1]]
+    assert part.times.tolist() == [[7.0], [3.0]] and part.lengths.tolist() == [0, 1]
+    assert batch[1:].t_end.tolist() == [8.0, 7.0]
+
+
+def test_no_sequence_at_all_is_a_batch():
+    batch = EventBatch.from_sequences([], [])
+    assert len(batch) == 0 and batch.num_events == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "types", "t_end", "message"),
+    [
+        ([1.0, 3.0, 2.0], [0, 0, 0], 5.0, "not sorted: event 2 at 2.0 comes after one at 3.0"),
+        ([-1.0, 2.0], [0, 0], 5.0, "negative time -1.0"),
+        ([1.0, float("nan")], [0, 0], 5.0, "event 1 has time nan"),
+        ([1.0, float("inf")], [0, 0], 5.0, "event 1 has time inf"),
+        ([1.0, 6.0], [0, 0], 5.0, "at 6.0 is after t_end 5.0"),
+        ([1.0], [-1], 5.0, "type -1 < 0"),
+        ([], [], float("nan"), "t_end nan"),
+        ([], [], -1.0, "t_end -1.0"),
+    ],
+)
+def test_a_bad_sequence_is_refused_by_its_number(times, types, t_end, message):
+    with pytest.raises(EventError, match="sequence 1: .*" + message):
+        EventBatch.from_sequences([[1.0], times], [[0], types], t_end=[2.0, t_end])
+
+
+def test_an_unknown_type_is_refused_by_its_number():
+    batch = EventBatch.from_sequences([[1.0], [1.0, 2.0]], [[2], [0, 3]])
+    batch.check_types(4)
+    with pytest.raises(
+        EventError, match="sequence 1: event 1 has the unknown type 3; the process knows the types 0 to 2"
+    ):
+        batch.check_types(3)
+
+
+def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
+    ones = torch.ones(2, 3)
+    with pytest.raises(EventError, match=r"must be \(b, l\)"):
+        EventBatch(ones, torch.ones(2, 2).long(), torch.ones(2).long(), torch.ones(2))
+    with pytest.raises(EventError, match="sequence 0: length 4 is outside"):
+        EventBatch(ones, ones.long(), torch.tensor([4, 1]), torch.ones(2))
+    with pytest.raises(EventError, match="integers"):
+        EventBatch(ones, ones, torch.ones(2).long(), torch.ones(2))
+    with pytest.raises(EventError, match="integers"):
+        EventBatch.from_sequences([[1.0]], [[0.5]])
+    with pytest.raises(EventError, match="sequence 0: 2 times but 1 types"):
+        EventBatch.from_sequences([[1.0, 2.0]], [[0]])
+    with pytest.raises(EventError, match="one of each"):
+        EventBatch.from_sequences([[1.0]], [])
