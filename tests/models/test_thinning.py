@@ -99,7 +99,7 @@ def test_an_intensity_above_its_bound_is_an_error():
             return super().rate(levels, elapsed) * (1 + elapsed[..., None])
 
     process = Broken(2).requires_grad_(False)
-    with pytest.raises(SimulationError, match="sequence 0: the intensity .* exceeds its bound"):
+    with pytest.raises(SimulationError, match=r"sequence 0: the intensity .* exceeds its bound"):
         simulate(process, empty(1), until=100.0, seeds=[0])
 
 
@@ -120,7 +120,7 @@ def test_a_run_away_is_stopped():
 def test_a_process_that_fell_silent_is_an_error_without_an_end():
     process = ExponentialHawkes(1).requires_grad_(False)
     process.baseline.zero_()
-    with pytest.raises(SimulationError, match="sequence 0: the intensity is 0"):
+    with pytest.raises(SimulationError, match=r"sequence 0: the intensity is 0"):
         simulate(process, empty(1), length=3, seeds=[0])
     assert simulate(process, empty(1), until=5.0, seeds=[0]).lengths.tolist() == [0]
 

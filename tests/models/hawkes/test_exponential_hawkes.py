@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from conftest import make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes
+from tests.models.hawkes.conftest import make_batch
 
 
 def reference(process, batch, window):

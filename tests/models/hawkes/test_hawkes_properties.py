@@ -1,15 +1,16 @@
 """What every process promises: left limits, ignored padding and company, an exact clock, and the integral of its rate."""
 
+import itertools
 import math
 
 import pytest
 import torch
-from conftest import make_batch, make_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import cubature
 
 from models.events import EventBatch, EventError
+from tests.models.hawkes.conftest import make_batch, make_process
 
 SEEDS = st.integers(0, 10**6)
 
@@ -107,7 +108,7 @@ def test_compensator_is_the_integral_of_the_intensity(process):
 
             events = alone.times[0, : alone.lengths[0]].tolist()
             knots = sorted({0.0, end, *(t for t in events if t < end)})
-            want = sum(cubature(rate, [a], [b], rtol=1e-9, atol=0).estimate for a, b in zip(knots, knots[1:]))
+            want = sum(cubature(rate, [a], [b], rtol=1e-9, atol=0).estimate for a, b in itertools.pairwise(knots))
             assert got[row].tolist() == pytest.approx(want.tolist(), rel=1e-6, abs=1e-12)
 
 
