@@ -11,7 +11,7 @@ import torch
 
 from assets.bookkeeping import note_run
 from assets.interactions import read_events
-from assets.plots import fit_curve
+from assets.plots import fit_curve, picture
 from assets.popularity import popularity, read_popularity
 from assets.progress import Progress
 from assets.sequences import Sequences, observed_sequences, vocabulary
@@ -20,7 +20,9 @@ from assets.splits import items_of, read_splits, splits
 from assets.stages import open_store
 from models import temporal
 from models.determinism import deterministic
+from models.goodness import time_rescaling
 from models.hawkes import FitReport, MambaHawkesProcess, fit
+from models.hawkes.influence import draw, influence_graph
 from models.temporal import TemporalEncoder
 from storage.artifact import ArtifactVersion
 from storage.fingerprint import Fingerprint
@@ -54,8 +56,11 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         encoder.complete(part.batch(), seeds=item_seeds(part.items, chosen.seed))
         for part in train.blocks(COMPLETED_AT_ONCE)
     )
+    goodness = time_rescaling(process, dev.batch())
     metadata = {
         "types": types,
+        "dev_ks_statistic": goodness.statistic,
+        "dev_ks_p_value": goodness.p_value,
         "train_log_likelihood_per_event": report.best.train,
         "dev_log_likelihood_per_event": report.best.dev,
         "best_epoch": report.best_epoch,
@@ -141,8 +146,17 @@ def _result(version: ArtifactVersion) -> dg.MaterializeResult:
             "version": version.version,
             "types": dg.MetadataValue.json(version.metadata["types"]),
             "curve": fit_curve(curve, label="log-likelihood per event (nats)"),
+            **_influence(version),
         }
     )
+
+
+def _influence(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
+    """Who excites whom, as a picture (m3tr; the mufm intensity has no influence matrix)."""
+    process = temporal.load(version.path / ENCODER).process
+    if process.excitation is None:
+        return {}
+    return {"influence": picture(draw(influence_graph(process, names=version.metadata["types"])))}
 
 
 def fitted_process(store: Store) -> tuple[ArtifactVersion, Path, dict[str, list[str]]]:
