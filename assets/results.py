@@ -25,7 +25,7 @@ def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[st
         "± is a 95 % interval over seeds."
     ]
     said += _paired(items) + notes
-    return "\n".join([*lines, "", *said])
+    return "\n".join([*lines, "", *(f"- {line}" for line in said)])
 
 
 def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str) -> None:
