@@ -71,9 +71,7 @@ def network_config(settings: Settings) -> M3TRConfig:
         dropout=chosen.dropout,
         neighbours=settings.retrieval.neighbours,
         aggregate=chosen.aggregate,
-        use_retrieval=chosen.use_retrieval,
-        use_temporal=chosen.use_temporal,
-        use_negative=chosen.use_negative,
+        **{name: value for name, value in chosen.model_dump().items() if name.startswith("use_")},
     )
 
 

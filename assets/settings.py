@@ -212,7 +212,12 @@ class Model(dg.Config):
     patience: int = Field(10, ge=1, description="Passes without a better validation nMSE before it stops.")
     seeds: list[int] = Field([0, 1, 2], description="One model a seed; metrics are reported with intervals over them.")
     use_retrieval: bool = Field(True, description="Ablation: without neighbours.")
+    use_labels: bool = Field(True, description="Ablation: without the neighbours' labels.")
     use_temporal: bool = Field(True, description="Ablation: without the temporal branch.")
+    use_visual: bool = Field(True, description="Ablation: without frames.")
+    use_audio: bool = Field(True, description="Ablation: without sound.")
+    use_text: bool = Field(True, description="Ablation: without the title.")
+    use_positive: bool = Field(True, description="Ablation: without positive attention.")
     use_negative: bool = Field(True, description="Ablation: without negative attention.")
 
     @field_validator("seeds")
