@@ -149,11 +149,10 @@ def observed(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol) ->
     if protocol.first_k is not None:
         # by rank, not by time: events that share the k-th one's millisecond are not part of the first k
         inside = pl.col("order") < protocol.first_k
-    return (
-        joined.filter(inside)
-        .with_columns(((pl.col("time") - pl.col("t0")) / HOUR_MS).alias("hours"))
-        .drop("t0", "observed_until")
-    )
+    seen = joined.filter(inside)
+    # by NumPy, whose quotient is the nearest double: the last event of a window must not fall after its end by a rounding
+    hours = (seen["time"] - seen["t0"]).to_numpy() / HOUR_MS
+    return seen.with_columns(pl.Series("hours", hours)).drop("t0", "observed_until")
 
 
 def _notes(frame: pl.DataFrame, counted: str) -> list[str]:

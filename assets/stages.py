@@ -111,6 +111,8 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
 
 def damages(store: Store) -> pl.DataFrame:
     """Videos that were sampled up to where their file is damaged: `item`, `damage`."""
+    if "frames" not in store.stages():
+        return pl.DataFrame(schema={"item": pl.String, "damage": pl.String})
     frame = pl.from_arrow(store.stages()["frames"].read(columns=["damage"]))
     return frame.filter(pl.col("damage").is_not_null())
 

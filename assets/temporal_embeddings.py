@@ -136,10 +136,11 @@ def check_windows(
 ) -> dg.AssetCheckResult:
     """Cut the windows again, from the raw events and the protocol alone, and compare them with what each row holds."""
     protocol = settings.protocol
-    hours = events.join(windows.select("item", "t0"), on="item").with_columns(
-        ((pl.col("time") - pl.col("t0")) / HOUR_MS).alias("hours")
+    since = pl.col("time") - pl.col("t0")
+    hours = events.join(windows.select("item", "t0"), on="item").with_columns((since / HOUR_MS).alias("hours"))
+    inside = (
+        since <= round(protocol.hours * HOUR_MS) if protocol.first_k is None else pl.col("order") < protocol.first_k
     )
-    inside = pl.col("hours") <= protocol.hours if protocol.first_k is None else pl.col("order") < protocol.first_k
     allowed = hours.filter(inside & pl.col("type").is_in(list(types))).group_by("item").agg(pl.col("hours").sort())
     leaks = []
     for row in rows.join(allowed, on="item", how="left").iter_rows(named=True):

@@ -1,0 +1,63 @@
+"""`reelcast` in a shell."""
+
+import polars as pl
+import pytest
+
+from assets.results import evaluation_markdown, write_results
+from pipeline.command_line import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("REELCAST_STORE__PATH", str(tmp_path / "store"))
+    monkeypatch.setenv("REELCAST_STORE__RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+def evaluated() -> tuple[pl.DataFrame, pl.DataFrame]:
+    metrics = {"PLCC": 0.5, "MAE": 1.0, "nMSE_count": 0.9, "PLCC_count": 0.4, "MAE_count": 120.0}
+    rows = [{"predictor": "training mean", "seed": None, "items": 4, "nMSE": 1.0, "SRC": float("nan"), **metrics}]
+    rows += [
+        {"predictor": "M3TR", "seed": seed, "items": 4, "nMSE": 0.5 + seed / 10, "SRC": 0.7, **metrics}
+        for seed in (0, 1)
+    ]
+    items = [
+        {"predictor": row["predictor"], "seed": row["seed"], "item": str(n), "target": float(n), "predicted": n * 0.9}
+        for row in rows
+        for n in range(4)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64}), pl.DataFrame(
+        items, schema_overrides={"seed": pl.Int64}
+    )
+
+
+def test_results_shows_the_table_and_where_it_lies(folder, capsys):
+    table, items = evaluated()
+    text = evaluation_markdown(table, items, ["a note"])
+    assert "| **M3TR** (2 seeds) | 0.550 ± 0.635 |" in text
+    assert "| training mean | 1.000 | n/a |" in text
+    assert "- a note" in text
+    write_results(folder / "results", table=table, items=items, text=text)
+    assert {file.name for file in (folder / "results").iterdir()} == {
+        "evaluation.md",
+        "evaluation.csv",
+        "test_predictions.csv",
+        "evaluation.png",
+    }
+    assert main(["results"]) == 0
+    shown = capsys.readouterr().out
+    assert "M3TR" in shown
+    assert str(folder / "results") in shown.replace("\n", "")
+
+
+def test_results_before_a_run_says_what_to_do(folder, capsys):
+    assert main(["results"]) == 1
+    assert "make demo" in capsys.readouterr().err
+
+
+def test_settings_shows_values_and_refuses_wrong_ones(folder, capsys, monkeypatch):
+    assert main(["settings"]) == 0
+    assert str(folder / "store") in capsys.readouterr().out.replace("\n", "")
+    monkeypatch.setenv("REELCAST_MODEL__ALPHA", "2")
+    assert main(["settings"]) == 2
+    assert "REELCAST_MODEL__ALPHA" in capsys.readouterr().err
