@@ -4,6 +4,7 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.fit import FitReport, fit
 from models.hawkes.influence import Influence, InfluenceGraph, draw, influence_graph
 from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.next_event import NextEvent, next_event
 from models.hawkes.process import PointProcess
 from models.hawkes.serialisation import load, save
 
@@ -13,10 +14,12 @@ __all__ = [
     "Influence",
     "InfluenceGraph",
     "MambaHawkesProcess",
+    "NextEvent",
     "PointProcess",
     "draw",
     "fit",
     "influence_graph",
     "load",
+    "next_event",
     "save",
 ]

@@ -19,7 +19,7 @@ def _nodes(count: int) -> tuple[np.ndarray, np.ndarray]:
     return (nodes + 1) / 2, weights / 2
 
 
-def _legendre(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def legendre(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Gauss-Legendre nodes and weights on [0, 1]."""
     nodes, weights = _nodes(count)
     return torch.as_tensor(nodes).to(like), torch.as_tensor(weights).to(like)
@@ -39,7 +39,7 @@ def integrate(
     grading = torch.log1p(fastest.detach().to(length) * length).clamp_min(1e-6)
 
     def rule(rows: Tensor, low: Tensor, width: Tensor, count: int) -> Tensor:
-        points, weights = _legendre(count, length)
+        points, weights = legendre(count, length)
         s = low[:, None] + width[:, None] * points
         c, scale = grading[rows, None], (length / torch.expm1(grading))[rows, None]
         jacobian = scale * c * torch.exp(c * s) * width[:, None] * weights
@@ -107,7 +107,7 @@ def softplus_line_integral(start: Tensor, slope: Tensor, length: Tensor) -> Tens
     short = rise.abs() < 0.5
     divisor = torch.where(short, 1.0, slope)
     closed = (_SoftplusIntegral.apply(start + rise) - _SoftplusIntegral.apply(start)) / divisor
-    points, weights = _legendre(8, start)
+    points, weights = legendre(8, start)
     mean = (
         torch.nn.functional.softplus(start[..., None] + torch.where(short, rise, 0.0)[..., None] * points) * weights
     ).sum(-1)

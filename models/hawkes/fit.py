@@ -15,7 +15,7 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
 from models.hawkes.initialisation import initialise
 from models.hawkes.mamba import MambaHawkesProcess
-from models.hawkes.penalties import penalty as penalty_of
+from models.hawkes.penalties import penalty_slope
 from models.hawkes.process import PointProcess
 from models.hawkes.report import Epoch, FitReport
 
@@ -71,8 +71,10 @@ def fit(
             max_seconds=max_seconds,
             progress=progress,
         )
-    if penalty is not None and strength is None:
-        raise ValueError("the penalised fit of a MambaHawkesProcess needs a strength")
+    if penalty is not None and (strength is None or process.excitation is None):
+        raise ValueError(
+            "a penalty needs a strength here" if strength is None else "mufm has no influence matrix to penalise"
+        )
     generator = torch.Generator().manual_seed(seed)
     if not bool(process.initialised):
         initialise(process, train, seed=seed)
@@ -100,12 +102,12 @@ def fit(
                     continue
                 likelihood = process.log_likelihood(batch, window=window).sum()
                 loss = -likelihood / events
-                if penalty is not None:
-                    loss = loss + _penalty(process, penalty, strength) * len(train) / train.num_events
                 optimiser.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
                 optimiser.step()
+                if penalty is not None:
+                    _shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
                 project(process, max_branching=max_branching)
                 total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
             record = Epoch(epoch, total / counted, evaluate(process, dev, window=window), time.monotonic() - began)
@@ -158,10 +160,15 @@ def project(process: MambaHawkesProcess, *, max_branching: float | None) -> None
         process.excitation.branching.mul_(max_branching / ratio)
 
 
-def _penalty(process: MambaHawkesProcess, kind: str, strength: float) -> Tensor:
-    if process.excitation is None:
-        raise ValueError("a mufm process has no influence matrix to penalise")
-    return penalty_of(process.excitation.branching.sum(-1), strength, kind=kind).sum()
+@torch.no_grad()
+def _shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
+    """The proximal step of the penalty's tangent, in Adam's own metric: what it takes below 0 is then exactly 0."""
+    matrix = process.excitation.branching
+    group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
+    state = optimiser.state[matrix]
+    seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+    slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)
+    matrix.sub_(group["lr"] * slope / (seen.sqrt() + group["eps"])).clamp_(min=0)
 
 
 def _schedule(step: int, done: float, *, warm_up: int) -> float:

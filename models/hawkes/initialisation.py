@@ -22,9 +22,11 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) ->
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
         process.network.embedding.weight.normal_(std=0.5)
+        process.head.weight.normal_(std=0.02)  # the network begins as a small correction
     rates = type_rates(events, process.num_types) * float(process.time_scale)
     # Half of the events are left to the excitation and the network to explain.
-    softness = process.log_softness.exp().double()
+    softness = process.config()["softness"] * rates
+    process.log_softness.copy_(softness.log())
     process.baseline.copy_(softness * torch.log(torch.expm1(0.5 * rates / softness)))
     if process.excitation is not None:
         decays = decay_grid(events, process.excitation.decays) * float(process.time_scale)

@@ -27,7 +27,8 @@ class MambaHawkesProcess(PointProcess):
         m3tr  softplus(mu_k + sum_m sum_r sum_{t_j < t} alpha_kmr exp(-delta_kmr (t - t_j) / s) + f_k(h)) / s
         mufm  softplus(a_k (t - t_j) / s + w_k h + b_k) / s
 
-    where softplus(v) is beta_k log(1 + exp(v / beta_k)).
+    where softplus(v) = beta_k log(1 + exp(v / beta_k)): additive where the intensity is well above beta_k / s, and
+    multiplicative below. M3TR's eq. 1 has beta = 1 in its unit of time; here that unit is free, a type at a time.
     s is `time_scale`, a buffer in the unit of the times: the process lives on the scaled clock t / s (1 as constructed:
     the papers' formulas; `fit` takes s from the data), while intensities and likelihood are in the unit of the times.
     So changing the unit of the times and s together leaves every probability as it was.
@@ -35,6 +36,7 @@ class MambaHawkesProcess(PointProcess):
     hidden, state, layers   width, states a channel and depth of the network
     decays, shared_decays   exponentials a pair of types, with rates of their own or common to all pairs (m3tr)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
+    softness                beta_k before the fit, which takes it times the type's mean intensity; learned unless told
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
     """
 
@@ -52,7 +54,7 @@ class MambaHawkesProcess(PointProcess):
         log_gaps: bool = True,
         dropout: float = 0.0,
         softness: float = 1.0,
-        learn_softness: bool = False,
+        learn_softness: bool = True,
         tolerance: float = 1e-7,
     ) -> None:
         super().__init__()
@@ -92,7 +94,7 @@ class MambaHawkesProcess(PointProcess):
         )
         self.log_softness = nn.Parameter(torch.full((num_types,), math.log(softness)), requires_grad=learn_softness)
         self.head = nn.Linear(hidden, num_types, bias=False)
-        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.normal_(self.head.weight, std=0.02)  # the network begins as a small correction
         if intensity == "m3tr":
             self.excitation = Excitation(num_types, decays=decays, shared=shared_decays)
         else:

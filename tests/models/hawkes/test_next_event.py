@@ -1,0 +1,44 @@
+"""The next event's type and time, where they are known and against simulation."""
+
+import math
+
+import pytest
+import torch
+from conftest import make_batch, make_process
+
+from models.events import EventBatch
+from models.hawkes import ExponentialHawkes, next_event
+from models.thinning import simulate
+
+
+def test_of_a_poisson_process_it_is_known():
+    process = ExponentialHawkes(2, shared=True).requires_grad_(False)
+    process.baseline.copy_(torch.tensor([0.3, 0.1]))
+    process.excitation.branching.zero_()
+    result = next_event(process, make_batch(num_types=2))
+    assert bool(torch.isclose(result.type_probability[..., 0], torch.tensor(0.75).double()).all())
+    torch.testing.assert_close(result.median_gap, torch.full_like(result.median_gap, math.log(2) / 0.4), rtol=1e-3, atol=0)
+
+
+def test_agrees_with_simulation(process):
+    """The next event after an observed history, 4,000 times: types within four standard errors, the median within 5 %."""
+    rows = 4000
+    history = EventBatch.from_sequences([[0.5, 0.9, 1.4]], [[0, 2, 1]])
+    result = next_event(process, history)
+    copies = history[[0] * rows]
+    drawn = simulate(process, copies, length=4, seeds=range(rows))
+    share = torch.bincount(drawn.types[:, 3], minlength=3) / rows
+    want = result.type_probability[0, 3]
+    assert float(want.sum()) == pytest.approx(1.0)
+    assert bool(((share - want).abs() < 4 * (want * (1 - want) / rows).sqrt()).all()), (share, want)
+    gaps = drawn.times[:, 3] - 1.4
+    assert float((gaps < result.median_gap[0, 3]).double().mean()) == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(rows))
+
+
+def test_a_process_that_may_fall_silent_says_so_and_which_type_it_would_be():
+    process = make_process("mufm")
+    process.slope.fill_(-5.0)
+    process.baseline.sub_(5.0)
+    result = next_event(process, make_batch())
+    assert bool(torch.isinf(result.median_gap).all())
+    torch.testing.assert_close(result.type_probability.sum(-1), torch.ones_like(result.median_gap))
