@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from conftest import make_batch
 
 from models.hawkes import load, save
+from tests.models.hawkes.conftest import make_batch
 
 
 def test_a_process_comes_back_bit_for_bit(process, tmp_path):

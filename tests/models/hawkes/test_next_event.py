@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from conftest import make_batch, make_process
 
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, next_event
 from models.thinning import simulate
+from tests.models.hawkes.conftest import make_batch, make_process
 
 
 def test_of_a_poisson_process_it_is_known():
@@ -17,7 +17,9 @@ def test_of_a_poisson_process_it_is_known():
     process.excitation.branching.zero_()
     result = next_event(process, make_batch(num_types=2))
     assert bool(torch.isclose(result.type_probability[..., 0], torch.tensor(0.75).double()).all())
-    torch.testing.assert_close(result.median_gap, torch.full_like(result.median_gap, math.log(2) / 0.4), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        result.median_gap, torch.full_like(result.median_gap, math.log(2) / 0.4), rtol=1e-3, atol=0
+    )
 
 
 def test_agrees_with_simulation(process):
