@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
+MAX_GRADING = 4.0  # of a stretch: log of the ratio of its longest to its shortest scale
 
 
 @lru_cache
@@ -58,6 +59,8 @@ def integrate(
         # A float32 integrand cannot be asked for more digits than it carries.
         floor = 8 * torch.finfo(fine.dtype).eps
         rough = ((fine - coarse).abs() > max(tolerance, floor) * whole[rows].abs()).any(-1)
+        # Two rules that are both too coarse for a spike can agree by chance, so a stretch must also span few decays.
+        rough |= grading[rows] * width > MAX_GRADING
         total = total.index_add(0, rows[~rough], fine[~rough])
         if not bool(rough.any()):
             return total
