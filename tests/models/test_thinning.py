@@ -99,7 +99,7 @@ def test_an_intensity_above_its_bound_is_an_error():
             return super().rate(levels, elapsed) * (1 + elapsed[..., None])
 
     process = Broken(2).requires_grad_(False)
-    with pytest.raises(SimulationError, match="sequence 0: the intensity .* exceeds its bound"):
+    with pytest.raises(SimulationError, match=r"sequence 0: the intensity .* exceeds its bound"):
         simulate(process, empty(1), until=100.0, seeds=[0])
 
 
