@@ -1,4 +1,4 @@
-"""Goodness of fit by time rescaling (Papangelou 1972; Brown et al. 2002): a true process ticks like a unit Poisson clock."""
+"""Goodness of fit by time rescaling: by its own compensator's clock a process is a unit Poisson one (Papangelou 1972)."""
 
 from __future__ import annotations
 

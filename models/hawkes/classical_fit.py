@@ -15,10 +15,12 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
 from models.hawkes.initialisation import initialise_classical, type_rates
 from models.hawkes.penalised import select_influences
+from models.hawkes.regression import Regression
 from models.hawkes.report import Epoch, FitReport
 
 BATCH_EVENTS = 20_000  # events a batch of the likelihood: small enough for the processor's cache
 ITERATIONS = 300
+STANDSTILL = 10, 2e-5  # stop after so many iterations that together gained less than so many nats an event
 
 
 def fit_classical(
@@ -49,6 +51,10 @@ def fit_classical(
     def late() -> bool:
         return max_seconds is not None and time.monotonic() - began > max_seconds
 
+    # First all but the decay rates, which is a concave problem a type, then everything together.
+    start = Regression(process, batches, window, len(train))
+    nothing = np.zeros((process.num_types, process.num_types * process.excitation.decays))
+    start.put(*start.solve(nothing, *start.get())[:2])
     weights = torch.zeros(process.num_types, process.num_types, dtype=torch.float64)
     _climb(process, batches, window, rates, scored, weights, record, late)
     if penalty is not None:
@@ -102,7 +108,7 @@ def _climb(
     free = torch.ones_like(weights, dtype=torch.bool) if support is None else support
     free = free[..., None].expand_as(process.excitation.branching).flatten().tolist()
     bounds = [(1e-6, None)] * sizes[0] + [(0.0, None if one else 0.0) for one in free] + [(-50.0, 50.0)] * sizes[2]
-    latest = {"value": 0.0}
+    latest, values = {"value": 0.0}, []
 
     def put(x: np.ndarray) -> None:
         with torch.no_grad():
@@ -124,7 +130,9 @@ def _climb(
 
     def callback(x: np.ndarray) -> None:
         record(latest["value"])
-        if late():
+        values.append(latest["value"])
+        span, gain = STANDSTILL
+        if late() or (len(values) > span and values[-span - 1] - values[-1] < gain):
             raise StopIteration
 
     start = np.concatenate([p.detach().flatten().numpy() for p in parameters]) / scale

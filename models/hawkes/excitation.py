@@ -71,7 +71,7 @@ class Excitation(nn.Module):
         return self.rate[0] if self.shared else self.rate[types]
 
     def exposure(self, left: Tensor, types: Tensor) -> Tensor:
-        """(k, k, r) share of its offspring that each kernel had time for, summed over the events: left, types (b, l)."""
+        """(k, k, r) the share of its offspring each kernel had time for, summed over events: left, types (b, l)."""
         done = left.new_zeros(self.num_types, self.num_types, self.decays)
         for source in range(self.num_types):
             here = left[types == source].to(self.rate)
@@ -80,7 +80,7 @@ class Excitation(nn.Module):
         return done
 
     def offspring(self, left: Tensor, types: Tensor) -> Tensor:
-        """(b, k) integral of the excitation that events of `types` (b, l) caused in the time `left` (b, l) after them."""
+        """(b, k) integral of the excitation that events of `types` (b, l) cause in the time `left` (b, l) to them."""
         if self.shared:
             done = -torch.expm1(-left.to(self.rate)[..., None] * self.rate[0, 0])  # (b, l, r)
             index = types[..., None].expand_as(done)

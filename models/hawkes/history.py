@@ -41,7 +41,7 @@ def position_before(batch: EventBatch, at: Tensor) -> Tensor:
 
 
 def counted_events(batch: EventBatch, window: str) -> Tensor:
-    """(b, l) bool: the events whose intensities the likelihood of `window` multiplies; ValueError for an unknown one."""
+    """(b, l) bool: the events whose intensities the likelihood multiplies; ValueError for an unknown window."""
     if window not in WINDOWS:
         raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
     counted = batch.mask

@@ -1,7 +1,7 @@
-"""What every process promises: left limits, ignored padding and company, an exact clock, and the integral of its rate."""
+"""What every process promises: left limits, ignored padding and company, an exact clock, a true integral."""
 
-import itertools
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ SEEDS = st.integers(0, 10**6)
 @settings(max_examples=8, deadline=None)
 @given(seed=SEEDS, event=st.integers(0, 5), kind=st.integers(1, 2))
 def test_an_event_changes_nothing_up_to_its_own_time(process, seed, event, kind):
-    """A left limit: neither the type nor the presence of event i is felt at any t <= t_i, and both are felt after it."""
+    """Neither the type nor the presence of event i is felt at any t <= t_i, and both are felt after it."""
     batch = make_batch(seed=seed, rows=2, longest=6)[[1]]
     event = min(event, int(batch.lengths[0]) - 1)
     others = batch.types.clone()
@@ -108,7 +108,7 @@ def test_compensator_is_the_integral_of_the_intensity(process):
 
             events = alone.times[0, : alone.lengths[0]].tolist()
             knots = sorted({0.0, end, *(t for t in events if t < end)})
-            want = sum(cubature(rate, [a], [b], rtol=1e-9, atol=0).estimate for a, b in itertools.pairwise(knots))
+            want = sum(cubature(rate, [a], [b], rtol=1e-9, atol=0).estimate for a, b in pairwise(knots))
             assert got[row].tolist() == pytest.approx(want.tolist(), rel=1e-6, abs=1e-12)
 
 

@@ -23,7 +23,7 @@ def test_of_a_poisson_process_it_is_known():
 
 
 def test_agrees_with_simulation(process):
-    """The next event after an observed history, 4,000 times: types within four standard errors, the median within 5 %."""
+    """The next event after an observed history, 4,000 times: shares of types and of the median within 4 std. errors."""
     rows = 4000
     history = EventBatch.from_sequences([[0.5, 0.9, 1.4]], [[0, 2, 1]])
     result = next_event(process, history)
