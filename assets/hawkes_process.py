@@ -1,7 +1,6 @@
 """[feedback] hawkes_process: the Mamba-Hawkes process, fitted on the training items' observed windows (M3TR section 3.2)."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from assets.interactions import read_events
 from assets.plots import fit_curve, picture
 from assets.popularity import popularity, read_popularity
 from assets.progress import Progress
+from assets.refit import changed_since, fitted_on, keep_facts
 from assets.sequences import Sequences, observed_sequences, vocabulary
 from assets.settings import Settings
 from assets.splits import items_of, read_splits, splits
@@ -31,7 +31,6 @@ from storage.store import Store
 
 NAME = "hawkes_process"
 ENCODER = "encoder"
-FITTED = "fitted.json"
 COMPLETED_AT_ONCE = 128
 
 
@@ -41,15 +40,22 @@ class NoFeedback(RuntimeError):
 
 @dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__)
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser."""
+    """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser.
+
+    The process in service stays while less than `process.refit_share` of what it was fitted on has changed.
+    """
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=1, parameters=chosen.model_dump())
-    inputs_hash = content_hash(_digest(train), _digest(dev), types)
-    if artifact.is_current(inputs_hash, fingerprint.hash):
-        context.log.info("hawkes_process: unchanged")
-        return _result(artifact.current())
+    fingerprint = Fingerprint(code=1, parameters=chosen.model_dump(exclude={"refit_share"}))
+    digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
+    inputs_hash = content_hash(digests, types)
+    service = artifact.current()
+    if service is not None and service.fingerprint == fingerprint.hash:
+        change = changed_since(service.path, digests, set(train.items))
+        if change.keeps(chosen.refit_share) and fitted_on(service.path)["types"] == types:
+            context.log.info("hawkes_process: version %d stays, %s", service.version, change)
+            return _result(service, changed_since_fit=change.items)
     process, report = _fit(context, settings, train, dev, len(types))
     encoder = TemporalEncoder(process, length=chosen.length)
     encoder.fit_standardiser(
@@ -72,9 +78,9 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=metadata) as folder:
         temporal.save(encoder, folder / ENCODER)
         fitted = {"types": types, "process": train.items, "standardiser": train.items}
-        (folder / FITTED).write_text(json.dumps(fitted))
+        keep_facts(folder, fitted, digests)
     note_run(context, store, NAME, computed=len(train.items), seconds=report.seconds)
-    return _result(artifact.current())
+    return _result(artifact.current(), changed_since_fit=0)
 
 
 def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Sequences, Sequences, list[str]]:
@@ -133,17 +139,14 @@ def item_seeds(items: Sequence[str], seed: int) -> list[int]:
     return [int.from_bytes(hashlib.sha256(f"{seed}:{item}".encode()).digest()[:7], "big") for item in items]
 
 
-def _digest(sequences: Sequences) -> str:
-    return content_hash(sequences.items, *sequences.hours, *sequences.types, sequences.t_end)
-
-
-def _result(version: ArtifactVersion) -> dg.MaterializeResult:
+def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.MaterializeResult:
     shown = {name: value for name, value in version.metadata.items() if name not in ("curve", "types")}
     curve = version.metadata["curve"]
     return dg.MaterializeResult(
         metadata={
             **shown,
             "version": version.version,
+            "changed_since_fit": changed_since_fit,
             "types": dg.MetadataValue.json(version.metadata["types"]),
             "curve": fit_curve(curve, label="log-likelihood per event (nats)"),
             **_influence(version),
@@ -168,7 +171,7 @@ def fitted_process(store: Store) -> tuple[ArtifactVersion, Path, dict[str, list[
     version = store.artifact(NAME).current()
     if version is None:
         raise FileNotFoundError("no fitted process in the store; materialise hawkes_process first")
-    return version, version.path / ENCODER, json.loads((version.path / FITTED).read_text())
+    return version, version.path / ENCODER, fitted_on(version.path)
 
 
 @dg.asset_check(asset=hawkes_process, blocking=True)

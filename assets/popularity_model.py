@@ -8,13 +8,15 @@ import dagster as dg
 
 from assets.bookkeeping import note_run
 from assets.encoding import device_of
+from assets.features import usable_items, versions
 from assets.hawkes_process import check_fitted, fitted_process
 from assets.neighbours import neighbours
 from assets.plots import fit_curve
 from assets.progress import Progress
-from assets.samples import bank_of, samples_of, training_hash
+from assets.refit import changed_since, fitted_on, keep_facts
+from assets.samples import bank_of, samples_of, training_digests
 from assets.settings import Settings
-from assets.splits import read_splits
+from assets.splits import items_of, read_splits
 from assets.stages import open_store
 from models import predictors, temporal
 from models.determinism import deterministic
@@ -26,22 +28,25 @@ from storage.store import Store
 
 NAME = "popularity_model"
 MODEL = "model"
-FITTED = "fitted.json"
 
 
 @dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__)
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Train one model a seed; a seed whose inputs and settings are as they were is kept."""
+    """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
     store = open_store(settings)
-    inputs_hash = content_hash(training_hash(store), fitted_process(store)[0].inputs_hash)
-    fingerprint = model_fingerprint(settings)
-    todo = [
-        seed for seed in settings.model.seeds if not artifact_of(store, seed).is_current(inputs_hash, fingerprint.hash)
-    ]
-    if not todo:
-        context.log.info("popularity_model: unchanged")
+    digests, training = training_digests(store), set(items_of(usable_items(store), "train"))
+    fingerprint = model_fingerprint(store, settings)
+    todo = []
+    for seed in settings.model.seeds:
+        service = artifact_of(store, seed).current()
+        if service is not None and service.fingerprint == fingerprint.hash:
+            change = changed_since(service.path, digests, training)
+            if change.keeps(settings.model.refit_share):
+                context.log.info("popularity_model: seed %d stays, %s", seed, change)
+                continue
+        todo.append(seed)
     for seed in todo:
-        _train(context, store, settings, seed, inputs_hash, fingerprint)
+        _train(context, store, settings, seed, digests, fingerprint)
     versions = [artifact_of(store, seed).current() for seed in settings.model.seeds]
     metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(todo)}
     for seed, version in zip(settings.model.seeds, versions, strict=True):
@@ -55,10 +60,11 @@ def artifact_of(store: Store, seed: int) -> Artifact:
     return store.artifact(f"{NAME}_{seed}")
 
 
-def model_fingerprint(settings: Settings) -> Fingerprint:
-    """What determines a model beside its data and its seed."""
-    chosen = settings.model.model_dump(exclude={"seeds"})
-    return Fingerprint(code=1, parameters={**chosen, "neighbours": settings.retrieval.neighbours})
+def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
+    """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
+    chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
+    parameters = {**chosen, "neighbours": settings.retrieval.neighbours}
+    return Fingerprint(code=1, parameters=parameters, model=versions(store))
 
 
 def network_config(settings: Settings) -> M3TRConfig:
@@ -80,7 +86,7 @@ def _train(
     store: Store,
     settings: Settings,
     seed: int,
-    inputs_hash: str,
+    digests: dict[str, str],
     fingerprint: Fingerprint,
 ) -> None:
     chosen, size = settings.model, settings.retrieval.neighbours
@@ -116,11 +122,10 @@ def _train(
         "options": asdict(options),
     }
     with artifact_of(store, seed).new(
-        inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=metadata
+        inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
     ) as folder:
         predictors.save(model, folder / MODEL)
-        fitted = {name: train.items.tolist() for name in ("model", "standardisers")}
-        (folder / FITTED).write_text(json.dumps(fitted))
+        keep_facts(folder, {name: train.items.tolist() for name in ("model", "standardisers")}, digests)
     note_run(context, store, f"{NAME}_{seed}", computed=len(train), seconds=report.seconds)
     context.log.info(
         "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
@@ -147,6 +152,5 @@ def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult
     fitted: dict[str, list[str]] = {}
     for seed in settings.model.seeds:
         version: ArtifactVersion = artifact_of(store, seed).current()
-        lists = json.loads((version.path / FITTED).read_text())
-        fitted |= {f"seed {seed} {name}": items for name, items in lists.items()}
+        fitted |= {f"seed {seed} {name}": items for name, items in fitted_on(version.path).items()}
     return check_fitted(fitted, read_splits(store))

@@ -7,12 +7,11 @@ import polars as pl
 import torch
 
 from assets import temporal_embeddings
-from assets.features import FEATURES, usable_items, versions, video_features
+from assets.features import FEATURES, usable_items, video_features
 from assets.memory_bank import open_bank
 from assets.neighbours import read_neighbours
 from assets.popularity import read_popularity
 from assets.sequences import Sequences
-from assets.stages import frame_hash
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
 from models.temporal import Completed
 from storage.bank import MemoryBank
@@ -47,15 +46,17 @@ def samples_of(store: Store, split: str, *, size: int) -> Samples:
     )
 
 
-def training_hash(store: Store) -> str:
-    """Digest of all that training reads: features of every item, splits, labels and neighbours."""
-    rows = {}
+def training_digests(store: Store) -> dict[str, str]:
+    """Hash of what training reads of each training and validation item: its side, its features and its label.
+
+    Its neighbours are such items too, so they need not be part of it.
+    """
+    sides = usable_items(store).filter(pl.col("split").is_in(("train", "val"))).select("item", "split")
+    frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
     for name in FEATURES:
-        states = store.stages()[name].states().filter(pl.col("status") != "failed").sort("item")
-        rows[name] = frame_hash(states.select("item", "output_hash"))
-    labels = read_popularity(store).select("item", "target")
-    made = [frame_hash(frame) for frame in (usable_items(store), labels, read_neighbours(store).drop("bank_version"))]
-    return content_hash(rows, versions(store), made)
+        states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
+        frame = frame.join(states, on="item", how="left", maintain_order="left")
+    return {item: content_hash(rest) for item, *rest in frame.iter_rows()}
 
 
 def _neighbourhood(store: Store, bank: MemoryBank, items: Sequence[str], size: int) -> Neighbourhood:

@@ -12,6 +12,7 @@ import torch
 from assets.observation import HOUR_MS, observed
 from assets.settings import Protocol
 from models.events import EventBatch
+from storage.hashing import content_hash
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Sequences:
         """All sequences in order, `size` at a time."""
         for start in range(0, len(self.items), size):
             yield self.take(range(start, min(start + size, len(self.items))))
+
+    def digests(self) -> dict[str, str]:
+        """Hash of each item's sequence and of the end of its window."""
+        parts = zip(self.items, self.hours, self.types, self.t_end, strict=True)
+        return {item: content_hash(hours, types, float(end)) for item, hours, types, end in parts}
 
     def batch(self) -> EventBatch:
         """All sequences as one padded batch."""

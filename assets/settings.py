@@ -183,6 +183,12 @@ class Process(dg.Config):
         512, ge=8, description="Events of a window that are used; later ones of a longer window are not."
     )
     seed: int = Field(0, ge=0, description="Seed of the fit and of the thinning.")
+    refit_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Fit again once this share of the items it was fitted on is new, gone or changed; 0: at any change.",
+    )
 
 
 class Retrieval(dg.Config):
@@ -211,6 +217,12 @@ class Model(dg.Config):
     max_epochs: int = Field(60, ge=1, description="At most so many passes.")
     patience: int = Field(10, ge=1, description="Passes without a better validation nMSE before it stops.")
     seeds: list[int] = Field([0, 1, 2], description="One model a seed; metrics are reported with intervals over them.")
+    refit_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Train again once this share of the items it was fitted on is new, gone or changed; 0: at any change.",
+    )
     use_retrieval: bool = Field(True, description="Ablation: without neighbours.")
     use_labels: bool = Field(True, description="Ablation: without the neighbours' labels.")
     use_temporal: bool = Field(True, description="Ablation: without the temporal branch.")

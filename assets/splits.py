@@ -31,13 +31,15 @@ class SplitTooSmall(RuntimeError):
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol
-    frame = make_splits(store, protocol)
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
+    before = store.table(NAME).state()
+    kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
+    frame = make_splits(store, protocol, kept=kept)
     for side, least in MINIMUM.items():
         if (have := frame.filter(pl.col("split") == side).height) < least:
             raise SplitTooSmall(
                 f"the {side} split has {have} items, at least {least} are needed; see [protocol] fractions and split"
             )
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
     keep_table(context, store, NAME, frame, fingerprint)
     sizes = dict(frame["split"].value_counts().iter_rows())
     repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
@@ -51,8 +53,11 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     )
 
 
-def make_splits(store: Store, protocol: Protocol) -> pl.DataFrame:
-    """One row an item whose file could be read: `item`, `split` (train | val | test | predict), `protocol`, `group`."""
+def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
+    """One row an item whose file could be read: `item`, `split` (train | val | test | predict), `protocol`, `group`.
+
+    kept: the splits of the run before, drawn by the same protocol: in the random one, items stay on their side.
+    """
     usable = outputs(store.stage(sampled.NAME, sampled.PAYLOAD))
     items = known_items(store).filter(pl.col("item").is_in(list(usable)))
     labels = items.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
@@ -65,7 +70,7 @@ def make_splits(store: Store, protocol: Protocol) -> pl.DataFrame:
         sides = chronological(named, candidates["t0"], of_group, fractions=protocol.fractions)
     else:
         given = read_split_file(Path(protocol.split_file)) if protocol.split_file else None
-        sides = paper(named, of_group, seed=protocol.split_seed, fractions=protocol.fractions, given=given)
+        sides = paper(named, of_group, seed=protocol.split_seed, fractions=protocol.fractions, given=given, kept=kept)
     return (
         frame.join(sides.select("item", "split"), on="item", how="left", maintain_order="left")
         .with_columns(

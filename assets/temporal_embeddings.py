@@ -60,10 +60,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         max_events=chosen.max_events,
     )
     place = {item: row for row, item in enumerate(sequences.items)}
-    inputs = {
-        item: content_hash(sequences.hours[row], sequences.types[row], float(sequences.t_end[row]))
-        for item, row in place.items()
-    }
+    inputs = sequences.digests()
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         silent = [item for item in todo if not len(sequences.hours[place[item]])]

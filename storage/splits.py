@@ -40,12 +40,14 @@ def paper(
     seed: int,
     fractions: Sequence[float] = FRACTIONS,
     given: pl.DataFrame | None = None,
+    kept: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Random split, the papers' protocol: frame [item, split], in the order of `items`.
 
     groups (n,): duplicate group of each item. given: a published split [item, split], which is followed as it is (also
     where it tears a group: see `torn_groups`); ValueError where it lacks an item. The order of the draw is that of a
-    hash of seed and group, so that a new item moves few of the others.
+    hash of seed and group. kept: an earlier draw [item, split]; its items stay where they are, so that what was fitted on
+    a training item never meets it again in the test split, and only the others are drawn.
     """
     _check(items, groups, fractions)
     frame = pl.DataFrame({"item": list(items), "group": groups}, schema={"item": pl.String, "group": pl.Int64})
@@ -60,8 +62,29 @@ def paper(
         return joined.select("item", "split")
     sizes = frame.group_by("group").agg(size=pl.len(), first=pl.col("item").min())
     draw = pl.Series("draw", [content_hash(seed, first) for first in sizes["first"]], dtype=pl.String)
-    cut = _cut(sizes.with_columns(draw).sort("draw"), fractions)
+    drawn = sizes.with_columns(draw).sort("draw")
+    cut = _cut(drawn, fractions) if kept is None else _filled(drawn, _stays(frame, kept), fractions)
     return frame.join(cut, on="group", how="left", maintain_order="left").select("item", "split")
+
+
+def _stays(frame: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """[group, split] of the groups with a kept item; one that was on several sides is now one group: training has seen it."""
+    places = frame.join(kept.filter(pl.col("split").is_in(NAMES)), on="item", how="inner")
+    return places.group_by("group").agg(pl.col("split").sort_by(pl.col("split").cast(pl.Enum(NAMES))).first())
+
+
+def _filled(drawn: pl.DataFrame, stays: pl.DataFrame, fractions: Sequence[float]) -> pl.DataFrame:
+    """drawn: [group, size] in the order of the draw; a group that does not stay goes to the side that lacks most."""
+    joined = drawn.join(stays, on="group", how="left", maintain_order="left")
+    have = [joined.filter(pl.col("split") == side)["size"].sum() for side in NAMES]
+    splits = joined["split"].to_list()
+    for row, (size, split) in enumerate(joined.select("size", "split").iter_rows()):
+        if split is None:
+            total = sum(have) + size
+            side = int(np.argmax([share * total - count for share, count in zip(fractions, have, strict=True)]))
+            have[side] += size
+            splits[row] = NAMES[side]
+    return joined.with_columns(pl.Series("split", splits, dtype=pl.String))
 
 
 def chronological(
