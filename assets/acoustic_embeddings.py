@@ -5,13 +5,14 @@ import dagster as dg
 from assets import audio as upstream
 from assets.aligned_embeddings import embed_aligned
 from assets.media_tasks import decode_segment
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check
 
 NAME = "acoustic_embeddings"
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.audio], description=__doc__)
+@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
 def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept segment of sound."""
     return embed_aligned(

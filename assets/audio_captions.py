@@ -8,6 +8,7 @@ from assets import audio as upstream
 from assets.encoding import encoded, encoder_fingerprint, load
 from assets.increment import run_stage
 from assets.media_tasks import decode_segment
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, outputs
 
@@ -16,7 +17,7 @@ PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(p
 KEPT = 3
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__)
+@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has any."""
     store = open_store(settings)

@@ -9,6 +9,7 @@ import polars as pl
 from assets.bookkeeping import keep_table
 from assets.encoding import device_of
 from assets.features import usable_items
+from assets.pools import ON_THE_DEVICE
 from assets.popularity import read_popularity
 from assets.popularity_model import load_model, popularity_model
 from assets.results import evaluation_markdown, write_results
@@ -29,7 +30,7 @@ MODEL = "M3TR"
 METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count")
 
 
-@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[popularity_model], description=__doc__)
+@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[popularity_model], description=__doc__, **ON_THE_DEVICE)
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
     store = open_store(settings)

@@ -11,6 +11,7 @@ import torch
 from assets.bookkeeping import note_run
 from assets.interactions import read_events
 from assets.plots import fit_curve, picture
+from assets.pools import ON_THE_DEVICE
 from assets.popularity import popularity, read_popularity
 from assets.progress import Progress
 from assets.refit import changed_since, fitted_on, keep_facts
@@ -38,7 +39,7 @@ class NoFeedback(RuntimeError):
     """The training items have no event in their observation windows: there is nothing to fit a process to."""
 
 
-@dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__)
+@dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__, **ON_THE_DEVICE)
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser.
 

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets.bookkeeping import keep_table
+from assets.pools import IN_THE_CATALOG
 from assets.settings import Settings
 from assets.stages import open_store, read_dataset
 from storage.fingerprint import Fingerprint
@@ -13,7 +14,7 @@ NAME = "interactions"
 FINGERPRINT = Fingerprint(code=1)
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, **IN_THE_CATALOG)
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Keep the data set's events with their rank in their item (`order`, from 0)."""
     store = open_store(settings)

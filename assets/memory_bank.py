@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.bookkeeping import note_run
 from assets.features import retrieval_keys, usable_items, versions
+from assets.pools import IN_THE_CATALOG
 from assets.popularity import read_popularity
 from assets.retrieval_vectors import retrieval_vectors
 from assets.settings import Settings
@@ -21,7 +22,13 @@ from storage.store import Store
 NAME = "memory_bank"
 
 
-@dg.asset(group_name="memory", kinds={"faiss"}, deps=[retrieval_vectors, temporal_embeddings], description=__doc__)
+@dg.asset(
+    group_name="memory",
+    kinds={"faiss"},
+    deps=[retrieval_vectors, temporal_embeddings],
+    description=__doc__,
+    **IN_THE_CATALOG,
+)
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Build the bank of the training items; the version in service stays where nothing changed."""
     started = time.monotonic()

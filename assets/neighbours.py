@@ -7,6 +7,7 @@ import polars as pl
 from assets.bookkeeping import keep_table
 from assets.features import retrieval_keys, usable_items
 from assets.memory_bank import memory_bank, open_bank
+from assets.pools import IN_THE_CATALOG
 from assets.popularity import read_popularity
 from assets.settings import Settings
 from assets.splits import items_of, read_splits
@@ -18,7 +19,7 @@ from storage.store import Store
 NAME = "neighbours"
 
 
-@dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__)
+@dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__, **IN_THE_CATALOG)
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
     store = open_store(settings)

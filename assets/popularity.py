@@ -7,6 +7,7 @@ from assets.bookkeeping import keep_table
 from assets.interactions import interactions, read_events
 from assets.observation import HOUR_MS, label_event
 from assets.observation import popularity as measure
+from assets.pools import IN_THE_CATALOG
 from assets.settings import Protocol, Settings
 from assets.stages import open_store
 from assets.videos import known_items, videos
@@ -20,7 +21,7 @@ class TooFewLabels(RuntimeError):
     """The protocol leaves too few labelled items to train, validate and test."""
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, deps=[videos, interactions], description=__doc__)
+@dg.asset(group_name="ingest", kinds={"parquet"}, deps=[videos, interactions], description=__doc__, **IN_THE_CATALOG)
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut the observation window, count the label up to the horizon, transform it."""
     store = open_store(settings)

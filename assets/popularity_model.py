@@ -12,6 +12,7 @@ from assets.features import usable_items, versions
 from assets.hawkes_process import check_fitted, fitted_process
 from assets.neighbours import neighbours
 from assets.plots import fit_curve
+from assets.pools import ON_THE_DEVICE
 from assets.progress import Progress
 from assets.refit import changed_since, fitted_on, keep_facts
 from assets.samples import bank_of, samples_of, training_digests
@@ -30,7 +31,7 @@ NAME = "popularity_model"
 MODEL = "model"
 
 
-@dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__)
+@dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__, **ON_THE_DEVICE)
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
     store = open_store(settings)

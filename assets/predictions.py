@@ -10,6 +10,7 @@ from assets.bookkeeping import keep_table
 from assets.encoding import device_of
 from assets.evaluation import evaluation
 from assets.neighbours import read_neighbours
+from assets.pools import ON_THE_DEVICE
 from assets.popularity import read_popularity
 from assets.popularity_model import load_model
 from assets.samples import bank_of, samples_of
@@ -24,7 +25,7 @@ from storage.store import Store
 NAME = "predictions"
 
 
-@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[evaluation], description=__doc__)
+@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[evaluation], description=__doc__, **ON_THE_DEVICE)
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row an item."""
     store = open_store(settings)

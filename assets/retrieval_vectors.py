@@ -9,6 +9,7 @@ from assets import audio_captions as sounds
 from assets import visual_captions as sights
 from assets.encoding import BLOCK, encoder_fingerprint, load
 from assets.increment import run_stage
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store, outputs
 from assets.videos import known_items, videos
@@ -29,6 +30,7 @@ def payload(width: int) -> pa.Schema:
     kinds={"parquet"},
     deps=[videos, sights.visual_captions, sounds.audio_captions],
     description=__doc__,
+    **ON_THE_DEVICE,
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""

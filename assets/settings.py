@@ -8,11 +8,17 @@ defaults and descriptions are visible in the launchpad and can be changed there 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_string
 from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from storage.presence import present
 
 DEFAULT_HORIZON_HOURS = 7 * 24.0
 
@@ -255,6 +261,39 @@ class Run(dg.Config):
     )
 
 
+class Automation(dg.Config):
+    """When runs start by themselves. Read at start, not in the launchpad; each is switched on in the UI or the shell."""
+
+    nightly: str = Field("0 3 * * *", description="Cron of the nightly rebuild of the memory bank.")
+    upkeep: str = Field("30 5 * * *", description="Cron of the store's upkeep.")
+    timezone: str = Field("UTC", description="Time zone of both, as in `Europe/Berlin`.")
+    sensor_seconds: int = Field(60, ge=10, description="Seconds between two looks at the data folder.")
+
+    @field_validator("nightly", "upkeep")
+    @classmethod
+    def _cron(cls, cron: str) -> str:
+        if not is_valid_cron_string(cron):
+            raise ValueError(f"five cron fields are allowed, for example '0 3 * * *'; got {cron!r}")
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"a name of the time zone database is allowed, for example 'Europe/Berlin'; got {zone!r}")
+        return zone
+
+
+class Upkeep(dg.Config):
+    """What the upkeep keeps of the store's past."""
+
+    keep_versions: int = Field(3, ge=1, description="Versions kept of each table, fitted model and memory bank.")
+    retention_hours: float = Field(
+        24.0, gt=0, description="Files of merged parts stay this long, for those who had opened them."
+    )
+    most_parts: int = Field(64, ge=2, description="A stage with more part files is merged.")
+
+
 class Settings(dg.ConfigurableResource):
     """Every setting, by section. Validated when it is made; a wrong one is refused with what is allowed."""
 
@@ -267,6 +306,17 @@ class Settings(dg.ConfigurableResource):
     retrieval: Retrieval = Retrieval()
     model: Model = Model()
     run: Run = Run()
+    automation: Automation = Automation()
+    upkeep: Upkeep = Upkeep()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """A run's processes hold a mark of its name while they work, so that others can tell that it still goes on."""
+        if context.run is None or context.instance is None:
+            yield self
+            return
+        with present(run_mark(context.instance, context.run.run_id)):
+            yield self
 
     def audio_rate(self) -> int:
         """Sampling rate kept in the store, Hz."""
@@ -277,3 +327,8 @@ class Settings(dg.ConfigurableResource):
     def store_folder(self) -> Path:
         """Absolute folder of the store."""
         return Path(self.store.path).expanduser().resolve()
+
+
+def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
+    """What the processes of a run hold while they work."""
+    return Path(instance.root_directory) / "running" / run_id

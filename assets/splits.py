@@ -8,6 +8,7 @@ import polars as pl
 
 from assets import frames as sampled
 from assets.bookkeeping import keep_table
+from assets.pools import IN_THE_CATALOG
 from assets.popularity import popularity, read_popularity
 from assets.settings import Protocol, Settings
 from assets.stages import open_store, outputs
@@ -27,7 +28,13 @@ class SplitTooSmall(RuntimeError):
     """A side of the split has too few items to be used."""
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, deps=[videos, popularity, sampled.frames], description=__doc__)
+@dg.asset(
+    group_name="ingest",
+    kinds={"parquet"},
+    deps=[videos, popularity, sampled.frames],
+    description=__doc__,
+    **IN_THE_CATALOG,
+)
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol

@@ -12,6 +12,7 @@ from assets.hawkes_process import fitted_process, hawkes_process, item_seeds
 from assets.increment import run_stage
 from assets.interactions import read_events
 from assets.observation import HOUR_MS
+from assets.pools import ON_THE_DEVICE
 from assets.popularity import read_popularity
 from assets.sequences import Sequences, observed_sequences
 from assets.settings import Settings
@@ -45,7 +46,9 @@ def payload(length: int, width: int) -> pa.Schema:
     )
 
 
-@dg.asset(group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__)
+@dg.asset(
+    group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__, **ON_THE_DEVICE
+)
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window; an item without feedback in it has a missing row."""
     store, chosen = open_store(settings), settings.process

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assets.encoding import BLOCK, encoder_fingerprint, load
 from assets.increment import run_stage
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
 from assets.videos import known_items, videos
@@ -22,7 +23,7 @@ def payload(width: int) -> pa.Schema:
     return pa.schema([ragged("embedding", width, "float16")])
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__)
+@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, **ON_THE_DEVICE)
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""
     store = open_store(settings)

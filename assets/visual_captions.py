@@ -7,6 +7,7 @@ from assets import frames as upstream
 from assets.encoding import encoded, encoder_fingerprint, load
 from assets.increment import run_stage
 from assets.media_tasks import decode_jpeg
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, outputs
 
@@ -14,7 +15,7 @@ NAME = "visual_captions"
 PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.frames], description=__doc__)
+@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Caption every kept frame."""
     store = open_store(settings)

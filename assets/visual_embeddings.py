@@ -5,13 +5,14 @@ import dagster as dg
 from assets import frames as upstream
 from assets.aligned_embeddings import embed_aligned
 from assets.media_tasks import decode_jpeg
+from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check
 
 NAME = "visual_embeddings"
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__)
+@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
 def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept frame."""
     return embed_aligned(

@@ -23,6 +23,8 @@ import assets.text_embeddings
 import assets.videos
 import assets.visual_captions
 import assets.visual_embeddings
+from assets.pools import MODEL_TAG
+from pipeline.automation import EVERYTHING, automation, upkeep
 from pipeline.settings import load
 
 STAGES = [
@@ -48,14 +50,19 @@ STAGES = [
 ]
 
 settings = load()
+schedules, sensors = automation(settings)
 
 # Steps share one process by default: the stages fan out over their own workers, and the models are loaded once.
-EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+# With one process a step, two models still never share a device.
+ONE_MODEL = {"tag_concurrency_limits": [{"key": MODEL_TAG, "limit": 1}]}
+EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor.configured(ONE_MODEL)}
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
     asset_checks=dg.load_asset_checks_from_modules(STAGES),
-    jobs=[dg.define_asset_job("everything", selection="*", description="The whole graph, from videos to predictions.")],
+    jobs=[EVERYTHING, upkeep],
+    schedules=schedules,
+    sensors=sensors,
     resources={"settings": settings},
     executor=EXECUTORS[settings.run.executor],
 )

@@ -1,0 +1,109 @@
+"""What runs by itself: the nightly rebuild of the memory bank, an increment when data arrive, the store's upkeep.
+
+All are off until they are switched on, in the UI or with `dagster schedule start` and `dagster sensor start`; the daemon
+(`dagster dev`, or `dagster-daemon run`) runs them. None starts a run while another one goes on.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from assets.settings import Settings
+from assets.stages import open_store
+from pipeline.runs import going_on
+from storage.upkeep import upkeep as keep_up
+
+EVERYTHING = dg.define_asset_job(
+    "everything",
+    selection="*",
+    description="The whole graph, from videos to predictions; only what is new is computed.",
+)
+STARTED_BY = "reelcast/started_by"
+
+
+@dg.op(pool="catalog")
+def merge_and_remove(context: dg.OpExecutionContext, settings: Settings) -> None:
+    """Merge small parts, remove old versions and what killed writers left; see docs/storage.md."""
+    chosen = settings.upkeep
+    done = keep_up(
+        open_store(settings),
+        retention=chosen.retention_hours * 3600,
+        most_parts=chosen.most_parts,
+        keep_versions=chosen.keep_versions,
+    )
+    context.log.info("upkeep: %d parts merged, %d leftovers removed", sum(done.merged.values()), done.leftovers)
+    context.add_output_metadata({**done._asdict()})
+
+
+@dg.job(description="Merge small parts, remove old versions and what killed writers left.")
+def upkeep() -> None:
+    merge_and_remove()
+
+
+def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
+    """The schedules and sensors over the data folder that the settings name."""
+    chosen = settings.automation
+
+    def scheduled(name: str, job: object, cron: str) -> dg.ScheduleDefinition:
+        @dg.schedule(
+            name=name, job=job, cron_schedule=cron, execution_timezone=chosen.timezone, tags={STARTED_BY: name}
+        )
+        def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+            return _busy(context.instance) or dg.RunRequest()
+
+        return start
+
+    @dg.sensor(job=EVERYTHING, minimum_interval_seconds=chosen.sensor_seconds)
+    def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        """Starts an increment when files or feedback in the data folder are new, and have been still since the last look."""
+        folder = Path(settings.data.folder).expanduser()
+        if not folder.is_dir():
+            return dg.SkipReason(f"the data folder {folder} is not there")
+        before = json.loads(context.cursor) if context.cursor else {}
+        now = listing_digest(folder)
+        if now == before.get("started"):
+            return dg.SkipReason(f"nothing new in {folder}")
+        if now != before.get("seen"):
+            cursor = json.dumps({**before, "seen": now})
+            return dg.SensorResult(skip_reason=f"{folder} changes; looked at again until it is still", cursor=cursor)
+        if busy := _busy(context.instance):
+            return busy
+        request = dg.RunRequest(tags={STARTED_BY: "new_data", "reelcast/data": now[:12]})
+        return dg.SensorResult(run_requests=[request], cursor=json.dumps({"seen": now, "started": now}))
+
+    schedules = [
+        scheduled("nightly", EVERYTHING, chosen.nightly),
+        scheduled("nightly_upkeep", upkeep, chosen.upkeep),
+    ]
+    return schedules, [new_data]
+
+
+def _busy(instance: dg.DagsterInstance) -> dg.SkipReason | None:
+    """Why no run is started now: one still goes on."""
+    runs = going_on(instance)
+    if not runs:
+        return None
+    first = runs[0]
+    return dg.SkipReason(f"run {first.run_id[:8]} ({first.job_name}) still goes on ({first.status.value.lower()})")
+
+
+def listing_digest(folder: Path) -> str:
+    """Hash of names, sizes and times of change of all files below a folder; their bytes are not read."""
+    digest = hashlib.sha256()
+    for path, size, changed in sorted(_files(folder)):
+        digest.update(f"{path}\0{size}\0{changed}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(Path(entry.path))
+            elif entry.is_file():
+                facts = entry.stat()
+                yield entry.path, facts.st_size, facts.st_mtime_ns

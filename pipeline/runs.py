@@ -1,0 +1,40 @@
+"""Which runs still go on. A run that was killed in a shell stays `STARTED` for ever in Dagster's books; here it does not."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from assets.settings import run_mark
+from storage.presence import is_present
+
+WAITING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING]
+WORKING = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+# no process holds a run's mark while it starts, ends, or goes from one step's process to the next
+SILENCE_SECONDS = 120.0
+
+
+def going_on(instance: dg.DagsterInstance, *, silence: float = SILENCE_SECONDS) -> list[dg.DagsterRun]:
+    """The runs that wait or work; those whose processes are gone are noted as failed and are not among them.
+
+    silence: seconds without a process and without an event after which a run counts as gone.
+    """
+    found = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[*WAITING, *WORKING])):
+        run = record.dagster_run
+        if run.status == DagsterRunStatus.QUEUED or _alive(instance, record, silence):
+            found.append(run)
+        else:
+            instance.report_run_failed(
+                run,
+                "The process of this run is gone: it was killed, or its machine stopped. What it had finished is kept.",
+            )
+    return found
+
+
+def _alive(instance: dg.DagsterInstance, record: dg.RunRecord, silence: float) -> bool:
+    if is_present(run_mark(instance, record.dagster_run.run_id)):
+        return True
+    return time.time() - record.update_timestamp.timestamp() < silence
