@@ -6,21 +6,22 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.bookkeeping import keep_table
-from assets.encoding import device_of
+from assets.bookkeeping import keep_table, made_table
+from assets.dry_run import finish
 from assets.features import usable_items
+from assets.forecasts import forecasts, made_from
 from assets.pools import ON_THE_DEVICE
 from assets.popularity import read_popularity
-from assets.popularity_model import load_model, popularity_model
+from assets.popularity_model import popularity_model
 from assets.results import evaluation_markdown, write_results
-from assets.samples import bank_of, samples_of
+from assets.samples import samples_of
 from assets.settings import Settings
 from assets.splits import items_of
 from assets.stages import damages, failures, open_store
 from models import targets
 from models.baselines import LogLinear, NotApplicable, neighbour_mean, training_mean
 from models.metrics import evaluate, nmse
-from models.predictors import Samples, predict
+from models.predictors import Samples
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -34,30 +35,33 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
     store = open_store(settings)
-    test = samples_of(store, "test", size=settings.retrieval.neighbours)
-    labels = _of(read_popularity(store), test.items)
-    predicted, notes = _baselines(store, settings, test, labels)
-    bank = bank_of(store)
-    for seed in settings.model.seeds:
-        values = predict(load_model(store, seed), test, bank, device=device_of(settings))
-        predicted.append((MODEL, seed, values))
-    frame = _per_item(test, labels, predicted, settings)
-    table = _metrics(frame)
+    training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
+    line, notes = _extrapolation(training)
     fingerprint = Fingerprint(code=1, parameters={"target": settings.protocol.target})
-    for name, made in ((ITEMS, frame), (NAME, table)):
-        keep_table(context, store, name, made, fingerprint)
+    frame = made_table(
+        context,
+        store,
+        ITEMS,
+        inputs_hash=made_from(store, settings, "test"),
+        fingerprint=fingerprint,
+        compute=lambda: _predict(store, settings, training, line),
+    )
+    table = _metrics(frame)
+    if keep_table(context, store, NAME, table, fingerprint):
+        store.append("metrics", table.with_columns(pl.lit(context.run.run_id).alias("run_id")))
+    finish()
     folder = Path(settings.store.results).expanduser().resolve()
     text = evaluation_markdown(table, frame, notes)
     write_results(folder, table=table, items=frame, text=text)
-    store.append("metrics", table.with_columns(pl.lit(context.run.run_id).alias("run_id")))
     failed = failures(store)
     for stage, item, kind, message in failed.iter_rows():
         context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)
     for item, damage in damages(store).iter_rows():
         context.log.warning("damaged file, used up to there: item %s: %s", item, damage)
-    context.log.info("evaluation on %d test items\n%s\nresults: %s", len(test), text, folder)
+    tested = frame["item"].n_unique()
+    context.log.info("evaluation on %d test items\n%s\nresults: %s", tested, text, folder)
     return dg.MaterializeResult(
-        metadata={"table": dg.MetadataValue.md(text), "test_items": len(test), "results": str(folder)}
+        metadata={"table": dg.MetadataValue.md(text), "test_items": tested, "results": str(folder)}
     )
 
 
@@ -66,31 +70,33 @@ def _of(labels: pl.DataFrame, items: np.ndarray) -> pl.DataFrame:
     return wanted.join(labels, on="item", how="left", maintain_order="left")
 
 
-def _baselines(
-    store: Store, settings: Settings, test: Samples, labels: pl.DataFrame
-) -> tuple[list[tuple[str, int | None, np.ndarray]], list[str]]:
-    """Predictions of the trivial predictors on the scale of the target, and a note for each that does not apply."""
-    training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
-    known = training["target"].to_numpy()
-    found = test.neighbourhood
-    made: list[tuple[str, int | None, np.ndarray]] = [
+def _extrapolation(training: pl.DataFrame) -> tuple[LogLinear | None, list[str]]:
+    """The log-linear extrapolation fitted on the training items; where it does not apply, None and a note that says why."""
+    try:
+        return LogLinear.fit(training["observed_count"].to_numpy(), training["count"].to_numpy()), []
+    except NotApplicable as reason:
+        return None, [f"log-linear extrapolation does not apply: {reason}"]
+
+
+def _predict(store: Store, settings: Settings, training: pl.DataFrame, line: LogLinear | None) -> pl.DataFrame:
+    """Every predictor's forecast of every test item, trivial predictors first."""
+    test = samples_of(store, "test", size=settings.retrieval.neighbours)
+    labels, scale = _of(read_popularity(store), test.items), settings.protocol.target
+    known, found = training["target"].to_numpy(), test.neighbourhood
+    predicted: list[tuple[str, int | None, np.ndarray]] = [
         ("training mean", None, training_mean(known, len(test))),
         ("mean of neighbours", None, neighbour_mean(found.label, found.mask, known)),
     ]
-    try:
-        line = LogLinear.fit(training["observed_count"].to_numpy(), training["count"].to_numpy())
-        counts = line.predict(labels["observed_count"].to_numpy())
-        lowest = targets.smallest_count(settings.protocol.target)
-        made.append(
-            ("log-linear extrapolation", None, targets.forward(np.maximum(counts, lowest), settings.protocol.target))
-        )
-        return made, []
-    except NotApplicable as reason:
-        return made, [f"log-linear extrapolation does not apply: {reason}"]
+    if line is not None:
+        counts = np.maximum(line.predict(labels["observed_count"].to_numpy()), targets.smallest_count(scale))
+        predicted.append(("log-linear extrapolation", None, targets.forward(counts, scale)))
+    for seed, values in zip(settings.model.seeds, forecasts(store, settings, test), strict=True):
+        predicted.append((MODEL, seed, values))
+    return _per_item(test, labels, predicted, scale)
 
 
 def _per_item(
-    test: Samples, labels: pl.DataFrame, predicted: list[tuple[str, int | None, np.ndarray]], settings: Settings
+    test: Samples, labels: pl.DataFrame, predicted: list[tuple[str, int | None, np.ndarray]], scale: str
 ) -> pl.DataFrame:
     frames = [
         pl.DataFrame(
@@ -101,7 +107,7 @@ def _per_item(
                 "target": test.target,
                 "predicted": values,
                 "count": labels["count"],
-                "predicted_count": targets.inverse(values, settings.protocol.target),
+                "predicted_count": targets.inverse(values, scale),
             },
             schema_overrides={"seed": pl.Int64, "item": pl.String, "predictor": pl.String},
         )

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 
 from assets.bookkeeping import note_run
+from assets.dry_run import begin
 from assets.interactions import read_events
 from assets.plots import fit_curve, picture
 from assets.pools import ON_THE_DEVICE
@@ -52,11 +53,14 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current()
+    reason = "not fitted yet" if service is None else "its parameters changed"
     if service is not None and service.fingerprint == fingerprint.hash:
         change = changed_since(service.path, digests, set(train.items))
+        reason = str(change)
         if change.keeps(chosen.refit_share) and fitted_on(service.path)["types"] == types:
-            context.log.info("hawkes_process: version %d stays, %s", service.version, change)
+            context.log.info("hawkes_process: version %d stays, %s", service.version, reason)
             return _result(service, changed_since_fit=change.items)
+    begin(reason=reason)
     process, report = _fit(context, settings, train, dev, len(types))
     encoder = TemporalEncoder(process, length=chosen.length)
     encoder.fit_standardiser(

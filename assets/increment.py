@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.bookkeeping import note_run
+from assets.dry_run import begin
 from assets.progress import Progress
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
@@ -45,6 +46,7 @@ def run_stage(
             once, lazily, with the items of all shards in order, only if there is work.
     """
     plan = stage.plan(inputs, fingerprint, retry_failed=run.retry_failed)
+    begin(plan=plan)
     context.log.info(str(plan))
     started = time.monotonic()
     if plan.orphaned:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from assets.bookkeeping import note_run
+from assets.dry_run import begin
 from assets.encoding import device_of
 from assets.features import usable_items, versions
 from assets.hawkes_process import check_fitted, fitted_process
@@ -15,7 +16,7 @@ from assets.plots import fit_curve
 from assets.pools import ON_THE_DEVICE
 from assets.progress import Progress
 from assets.refit import changed_since, fitted_on, keep_facts
-from assets.samples import bank_of, samples_of, training_digests
+from assets.samples import bank_of, sample_digests, samples_of
 from assets.settings import Settings
 from assets.splits import items_of, read_splits
 from assets.stages import open_store
@@ -35,21 +36,24 @@ MODEL = "model"
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
     store = open_store(settings)
-    digests, training = training_digests(store), set(items_of(usable_items(store), "train"))
+    digests, training = sample_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     fingerprint = model_fingerprint(store, settings)
-    todo = []
+    todo: dict[int, str] = {}
     for seed in settings.model.seeds:
         service = artifact_of(store, seed).current()
+        todo[seed] = "not trained yet" if service is None else "its parameters or its features' versions changed"
         if service is not None and service.fingerprint == fingerprint.hash:
             change = changed_since(service.path, digests, training)
+            todo[seed] = str(change)
             if change.keeps(settings.model.refit_share):
                 context.log.info("popularity_model: seed %d stays, %s", seed, change)
-                continue
-        todo.append(seed)
+                del todo[seed]
+    if todo:
+        begin(reason="; ".join(f"seed {seed}: {reason}" for seed, reason in todo.items()))
     for seed in todo:
         _train(context, store, settings, seed, digests, fingerprint)
     versions = [artifact_of(store, seed).current() for seed in settings.model.seeds]
-    metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(todo)}
+    metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(list(todo))}
     for seed, version in zip(settings.model.seeds, versions, strict=True):
         metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
         metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")

@@ -6,19 +6,18 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.bookkeeping import keep_table
-from assets.encoding import device_of
+from assets.bookkeeping import made_table
+from assets.dry_run import finish
 from assets.evaluation import evaluation
+from assets.forecasts import forecasts, made_from
 from assets.neighbours import read_neighbours
 from assets.pools import ON_THE_DEVICE
 from assets.popularity import read_popularity
-from assets.popularity_model import load_model
-from assets.samples import bank_of, samples_of
+from assets.samples import samples_of
 from assets.settings import Settings
 from assets.stages import open_store
 from assets.videos import known_items
 from models import targets
-from models.predictors import Samples, predict
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -29,10 +28,15 @@ NAME = "predictions"
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row an item."""
     store = open_store(settings)
-    samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
-    frame = _predict(store, settings, samples)
-    fingerprint = Fingerprint(code=1, parameters={"target": settings.protocol.target})
-    keep_table(context, store, NAME, frame, fingerprint)
+    frame = made_table(
+        context,
+        store,
+        NAME,
+        inputs_hash=made_from(store, settings, "predict"),
+        fingerprint=Fingerprint(code=1, parameters={"target": settings.protocol.target}),
+        compute=lambda: _predict(store, settings),
+    )
+    finish()
     folder = Path(settings.store.results).expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
@@ -48,14 +52,10 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     )
 
 
-def _predict(store: Store, settings: Settings, samples: Samples) -> pl.DataFrame:
+def _predict(store: Store, settings: Settings) -> pl.DataFrame:
+    samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
     items = samples.items.tolist()
-    seeds = settings.model.seeds
-    values = np.zeros((len(seeds), len(items)))
-    if items:
-        bank = bank_of(store)
-        for row, seed in enumerate(seeds):
-            values[row] = predict(load_model(store, seed), samples, bank, device=device_of(settings))
+    values = forecasts(store, settings, samples)
     rests_on = (
         read_neighbours(store)
         .sort("item", "rank")
@@ -73,7 +73,7 @@ def _predict(store: Store, settings: Settings, samples: Samples) -> pl.DataFrame
             "predicted_low": values.min(axis=0),
             "predicted_high": values.max(axis=0),
             "predicted_count": targets.inverse(values.mean(axis=0), settings.protocol.target),
-            "seeds": np.full(len(items), len(seeds), dtype=np.int32),
+            "seeds": np.full(len(items), len(values), dtype=np.int32),
         },
         schema_overrides={"item": pl.String},
     )

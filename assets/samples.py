@@ -46,12 +46,9 @@ def samples_of(store: Store, split: str, *, size: int) -> Samples:
     )
 
 
-def training_digests(store: Store) -> dict[str, str]:
-    """Hash of what training reads of each training and validation item: its side, its features and its label.
-
-    Its neighbours are such items too, so they need not be part of it.
-    """
-    sides = usable_items(store).filter(pl.col("split").is_in(("train", "val"))).select("item", "split")
+def sample_digests(store: Store, *splits: str) -> dict[str, str]:
+    """Hash of what is read of each item of the splits, beside its neighbours: its side, its features and its label."""
+    sides = usable_items(store).filter(pl.col("split").is_in(splits)).select("item", "split")
     frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
     for name in FEATURES:
         states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from assets.dry_run import is_dry
 from assets.settings import Settings
 from storage.datasets import Dataset, open_dataset
 from storage.durable import write_text
@@ -59,6 +60,8 @@ def claim(store: Store, folder: Path) -> None:
     mark = store.root / "dataset.json"
     ours = str(folder.expanduser().resolve())
     if not mark.exists():
+        if is_dry():
+            return
         write_text(mark, json.dumps({"folder": ours}))
     theirs = json.loads(mark.read_text(encoding="utf-8"))["folder"]
     if theirs != ours:

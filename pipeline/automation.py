@@ -19,7 +19,7 @@ from storage.upkeep import upkeep as keep_up
 
 EVERYTHING = dg.define_asset_job(
     "everything",
-    selection="*",
+    selection=dg.AssetSelection.all(),
     description="The whole graph, from videos to predictions; only what is new is computed.",
 )
 STARTED_BY = "reelcast/started_by"

@@ -7,7 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from assets.stages import OtherDataSet
+from models.encoders.errors import EncoderError
 from pipeline.settings import InvalidSettings, load, reference, sections
+from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
 
 
@@ -18,12 +21,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
     asked = commands.add_parser("settings", help="every setting with its value and what it does")
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
+    planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
+    planned.add_argument("--stage", help="the items of this stage, one a line, with the reason for each")
     given = parser.parse_args(arguments)
     try:
         if given.command == "results":
             return results(Console())
+        if given.command == "plan":
+            return plan(Console(), stage=given.stage)
         return settings(Console(), markdown=given.markdown)
-    except (InvalidSettings, StoreError) as error:
+    except (InvalidSettings, StoreError, DatasetError, EncoderError, OtherDataSet) as error:
         print(f"reelcast: {error}", file=sys.stderr)
         return 2
 
@@ -53,6 +60,24 @@ def results(console: Console) -> int:
         for stage, item, kind, message in failed.head(20).iter_rows():
             console.print(f"  {stage:20s} {item}: {kind}: {message}", markup=False, highlight=False)
     console.print(f"\nresults: {folder}\nstore:   {chosen.store_folder()}", markup=False, highlight=False)
+    return 0
+
+
+def plan(console: Console, *, stage: str | None) -> int:
+    """Print what a run would compute now; with `stage`, item by item."""
+    from pipeline.definitions import defs
+    from pipeline.planning import plan_run, show, show_items
+
+    stages = plan_run(load(), defs)
+    if stage is None:
+        show(console, stages)
+        return 0
+    chosen = [found for found in stages if found.name == stage]
+    if not chosen:
+        names = ", ".join(found.name for found in stages)
+        print(f"reelcast: there is no stage {stage!r}; allowed are {names}", file=sys.stderr)
+        return 2
+    show_items(console, chosen[0])
     return 0
 
 

@@ -1,0 +1,125 @@
+"""What a run would compute, stage by stage, and why; nothing is computed for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from assets.dry_run import NothingToCompute, WouldCompute, dry_run
+from assets.settings import Settings
+from assets.stages import open_store
+from storage.plan import Plan
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What is known of one stage before the run.
+
+    plan: items and reasons, of a per-video stage as its inputs are now; reason: why a table or something fitted is made
+    again; follows: stages before it that change, whose output decides about this one; more: items of a per-video stage that
+    they may add to its own.
+    """
+
+    name: str
+    plan: Plan | None = None
+    reason: str = ""
+    follows: tuple[str, ...] = ()
+    more: int = 0
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is certain or possible to be computed."""
+        return bool(self.reason or self.follows or (self.plan and (self.plan.todo or self.plan.orphaned)))
+
+
+def plan_run(settings: Settings, definitions: dg.Definitions) -> list[StagePlan]:
+    """Ask every asset, in the order of the graph, as far as its inputs are in the store.
+
+    Raises:
+        storage.datasets.DatasetError, models.encoders.CheckpointError, StoreError: what would stop the run at its start.
+    """
+    open_store(settings)
+    graph = definitions.resolve_asset_graph()
+    assets = {key: definitions.resolve_assets_def(key) for key in graph.toposorted_asset_keys}
+    made: dict[dg.AssetKey, StagePlan] = {}
+    touched: dict[dg.AssetKey, set[str]] = {}
+    for key, asset in assets.items():
+        name = key.to_user_string()
+        before = [parent for parent in graph.get(key).parent_keys if made[parent].changes]
+        follows = tuple(parent.to_user_string() for parent in before)
+        found = _ask(asset, settings, waits=bool(follows))
+        items = set().union(*(touched[parent] for parent in before)) if before else set()
+        if found and found.plan and any(made[parent].plan is None for parent in before):
+            items |= set(found.plan.unchanged)  # what is fitted, or a table, may decide about every row
+        own = set(found.plan.todo) | set(found.plan.orphaned) if found and found.plan else set()
+        touched[key] = items | own
+        made[key] = StagePlan(
+            name,
+            plan=found.plan if found else None,
+            reason=found.reason if found else "",
+            follows=follows,
+            more=len(items - own),
+        )
+    return list(made.values())
+
+
+def _ask(asset: dg.AssetsDefinition, settings: Settings, *, waits: bool) -> WouldCompute | None:
+    """What the asset would do with the store as it is; None for nothing, or for what only the run will show."""
+    with dg.build_asset_context() as context, dry_run():
+        context.log.setLevel(logging.WARNING)
+        try:
+            asset(context, settings)
+        except WouldCompute as found:
+            return found
+        except NothingToCompute:
+            return None
+        except Exception:
+            if not waits:
+                raise
+    return None
+
+
+def show(console: Console, stages: Sequence[StagePlan]) -> None:
+    """Print a line a stage."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "to compute", "why"):
+        table.add_column(column, justify="right" if column == "to compute" else "left", overflow="fold")
+    for stage in stages:
+        table.add_row(stage.name, _count(stage), "\n".join(_reasons(stage)))
+    console.print(table)
+    if not any(stage.changes for stage in stages):
+        console.print("\nNothing to compute.")
+
+
+def show_items(console: Console, stage: StagePlan) -> None:
+    """Print a line an item of a per-video stage."""
+    if stage.plan is not None:
+        for item, reason in stage.plan.reasons.items():
+            console.print(f"{item}: {reason}", markup=False, highlight=False)
+    for line in _reasons(stage) if stage.plan is None or not stage.plan.reasons else []:
+        console.print(line, markup=False, highlight=False)
+
+
+def _count(stage: StagePlan) -> str:
+    if stage.plan is None:
+        return "again" if stage.reason else "perhaps" if stage.follows else "-"
+    certain = len(stage.plan.todo)
+    if stage.more:
+        return f"{certain:,} to {certain + stage.more:,}"
+    return f"{certain:,}" if certain else "-"
+
+
+def _reasons(stage: StagePlan) -> list[str]:
+    lines = [stage.reason] if stage.reason else []
+    if stage.plan is not None:
+        lines += [f"{count:,} x {reason}" for reason, count in stage.plan.summary()["reasons"].items()]
+    if stage.follows:
+        names = ", ".join(stage.follows)
+        what = f"{stage.more:,} more" if stage.more else "it"
+        lines.append(f"{what} if the output changes of {names}" if stage.plan is not None else f"follows {names}")
+    return lines
