@@ -8,7 +8,7 @@ from assets.stages import open_store
 from pipeline.command_line import main
 from pipeline.definitions import defs
 from pipeline.planning import StagePlan, plan_run, show, show_items
-from tests.assets.conftest import materialise, plain_set, settings_of, write_plain_set  # noqa: F401
+from tests.assets.conftest import write_plain_set
 
 SEED = {"model__seeds": "[0]"}
 
