@@ -22,10 +22,10 @@ class MixedVersions(RuntimeError):
 
 
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the items that failed in a stage whose features are needed."""
+    """The splits' rows without the items that failed in any stage."""
     failed: set[str] = set()
-    for name in FEATURES:
-        states = store.stages()[name].states()
+    for stage in store.stages().values():
+        states = stage.states()
         failed |= set(states.filter(pl.col("status") == "failed")["item"])
     return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
 

@@ -9,8 +9,8 @@ from assets.observation import HOUR_MS, label_event
 from assets.observation import popularity as measure
 from assets.pools import IN_THE_CATALOG
 from assets.settings import Protocol, Settings
-from assets.stages import open_store
-from assets.videos import known_items, videos
+from assets.stages import open_store, read_dataset
+from assets.videos import videos
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -25,7 +25,8 @@ class TooFewLabels(RuntimeError):
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut the observation window, count the label up to the horizon, transform it."""
     store = open_store(settings)
-    items, events, protocol = known_items(store), read_events(store), settings.protocol
+    # the data set's items, not the readable ones: a file that fails for a night must not change anybody's side of the split
+    items, events, protocol = read_dataset(store, settings).videos, read_events(store), settings.protocol
     labels = measure(items, events, protocol)
     for note in labels.notes:
         context.log.info("popularity: %s", note)

@@ -11,7 +11,7 @@ from assets.bookkeeping import keep_table
 from assets.pools import IN_THE_CATALOG
 from assets.popularity import popularity, read_popularity
 from assets.settings import Protocol, Settings
-from assets.stages import open_store, outputs
+from assets.stages import open_store
 from assets.videos import known_items, videos
 from storage.datasets import read_splits as read_split_file
 from storage.duplicates import duplicate_groups
@@ -61,13 +61,15 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
 
 
 def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
-    """One row an item whose file could be read: `item`, `split` (train | val | test | predict), `protocol`, `group`.
+    """One row an item: `item`, `split` (train | val | test | predict), `protocol`, `group`. Failed items have a side too, and
+    keep it for when they are mended; until then `assets.features.usable_items` leaves them out.
 
     kept: the splits of the run before, drawn by the same protocol: in the random one, items stay on their side.
     """
-    usable = outputs(store.stage(sampled.NAME, sampled.PAYLOAD))
-    items = known_items(store).filter(pl.col("item").is_in(list(usable)))
-    labels = items.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
+    labels = read_popularity(store)
+    items = labels.select("item").join(
+        known_items(store).select("item", "sha256"), on="item", how="left", maintain_order="left"
+    )
     groups = _duplicates(store, items, protocol.duplicate_bits)
     frame = items.select("item").with_columns(pl.Series("group", groups))
     labelled = labels.filter(pl.col("labelled").fill_null(False))

@@ -30,8 +30,9 @@ def in_processes(
 ) -> Iterator[tuple[str, Any | Exception]]:
     """Call `function(*arguments)` for every `(item, arguments)` in worker processes; yield in the order given.
 
-    A call's exception is yielded in place of its result, so that one bad file never ends the others. At most a few calls a
-    worker are in flight, which bounds memory.
+    A worker that dies may have been killed from outside (out of memory, a person): its call is made once more, and fails if
+    the worker dies again. A call's exception is yielded in place of its result, so that one bad file never ends the others.
+    At most a few calls a worker are in flight, which bounds memory.
 
     Args:
         function: importable by name, with a light import (it is paid once a worker).
@@ -39,27 +40,38 @@ def in_processes(
         workers: processes.
         timeout: seconds of wall clock a call may take.
     """
-    ahead: deque[tuple[str, Any]] = deque()
+    ahead: deque[tuple[str, tuple[Any, ...], Any]] = deque()
     # spawn, not fork: the parent has threads (PyTorch, Arrow), and a forked child can deadlock on their locks
     with ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn")) as pool:
+
+        def schedule(arguments: tuple[Any, ...]) -> Any:
+            return pool.schedule(function, args=list(arguments), timeout=timeout)
+
+        def next_outcome() -> tuple[str, Any | Exception]:
+            item, arguments, future = ahead.popleft()
+            outcome = _outcome(future, timeout)
+            if isinstance(outcome, WorkerCrash):
+                outcome = _outcome(schedule(arguments), timeout)
+            return item, outcome
+
         try:
             for item, arguments in calls:
-                ahead.append((item, pool.schedule(function, args=list(arguments), timeout=timeout)))
+                ahead.append((item, arguments, schedule(arguments)))
                 if len(ahead) >= 4 * workers:
-                    yield _outcome(*ahead.popleft(), timeout)
+                    yield next_outcome()
             while ahead:
-                yield _outcome(*ahead.popleft(), timeout)
+                yield next_outcome()
         finally:
-            for _, future in ahead:
+            for *_, future in ahead:
                 future.cancel()
 
 
-def _outcome(item: str, future: Any, timeout: float) -> tuple[str, Any | Exception]:
+def _outcome(future: Any, timeout: float) -> Any | Exception:
     try:
-        return item, future.result()
+        return future.result()
     except WorkTimeout:
-        return item, WorkerTimeout(f"took longer than {timeout:g} s (sampling.timeout_seconds) and was stopped")
+        return WorkerTimeout(f"took longer than {timeout:g} s (sampling.timeout_seconds) and was stopped")
     except ProcessExpired as error:
-        return item, WorkerCrash(f"the decoding process died (exit code {error.exitcode})")
+        return WorkerCrash(f"the decoding process died twice on this file (exit code {error.exitcode})")
     except Exception as error:  # a typed failure of this file, kept as its row's reason
-        return item, error
+        return error

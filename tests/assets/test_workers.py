@@ -1,7 +1,9 @@
 """Files are worked on in processes that can be killed."""
 
 import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,18 @@ def test_a_bad_file_costs_its_own_row_only(workers):
     assert isinstance(found["3"], WorkerTimeout)
     assert "1.5 s" in str(found["3"])
     assert isinstance(found["4"], WorkerCrash)
+
+
+def die_at_first(mark: str) -> str:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_worker_that_was_killed_costs_nothing(tmp_path):
+    calls = [("1", (str(tmp_path / "mark"),)), ("2", (str(tmp_path / "mark"),))]
+    assert dict(in_processes(die_at_first, calls, workers=1, timeout=30)) == {"1": "done", "2": "done"}
 
 
 def test_calls_are_read_as_they_are_needed():
