@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.hawkes.link import softplus
+
 MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
 MAX_GRADING = 4.0  # of a stretch: log of the ratio of its longest to its shortest scale
 
@@ -37,15 +39,11 @@ def integrate(
     the `nodes`-point one by more than tolerance relative to the gap's integral are halved until none does; without
     (training) one rule of `nodes` points is taken as it is.
     """
-    grading = torch.log1p(fastest.detach().to(length) * length).clamp_min(1e-6)
+    grading = _grading(length, fastest)
 
     def rule(rows: Tensor, low: Tensor, width: Tensor, count: int) -> Tensor:
-        points, weights = legendre(count, length)
-        s = low[:, None] + width[:, None] * points
-        c, scale = grading[rows, None], (length / torch.expm1(grading))[rows, None]
-        jacobian = scale * c * torch.exp(c * s) * width[:, None] * weights
-        values = rate(rows, scale * torch.expm1(c * s))
-        return torch.einsum("pqk,pq->pk", values, jacobian.to(values))
+        at, weight = _graded(length[rows], grading[rows], low, width, count)
+        return torch.einsum("pqk,pq->pk", rate(rows, at), weight)
 
     rows = torch.arange(len(length), device=length.device)
     low, width = torch.zeros_like(length), torch.ones_like(length)
@@ -70,6 +68,56 @@ def integrate(
     raise ArithmeticError(f"an integral of the intensity did not reach the tolerance {tolerance}")
 
 
+def graded_nodes(length: Tensor, fastest: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights (g, count) of one graded rule over each gap: see `integrate`."""
+    zero = torch.zeros_like(length)
+    return _graded(length, _grading(length, fastest), zero, zero + 1, count)
+
+
+def _grading(length: Tensor, fastest: Tensor) -> Tensor:
+    return torch.log1p(fastest.detach().to(length) * length).clamp_min(1e-6)
+
+
+def _graded(length: Tensor, grading: Tensor, low: Tensor, width: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights (p, count) for the stretch [low, low + width] of [0, 1], mapped to gaps (p,)."""
+    points, weights = legendre(count, length)
+    exponent = grading[:, None] * (low[:, None] + width[:, None] * points)
+    scale = (length / torch.expm1(grading))[:, None]
+    return scale * torch.expm1(exponent), scale * (grading * width)[:, None] * torch.exp(exponent) * weights
+
+
+def integrate_decaying(
+    base: Tensor, amplitude: Tensor, rate: Tensor, softness: Tensor, length: Tensor, *, nodes: int
+) -> Tensor:
+    """Integral of the soft link of base + sum_r amplitude_r exp(-rate_r t) over [0, length]: (g, k), for training.
+
+    base (g, k), amplitude (g, k, r), rate (r,), softness (k,), length (g,). One graded rule of `nodes` points, as
+    `integrate` takes without a tolerance, with its gradients written out: by autograd each step costs three times this.
+    """
+    return _DecayingIntegral.apply(base, amplitude, rate, softness, length, nodes)
+
+
+class _DecayingIntegral(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, base, amplitude, rate, softness, length, nodes):
+        at, weight = graded_nodes(length, rate.max(), nodes)
+        decay = torch.exp(-at[..., None] * rate)  # (g, q, r)
+        scaled = torch.baddbmm(base[:, :, None], amplitude, decay.mT).div_(softness[:, None])  # (g, k, q)
+        value = (softplus(scaled) @ weight[..., None]).squeeze(-1) * softness
+        ctx.save_for_backward(amplitude, softness, at, weight, decay, scaled, value)
+        return value
+
+    @staticmethod
+    def backward(ctx, grad):
+        amplitude, softness, at, weight, decay, scaled, value = ctx.saved_tensors
+        inner = torch.sigmoid(scaled).mul_(weight[:, None]).mul_(grad[..., None])  # dL/d argument (g, k, q)
+        grad_softness = None
+        if ctx.needs_input_grad[3]:
+            grad_softness = (grad * value).sum(0) / softness - (inner * scaled).sum((0, 2))
+        by_decay = (inner.mT @ amplitude).mul_(decay).mul_(at[..., None])
+        return inner.sum(2), inner @ decay, -by_decay.sum((0, 1)), grad_softness, None, None
+
+
 class _SoftplusIntegral(torch.autograd.Function):
     """F(x) = integral of softplus from -inf to x = -Li2(-e^x)."""
 
@@ -77,7 +125,7 @@ class _SoftplusIntegral(torch.autograd.Function):
     def forward(ctx, x):
         ctx.save_for_backward(x)
         # Li2(z) = sum_n B_n u^(n+1) / (n+1)!, u = -log(1 - z): for z = -e^-|x|, |u| <= log 2 and the series is short.
-        u = -torch.nn.functional.softplus(-x.abs())
+        u = -torch.log1p(torch.exp(-x.abs()))
         square = u * u
         tail = torch.zeros_like(u)
         for k in range(len(_BERNOULLI) - 1, -1, -1):
@@ -88,7 +136,7 @@ class _SoftplusIntegral(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         (x,) = ctx.saved_tensors
-        return grad * torch.nn.functional.softplus(x)
+        return grad * softplus(x)
 
 
 # B_2k / (2k + 1)!, k = 1, 2, ...
@@ -111,7 +159,5 @@ def softplus_line_integral(start: Tensor, slope: Tensor, length: Tensor) -> Tens
     divisor = torch.where(short, 1.0, slope)
     closed = (_SoftplusIntegral.apply(start + rise) - _SoftplusIntegral.apply(start)) / divisor
     points, weights = legendre(8, start)
-    mean = (
-        torch.nn.functional.softplus(start[..., None] + torch.where(short, rise, 0.0)[..., None] * points) * weights
-    ).sum(-1)
+    mean = (softplus(start[..., None] + torch.where(short, rise, 0.0)[..., None] * points) * weights).sum(-1)
     return torch.where(short, mean * length, closed)

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.events import EventBatch
-from models.hawkes.compensator import integrate, softplus_line_integral
+from models.hawkes.compensator import integrate, integrate_decaying, softplus_line_integral
 from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
+from models.hawkes.link import log_soft_link, soft_link
 from models.hawkes.network import MambaNetwork
 from models.hawkes.process import Levels, PointProcess, Snapshot
 from models.scan import DISCRETIZATIONS
@@ -136,12 +136,8 @@ class MambaHawkesProcess(PointProcess):
         return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
 
     def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        softness = self.log_softness.exp()
-        argument = self._argument(levels, self._scaled(elapsed)) / softness
-        # log softplus(v) = v to rounding for v < -20, where softplus itself would underflow and lose its gradient.
-        low = argument < -20
-        log_link = torch.where(low, argument, functional.softplus(argument.clamp_min(-20)).log())
-        return log_link + (self.log_softness - self.time_scale.log().to(argument))
+        log_scale = self.time_scale.log().to(self.baseline)
+        return log_soft_link(self._argument(levels, self._scaled(elapsed)), self.log_softness) - log_scale
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         if self.excitation is None:
@@ -150,13 +146,20 @@ class MambaHawkesProcess(PointProcess):
             start, slope = torch.broadcast_tensors(levels.base.double() / beta, self.slope.double() / beta)
             return beta * softplus_line_integral(start, slope, length.expand_as(start))
 
+        fastest = self.excitation.rate.max()
+        if self.training and self.excitation.shared:
+            return integrate_decaying(
+                levels.base, levels.amplitude, self.excitation.rate[0, 0], self.log_softness.exp(),
+                self._scaled(elapsed), nodes=TRAINING_NODES,
+            )  # fmt: skip
+
         def rate(rows: Tensor, after: Tensor) -> Tensor:
             return self._link(self._argument(levels.at(rows), after))
 
         return integrate(
             rate,
             self._scaled(elapsed),
-            self.excitation.rate.max(),
+            fastest,
             nodes=TRAINING_NODES,
             tolerance=None if self.training else self.tolerance,
         )
@@ -218,5 +221,4 @@ class MambaHawkesProcess(PointProcess):
         return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed)
 
     def _link(self, argument: Tensor) -> Tensor:
-        softness = self.log_softness.exp()
-        return softness * functional.softplus(argument / softness)
+        return soft_link(argument, self.log_softness.exp())
