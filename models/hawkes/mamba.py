@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
-from models.hawkes.compensator import integrate, integrate_decaying, softplus_line_integral
+from models.hawkes.compensator import fixed_rule, integrate, integrate_decaying, softplus_line_integral
 from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
 from models.hawkes.link import log_soft_link, soft_link
@@ -156,13 +156,9 @@ class MambaHawkesProcess(PointProcess):
         def rate(rows: Tensor, after: Tensor) -> Tensor:
             return self._link(self._argument(levels.at(rows), after))
 
-        return integrate(
-            rate,
-            self._scaled(elapsed),
-            fastest,
-            nodes=TRAINING_NODES,
-            tolerance=None if self.training else self.tolerance,
-        )
+        if self.training:
+            return fixed_rule(rate, self._scaled(elapsed), fastest, nodes=TRAINING_NODES)
+        return integrate(rate, self._scaled(elapsed), fastest, tolerance=self.tolerance)
 
     def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """baseline mu_k, excitation and neural term f_k(h), each (b, q, k), at `at` (b, q), left limits.
