@@ -35,6 +35,9 @@ class MambaHawkesProcess(PointProcess):
 
     hidden, state, layers   width, states a channel and depth of the network
     decays, shared_decays   exponentials a pair of types, with rates of their own or common to all pairs (m3tr)
+    log_gaps                whether an event's embedding holds the logarithm of the gap before it
+    count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
+    clock_periods           number of periods at which the time since t = 0 enters the embedding (0: none)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
     softness                beta_k before the fit, which takes it times the type's mean intensity; learned unless told
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
@@ -52,6 +55,8 @@ class MambaHawkesProcess(PointProcess):
         shared_decays: bool = False,
         input_rule: str = "impulse",
         log_gaps: bool = True,
+        count_scales: int = 0,
+        clock_periods: int = 0,
         dropout: float = 0.0,
         softness: float = 1.0,
         learn_softness: bool = True,
@@ -62,8 +67,10 @@ class MambaHawkesProcess(PointProcess):
             raise ValueError(f"intensity {intensity!r}; allowed: {', '.join(INTENSITIES)}")
         if input_rule not in DISCRETIZATIONS:
             raise ValueError(f"input_rule {input_rule!r}; allowed: {', '.join(DISCRETIZATIONS)}")
-        if min(num_types, hidden, state, layers, decays) < 1:
-            raise ValueError("num_types, hidden, state, layers and decays must be at least 1")
+        if min(num_types, hidden, state, layers, decays) < 1 or min(count_scales, clock_periods) < 0:
+            raise ValueError(
+                "num_types, hidden, state, layers and decays must be at least 1, count_scales and clock_periods 0"
+            )
         self.num_types, self.form, self.tolerance = num_types, intensity, tolerance
         self._config = {
             "num_types": num_types,
@@ -75,6 +82,8 @@ class MambaHawkesProcess(PointProcess):
             "shared_decays": shared_decays,
             "input_rule": input_rule,
             "log_gaps": log_gaps,
+            "count_scales": count_scales,
+            "clock_periods": clock_periods,
             "dropout": dropout,
             "softness": softness,
             "learn_softness": learn_softness,
@@ -91,6 +100,8 @@ class MambaHawkesProcess(PointProcess):
             discretization=input_rule,
             dropout=dropout,
             log_gaps=log_gaps,
+            count_scales=count_scales,
+            clock_periods=clock_periods,
         )
         self.log_softness = nn.Parameter(torch.full((num_types,), math.log(softness)), requires_grad=learn_softness)
         self.head = nn.Linear(hidden, num_types, bias=False)
@@ -191,11 +202,12 @@ class MambaHawkesProcess(PointProcess):
     @torch.no_grad()
     def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
         gap = self._scaled(at - snapshot.time)
-        layers = len(self.network.layers)
-        h, states = self.network.step(types, gap, snapshot.memory[:layers])
         if self.excitation is None:
+            h, states = self.network.step(types, gap, snapshot.memory)
             return Snapshot(at, self._levels(h, None), states)
-        excitation = self.excitation.step(snapshot.memory[layers], gap, types)
+        *states, excitation = snapshot.memory
+        h, states = self.network.step(types, gap, tuple(states))
+        excitation = self.excitation.step(excitation, gap, types)
         return Snapshot(at, self._levels(h, excitation), (*states, excitation))
 
     def _scaled(self, gaps: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ def test_bad_queries_are_refused(process):
         process.log_likelihood(batch, window="all")
 
 
-@pytest.mark.parametrize("kind", ["m3tr", "m3tr shared", "mufm"])
+@pytest.mark.parametrize("kind", ["m3tr", "m3tr shared", "m3tr counts", "mufm"])
 def test_event_by_event_is_the_same_as_the_whole_sequence(kind):
     """The history that thinning carries forward gives the intensities of the whole sequence."""
     process = make_process(kind)
