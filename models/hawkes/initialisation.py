@@ -34,7 +34,8 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) ->
         period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
     rates = type_rates(events, process.num_types) * float(process.time_scale)
     # Half of the events are left to the excitation and the network to explain.
-    softness = process.config()["softness"] * rates
+    relative = process.config()["softness"]
+    softness = torch.ones_like(rates) if relative is None else relative * rates
     process.log_softness.copy_(softness.log())
     process.baseline.copy_(softness * torch.log(torch.expm1(0.5 * rates / softness)))
     if process.excitation is not None:

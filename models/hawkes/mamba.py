@@ -39,7 +39,8 @@ class MambaHawkesProcess(PointProcess):
     count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
     clock_periods           number of periods at which the time since t = 0 enters the embedding (0: none)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
-    softness                beta_k before the fit, which takes it times the type's mean intensity; learned unless told
+    softness                beta_k before the fit, which takes it times the type's mean intensity, and learns it unless
+                            `learn_softness` is False. None: beta = 1 on the scaled clock for good, M3TR's eq. 1 as written
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
     """
 
@@ -58,7 +59,7 @@ class MambaHawkesProcess(PointProcess):
         count_scales: int = 0,
         clock_periods: int = 0,
         dropout: float = 0.0,
-        softness: float = 1.0,
+        softness: float | None = 1.0,
         learn_softness: bool = True,
         tolerance: float = 1e-7,
     ) -> None:
@@ -67,6 +68,8 @@ class MambaHawkesProcess(PointProcess):
             raise ValueError(f"intensity {intensity!r}; allowed: {', '.join(INTENSITIES)}")
         if input_rule not in DISCRETIZATIONS:
             raise ValueError(f"input_rule {input_rule!r}; allowed: {', '.join(DISCRETIZATIONS)}")
+        if softness is not None and softness <= 0:
+            raise ValueError(f"softness must be positive, or None for beta = 1; given {softness}")
         if min(num_types, hidden, state, layers, decays) < 1 or min(count_scales, clock_periods) < 0:
             raise ValueError(
                 "num_types, hidden, state, layers and decays must be at least 1, count_scales and clock_periods 0"
@@ -103,7 +106,9 @@ class MambaHawkesProcess(PointProcess):
             count_scales=count_scales,
             clock_periods=clock_periods,
         )
-        self.log_softness = nn.Parameter(torch.full((num_types,), math.log(softness)), requires_grad=learn_softness)
+        self.log_softness = nn.Parameter(
+            torch.full((num_types,), math.log(softness or 1.0)), requires_grad=learn_softness and softness is not None
+        )
         self.head = nn.Linear(hidden, num_types, bias=False)
         nn.init.normal_(self.head.weight, std=0.02)  # the network begins as a small correction
         if intensity == "m3tr":
