@@ -68,7 +68,7 @@ def simulate(
     draws = _Draws(seeds, len(batch))
     snapshot = process.snapshot(batch)
     now, counts = batch.t_end.clone(), batch.lengths.clone()
-    found_rows, found_times, found_types = [], [], []
+    found = []
     active = ((counts < target) & (now < end)).nonzero().squeeze(1)
     while len(active):
         part = snapshot.rows(active)
@@ -100,13 +100,11 @@ def simulate(
                     f"sequence {row} grew by more than max_events = {max_events} events by time {float(now[row]):.6g}: "
                     "the process is explosive, or max_events too small for this window"
                 )
-            found_rows.append(rows)
-            found_times.append(at[hit])
-            found_types.append(types)
+            found.append((rows, counts[rows] - 1, at[hit], types))
             if history == "updated":
                 snapshot.put(rows, process.advance(part.rows(hit), at[hit], types))
         active = active[(counts[active] < target[active]) & (now[active] < end[active])]
-    return _append(batch, found_rows, found_times, found_types, counts, torch.where(counts < target, end, now))
+    return _append(batch, found, counts, torch.where(counts < target, end, now))
 
 
 def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,33 +139,35 @@ class _Draws:
         if len(seeds) != rows:
             raise ValueError(f"{len(seeds)} seeds for {rows} sequences: one each")
         self._streams = [np.random.Generator(np.random.Philox(key=int(seed) % 2**64)) for seed in seeds]
-        self._buffer = torch.empty(rows, DRAWS_AT_ONCE, 3, dtype=torch.float64)
-        self._used = torch.full((rows,), DRAWS_AT_ONCE, dtype=torch.int64)
+        self._drawn = np.empty((rows, DRAWS_AT_ONCE, 3))
+        self._buffer = torch.from_numpy(self._drawn).flatten(0, 1)
+        self._next = torch.arange(rows) * DRAWS_AT_ONCE
+        self._end = self._next.clone()  # nothing drawn yet
 
     def next(self, rows: Tensor) -> Tensor:
-        for row in rows[self._used[rows] == DRAWS_AT_ONCE].tolist():
-            self._buffer[row] = torch.from_numpy(self._streams[row].random((DRAWS_AT_ONCE, 3)))
-            self._used[row] = 0
-        drawn = self._buffer[rows, self._used[rows]]
-        self._used[rows] += 1
-        return drawn
+        place = self._next[rows]
+        empty = place == self._end[rows]
+        if bool(empty.any()):
+            for row in rows[empty].tolist():
+                self._streams[row].random(out=self._drawn[row])
+            self._end[rows[empty]] = (rows[empty] + 1) * DRAWS_AT_ONCE
+            place = torch.where(empty, rows * DRAWS_AT_ONCE, place)
+        self._next[rows] = place + 1
+        return self._buffer[place]
 
 
 def _append(
-    batch: EventBatch, rows: list[Tensor], times: list[Tensor], types: list[Tensor], lengths: Tensor, t_end: Tensor
+    batch: EventBatch, found: list[tuple[Tensor, Tensor, Tensor, Tensor]], lengths: Tensor, t_end: Tensor
 ) -> EventBatch:
+    """`batch` with the events found: rows, positions in their rows, times and types."""
     width = int(lengths.max()) if len(lengths) else 0
     all_times = t_end[:, None].expand(-1, width).clone()
     all_types = torch.zeros(len(batch), width, dtype=torch.int64)
     kept = min(width, batch.times.shape[1])
     all_times[:, :kept] = torch.where(batch.mask, batch.times, t_end[:, None])[:, :kept]
     all_types[:, :kept] = batch.types[:, :kept]
-    if rows:
-        row, time, kind = torch.cat(rows), torch.cat(times), torch.cat(types)
-        order = torch.argsort(row, stable=True)  # events of a row were found in time order
-        row, time, kind = row[order], time[order], kind[order]
-        new = lengths - batch.lengths
-        rank = torch.arange(len(row)) - (new.cumsum(0) - new)[row]
-        all_times[row, batch.lengths[row] + rank] = time
-        all_types[row, batch.lengths[row] + rank] = kind
+    for row, position, time, kind in found:
+        place = row * width + position
+        all_times.view(-1)[place] = time
+        all_types.view(-1)[place] = kind
     return EventBatch(all_times, all_types, lengths, t_end)

@@ -19,7 +19,7 @@ from models.hawkes.penalties import penalty_slope
 from models.hawkes.process import PointProcess
 from models.hawkes.report import Epoch, FitReport
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 64
 
 
 def fit(

@@ -23,9 +23,19 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) ->
                 module.reset_parameters()
         process.network.embedding.weight.normal_(std=0.5)
         process.head.weight.normal_(std=0.02)  # the network begins as a small correction
+    scale = float(process.time_scale)
+    if process.network.counts is not None:
+        rate = process.network.counts.rate
+        rate.copy_(decay_grid(events, len(rate)) * scale)
+    if process.network.clock is not None:
+        # From twice the longest window, whose phase tells any age from any other, down to a few mean gaps.
+        period = process.network.clock.period
+        longest = max(2 * float(events.t_end.max()) / scale, 8.0)
+        period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
     rates = type_rates(events, process.num_types) * float(process.time_scale)
     # Half of the events are left to the excitation and the network to explain.
-    softness = process.config()["softness"] * rates
+    relative = process.config()["softness"]
+    softness = torch.ones_like(rates) if relative is None else relative * rates
     process.log_softness.copy_(softness.log())
     process.baseline.copy_(softness * torch.log(torch.expm1(0.5 * rates / softness)))
     if process.excitation is not None:

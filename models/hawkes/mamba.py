@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.events import EventBatch
-from models.hawkes.compensator import integrate, softplus_line_integral
+from models.hawkes.compensator import fixed_rule, integrate, integrate_decaying, softplus_line_integral
 from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
+from models.hawkes.link import log_soft_link, soft_link
 from models.hawkes.network import MambaNetwork
 from models.hawkes.process import Levels, PointProcess, Snapshot
 from models.scan import DISCRETIZATIONS
@@ -35,8 +35,12 @@ class MambaHawkesProcess(PointProcess):
 
     hidden, state, layers   width, states a channel and depth of the network
     decays, shared_decays   exponentials a pair of types, with rates of their own or common to all pairs (m3tr)
+    log_gaps                whether an event's embedding holds the logarithm of the gap before it
+    count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
+    clock_periods           number of periods at which the time since t = 0 enters the embedding (0: none)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
-    softness                beta_k before the fit, which takes it times the type's mean intensity; learned unless told
+    softness                beta_k before the fit, which takes it times the type's mean intensity, and learns it unless
+                            `learn_softness` is False. None: beta = 1 on the scaled clock for good, M3TR's eq. 1 as written
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
     """
 
@@ -52,8 +56,10 @@ class MambaHawkesProcess(PointProcess):
         shared_decays: bool = False,
         input_rule: str = "impulse",
         log_gaps: bool = True,
+        count_scales: int = 0,
+        clock_periods: int = 0,
         dropout: float = 0.0,
-        softness: float = 1.0,
+        softness: float | None = 1.0,
         learn_softness: bool = True,
         tolerance: float = 1e-7,
     ) -> None:
@@ -62,8 +68,12 @@ class MambaHawkesProcess(PointProcess):
             raise ValueError(f"intensity {intensity!r}; allowed: {', '.join(INTENSITIES)}")
         if input_rule not in DISCRETIZATIONS:
             raise ValueError(f"input_rule {input_rule!r}; allowed: {', '.join(DISCRETIZATIONS)}")
-        if min(num_types, hidden, state, layers, decays) < 1:
-            raise ValueError("num_types, hidden, state, layers and decays must be at least 1")
+        if softness is not None and softness <= 0:
+            raise ValueError(f"softness must be positive, or None for beta = 1; given {softness}")
+        if min(num_types, hidden, state, layers, decays) < 1 or min(count_scales, clock_periods) < 0:
+            raise ValueError(
+                "num_types, hidden, state, layers and decays must be at least 1, count_scales and clock_periods 0"
+            )
         self.num_types, self.form, self.tolerance = num_types, intensity, tolerance
         self._config = {
             "num_types": num_types,
@@ -75,6 +85,8 @@ class MambaHawkesProcess(PointProcess):
             "shared_decays": shared_decays,
             "input_rule": input_rule,
             "log_gaps": log_gaps,
+            "count_scales": count_scales,
+            "clock_periods": clock_periods,
             "dropout": dropout,
             "softness": softness,
             "learn_softness": learn_softness,
@@ -91,8 +103,12 @@ class MambaHawkesProcess(PointProcess):
             discretization=input_rule,
             dropout=dropout,
             log_gaps=log_gaps,
+            count_scales=count_scales,
+            clock_periods=clock_periods,
         )
-        self.log_softness = nn.Parameter(torch.full((num_types,), math.log(softness)), requires_grad=learn_softness)
+        self.log_softness = nn.Parameter(
+            torch.full((num_types,), math.log(softness or 1.0)), requires_grad=learn_softness and softness is not None
+        )
         self.head = nn.Linear(hidden, num_types, bias=False)
         nn.init.normal_(self.head.weight, std=0.02)  # the network begins as a small correction
         if intensity == "m3tr":
@@ -136,12 +152,8 @@ class MambaHawkesProcess(PointProcess):
         return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
 
     def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        softness = self.log_softness.exp()
-        argument = self._argument(levels, self._scaled(elapsed)) / softness
-        # log softplus(v) = v to rounding for v < -20, where softplus itself would underflow and lose its gradient.
-        low = argument < -20
-        log_link = torch.where(low, argument, functional.softplus(argument.clamp_min(-20)).log())
-        return log_link + (self.log_softness - self.time_scale.log().to(argument))
+        log_scale = self.time_scale.log().to(self.baseline)
+        return log_soft_link(self._argument(levels, self._scaled(elapsed)), self.log_softness) - log_scale
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
         if self.excitation is None:
@@ -150,16 +162,19 @@ class MambaHawkesProcess(PointProcess):
             start, slope = torch.broadcast_tensors(levels.base.double() / beta, self.slope.double() / beta)
             return beta * softplus_line_integral(start, slope, length.expand_as(start))
 
+        fastest = self.excitation.rate.max()
+        if self.training and self.excitation.shared:
+            return integrate_decaying(
+                levels.base, levels.amplitude, self.excitation.rate[0, 0], self.log_softness.exp(),
+                self._scaled(elapsed), nodes=TRAINING_NODES,
+            )  # fmt: skip
+
         def rate(rows: Tensor, after: Tensor) -> Tensor:
             return self._link(self._argument(levels.at(rows), after))
 
-        return integrate(
-            rate,
-            self._scaled(elapsed),
-            self.excitation.rate.max(),
-            nodes=TRAINING_NODES,
-            tolerance=None if self.training else self.tolerance,
-        )
+        if self.training:
+            return fixed_rule(rate, self._scaled(elapsed), fastest, nodes=TRAINING_NODES)
+        return integrate(rate, self._scaled(elapsed), fastest, tolerance=self.tolerance)
 
     def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """baseline mu_k, excitation and neural term f_k(h), each (b, q, k), at `at` (b, q), left limits.
@@ -192,11 +207,12 @@ class MambaHawkesProcess(PointProcess):
     @torch.no_grad()
     def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
         gap = self._scaled(at - snapshot.time)
-        layers = len(self.network.layers)
-        h, states = self.network.step(types, gap, snapshot.memory[:layers])
         if self.excitation is None:
+            h, states = self.network.step(types, gap, snapshot.memory)
             return Snapshot(at, self._levels(h, None), states)
-        excitation = self.excitation.step(snapshot.memory[layers], gap, types)
+        *states, excitation = snapshot.memory
+        h, states = self.network.step(types, gap, tuple(states))
+        excitation = self.excitation.step(excitation, gap, types)
         return Snapshot(at, self._levels(h, excitation), (*states, excitation))
 
     def _scaled(self, gaps: Tensor) -> Tensor:
@@ -218,5 +234,4 @@ class MambaHawkesProcess(PointProcess):
         return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed)
 
     def _link(self, argument: Tensor) -> Tensor:
-        softness = self.log_softness.exp()
-        return softness * functional.softplus(argument / softness)
+        return soft_link(argument, self.log_softness.exp())

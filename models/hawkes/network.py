@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.hawkes.inputs import Clock, RunningCounts
 from models.scan import scan_step, scan_with_state
 
 
@@ -76,11 +77,15 @@ class MambaNetwork(nn.Module):
         discretization: str,
         dropout: float,
         log_gaps: bool,
+        count_scales: int,
+        clock_periods: int,
     ) -> None:
         super().__init__()
         self.hidden, self.state, self.start_token = hidden, state, num_types
         self.embedding = nn.Embedding(num_types + 1, hidden)
         self.gap_embedding = nn.Linear(2, hidden, bias=False) if log_gaps else None
+        self.counts = RunningCounts(num_types, count_scales, hidden) if count_scales else None
+        self.clock = Clock(clock_periods, hidden) if clock_periods else None
         self.layers = nn.ModuleList(
             MambaLayer(hidden, state, discretization=discretization, dropout=dropout) for _ in range(layers)
         )
@@ -89,26 +94,39 @@ class MambaNetwork(nn.Module):
         self.narrow = nn.Linear(2 * hidden, hidden)
 
     def forward(self, types: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """h (b, l + 1, hidden), and what `step` goes on from: a state a layer, the running counts, the time."""
         start = types.new_full((len(types), 1), self.start_token)
         types = torch.cat([start, torch.where(mask, types, self.start_token)], dim=1)
-        delta = torch.cat(
-            [torch.zeros_like(delta[:, :1]) if delta.shape[1] else delta.new_zeros(len(delta), 1), delta], dim=1
-        )
+        delta = torch.cat([delta.new_zeros(len(delta), 1), delta], dim=1)
         mask = torch.cat([torch.ones_like(start, dtype=torch.bool), mask], dim=1)
-        x = self._embed(types, delta)
+        x, after = self._embed(types, delta), []
+        if self.counts is not None:
+            counted, counts = self.counts(types, delta, mask)
+            x = x + counted
+            after.append(counts)
+        if self.clock is not None:
+            time = delta.cumsum(1)  # a padded gap is 0
+            x = x + self.clock(time)
+            after.append(time[:, -1])
         states = []
         for layer in self.layers:
             x, state = layer(x, delta, mask)
             states.append(state)
-        return self._read_out(x), tuple(states)
+        return self._read_out(x), (*states, *after)
 
     def step(self, types: Tensor, delta: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        x = self._embed(types, delta)
-        new = []
+        """One event: types (b,), delta (b,), `states` as `forward` or `step` left them."""
+        x, after, new = self._embed(types, delta), list(states[len(self.layers) :]), []
+        if self.counts is not None:
+            counted, after[0] = self.counts.step(types, delta, after[0])
+            x = x + counted
+        if self.clock is not None:
+            after[-1] = after[-1] + delta
+            x = x + self.clock(after[-1])
         for layer, state in zip(self.layers, states):
             x, state = layer.step(x, delta, state)
             new.append(state)
-        return self._read_out(x), tuple(new)
+        return self._read_out(x), (*new, *after)
 
     def _embed(self, types: Tensor, delta: Tensor) -> Tensor:
         x = self.embedding(types)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ class PointProcess(nn.Module):
 
     def branching_ratio(self) -> float:
         """Spectral radius of the branching matrix: below 1 the excitation dies out (M3TR appendix G, assumption 1)."""
-        return float(torch.linalg.eigvals(self.branching_matrix().double()).abs().max())
+        return spectral_radius(self.branching_matrix())
 
     def intensity(self, batch: EventBatch, at: Tensor) -> Tensor:
         """(b, q, k) intensity at `at` (b, q) >= 0, given the events strictly before it; ValueError otherwise."""
@@ -160,6 +161,19 @@ class PointProcess(nn.Module):
         parts = self.integral(levels.at(row, position), (end - start)[row, position]).double()
         empty = torch.zeros(*start.shape, self.num_types, dtype=torch.float64, device=start.device)
         return empty.index_put((row, position), parts)
+
+
+def spectral_radius(matrix: Tensor) -> float:
+    """lim |M^n|^(1/n) of a non-negative matrix, by squaring: eigenvalue solvers may fail on equal rows, this cannot."""
+    power, logarithm = matrix.detach().double(), 0.0
+    for squarings in range(50):
+        size = float(power.max())
+        if size == 0:
+            return 0.0
+        logarithm += math.log(size) / 2**squarings
+        power = power / size
+        power = power @ power
+    return math.exp(logarithm)
 
 
 def _integrated(batch: EventBatch, gaps: Gaps, window: str) -> Tensor:

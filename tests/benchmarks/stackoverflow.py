@@ -40,8 +40,9 @@ from models.hawkes.history import counted_events, window_bounds
 TYPES = 22
 DAY = 86400.0
 NEURAL = {"hidden": 64, "state": 16, "dropout": 0.1}
+INPUTS = {"count_scales": 6, "clock_periods": 8}
 CLASSICAL_PART = {"decays": 6, "shared_decays": True}
-TRAINING = {"batch_size": 32, "learning_rate": 4e-3, "epochs": 200, "patience": 12}
+TRAINING = {"batch_size": 32, "learning_rate": 4e-3, "epochs": 200, "patience": 25}
 
 
 def read(path: Path) -> EventBatch:
@@ -85,10 +86,12 @@ PROCESSES = {
     "poisson": poisson,
     "hawkes, 1 decay": classical(1),
     "hawkes, 6 decays": classical(6),
-    "m3tr": neural(intensity="m3tr", **CLASSICAL_PART),
-    "m3tr, zoh": neural(intensity="m3tr", input_rule="zoh", **CLASSICAL_PART),
-    "mufm": neural(intensity="mufm"),
-    "mufm, zoh": neural(intensity="mufm", input_rule="zoh"),
+    "m3tr": neural(intensity="m3tr", **CLASSICAL_PART, **INPUTS),
+    "m3tr, zoh": neural(intensity="m3tr", input_rule="zoh", **CLASSICAL_PART, **INPUTS),
+    "m3tr, softplus of beta 1": neural(intensity="m3tr", softness=None, **CLASSICAL_PART, **INPUTS),
+    "m3tr, types and gaps only": neural(intensity="m3tr", **CLASSICAL_PART),
+    "mufm": neural(intensity="mufm", **INPUTS),
+    "mufm, zoh": neural(intensity="mufm", input_rule="zoh", **INPUTS),
 }
 
 
@@ -104,8 +107,9 @@ def evaluate(process: PointProcess, events: EventBatch) -> dict[str, float]:
         types = batch.types[counted]
         rates = process.intensity(batch, batch.times)[counted].double()
         ahead = next_event(process, batch)
-        total["loglik"] += float(process.log_likelihood(batch, window="events").sum())
-        total["type"] += float((rates / rates.sum(-1, keepdim=True)).gather(1, types[:, None]).log().sum())
+        own, integral = process.log_likelihood_parts(batch, window="events")
+        total["loglik"] += float(own.sum() - integral.sum())
+        total["type"] += float(own.sum() - rates.sum(-1).log().sum())
         total["acc@t"] += int((rates.argmax(-1) == types).sum())
         total["acc"] += int((ahead.type_probability[:, :-1][counted].argmax(-1) == types).sum())
         total["MAE"] += float((ahead.median_gap[:, :-1][counted] - batch.gaps[counted]).abs().sum())

@@ -6,7 +6,7 @@ import torch
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess
 
-KINDS = ("exponential", "shared decays", "m3tr", "m3tr shared", "m3tr zoh", "mufm")
+KINDS = ("exponential", "shared decays", "m3tr", "m3tr shared", "m3tr zoh", "m3tr counts", "mufm")
 
 
 def make_process(kind, *, num_types=3, seed=0):
@@ -24,6 +24,8 @@ def make_process(kind, *, num_types=3, seed=0):
             layers=2,
             decays=2,
             shared_decays=kind == "m3tr shared",
+            count_scales=3 if kind in ("m3tr counts", "mufm") else 0,
+            clock_periods=2 if kind in ("m3tr counts", "mufm") else 0,
             input_rule="zoh" if kind == "m3tr zoh" else "impulse",
         ).double()
         process.time_scale.fill_(0.7)

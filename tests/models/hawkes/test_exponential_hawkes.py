@@ -73,7 +73,7 @@ def test_equals_the_definition_with_gradients(shared, window, seed, decays, ties
 
 
 # What tick 0.8.0.2 gives for these events: ModelHawkesExpKernLogLik(1.3), an event, its likelihood being relative to a
-# unit Poisson process a type. tests/benchmarks/process_speed.py asks it anew.
+# unit Poisson process a type. Made by `PYTHON tests/benchmarks/tick_peer.py numbers` with an interpreter that has tick.
 TICK_TIMES = [
     [0.063, 2.702, 3.602, 7.501, 9.308, 9.565, 9.855, 10.483, 10.767],
     [1.442, 1.938, 4.541, 4.981, 5.513, 5.6, 7.134, 8.901, 8.96],

@@ -46,7 +46,7 @@ def test_maximum_likelihood_recovers_the_parameters(small, shared):
     torch.testing.assert_close(fitted.baseline.data, process.baseline, rtol=0.15, atol=0.02)
     torch.testing.assert_close(fitted.branching_matrix(), process.branching_matrix(), rtol=0.25, atol=0.06)
     if shared:
-        assert float(fitted.excitation.log_rate.exp().squeeze()) == pytest.approx(2.0, rel=0.15)
+        assert float(fitted.excitation.rate.detach().squeeze()) == pytest.approx(2.0, rel=0.15)
     assert report.branching_ratio == pytest.approx(process.branching_ratio(), abs=0.08)
     # What was fitted is no worse on its own data than the truth, and the curve says what was reached.
     assert evaluate(fitted, train) > evaluate(process, train)
@@ -151,3 +151,18 @@ def test_refuses_what_it_cannot_fit(small):
         fit(tiny(), train, dev, penalty="mcp")
     with pytest.raises(ValueError, match="no influence matrix"):
         fit(tiny(intensity="mufm"), train, dev, penalty="mcp", strength=0.1)
+
+
+def test_the_link_of_the_paper_stays_as_it_is(small):
+    """softness=None: softplus with beta = 1 on the scaled clock, before and after the fit."""
+    _, train, dev = small
+    process = MambaHawkesProcess(3, hidden=8, state=4, softness=None)
+    fit(process, train[:60], dev[:20], epochs=2)
+    assert process.log_softness.tolist() == [0.0, 0.0, 0.0]
+    batch, at = train[:5], torch.rand(5, 4, dtype=torch.float64) * 20
+    argument = sum(process.components(batch, at))
+    torch.testing.assert_close(
+        process.intensity(batch, at), torch.nn.functional.softplus(argument) / process.time_scale.float()
+    )
+    with pytest.raises(ValueError, match="softness must be positive, or None"):
+        MambaHawkesProcess(3, softness=0.0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import cubature
 
 from models.events import EventBatch, EventError
+from models.hawkes.process import spectral_radius
 from tests.models.hawkes.conftest import make_batch, make_process
 
 SEEDS = st.integers(0, 10**6)
@@ -172,7 +173,7 @@ def test_bad_queries_are_refused(process):
         process.log_likelihood(batch, window="all")
 
 
-@pytest.mark.parametrize("kind", ["m3tr", "m3tr shared", "mufm"])
+@pytest.mark.parametrize("kind", ["m3tr", "m3tr shared", "m3tr counts", "mufm"])
 def test_event_by_event_is_the_same_as_the_whole_sequence(kind):
     """The history that thinning carries forward gives the intensities of the whole sequence."""
     process = make_process(kind)
@@ -187,6 +188,21 @@ def test_event_by_event_is_the_same_as_the_whole_sequence(kind):
     end = process.snapshot(batch)
     for carried, whole in zip((*snapshot.levels, *snapshot.memory), (*end.levels, *end.memory)):
         torch.testing.assert_close(carried, whole, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(1, 6), seed=SEEDS, scale=st.floats(1e-3, 1e3), zeros=st.floats(0, 1))
+def test_the_branching_ratio_is_the_largest_eigenvalue(size, seed, scale, zeros):
+    g = torch.Generator().manual_seed(seed)
+    matrix = scale * torch.rand(size, size, generator=g, dtype=torch.float64)
+    matrix = torch.where(torch.rand(size, size, generator=g) < zeros, 0.0, matrix)
+    want = float(torch.linalg.eigvals(matrix).abs().max())
+    assert spectral_radius(matrix) == pytest.approx(want, rel=1e-6, abs=1e-4 * scale)  # nilpotent: eigvals is not exact
+
+
+def test_the_branching_ratio_of_equal_influences_is_their_sum():
+    assert spectral_radius(torch.full((22, 22), 0.1 / 22)) == pytest.approx(0.1, rel=1e-6)
+    assert spectral_radius(torch.tensor([[0.0, 5.0], [0.0, 0.0]])) == 0.0
 
 
 @pytest.mark.parametrize("kind", ["m3tr", "mufm"])
