@@ -13,6 +13,7 @@ import torch
 
 from assets.device_workers import encoded_on
 from assets.encoded import EncodedBlock, blocks_of, encoded_blocks
+from assets.expected_time import warn_of_cpu
 from assets.increment import row_of, run_stage
 from assets.prepared import Work
 from assets.settings import Settings
@@ -120,6 +121,7 @@ def encode_stage(
     )
 
     def compute(todo: Sequence[str]) -> Iterator[Row]:
+        warn_of_slow_work(context, settings, name, role, len(todo) * settings.sampling.frames)
         for outcomes, measures in _encoded(settings, work, todo):
             statistics.add(measures["seconds"])
             statistics.peak(measures["peaks"])
@@ -142,6 +144,12 @@ def encode_stage(
         )
     finally:
         release(role)
+
+
+def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, name: str, role: str, inputs: int) -> None:
+    """Say how long it will take where the papers' models are to run on a CPU."""
+    if settings.encoders.profile == "paper" and devices_of(settings) == ["cpu"]:
+        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role))
 
 
 def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:

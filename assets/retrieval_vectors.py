@@ -8,7 +8,7 @@ import pyarrow as pa
 from assets import audio_captions as sounds
 from assets import visual_captions as sights
 from assets.encoded_texts import BLOCK, TextRows
-from assets.encoding import encoder_fingerprint, width
+from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
 from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store, outputs
@@ -42,6 +42,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
     texts = TextRows(settings, encode=lambda encoder, given: list(encoder.encode_sentences(given)))
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
+        warn_of_slow_work(context, settings, NAME, "text", len(todo))
         for start in range(0, len(todo), BLOCK):
             block = todo[start : start + BLOCK]
             captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")

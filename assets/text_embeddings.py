@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.encoded_texts import TextRows
-from assets.encoding import encoder_fingerprint, width
+from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
 from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
@@ -34,6 +34,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         yield from (Row.missing(item, inputs[item], "empty title") for item in todo if not titles[item])
         written = [item for item in todo if titles[item]]
+        warn_of_slow_work(context, settings, NAME, "text", len(written))
         for item, outcome in texts.encoded((item, titles[item]) for item in written):
             if isinstance(outcome, Exception):
                 yield Row.failed(item, inputs[item], outcome)

@@ -39,6 +39,7 @@ __all__ = [
     "VisualEncoder",
     "identity",
     "load",
+    "operations",
     "preparation",
     "width",
 ]
@@ -153,6 +154,30 @@ def width(
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
     return pretrained.width(role, name, revision=revision, **options)
+
+
+def operations(
+    role: Role,
+    profile: Profile,
+    *,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    **options: Any,
+) -> float:
+    """Floating-point operations that a pretrained model needs for one frame, segment or text; see
+    `models.encoders.pretrained.operations`. Counted from its configuration, without loading weights.
+
+    Raises:
+        As `identity`; ValueError too for the handcrafted profile, which has no model.
+    """
+    if profile == "handcrafted":
+        raise ValueError("the handcrafted profile has no model whose operations could be counted")
+    from models.encoders import pretrained
+
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.count_operations(role, name, revision=revision, **options)
 
 
 def _check(role: str, profile: str) -> None:

@@ -39,7 +39,8 @@ def tiny(settings_of, tiny_cache, monkeypatch):
     rng = np.random.default_rng(0)
 
     def make(**environment):
-        settings = settings_of(encoders__profile="tiny", encoders__device="cpu", sampling__frames="3", **environment)
+        given = {"encoders__profile": "tiny", "encoders__device": "cpu", "sampling__frames": "3"}
+        settings = settings_of(**(given | environment))
         store = open_store(settings)
         pictures = {item: rng.integers(0, 200, (3, 24, 32, 3), dtype=np.uint8) for item in ITEMS}
         pictures[BRIGHT][:] = 255
@@ -283,3 +284,17 @@ def test_handcrafted_work_is_spread_over_processes_for_many_videos(settings_of):
     assert (few, many) == (0, 3)
     assert loaders(settings_of(encoders__loaders="1"), 10, on_gpu=True) == 1
     assert encoders.preparation("visual", "handcrafted")([np.zeros((8, 8, 3), np.uint8)]).shape == (1, 95)
+
+
+def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny, materialise, tiny_cache, capfd):
+    from models.encoders.tiny import checkpoint
+
+    folder = checkpoint("visual", cache=tiny_cache / "reelcast" / "tiny")
+    settings = tiny(encoders__profile="paper", encoders__visual=str(folder))
+    assert materialise(settings, ["visual_embeddings"]).success
+    said = capfd.readouterr().err
+    warned = said.index("visual for 36 inputs runs on the CPU and will take some ")
+    assert warned < said.index("visual_embeddings: 12 items in ")
+    assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
+    assert materialise(settings, ["visual_embeddings"]).success
+    assert "runs on the CPU" not in capfd.readouterr().err

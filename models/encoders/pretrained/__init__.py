@@ -13,6 +13,7 @@ from typing import Any
 from models.encoders.pretrained.checkpoints import PAPER, Checkpoint, locate
 from models.encoders.pretrained.options import (
     CODE_VERSION,
+    CaptionOptions,
     Options,
     checked_attention,
     checked_dtype,
@@ -21,7 +22,7 @@ from models.encoders.pretrained.options import (
 )
 from models.encoders.roles import Encoder, Role
 
-__all__ = ["PAPER", "identity", "load", "preparation", "width"]
+__all__ = ["PAPER", "count_operations", "identity", "load", "preparation", "width"]
 
 _BATCH_SIZES = {"visual": 64, "acoustic": 16, "text": 64, "captions": 16, "sounds": 16}  # on a CPU
 
@@ -120,6 +121,25 @@ def width(
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(located.folder).hidden_size
+
+
+def count_operations(
+    role: Role,
+    checkpoint: str,
+    *,
+    revision: str | None = None,
+    allow_download: bool = False,
+    max_new_tokens: int = CaptionOptions.max_new_tokens,
+    **_other: Any,
+) -> float:
+    """Floating-point operations for one input of `load`'s encoder; CheckpointError as `load`."""
+    located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
+    from transformers import AutoConfig
+
+    from models.encoders.pretrained.from_files import from_folder
+    from models.encoders.pretrained.operations import operations
+
+    return operations(role, from_folder(AutoConfig.from_pretrained, located), new_tokens=max_new_tokens)
 
 
 def identity(
