@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import audio as upstream
 from assets.aligned_embeddings import embed_aligned
-from assets.media_tasks import decode_segment
+from assets.encoding_tasks import prepare_segments
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check
@@ -21,9 +21,8 @@ def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         name=NAME,
         role="acoustic",
         upstream=upstream,
-        column="segments",
-        decode=decode_segment,
-        encode=lambda encoder, segments: encoder.encode(segments, settings.audio_rate()),
+        columns=["segments", "rate"],
+        prepare=prepare_segments,
     )
 
 

@@ -1,17 +1,16 @@
 """What visual_embeddings and acoustic_embeddings are: one vector an element of a list (a frame, a segment of sound)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 
-from assets.encoding import encoded, encoder_fingerprint, load
-from assets.increment import run_stage
+from assets.encoding import encode_stage, width
+from assets.encoding_tasks import padded
 from assets.settings import Settings
-from assets.stages import open_store, outputs
 from storage.arrays import fixed
 
 
@@ -27,34 +26,20 @@ def embed_aligned(
     name: str,
     role: str,
     upstream: ModuleType,
-    column: str,
-    decode: Callable[[bytes], Any],
-    encode: Callable[[Any, list[Any]], np.ndarray],
+    columns: Sequence[str],
+    prepare: Callable[[Callable[..., Any], Mapping[str, Any]], tuple[Any, Any]],
 ) -> dg.MaterializeResult:
-    """Fill the stage `name`: `encode(encoder, elements)` gives (n, width) for a video's decoded elements of `column`."""
-    store = open_store(settings)
-    source = store.stage(upstream.NAME, upstream.PAYLOAD)
-    inputs, count = outputs(source), settings.sampling.frames
-    encoder = load(settings, role)
-    return run_stage(
+    """Fill the stage `name` with the role's vectors of what `prepare` makes of the columns (see `encode_stage`)."""
+    count = settings.sampling.frames
+    return encode_stage(
         context,
-        store,
-        settings.run,
-        store.stage(name, payload(count, encoder.width)),
-        inputs=inputs,
-        fingerprint=encoder_fingerprint(settings, role, code=1, count=count),
-        compute=lambda todo: encoded(
-            todo,
-            upstream=source,
-            column=column,
-            inputs=inputs,
-            decode=decode,
-            encode=lambda elements: _padded(encode(encoder, elements), count),
-        ),
+        settings,
+        name=name,
+        payload=payload(count, width(settings, role)),
+        role=role,
+        upstream=upstream,
+        columns=columns,
+        prepare=prepare,
+        finish=partial(padded, count=count),
+        count=count,
     )
-
-
-def _padded(rows: np.ndarray, count: int) -> dict[str, object]:
-    made = np.zeros((count, rows.shape[1]), dtype=np.float16)
-    made[: len(rows)] = rows[:count]
-    return {"embedding": made, "rows": min(len(rows), count)}

@@ -1,39 +1,65 @@
-"""What the captioning and embedding assets share: one encoder, rows read in bounded blocks, a failure kept with its row."""
+"""Which encoder a role has by the settings, and the stages that one encoder fills."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from types import ModuleType
 from typing import Any, get_args
 
+import dagster as dg
+import pyarrow as pa
 import torch
 
+from assets.device_workers import encoded_on
+from assets.encoded import EncodedBlock, blocks_of, encoded_blocks
+from assets.expected_time import warn_of_cpu
+from assets.increment import row_of, run_stage
+from assets.prepared import Work
 from assets.settings import Settings
+from assets.shard_statistics import ShardStatistics
+from assets.stages import open_store, outputs
+from assets.workers import worker_count
 from models import encoders
-from models.encoders import EncoderError
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
-from storage.stage import Stage
 
-BLOCK = 32
+MANY = 400  # videos from which starting processes is repaid by handcrafted encoders
+_SHARED = ("text",)  # roles whose encoder serves several stages and stays loaded between them
+_loaded: dict[tuple[Any, ...], Any] = {}  # this process's encoders, by role, profile and options
 
 
 def options(settings: Settings, role: str) -> dict[str, Any]:
-    """What `models.encoders.load` is told for a role."""
+    """What `models.encoders.load` is told for a role, but for the device."""
     chosen = settings.encoders
     if chosen.profile == "handcrafted":  # nothing to choose: no weights, no device
         return {}
-    told = {"device": device_of(settings), "allow_download": chosen.allow_download}
+    told = {
+        "allow_download": chosen.allow_download,
+        "dtype": chosen.dtype,
+        "attention": None if chosen.attention == "auto" else chosen.attention,
+        "compile": chosen.compile,
+        "batch_size": chosen.batch_size,
+    }
     if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
         told |= {"checkpoint": checkpoint, "revision": chosen.revision}
     return told
 
 
 def device_of(settings: Settings) -> str:
-    """Where models run: the setting, or CUDA where there is one."""
+    """Where a model runs that uses one device: the setting, or CUDA where there is one."""
     if settings.encoders.device != "auto":
         return settings.encoders.device
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def devices_of(settings: Settings) -> list[str]:
+    """Where an encoder runs: the device that is named, or every GPU there is, or the CPU."""
+    if settings.encoders.profile == "handcrafted":
+        return ["cpu"]
+    if settings.encoders.device == "auto" and torch.cuda.device_count() > 1:
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [device_of(settings)]
 
 
 def check_encoders(settings: Settings) -> None:
@@ -52,44 +78,114 @@ def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameter
     return Fingerprint(code=code, parameters=parameters, model=identity)
 
 
-def encoded(
-    todo: Sequence[str],
+def width(settings: Settings, role: str) -> int:
+    """How many numbers a vector of the role's encoder has; known without loading it."""
+    return encoders.width(role, settings.encoders.profile, **options(settings, role))
+
+
+def encode_stage(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
     *,
-    upstream: Stage,
-    column: str,
-    inputs: Mapping[str, str],
-    decode: Callable[[Any], Any],
-    encode: Callable[[Any], Mapping[str, object]],
-) -> Iterator[Row]:
-    """Rows of a stage whose input is one column of one upstream stage; an item without an upstream row is missing.
+    name: str,
+    payload: pa.Schema,
+    role: str,
+    upstream: ModuleType,
+    columns: Sequence[str],
+    prepare: Callable[[Callable[..., Any], Mapping[str, Any]], tuple[Any, Any]],
+    finish: Callable[[Any, Any], Mapping[str, object]],
+    **parameters: object,
+) -> dg.MaterializeResult:
+    """Bring a stage up to date that one encoder fills from one upstream stage.
 
     Args:
-        todo: items in order.
-        upstream: where the input lies; read in blocks, so that memory does not grow with the set.
-        column: the input's column, a list a video.
-        inputs: each item's input hash.
-        decode: one element of the list, as the encoder takes it.
-        encode: a video's decoded elements to its payload. An `EncoderError` is kept as the item's failure.
+        name, payload: the stage.
+        upstream: the module of the asset that is read; an item without a row there has a missing row here.
+        columns: what is read of it; the first is what the row is made of.
+        prepare, finish: see `assets.prepared.Work`; importable by name.
+        parameters: of the fingerprint, beside the encoder's identity.
     """
-    for start in range(0, len(todo), BLOCK):
-        block = todo[start : start + BLOCK]
-        table = upstream.read(items=block, columns=[column])
-        given = dict(zip(table["item"].to_pylist(), table[column].to_pylist()))
-        for item in block:
-            if item not in given:
-                yield Row.missing(item, inputs[item], f"no {column}")
-                continue
-            try:
-                yield Row.ok(item, inputs[item], encode([decode(element) for element in given[item]]))
-            except EncoderError as error:
-                yield Row.failed(item, inputs[item], error)
+    store = open_store(settings)
+    source = store.stage(upstream.NAME, upstream.PAYLOAD)
+    inputs = outputs(source)
+    statistics = ShardStatistics()
+    work = Work(
+        role=role,
+        profile=settings.encoders.profile,
+        options=options(settings, role),
+        folder=source.folder,
+        payload=upstream.PAYLOAD,
+        columns=tuple(columns),
+        prepare=prepare,
+        finish=finish,
+    )
+
+    def compute(todo: Sequence[str]) -> Iterator[Row]:
+        warn_of_slow_work(context, settings, name, role, len(todo) * settings.sampling.frames)
+        for outcomes, measures in _encoded(settings, work, todo):
+            statistics.add(measures["seconds"])
+            statistics.peak(measures["peaks"])
+            for item, outcome in outcomes:
+                if outcome is None:
+                    yield Row.missing(item, inputs[item], f"no {columns[0]}")
+                else:
+                    yield row_of(item, inputs[item], outcome)
+
+    try:
+        return run_stage(
+            context,
+            store,
+            settings.run,
+            store.stage(name, payload),
+            inputs=inputs,
+            fingerprint=encoder_fingerprint(settings, role, code=1, **parameters),
+            compute=compute,
+            statistics=statistics,
+        )
+    finally:
+        release(role)
 
 
-@cache
-def _loaded(role: str, profile: str, chosen: tuple[tuple[str, Any], ...]) -> Any:
-    return encoders.load(role, profile, **dict(chosen))
+def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, name: str, role: str, inputs: int) -> None:
+    """Say how long it will take where the papers' models are to run on a CPU."""
+    if settings.encoders.profile == "paper" and devices_of(settings) == ["cpu"]:
+        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role))
+
+
+def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:
+    blocks, devices = blocks_of(todo), devices_of(settings)
+    workers = loaders(settings, len(todo), on_gpu=devices[0].startswith("cuda"))
+    if len(devices) > 1:
+        return encoded_on(devices, work, blocks, workers=workers)
+    return encoded_blocks(work, blocks, lambda: load(settings, work.role), device=devices[0], workers=workers)
+
+
+def loaders(settings: Settings, count: int, *, on_gpu: bool) -> int:
+    """Processes that prepare `count` videos ahead of the encoder; 0 is none: this process does it."""
+    if settings.encoders.loaders is not None:
+        return settings.encoders.loaders
+    if settings.encoders.profile == "handcrafted":  # all of its work is preparation
+        workers = worker_count(settings.run.workers)
+        return workers if count >= MANY and workers > 1 else 0
+    return (os.cpu_count() or 1) if on_gpu else 0  # on a CPU the model itself takes all cores
 
 
 def load(settings: Settings, role: str) -> Any:
     """The encoder of a role, loaded once a process."""
-    return _loaded(role, settings.encoders.profile, tuple(sorted(options(settings, role).items())))
+    profile, chosen = settings.encoders.profile, options(settings, role)
+    if profile != "handcrafted":
+        chosen["device"] = device_of(settings)
+    key = (role, profile, tuple(sorted(chosen.items())))
+    if key not in _loaded:
+        _loaded[key] = encoders.load(role, profile, **chosen)
+    return _loaded[key]
+
+
+def release(role: str) -> None:
+    """Let go of a stage's encoder where no other stage needs it: BLIP-2 by itself takes 15 GB in float32."""
+    if role in _SHARED:
+        return
+    for key in [key for key in _loaded if key[0] == role]:
+        del _loaded[key]
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

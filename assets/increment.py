@@ -13,6 +13,7 @@ from assets.bookkeeping import note_run
 from assets.dry_run import begin
 from assets.progress import Progress
 from assets.settings import Run
+from assets.shard_statistics import KEPT, ShardStatistics
 from storage.fingerprint import Fingerprint
 from storage.plan import Plan
 from storage.rows import Row
@@ -21,6 +22,7 @@ from storage.store import Store
 
 Compute = Callable[[Sequence[str]], Iterable[Row]]
 PREVIEW = 20
+LONGEST_SHARD = 600.0  # seconds
 
 
 def run_stage(
@@ -32,6 +34,7 @@ def run_stage(
     inputs: Mapping[str, str],
     fingerprint: Fingerprint,
     compute: Compute,
+    statistics: ShardStatistics | None = None,
 ) -> dg.MaterializeResult:
     """Bring a stage up to date and tell what was done.
 
@@ -44,7 +47,9 @@ def run_stage(
         fingerprint: what else determines the rows (code version, parameters, model).
         compute: yields one row for each item it is given, in any order. It may start workers or load a model: it is called
             once, lazily, with the items of all shards in order, only if there is work.
+        statistics: where `compute` measures its steps; what it spends in all, and on writing, is measured here.
     """
+    statistics = statistics or ShardStatistics()
     plan = stage.plan(inputs, fingerprint, retry_failed=run.retry_failed)
     begin(plan=plan)
     context.log.info(str(plan))
@@ -53,9 +58,13 @@ def run_stage(
         stage.drop(plan.orphaned)
     if plan.todo:
         progress = Progress(context.log, stage.name, len(plan.todo))
-        for shard in _shards(compute(plan.todo), run.shard_size):
-            stage.commit(shard, fingerprint=fingerprint)
-            progress.advance(len(shard), failed=sum(row.status == "failed" for row in shard))
+        begun = time.monotonic()
+        for shard in _shards(_counted(compute(plan.todo), progress), run.shard_size):
+            statistics.add({"compute": time.monotonic() - begun})
+            with statistics.step("write"):
+                stage.commit(shard, fingerprint=fingerprint)
+            statistics.close(items=len(shard), failed=sum(row.status == "failed" for row in shard))
+            begun = time.monotonic()
         progress.finish()
     seconds = time.monotonic() - started
     states = stage.states()
@@ -63,10 +72,12 @@ def run_stage(
     note_run(
         context, store, stage.name, computed=len(plan.todo) + len(plan.orphaned), failed=len(failed), seconds=seconds
     )
-    return dg.MaterializeResult(metadata=_metadata(plan, states, seconds))
+    return dg.MaterializeResult(metadata=_metadata(plan, states, seconds, statistics))
 
 
-def _metadata(plan: Plan, states: pl.DataFrame, seconds: float) -> dict[str, dg.MetadataValue]:
+def _metadata(
+    plan: Plan, states: pl.DataFrame, seconds: float, statistics: ShardStatistics
+) -> dict[str, dg.MetadataValue]:
     """A stage's plan, its row counts, its failures and how fast it went."""
     counts = dict(states.group_by("status").len().iter_rows())
     failed = states.filter(states["status"] == "failed")
@@ -78,6 +89,8 @@ def _metadata(plan: Plan, states: pl.DataFrame, seconds: float) -> dict[str, dg.
     }
     if plan.todo:
         metadata["rows_per_second"] = dg.MetadataValue.float(round(len(plan.todo) / max(seconds, 1e-9), 2))
+        metadata["seconds_by_step"] = dg.MetadataValue.json(statistics.totals())
+        metadata["shards"] = dg.MetadataValue.json(statistics.shards[-KEPT:])
     if len(failed):
         lines = ["| item | error | reason |", "|---|---|---|"]
         for item, kind, message in failed.select("item", "error_type", "error_message").head(PREVIEW).iter_rows():
@@ -93,12 +106,20 @@ def row_of(item: str, input_hash: str, outcome: Mapping[str, object] | Exception
     return Row.ok(item, input_hash, outcome)
 
 
+def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
+    for row in rows:
+        progress.advance(failed=row.status == "failed")
+        yield row
+
+
 def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """At most `size` rows at once, and what there is after `LONGEST_SHARD` seconds: slow encoders lose no more than that."""
     shard: list[Row] = []
+    begun = time.monotonic()
     for row in rows:
         shard.append(row)
-        if len(shard) == size:
+        if len(shard) == size or time.monotonic() - begun > LONGEST_SHARD:
             yield shard
-            shard = []
+            shard, begun = [], time.monotonic()
     if shard:
         yield shard

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from assets import audio_captions as sounds
 from assets import visual_captions as sights
-from assets.encoding import BLOCK, encoder_fingerprint, load
+from assets.encoded_texts import BLOCK, TextRows
+from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
 from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
@@ -40,9 +41,10 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
     sight_hashes, sound_hashes = outputs(seen), outputs(heard)
     usable = [item for item in titles if item in sight_hashes and item in sound_hashes]
     inputs = combined(sight_hashes, sound_hashes, titles, items=usable)
-    encoder = load(settings, "text")
+    texts = TextRows(settings, encode=lambda encoder, given: list(encoder.encode_sentences(given)))
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
+        warn_of_slow_work(context, settings, NAME, "text", len(todo))
         for start in range(0, len(todo), BLOCK):
             block = todo[start : start + BLOCK]
             captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")
@@ -50,20 +52,21 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
             yield from (
                 Row.missing(item, inputs[item], "no caption, sound or title") for item in block if not prompts[item]
             )
-            written = [item for item in block if prompts[item]]
-            if written:
-                vectors = encoder.encode_sentences([prompts[item] for item in written])
-                for item, vector in zip(written, vectors, strict=True):
-                    yield Row.ok(item, inputs[item], {"prompt": prompts[item], "embedding": vector})
+            for item, outcome in texts.encoded((item, prompts[item]) for item in block if prompts[item]):
+                if isinstance(outcome, Exception):
+                    yield Row.failed(item, inputs[item], outcome)
+                else:
+                    yield Row.ok(item, inputs[item], {"prompt": prompts[item], "embedding": outcome})
 
     return run_stage(
         context,
         store,
         settings.run,
-        store.stage(NAME, payload(encoder.width)),
+        store.stage(NAME, payload(width(settings, "text"))),
         inputs=inputs,
         fingerprint=encoder_fingerprint(settings, "text", code=1, level="sentence"),
         compute=compute,
+        statistics=texts.statistics,
     )
 
 

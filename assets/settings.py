@@ -139,7 +139,31 @@ class Encoders(dg.Config):
     captions: str | None = Field(None, description="Checkpoint instead of the profile's BLIP-2.")
     sounds: str | None = Field(None, description="Checkpoint instead of the profile's CLAP.")
     revision: str | None = Field(None, description="Hub revision of the checkpoints named above.")
-    device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
+    device: str = Field("auto", description="`auto` (every GPU there is, else the CPU), `cpu`, `cuda` or `cuda:N`.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Number format of weights and activations; bfloat16 for a GPU. It changes the output."
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="Attention kernel. `auto` is the library's choice."
+    )
+    compile: bool = Field(
+        False, description="Make kernels with torch.compile: minutes at start, for long runs on a GPU."
+    )
+    batch_size: int | None = Field(
+        None, ge=1, description="Inputs at once. Unset: the fastest, found at start on a GPU; a fixed number on a CPU."
+    )
+    loaders: int | None = Field(
+        None,
+        ge=0,
+        description="Processes that decode and prepare ahead of the encoder, 0 for none. Unset: one a core for a GPU; "
+        "for `handcrafted` run.workers from 400 videos on.",
+    )
+    repeated_frame_bits: int | None = Field(
+        None,
+        ge=0,
+        le=32,
+        description="Frames of a video whose hashes differ by at most this many of 64 bits share a caption. Unset: none.",
+    )
     allow_download: bool = Field(False, description="Fetch a missing checkpoint from the hub.")
 
     @field_validator("device")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding import BLOCK, encoder_fingerprint, load
+from assets.encoded_texts import TextRows
+from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
 from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
@@ -29,27 +30,29 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     store = open_store(settings)
     titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
     inputs = {item: hashlib.sha256(title.encode()).hexdigest() for item, title in titles.items()}
-    encoder = load(settings, "text")
+    texts = TextRows(settings, encode=lambda encoder, given: encoder.encode_words(given))
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         yield from (Row.missing(item, inputs[item], "empty title") for item in todo if not titles[item])
         written = [item for item in todo if titles[item]]
-        for start in range(0, len(written), BLOCK):
-            block = written[start : start + BLOCK]
-            for item, words in zip(block, encoder.encode_words([titles[item] for item in block]), strict=True):
-                if len(words):
-                    yield Row.ok(item, inputs[item], {"embedding": words})
-                else:
-                    yield Row.missing(item, inputs[item], "no word in the title")
+        warn_of_slow_work(context, settings, NAME, "text", len(written))
+        for item, outcome in texts.encoded((item, titles[item]) for item in written):
+            if isinstance(outcome, Exception):
+                yield Row.failed(item, inputs[item], outcome)
+            elif len(outcome):
+                yield Row.ok(item, inputs[item], {"embedding": outcome})
+            else:
+                yield Row.missing(item, inputs[item], "no word in the title")
 
     return run_stage(
         context,
         store,
         settings.run,
-        store.stage(NAME, payload(encoder.width)),
+        store.stage(NAME, payload(width(settings, "text"))),
         inputs=inputs,
         fingerprint=encoder_fingerprint(settings, "text", code=1, level="words"),
         compute=compute,
+        statistics=texts.statistics,
     )
 
 

@@ -1,15 +1,16 @@
 """[captions] visual_captions: a sentence for each frame (BLIP-2 in M3TR section 3.3)."""
 
+from functools import partial
+
 import dagster as dg
 import pyarrow as pa
 
 from assets import frames as upstream
-from assets.encoding import encoded, encoder_fingerprint, load
-from assets.increment import run_stage
-from assets.media_tasks import decode_jpeg
+from assets.encoding import encode_stage
+from assets.encoding_tasks import captions_of_all, prepare_distinct_frames, prepare_frames
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
-from assets.stages import failed_share_check, open_store, outputs
+from assets.stages import failed_share_check
 
 NAME = "visual_captions"
 PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
@@ -17,25 +18,19 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 
 @dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Caption every kept frame."""
-    store = open_store(settings)
-    source = store.stage(upstream.NAME, upstream.PAYLOAD)
-    inputs = outputs(source)
-    return run_stage(
+    """Caption every kept frame, or only those that differ (`encoders.repeated_frame_bits`)."""
+    bits = settings.encoders.repeated_frame_bits
+    return encode_stage(
         context,
-        store,
-        settings.run,
-        store.stage(NAME, PAYLOAD),
-        inputs=inputs,
-        fingerprint=encoder_fingerprint(settings, "captions", code=1),
-        compute=lambda todo: encoded(
-            todo,
-            upstream=source,
-            column="frames",
-            inputs=inputs,
-            decode=decode_jpeg,
-            encode=lambda images: {"captions": load(settings, "captions").caption(images)},
-        ),
+        settings,
+        name=NAME,
+        payload=PAYLOAD,
+        role="captions",
+        upstream=upstream,
+        columns=["frames"] if bits is None else ["frames", "hashes"],
+        prepare=prepare_frames if bits is None else partial(prepare_distinct_frames, bits=bits),
+        finish=captions_of_all,
+        **({} if bits is None else {"repeated_frame_bits": bits}),
     )
 
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import frames as upstream
 from assets.aligned_embeddings import embed_aligned
-from assets.media_tasks import decode_jpeg
+from assets.encoding_tasks import prepare_frames
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check
@@ -21,9 +21,8 @@ def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> 
         name=NAME,
         role="visual",
         upstream=upstream,
-        column="frames",
-        decode=decode_jpeg,
-        encode=lambda encoder, images: encoder.encode(images),
+        columns=["frames"],
+        prepare=prepare_frames,
     )
 
 

@@ -7,6 +7,7 @@ same code on small random models that it makes on the spot, for tests.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, get_args
 
 from models.encoders.errors import CheckpointError, EncoderError
@@ -15,6 +16,7 @@ from models.encoders.roles import (
     AudioCaptioner,
     Description,
     Encoder,
+    PreparingEncoder,
     Profile,
     Role,
     TextEncoder,
@@ -29,6 +31,7 @@ __all__ = [
     "Description",
     "Encoder",
     "EncoderError",
+    "PreparingEncoder",
     "Profile",
     "Role",
     "TextEncoder",
@@ -36,6 +39,9 @@ __all__ = [
     "VisualEncoder",
     "identity",
     "load",
+    "operations",
+    "preparation",
+    "width",
 ]
 
 
@@ -57,7 +63,7 @@ def load(
         checkpoint: Of `paper`: a folder or a repository (owner/name) instead of the one that the papers name.
         revision: Of `paper`: branch, tag or commit of the repository.
         device, dtype: Where and in what numbers a pretrained model runs; handcrafted encoders run on the CPU anyway.
-        options: The encoder's own. Of the pretrained profiles: `batch_size`, `allow_download` and those of
+        options: The encoder's own. Of the pretrained profiles: those of `models.encoders.pretrained.load` and of
             `models.encoders.pretrained.options`; of `tiny` also `cache`, the folder of its checkpoints.
 
     Raises:
@@ -65,20 +71,13 @@ def load(
         CheckpointError: The model's files are not on this machine; the message says how to get them.
         EncoderError: The device isn't there.
     """
-    _check(role, profile)
-    match profile:
-        case "handcrafted":
-            return _handcrafted(role, checkpoint, revision, dtype, options)
-        case "tiny":
-            from models.encoders import pretrained
+    if profile == "handcrafted":
+        _check(role, profile)
+        return _handcrafted(role, checkpoint, revision, dtype, options)
+    from models.encoders import pretrained
 
-            folder = _tiny(role, checkpoint, revision, options)
-            return pretrained.load(role, folder, device=device, dtype=dtype, **options)
-        case "paper":
-            from models.encoders import pretrained
-
-            name = checkpoint or pretrained.PAPER[role]
-            return pretrained.load(role, name, revision=revision, device=device, dtype=dtype, **options)
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.load(role, name, revision=revision, device=device, dtype=dtype, **options)
 
 
 def identity(
@@ -96,20 +95,89 @@ def identity(
     Raises:
         As `load`, but for a device that isn't there.
     """
-    _check(role, profile)
-    match profile:
-        case "handcrafted":
-            return _handcrafted(role, checkpoint, revision, dtype, options).identity
-        case "tiny":
-            from models.encoders import pretrained
+    if profile == "handcrafted":
+        _check(role, profile)
+        return _handcrafted(role, checkpoint, revision, dtype, options).identity
+    from models.encoders import pretrained
 
-            folder = _tiny(role, checkpoint, revision, options)
-            return pretrained.identity(role, folder, device=device, dtype=dtype, **options)
-        case "paper":
-            from models.encoders import pretrained
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.identity(role, name, revision=revision, device=device, dtype=dtype, **options)
 
-            name = checkpoint or pretrained.PAPER[role]
-            return pretrained.identity(role, name, revision=revision, device=device, dtype=dtype, **options)
+
+def preparation(
+    role: Role,
+    profile: Profile,
+    *,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    **options: Any,
+) -> Callable[..., Any]:
+    """The `prepare` of what `load` gives for the same arguments, without loading weights; picklable.
+
+    Raises:
+        As `identity`; ValueError too for the role `text`, which prepares nothing.
+    """
+    if profile == "handcrafted":
+        _check(role, profile)
+        if role == "text":
+            raise ValueError("the role 'text' prepares nothing")
+        return _handcrafted(role, checkpoint, revision, dtype, options).prepare
+    from models.encoders import pretrained
+
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.preparation(role, name, revision=revision, **options)
+
+
+def width(
+    role: Role,
+    profile: Profile,
+    *,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    **options: Any,
+) -> int:
+    """The `width` of what `load` gives for the same arguments, without loading weights.
+
+    Raises:
+        As `identity`; ValueError too for `captions` and `sounds`, which give words.
+    """
+    if role in ("captions", "sounds"):
+        raise ValueError(f"the role {role!r} gives no vectors")
+    if profile == "handcrafted":
+        _check(role, profile)
+        return _handcrafted(role, checkpoint, revision, dtype, options).width
+    from models.encoders import pretrained
+
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.width(role, name, revision=revision, **options)
+
+
+def operations(
+    role: Role,
+    profile: Profile,
+    *,
+    checkpoint: str | None = None,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    **options: Any,
+) -> float:
+    """Floating-point operations that a pretrained model needs for one frame, segment or text; see
+    `models.encoders.pretrained.operations`. Counted from its configuration, without loading weights.
+
+    Raises:
+        As `identity`; ValueError too for the handcrafted profile, which has no model.
+    """
+    if profile == "handcrafted":
+        raise ValueError("the handcrafted profile has no model whose operations could be counted")
+    from models.encoders import pretrained
+
+    name = _checkpoint(role, profile, checkpoint, revision, options)
+    return pretrained.count_operations(role, name, revision=revision, **options)
 
 
 def _check(role: str, profile: str) -> None:
@@ -119,8 +187,15 @@ def _check(role: str, profile: str) -> None:
         raise ValueError(f"profile must be one of {', '.join(get_args(Profile))}, not {profile!r}")
 
 
-def _tiny(role: Role, checkpoint: str | None, revision: str | None, options: dict[str, Any]) -> str:
-    """The folder of the tiny checkpoint, built if need be; takes `cache` out of the options."""
+def _checkpoint(
+    role: Role, profile: Profile, checkpoint: str | None, revision: str | None, options: dict[str, Any]
+) -> str:
+    """Which checkpoint a pretrained profile means; the tiny one is built if need be. Takes `cache` out of the options."""
+    _check(role, profile)
+    if profile == "paper":
+        from models.encoders import pretrained
+
+        return checkpoint or pretrained.PAPER[role]
     if checkpoint is not None or revision is not None:
         raise ValueError("the tiny profile makes its own checkpoints: it takes no checkpoint and no revision")
     from models.encoders import tiny

@@ -24,7 +24,25 @@ class Encoder(Protocol):
     def identity(self) -> dict[str, Any]: ...
 
 
-class VisualEncoder(Encoder, Protocol):
+class PreparingEncoder(Encoder, Protocol):
+    """An encoder of frames or sound, whose work has two parts: one that needs no model, and the rest.
+
+    So the first can be done in worker processes, ahead of the device, and the second for many videos at once.
+    """
+
+    def prepare(self, elements: Sequence[np.ndarray], *rate: int) -> Any:
+        """A video's frames, or its segments and their `rate` -> what the rest of the work takes. Picklable."""
+        ...
+
+    def from_prepared(self, videos: Sequence[Any]) -> list[Any]:
+        """The rest of the work for what was prepared of each video: as `encode`, `caption` or `describe` of each.
+
+        Batches go across videos, and the result doesn't depend on the batch. An EncoderError is of all of them.
+        """
+        ...
+
+
+class VisualEncoder(PreparingEncoder, Protocol):
     """Frames to vectors of `width` numbers."""
 
     width: int
@@ -38,7 +56,7 @@ class VisualEncoder(Encoder, Protocol):
         ...
 
 
-class AcousticEncoder(Encoder, Protocol):
+class AcousticEncoder(PreparingEncoder, Protocol):
     """Segments of sound to vectors of `width` numbers; `rate` and `seconds` are what it works on.
 
     Other rates are resampled, longer segments cut in their middle to `seconds`, shorter ones taken as they are.
@@ -67,7 +85,7 @@ class TextEncoder(Encoder, Protocol):
         ...
 
 
-class VisualCaptioner(Encoder, Protocol):
+class VisualCaptioner(PreparingEncoder, Protocol):
     """Frames to sentences."""
 
     def caption(self, images: Sequence[np.ndarray]) -> list[str]:
@@ -79,7 +97,7 @@ class VisualCaptioner(Encoder, Protocol):
         ...
 
 
-class AudioCaptioner(Encoder, Protocol):
+class AudioCaptioner(PreparingEncoder, Protocol):
     """Segments of sound to descriptions; `rate` and `seconds` are what it works on (others as `AcousticEncoder`)."""
 
     rate: int

@@ -118,6 +118,13 @@ class HandcraftedAcousticEncoder:
         ]
         return np.concatenate([found.mel_mean, 2 * found.mel_std, np.stack(columns, 1)], axis=1, dtype=np.float32)
 
+    def prepare(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
+        """All of the work: there is no model that it could be ahead of."""
+        return self.encode(segments, rate)
+
+    def from_prepared(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(videos)
+
 
 def _equal_lengths(lengths: list[int]) -> list[tuple[int, int]]:
     """Ranges of neighbours of one length, none longer than a block."""

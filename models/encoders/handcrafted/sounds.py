@@ -45,6 +45,13 @@ class HandcraftedSoundDescriber:
             for silent, row, columns in zip(found.silent, table, best)
         ]
 
+    def prepare(self, segments: Sequence[np.ndarray], rate: int) -> list[list[Description]]:
+        """All of the work: there is no model that it could be ahead of."""
+        return self.describe(segments, rate)
+
+    def from_prepared(self, videos: Sequence[list[list[Description]]]) -> list[list[list[Description]]]:
+        return list(videos)
+
 
 def _named(names: list[str], row: np.ndarray, columns: np.ndarray) -> list[Description]:
     fitting = [(f"{names[column]} sound", float(row[column])) for column in columns if row[column] >= _LEAST]

@@ -132,6 +132,13 @@ class HandcraftedVisualEncoder:
     def encode_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
         return [self.encode(images) for images in videos]
 
+    def prepare(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """All of the work: there is no model that it could be ahead of."""
+        return self.encode(images)
+
+    def from_prepared(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(videos)
+
 
 def _shrunk(image: np.ndarray) -> np.ndarray:
     """(h, w, 3) uint8 -> (SIDE, SIDE, 3) uint8, the mean over each pixel's area."""

@@ -6,15 +6,25 @@ Nothing here imports transformers before `load` is called: identities are known 
 from __future__ import annotations
 
 import importlib.util
+import json
+from collections.abc import Callable
 from typing import Any
 
 from models.encoders.pretrained.checkpoints import PAPER, Checkpoint, locate
-from models.encoders.pretrained.options import CODE_VERSION, Options, checked_dtype, described, options_of
+from models.encoders.pretrained.options import (
+    CODE_VERSION,
+    CaptionOptions,
+    Options,
+    checked_attention,
+    checked_dtype,
+    described,
+    options_of,
+)
 from models.encoders.roles import Encoder, Role
 
-__all__ = ["PAPER", "identity", "load"]
+__all__ = ["PAPER", "count_operations", "identity", "load", "preparation", "width"]
 
-_BATCH_SIZES = {"visual": 64, "acoustic": 16, "text": 64, "captions": 16, "sounds": 16}
+_BATCH_SIZES = {"visual": 64, "acoustic": 16, "text": 64, "captions": 16, "sounds": 16}  # on a CPU
 
 
 def load(
@@ -26,6 +36,8 @@ def load(
     dtype: str | None = None,
     allow_download: bool = False,
     batch_size: int | None = None,
+    attention: str | None = None,
+    compile: bool = False,
     **options: Any,
 ) -> Encoder:
     """Load a checkpoint for a role.
@@ -36,44 +48,98 @@ def load(
         device: As PyTorch names it: `cpu`, `cuda`, `cuda:1`.
         dtype: `float32` (default), `bfloat16` or `float16`.
         allow_download: Whether files that are missing may be fetched.
-        batch_size: Inputs at once to begin with; halved for good when memory runs out. It doesn't change the output.
+        batch_size: Inputs at once; None tries what is fastest, on a GPU, and takes a fixed number on a CPU. Halved for
+            good when memory runs out. It doesn't change the output.
+        attention: `eager`, `sdpa` or `flash_attention_2`; None is the library's choice. Changes no more than rounding.
+        compile: Whether `torch.compile` makes kernels of the model (of BLIP-2: of what looks at the frames).
         options: Of the role; see `models.encoders.pretrained.options`.
 
     Raises:
         CheckpointError: The files are not there, not whole, or not of such a model.
-        EncoderError: The device isn't there.
+        EncoderError: The device or the attention kernel isn't there.
         ValueError: An unknown option or value.
     """
     chosen = options_of(role, options)
-    dtype = checked_dtype(dtype)
+    dtype, attention = checked_dtype(dtype), checked_attention(attention)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
-    arguments = {
-        "identity": _identity(role, located, dtype, chosen),
-        "device": device,
-        "dtype": dtype,
-        "batch_size": batch_size if batch_size is not None else _BATCH_SIZES[role],
-    }
+    from models.encoders.pretrained.batching import fastest_size
+    from models.encoders.pretrained.loading import load_encoder
+
+    encoder = load_encoder(
+        role,
+        located,
+        chosen,
+        identity=_identity(role, located, dtype, chosen),
+        device=device,
+        dtype=dtype,
+        attention=attention,
+        compile=compile,
+        batch_size=batch_size or _BATCH_SIZES[role],
+    )
+    if batch_size is None and device.startswith("cuda"):
+        encoder.batches.size = fastest_size(encoder.trial, name=f"{role} ({located.name})")
+    return encoder
+
+
+def preparation(
+    role: Role, checkpoint: str, *, revision: str | None = None, allow_download: bool = False, **_other: Any
+) -> Callable[..., Any]:
+    """The `prepare` of what `load` with the same arguments gives, picklable, without weights.
+
+    Raises:
+        CheckpointError: As `load`.
+        ValueError: The role `text`, which prepares nothing.
+    """
+    located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
+    from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
+
     match role:
-        case "visual":
-            from models.encoders.pretrained.visual import ViTEncoder
-
-            return ViTEncoder(located, chosen, **arguments)
+        case "visual" | "captions":
+            return ImagePreparation(located)
         case "acoustic":
-            from models.encoders.pretrained.acoustic import ASTEncoder
-
-            return ASTEncoder(located, chosen, **arguments)
-        case "text":
-            from models.encoders.pretrained.text import AnglEEncoder
-
-            return AnglEEncoder(located, chosen, **arguments)
-        case "captions":
-            from models.encoders.pretrained.captions import BLIP2Captioner
-
-            return BLIP2Captioner(located, chosen, **arguments)
+            return ASTPreparation(located)
         case "sounds":
-            from models.encoders.pretrained.sounds import CLAPDescriber
+            return CLAPPreparation(located)
+    raise ValueError(f"the role {role!r} prepares nothing")
 
-            return CLAPDescriber(located, chosen, **arguments)
+
+def width(
+    role: Role, checkpoint: str, *, revision: str | None = None, allow_download: bool = False, **_other: Any
+) -> int:
+    """How many numbers a vector of `load`'s encoder has, from its configuration alone.
+
+    Raises:
+        CheckpointError: As `load`.
+        ValueError: A role that gives words.
+    """
+    if role not in ("visual", "acoustic", "text"):
+        raise ValueError(f"the role {role!r} gives no vectors")
+    located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
+    stated = json.loads((located.folder / "config.json").read_text(encoding="utf-8")).get("hidden_size")
+    if stated is not None:
+        return int(stated)
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(located.folder).hidden_size
+
+
+def count_operations(
+    role: Role,
+    checkpoint: str,
+    *,
+    revision: str | None = None,
+    allow_download: bool = False,
+    max_new_tokens: int = CaptionOptions.max_new_tokens,
+    **_other: Any,
+) -> float:
+    """Floating-point operations for one input of `load`'s encoder; CheckpointError as `load`."""
+    located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
+    from transformers import AutoConfig
+
+    from models.encoders.pretrained.from_files import from_folder
+    from models.encoders.pretrained.operations import operations
+
+    return operations(role, from_folder(AutoConfig.from_pretrained, located), new_tokens=max_new_tokens)
 
 
 def identity(
@@ -85,9 +151,12 @@ def identity(
     dtype: str | None = None,
     allow_download: bool = False,
     batch_size: int | None = None,
+    attention: str | None = None,
+    compile: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """What `load` with the same arguments would have as its `identity`; reads no weights and imports no framework."""
+    checked_attention(attention)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     return _identity(role, located, checked_dtype(dtype), options_of(role, options))
 

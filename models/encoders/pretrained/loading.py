@@ -1,77 +1,63 @@
-"""Loading models and processors from a checkpoint's folder; whatever is wrong with it is a CheckpointError."""
+"""From a checkpoint to the encoder of a role: its model, its processor, its tokenizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-import transformers
-from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from transformers import ASTModel, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel, ViTModel
 
-from models.encoders.errors import CheckpointError, EncoderError
+from models.encoders.pretrained.acoustic import ASTEncoder
+from models.encoders.pretrained.captions import BLIP2Captioner
 from models.encoders.pretrained.checkpoints import Checkpoint
-
-Loaded = TypeVar("Loaded")
-
-
-def load_model(kind: type, checkpoint: Checkpoint, *, device: str, dtype: str, **arguments: Any) -> PreTrainedModel:
-    """A model in evaluation mode on its device; EncoderError for a device that isn't there.
-
-    Weights that the checkpoint lacks would be random numbers: that is an error here, not a warning.
-    """
-    target = checked_device(device)
-    with quietly():
-        model, report = from_folder(
-            kind.from_pretrained,
-            checkpoint,
-            dtype=getattr(torch, dtype),
-            output_loading_info=True,
-            **arguments,
-        )
-    wrong = sorted(report["missing_keys"]) + sorted(str(entry) for entry in report["mismatched_keys"])
-    if wrong:
-        raise CheckpointError(
-            f"{checkpoint.name} in {checkpoint.folder} is no {kind.__name__}: "
-            f"{len(wrong)} weights are missing or of another shape, {wrong[0]} among them"
-        )
-    return model.to(target).eval()
+from models.encoders.pretrained.from_files import from_folder, load_model
+from models.encoders.pretrained.options import Options
+from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
+from models.encoders.pretrained.sounds import CLAPDescriber
+from models.encoders.pretrained.text import AnglEEncoder
+from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.roles import Encoder, Role
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without transformers' progress bars and its report of unused weights: a head that isn't wanted is no news."""
-    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        if bars:
-            transformers.logging.enable_progress_bar()
+def load_encoder(
+    role: Role,
+    located: Checkpoint,
+    options: Options,
+    *,
+    identity: dict[str, Any],
+    device: str,
+    dtype: str,
+    attention: str | None,
+    compile: bool,
+    batch_size: int,
+) -> Encoder:
+    """The encoder of a role, its model on its device; arguments and errors are those of `pretrained.load`."""
+    running = {"device": device, "dtype": dtype, "attention": attention}
+    told = {"identity": identity, "batch_size": batch_size}
+    match role:
+        case "visual":
+            # The pooling layer is not used, and the published checkpoint's is not trained.
+            model = load_model(ViTModel, located, add_pooling_layer=False, **running)
+            encoder, compiled = ViTEncoder(model, ImagePreparation(located), options, **told), [model]
+        case "acoustic":
+            model = load_model(ASTModel, located, **running)
+            encoder, compiled = ASTEncoder(model, ASTPreparation(located), options, **told), [model]
+        case "text":
+            model = load_model(AutoModel, located, add_pooling_layer=False, **running)
+            encoder, compiled = AnglEEncoder(model, _tokenizer(located), options, **told), [model]
+        case "captions":
+            model = load_model(Blip2ForConditionalGeneration, located, **running)
+            # Words are generated one by one with a growing cache, for which kernels would be made again and again.
+            encoder = BLIP2Captioner(model, ImagePreparation(located), _tokenizer(located), options, **told)
+            compiled = [model.vision_model, model.qformer]
+        case "sounds":
+            model = load_model(ClapModel, located, **running)
+            encoder = CLAPDescriber(model, CLAPPreparation(located), _tokenizer(located), options, **told)
+            compiled = [model.audio_model]
+    if compile:
+        for module in compiled:
+            module.compile(dynamic=True)  # in place; batches differ in size
+    return encoder
 
 
-def from_folder(loader: Callable[..., Loaded], checkpoint: Checkpoint, **arguments: Any) -> Loaded:
-    """Call a `from_pretrained` on the checkpoint's folder, offline."""
-    try:
-        return loader(str(checkpoint.folder), local_files_only=True, **arguments)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise CheckpointError(f"{checkpoint.name} can't be loaded from {checkpoint.folder}: {error}") from error
-
-
-def checked_device(device: str) -> torch.device:
-    """The device; EncoderError where this machine doesn't have it."""
-    try:
-        target = torch.device(device)
-    except RuntimeError as error:
-        raise EncoderError(f"device {device!r} is none that PyTorch knows: {error}") from error
-    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
-        raise EncoderError(
-            f"device {device!r} was asked for; this machine has {torch.cuda.device_count()} CUDA devices"
-        )
-    return target
+def _tokenizer(located: Checkpoint) -> Any:
+    return from_folder(AutoTokenizer.from_pretrained, located)

@@ -89,6 +89,10 @@ class SoundOptions:
             raise ValueError(f"{self.vocabulary} holds {sorted(repeated)[0]!r} more than once")
         return descriptions
 
+    def texts(self) -> list[str]:
+        """The descriptions within the template: what is embedded."""
+        return [self.template.replace("{text}", description) for description in self.descriptions()]
+
 
 Options = VisualOptions | AcousticOptions | TextOptions | CaptionOptions | SoundOptions
 
@@ -125,6 +129,7 @@ def described(options: Options) -> dict[str, Any]:
 
 
 DType = Literal["float32", "bfloat16", "float16"]
+Attention = Literal["eager", "sdpa", "flash_attention_2"]
 
 
 def checked_dtype(dtype: str | None) -> DType:
@@ -134,3 +139,10 @@ def checked_dtype(dtype: str | None) -> DType:
     if dtype not in get_args(DType):
         raise ValueError(f"dtype must be one of {', '.join(get_args(DType))}, not {dtype!r}")
     return dtype
+
+
+def checked_attention(attention: str | None) -> Attention | None:
+    """The attention kernel; None is the library's choice (`sdpa` for all models that have it)."""
+    if attention is not None and attention not in get_args(Attention):
+        raise ValueError(f"attention must be one of {', '.join(get_args(Attention))}, not {attention!r}")
+    return attention

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
+from transformers import ClapModel, PreTrainedTokenizerBase
 
 from models.encoders.pretrained.batching import Batches, finite
-from models.encoders.pretrained.checkpoints import Checkpoint
-from models.encoders.pretrained.loading import from_folder, load_model
+from models.encoders.pretrained.nearest import nearest
 from models.encoders.pretrained.options import SoundOptions
-from models.encoders.pretrained.segments import fitted
+from models.encoders.pretrained.preparing import CLAPPreparation, of_each, on_device
 from models.encoders.roles import Description
 
 
@@ -26,42 +25,43 @@ class CLAPDescriber:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model: ClapModel,
+        prepare: CLAPPreparation,
+        tokenizer: PreTrainedTokenizerBase,
         options: SoundOptions,
         *,
         identity: dict[str, Any],
-        device: str,
-        dtype: str,
         batch_size: int,
     ):
         self.identity = identity
-        self._extractor = from_folder(AutoFeatureExtractor.from_pretrained, checkpoint)
-        self._tokenizer = from_folder(AutoTokenizer.from_pretrained, checkpoint)
-        self._model = load_model(ClapModel, checkpoint, device=device, dtype=dtype)
-        self._fused = self._model.config.audio_config.enable_fusion
-        self._batches = Batches(batch_size)
+        self.prepare = prepare
+        self.batches = Batches(batch_size)
+        self.rate, self.seconds = prepare.rate, prepare.seconds
+        self._model = model
+        self._tokenizer = tokenizer
         self._top = options.top
-        self.rate: int = self._extractor.sampling_rate
-        self.seconds = float(self._extractor.max_length_s)
         self.descriptions = options.descriptions()
-        texts = [options.template.replace("{text}", description) for description in self.descriptions]
-        rows = self._batches.run(texts, self._encode_texts, lengths=[len(text) for text in texts])
+        texts = options.texts()
+        rows = Batches(64).run(texts, self._encode_texts, lengths=[len(text) for text in texts])
         self._vocabulary = np.stack(rows)  # (descriptions, d), unit length
 
     def describe(self, segments: Sequence[np.ndarray], rate: int) -> list[list[Description]]:
-        vectors = self.encode(segments, rate)
-        cosines = vectors @ self._vocabulary.T  # (n, descriptions)
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, : self._top]
-        return [
-            [(self.descriptions[column], float(row[column])) for column in columns]
-            for row, columns in zip(cosines, best)
-        ]
+        return self.from_prepared([self.prepare(segments, rate)])[0]
+
+    def from_prepared(self, videos: Sequence[torch.Tensor]) -> list[list[list[Description]]]:
+        return of_each(nearest(self._encode_all(videos), self._vocabulary, self.descriptions, top=self._top), videos)
 
     def encode(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
         """n of (samples,) float32 -> (n, d) float32 of unit length, in the space of the descriptions."""
-        sounds = fitted(segments, rate, to_rate=self.rate, longest=int(self._extractor.nb_max_samples))
-        rows = self._batches.run(sounds, self._encode_sounds)
-        return np.stack(rows) if rows else np.zeros((0, self._vocabulary.shape[1]), dtype=np.float32)
+        return self._encode_all([self.prepare(segments, rate)])
+
+    def trial(self, size: int) -> None:
+        (shortest,) = self.prepare([np.zeros(self.rate, dtype=np.float32)], self.rate)
+        self._encode_sounds(shortest.expand(size, *shortest.shape).to(self._model.device)).cpu()
+
+    def _encode_all(self, videos: Sequence[torch.Tensor]) -> np.ndarray:
+        rows = self.batches.run(on_device(videos, self._model.device), self._encode_sounds)
+        return finite(torch.stack(rows), "CLAP").numpy() if rows else self._vocabulary[:0]
 
     @torch.inference_mode()
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
@@ -69,15 +69,8 @@ class CLAPDescriber:
         return finite(self._model.get_text_features(**tokens).pooler_output, "CLAP").numpy()
 
     @torch.inference_mode()
-    def _encode_sounds(self, sounds: list[np.ndarray]) -> np.ndarray:
-        features = self._extractor(
-            sounds,
-            sampling_rate=self.rate,
-            truncation="fusion" if self._fused else "rand_trunc",
-            padding="repeatpad",
-            return_tensors="pt",
-        )
+    def _encode_sounds(self, spectrograms: torch.Tensor) -> torch.Tensor:
         # No segment is longer than the model's ten seconds; the fused extractor would mark one at random all the same.
-        longer = torch.zeros((len(sounds), 1), dtype=torch.bool, device=self._model.device)
-        values = features["input_features"].to(self._model.device, self._model.dtype)
-        return finite(self._model.get_audio_features(values, is_longer=longer).pooler_output, "CLAP").numpy()
+        longer = torch.zeros((len(spectrograms), 1), dtype=torch.bool, device=spectrograms.device)
+        values = spectrograms.to(self._model.dtype)
+        return self._model.get_audio_features(values, is_longer=longer).pooler_output  # (b, d)

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.encoders.errors import EncoderError
 from models.encoders.pretrained.batching import Batches, finite
-from models.encoders.pretrained.checkpoints import Checkpoint
-from models.encoders.pretrained.loading import from_folder, load_model
 from models.encoders.pretrained.options import TextOptions
 
 
@@ -25,32 +23,34 @@ class AnglEEncoder:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
         options: TextOptions,
         *,
         identity: dict[str, Any],
-        device: str,
-        dtype: str,
         batch_size: int,
     ):
         self.identity = identity
-        self._tokenizer = from_folder(AutoTokenizer.from_pretrained, checkpoint)
-        self._model = load_model(AutoModel, checkpoint, device=device, dtype=dtype, add_pooling_layer=False)
+        self.batches = Batches(batch_size)
+        self.width: int = model.config.hidden_size
+        self._model = model
+        self._tokenizer = tokenizer
         self._prompt = options.prompt
-        self._max_tokens = min(options.max_tokens, self._model.config.max_position_embeddings)
-        self._batches = Batches(batch_size)
-        self.width: int = self._model.config.hidden_size
+        self._max_tokens = min(options.max_tokens, model.config.max_position_embeddings)
 
     def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
-        return self._batches.run(texts, self._words, lengths=self._lengths(texts))
+        return self.batches.run(texts, self._words, lengths=self._lengths(texts))
 
     def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
         for index, text in enumerate(texts):
             if not text.strip():
                 raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
         prompted = [self._prompt.replace("{text}", text) if self._prompt else text for text in texts]
-        rows = self._batches.run(prompted, self._sentences, lengths=self._lengths(prompted))
+        rows = self.batches.run(prompted, self._sentences, lengths=self._lengths(prompted))
         return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
+
+    def trial(self, size: int) -> None:
+        self._sentences(["a word " * 32] * size)
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]

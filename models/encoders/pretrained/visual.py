@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from transformers import AutoImageProcessor, ViTModel
+from transformers import ViTModel
 
-from models.encoders.images import checked_images
 from models.encoders.pretrained.batching import Batches, finite
-from models.encoders.pretrained.checkpoints import Checkpoint
-from models.encoders.pretrained.loading import from_folder, load_model
 from models.encoders.pretrained.options import VisualOptions
+from models.encoders.pretrained.preparing import ImagePreparation, of_each, on_device
 
 
 class ViTEncoder:
@@ -22,34 +19,36 @@ class ViTEncoder:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        model: ViTModel,
+        prepare: ImagePreparation,
         options: VisualOptions,
         *,
         identity: dict[str, Any],
-        device: str,
-        dtype: str,
         batch_size: int,
     ):
         self.identity = identity
-        self._processor = from_folder(AutoImageProcessor.from_pretrained, checkpoint, backend="pil")
-        # The pooling layer is not used, and the published checkpoint's is not trained.
-        self._model = load_model(ViTModel, checkpoint, device=device, dtype=dtype, add_pooling_layer=False)
+        self.prepare = prepare
+        self.batches = Batches(batch_size)
+        self.width: int = model.config.hidden_size
+        self._model = model
         self._pooling = options.pooling
-        self._batches = Batches(batch_size)
-        self.width: int = self._model.config.hidden_size
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        rows = self._batches.run(checked_images(images), self._encode)
-        return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
+        return self.from_prepared([self.prepare(images)])[0]
 
     def encode_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-        rows = self.encode([image for images in videos for image in images])
-        ends = np.cumsum([len(images) for images in videos])
-        return np.split(rows, ends[:-1]) if len(videos) else []
+        return self.from_prepared([self.prepare(images) for images in videos])
+
+    def from_prepared(self, videos: Sequence[torch.Tensor]) -> list[np.ndarray]:
+        rows = self.batches.run(on_device(videos, self._model.device), self._encode)
+        vectors = finite(torch.stack(rows), "ViT").numpy() if rows else np.zeros((0, self.width), dtype=np.float32)
+        return of_each(vectors, videos)
+
+    def trial(self, size: int) -> None:
+        side = self._model.config.image_size
+        self._encode(torch.zeros((size, 3, side, side), dtype=torch.uint8, device=self._model.device)).cpu()
 
     @torch.inference_mode()
-    def _encode(self, images: list[np.ndarray]) -> np.ndarray:
-        pixels = self._processor(images=[Image.fromarray(image) for image in images], return_tensors="pt").pixel_values
-        hidden = self._model(pixels.to(self._model.device, self._model.dtype)).last_hidden_state  # (b, 1 + patches, d)
-        vectors = hidden[:, 0] if self._pooling == "cls" else hidden[:, 1:].float().mean(1)
-        return finite(vectors, "ViT").numpy()  # (b, d)
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        hidden = self._model(self.prepare.scaled(pixels, self._model.dtype)).last_hidden_state  # (b, 1 + patches, d)
+        return hidden[:, 0] if self._pooling == "cls" else hidden[:, 1:].float().mean(1)  # (b, d)

@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from models.encoders.pretrained.loading import quietly
+from models.encoders.pretrained.from_files import quietly
 from models.encoders.roles import Role
 from models.encoders.tiny import tokenization
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.encoders import EncoderError, load
-from models.encoders.pretrained.batching import Batches, finite
+from models.encoders.pretrained.batching import Batches, fastest_size, finite
 
 
 @given(lengths=st.lists(st.integers(0, 50)), size=st.integers(1, 9))
@@ -75,7 +75,7 @@ def test_only_finite_numbers_pass(value):
     assert finite(good, "it").dtype == torch.float32
     bad = good.clone()
     bad[1, 1] = value
-    with pytest.raises(EncoderError, match="it: 1 of 3 outputs of a batch are NaN or infinite"):
+    with pytest.raises(EncoderError, match="it: 1 of 3 outputs are NaN or infinite"):
         finite(bad, "it")
 
 
@@ -105,6 +105,77 @@ def test_a_model_that_gives_nan_is_an_error(cache, role, use):
 
 def test_an_empty_caption_is_an_error(cache):
     captioner = load("captions", "tiny", cache=cache)
-    captioner._processor.batch_decode = lambda *_, **__: ["  "]
+    captioner._tokenizer.batch_decode = lambda *_, **__: ["  "]
     with pytest.raises(EncoderError, match="1 empty captions of 1"):
         captioner.caption([IMAGE])
+
+
+def fixed_clock(monkeypatch, seconds_of):
+    """A clock that only a batch moves: by `seconds_of(its size)`."""
+    now = [0.0]
+    monkeypatch.setattr("models.encoders.pretrained.batching.time.perf_counter", lambda: now[0])
+    sizes = []
+
+    def trial(size):
+        sizes.append(size)
+        now[0] += seconds_of(size)
+
+    return trial, sizes
+
+
+def test_the_batch_size_from_which_doubling_no_longer_pays(monkeypatch):
+    trial, sizes = fixed_clock(monkeypatch, lambda size: max(size, 60) / 1000)  # a device that is full with 60 inputs
+    assert fastest_size(trial) == 64
+    assert sorted(set(sizes)) == [8, 16, 32, 64, 128]
+    trial, sizes = fixed_clock(monkeypatch, lambda size: 1.0)  # one that is never full
+    assert fastest_size(trial, most=256) == 256 == max(sizes)
+
+
+@pytest.mark.parametrize(("fits", "expected"), [(40, 32), (5, 4), (1, 1)])
+def test_the_batch_size_found_fits_into_memory(monkeypatch, fits, expected):
+    def seconds(size):
+        if size > fits:
+            raise torch.OutOfMemoryError("planted")
+        return 1.0
+
+    trial, _ = fixed_clock(monkeypatch, seconds)
+    assert fastest_size(trial) == expected
+
+
+def test_no_batch_size_where_not_one_input_fits(monkeypatch):
+    def seconds(_size):
+        raise torch.OutOfMemoryError("planted")
+
+    trial, _ = fixed_clock(monkeypatch, seconds)
+    with pytest.raises(EncoderError, match="it: not even one input fits"):
+        fastest_size(trial, name="it")
+
+
+@pytest.mark.parametrize("role", ["visual", "acoustic", "text", "captions", "sounds"])
+def test_every_encoder_can_be_tried_with_a_batch(cache, role):
+    encoder = load(role, "tiny", cache=cache)
+    assert fastest_size(encoder.trial, start=2, most=4, gain=0.0) == 4
+
+
+def test_a_batch_of_captions_ends_with_the_end_token_of_its_last(cache, monkeypatch):
+    captioner = load("captions", "tiny", cache=cache, max_new_tokens=20)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(6)]
+    whole = captioner._generate(captioner.prepare(images))
+    assert whole.shape == (6, 20)
+    end = int(whole[0, 3])  # from now on this word ends a caption
+    captioner._model.language_model.generation_config.eos_token_id = end
+    steps = []
+    decoder, pad = captioner._model.language_model, captioner._model.language_model.generation_config.pad_token_id
+    forward = decoder.forward
+    monkeypatch.setattr(decoder, "forward", lambda *given, **named: steps.append(1) or forward(*given, **named))
+    ended = captioner._generate(captioner.prepare(images))
+    last = 0
+    for row, before in zip(ended.tolist(), whole.tolist(), strict=True):
+        length = before.index(end) + 1 if end in before else 20
+        assert row[:length] == before[:length] and set(row[length:]) <= {pad}
+        last = max(last, length)
+    assert len(steps) == last == ended.shape[1]
+    steps.clear()
+    captioner._generate(captioner.prepare(images[:1]))
+    assert len(steps) == whole[0].tolist().index(end) + 1 < 20

@@ -1,0 +1,30 @@
+"""One bad input of a batch costs its own row: the others' results are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from models.encoders import EncoderError
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+def outcomes(
+    encode: Callable[[Sequence[Input]], Sequence[Output]], inputs: Sequence[Input]
+) -> list[Output | EncoderError]:
+    """`encode` of all inputs, with the error in place of the result for those that it can't encode.
+
+    An encoder's error is of the whole call. So the inputs of a call that failed are halved until the bad ones stand alone:
+    one bad input of n costs some 2 log2 n further calls.
+    """
+    if not len(inputs):
+        return []
+    try:
+        return list(encode(inputs))
+    except EncoderError as error:
+        if len(inputs) == 1:
+            return [error]
+    half = len(inputs) // 2
+    return outcomes(encode, inputs[:half]) + outcomes(encode, inputs[half:])

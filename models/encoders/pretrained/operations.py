@@ -1,0 +1,83 @@
+"""How many floating-point operations a model needs for one input: exactly counted, from its configuration alone.
+
+The model is built on PyTorch's `meta` device, where tensors have shapes and no numbers, and run once under PyTorch's own
+counter of operations (matrix products, convolutions and attention; a product and a sum count as two).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import (
+    ASTModel,
+    AutoModel,
+    Blip2ForConditionalGeneration,
+    ClapModel,
+    PreTrainedConfig,
+    ViTModel,
+)
+
+from models.encoders.pretrained.from_files import quietly
+from models.encoders.pretrained.options import CaptionOptions
+from models.encoders.roles import Role
+
+TEXT_TOKENS = 32  # of a title or of a prompt's sentence, where nothing is known of the texts
+
+
+def operations(role: Role, config: PreTrainedConfig, *, new_tokens: int = CaptionOptions.max_new_tokens) -> float:
+    """Operations for one frame, segment or text (of `TEXT_TOKENS` tokens); of a caption, with `new_tokens` words."""
+    return sum(operations_by_part(role, config, new_tokens=new_tokens).values())
+
+
+def operations_by_part(role: Role, config: PreTrainedConfig, *, new_tokens: int) -> dict[str, float]:
+    """As `operations`, by part: BLIP-2 has `vision` (with the Q-Former) and `words`, the others `all`."""
+    with torch.device("meta"), quietly():
+        match role:
+            case "visual":
+                model = ViTModel(config, add_pooling_layer=False)
+                return {"all": _counted(lambda: model(_picture(config)))}
+            case "acoustic":
+                model = ASTModel(config)
+                return {"all": _counted(lambda: model(torch.zeros(1, config.max_length, config.num_mel_bins)))}
+            case "text":
+                model = AutoModel.from_config(config)
+                return {"all": _counted(lambda: model(torch.zeros(1, TEXT_TOKENS, dtype=torch.long)))}
+            case "captions":
+                return _blip2(config, new_tokens)
+            case "sounds":
+                model = ClapModel(config).audio_model
+                side, mel = config.audio_config.spec_size, config.audio_config.num_mel_bins
+                sound = torch.zeros(1, 1, side * (side // mel), mel)  # what it folds into a picture of side x side
+                return {"all": _counted(lambda: model(sound, is_longer=None))}
+
+
+def _blip2(config: PreTrainedConfig, new_tokens: int) -> dict[str, float]:
+    """Words go through the language model once each, whether one by one with a cache or, as here, all at once."""
+    model = Blip2ForConditionalGeneration(config)
+    queries, vision, words = config.num_query_tokens, config.vision_config, config.text_config
+    seen = torch.zeros(1, (vision.image_size // vision.patch_size) ** 2 + 1, vision.hidden_size)
+
+    def look() -> None:
+        model.vision_model(_picture(vision))
+        model.qformer(
+            query_embeds=torch.zeros(1, queries, config.qformer_config.hidden_size), encoder_hidden_states=seen
+        )
+
+    def write() -> None:
+        model.language_model(inputs_embeds=torch.zeros(1, queries + new_tokens, words.hidden_size), use_cache=False)
+
+    return {"vision": _counted(look), "words": _counted(write)}
+
+
+def _picture(config: Any) -> torch.Tensor:
+    return torch.zeros(1, 3, config.image_size, config.image_size)
+
+
+@torch.no_grad()
+def _counted(run: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops())

@@ -1,0 +1,300 @@
+"""The stages that encoders fill: what is wrong with one video, with memory or with a process is contained."""
+
+import os
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from assets import audio, frames
+from assets.device_workers import DeviceWorkerDied, encoded_on
+from assets.encoded import blocks_of, encoded_blocks
+from assets.encoding import options, release
+from assets.encoding_tasks import prepare_frames
+from assets.media_tasks import _jpeg
+from assets.prepared import Work
+from assets.stages import open_store
+from models import encoders
+from models.encoders import EncoderError
+from models.encoders.pretrained.visual import ViTEncoder
+from storage.rows import Row
+
+ITEMS = [str(number) for number in range(1, 13)]
+BRIGHT = "5"  # the one video whose frames are all white
+SILENT = "7"
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory):
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def tiny(settings_of, tiny_cache, monkeypatch):
+    """Settings with tiny models over a store that holds the frames and the sound of twelve videos."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_cache))
+    rng = np.random.default_rng(0)
+
+    def make(**environment):
+        given = {"encoders__profile": "tiny", "encoders__device": "cpu", "sampling__frames": "3"}
+        settings = settings_of(**(given | environment))
+        store = open_store(settings)
+        pictures = {item: rng.integers(0, 200, (3, 24, 32, 3), dtype=np.uint8) for item in ITEMS}
+        pictures[BRIGHT][:] = 255
+        rows = [
+            Row.ok(
+                item,
+                item,
+                {
+                    "frames": [_jpeg(picture, 92) for picture in pictures[item]],
+                    "timestamps": [0.0, 1.0, 2.0],
+                    "indices": [0, 1, 2],
+                    "hashes": [1, 3, 2**40],
+                    "damage": None,
+                },
+            )
+            for item in ITEMS
+        ]
+        store.stage(frames.NAME, frames.PAYLOAD).commit(rows, fingerprint="frames")
+        sound = [(rng.standard_normal(16000) * 3000).astype("<i2").tobytes() for _ in range(3)]
+        heard = [
+            Row.missing(item, item, "no audio track")
+            if item == SILENT
+            else Row.ok(item, item, {"segments": sound, "rate": 16000})
+            for item in ITEMS
+        ]
+        store.stage(audio.NAME, audio.PAYLOAD).commit(heard, fingerprint="audio")
+        return settings
+
+    yield make
+    for role in ("visual", "acoustic", "captions", "sounds"):
+        release(role)
+
+
+def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict:
+    (done,) = result.asset_materializations_for_node(name)
+    return done.metadata
+
+
+def vectors(settings, name: str = "visual_embeddings") -> dict[str, np.ndarray]:
+    table = open_store(settings).stages()[name].read(columns=["embedding"])
+    return dict(zip(table["item"].to_pylist(), (np.asarray(row) for row in table["embedding"].to_pylist())))
+
+
+MEDIA = ["visual_embeddings", "acoustic_embeddings", "visual_captions", "audio_captions"]
+
+
+def test_nothing_is_loaded_where_nothing_is_to_compute(tiny, materialise, monkeypatch):
+    settings = tiny()
+    everything = [*MEDIA, "text_embeddings"]
+    assert materialise(settings, ["videos", *everything]).success
+    for role in ("visual", "acoustic", "captions", "sounds", "text"):
+        release(role)
+    monkeypatch.setattr("assets.encoding._loaded", {})
+
+    def refuse(*_, **__):
+        raise AssertionError("an encoder was loaded")
+
+    monkeypatch.setattr("models.encoders.load", refuse)
+    again = materialise(settings, everything)
+    assert again.success
+    assert all(metadata(again, name)["plan"].data["unchanged"] >= 12 for name in everything)
+    open_store(settings).stages()["visual_embeddings"].drop(["3"])
+    assert not materialise(settings, ["visual_embeddings"]).success  # the planted refusal does what the test says
+
+
+def test_rows_statistics_and_missing_sound(tiny, materialise):
+    settings = tiny(run__shard_size="5")
+    result = materialise(settings, MEDIA)
+    assert result.success
+    for name in MEDIA:
+        found = metadata(result, name)
+        shards = found["shards"].data
+        assert [shard["items"] for shard in shards] == [5, 5, 2]
+        assert [shard["failed"] for shard in shards] == [0, 0, 0]
+        assert {"decode", "load", "encode"} <= set(shards[0]["seconds"])
+        assert all({"compute", "write"} <= set(shard["seconds"]) for shard in shards)
+        totals = found["seconds_by_step"].data
+        assert totals["write"] == pytest.approx(sum(shard["seconds"]["write"] for shard in shards), abs=1e-6)
+        assert totals["compute"] >= totals["decode"] > 0
+    states = open_store(settings).stages()["acoustic_embeddings"].states()
+    assert states.filter(pl.col("status") == "missing")["item"].to_list() == [SILENT]
+
+
+def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, monkeypatch, caplog):
+    settings = tiny()
+    assert materialise(settings, ["visual_embeddings"]).success
+    expected = vectors(settings)
+    sizes, encode = [], ViTEncoder._encode
+
+    def planted(self, pixels):
+        sizes.append(len(pixels))
+        if len(pixels) > 5:
+            raise torch.OutOfMemoryError("planted")
+        return encode(self, pixels)
+
+    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    open_store(settings).stages()["visual_embeddings"].drop(ITEMS)
+    result = materialise(settings, ["visual_embeddings"])
+    assert result.success
+    assert sizes[:4] == [36, 18, 9, 4] and max(sizes[3:]) == 4 and sum(sizes[3:]) == 36
+    assert "out of memory with 36 inputs a batch; going on with 18" in caplog.text
+    assert metadata(result, "visual_embeddings")["rows_ok"].value == 12
+    for item, row in vectors(settings).items():
+        np.testing.assert_allclose(row, expected[item], atol=2e-3)
+
+
+def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkeypatch):
+    settings = tiny(run__failure_limit="0.5")
+    encode = ViTEncoder._encode
+
+    def planted(self, pixels):
+        white = (pixels == 255).flatten(1).all(1)
+        made = encode(self, pixels).clone()
+        made[white] = float("nan")
+        return made
+
+    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    result = materialise(settings, ["visual_embeddings"])
+    assert result.success
+    failed = open_store(settings).stages()["visual_embeddings"].states().filter(pl.col("status") == "failed")
+    assert failed["item"].to_list() == [BRIGHT]
+    assert failed["error_type"].to_list() == ["EncoderError"]
+    assert "3 of 3 outputs are NaN or infinite" in failed["error_message"][0]
+    stored = vectors(settings)
+    assert set(stored) == set(ITEMS) - {BRIGHT}
+    assert all(np.isfinite(row.astype(float)).all() for row in stored.values())
+    assert sum(shard["failed"] for shard in metadata(result, "visual_embeddings")["shards"].data) == 1
+
+
+def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
+    settings = tiny(run__shard_size="4")
+    monkeypatch.setattr("assets.encoded.BLOCK", 4)
+    monkeypatch.setattr(blocks_of, "__defaults__", (4,))
+    seen, whole = [], ViTEncoder.from_prepared
+
+    def stopped(self, videos):
+        seen.append(len(videos))
+        if len(seen) == 3:
+            raise RuntimeError("the machine went away")
+        return whole(self, videos)
+
+    monkeypatch.setattr(ViTEncoder, "from_prepared", stopped)
+    assert not materialise(settings, ["visual_embeddings"]).success
+    assert len(vectors(settings)) == 8
+    result = materialise(settings, ["visual_embeddings"])
+    assert result.success
+    assert seen == [4, 4, 4, 4]
+    plan = metadata(result, "visual_embeddings")["plan"].data
+    assert (plan["new"], plan["unchanged"]) == (4, 8)
+
+
+def test_near_identical_frames_share_a_caption_where_asked(tiny, materialise):
+    every, shared = tiny(), tiny(encoders__repeated_frame_bits="1")
+    assert materialise(every, ["visual_captions"]).success
+    stage = open_store(every).stages()["visual_captions"]
+    before = stage.read().to_pylist()
+    assert materialise(shared, ["visual_captions"]).success
+    after = stage.read().to_pylist()
+    for old, new in zip(before, after, strict=True):  # hashes 1, 3 and 2 ** 40: the second is like the first
+        assert new["captions"] == [old["captions"][0], old["captions"][0], old["captions"][2]]
+    assert any(old["captions"][1] != old["captions"][0] for old in before)
+
+
+def work_of(settings, profile: str = "handcrafted", finish=None) -> Work:
+    stage = open_store(settings).stage(frames.NAME, frames.PAYLOAD)
+    told = options(settings, "visual") if profile == "tiny" else {}
+    given = (stage.folder, frames.PAYLOAD, ("frames",))
+    return Work("visual", profile, told, *given, prepare_frames, finish or whole_video)
+
+
+def whole_video(rows, _note):
+    return {"embedding": rows}
+
+
+def cursed(_rows, _note):
+    """What a fault in native code does to the process of a device."""
+    os._exit(13)
+
+
+def raising(rows, _note):
+    raise EncoderError(f"planted for {len(rows)} rows")
+
+
+@pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])
+def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
+    work, blocks = work_of(tiny(), profile), blocks_of([*ITEMS, "unknown"], 3)
+
+    def gathered(made):
+        return [pair for outcomes, _ in made for pair in outcomes]
+
+    encoder = encoders.load("visual", profile)
+    plain = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
+    assert plain[-1] == ("unknown", None)
+    loaded = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
+    spread = gathered(encoded_on(["cpu", "cpu"], work, blocks, workers=0))
+    for other in (loaded, spread):
+        assert [item for item, _ in other] == [item for item, _ in plain]
+        for (_, one), (_, two) in zip(plain[:-1], other[:-1], strict=True):
+            np.testing.assert_allclose(one["embedding"], two["embedding"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("finish", "error", "message"),
+    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, EncoderError, "planted for 3 rows")],
+)
+def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
+    with pytest.raises(error, match=message):
+        list(encoded_on(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
+
+
+def hanging_frames(path, *chosen):
+    import time
+
+    from assets.media_tasks import take_frames
+
+    if path.endswith("3.mp4"):
+        time.sleep(60)
+    return take_frames(path, *chosen)
+
+
+def test_a_decoder_that_hangs_costs_its_own_row(settings_of, materialise, monkeypatch, tmp_path):
+    from pipeline.demonstration import make
+
+    folder = make(tmp_path / "set", videos=10, uploads=1, workers=1)
+    settings = settings_of(data__folder=str(folder), sampling__timeout_seconds="5", sampling__frames="2")
+    monkeypatch.setattr("assets.frames.take_frames", hanging_frames)
+    assert materialise(settings, ["videos", "frames", "visual_embeddings"]).success
+    stages = open_store(settings).stages()
+    failed = stages["frames"].states().filter(pl.col("status") == "failed")
+    assert failed["item"].to_list() == ["3"] and failed["error_type"].to_list() == ["WorkerTimeout"]
+    embedded = stages["visual_embeddings"].states()
+    sampled = stages["frames"].states().filter(pl.col("status") == "ok")["item"].to_list()
+    assert embedded.filter(pl.col("status") == "ok")["item"].to_list() == sampled and len(sampled) >= 7
+    assert "3" not in embedded["item"].to_list()
+
+
+def test_handcrafted_work_is_spread_over_processes_for_many_videos(settings_of):
+    from assets.encoding import MANY, loaders
+
+    few, many = (loaders(settings_of(run__workers="3"), count, on_gpu=False) for count in (MANY - 1, MANY))
+    assert (few, many) == (0, 3)
+    assert loaders(settings_of(encoders__loaders="1"), 10, on_gpu=True) == 1
+    assert encoders.preparation("visual", "handcrafted")([np.zeros((8, 8, 3), np.uint8)]).shape == (1, 95)
+
+
+def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny, materialise, tiny_cache, capfd):
+    from models.encoders.tiny import checkpoint
+
+    folder = checkpoint("visual", cache=tiny_cache / "reelcast" / "tiny")
+    settings = tiny(encoders__profile="paper", encoders__visual=str(folder))
+    assert materialise(settings, ["visual_embeddings"]).success
+    said = capfd.readouterr().err
+    warned = said.index("visual for 36 inputs runs on the CPU and will take some ")
+    assert warned < said.index("visual_embeddings: 12 items in ")
+    assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
+    assert materialise(settings, ["visual_embeddings"]).success
+    assert "runs on the CPU" not in capfd.readouterr().err
