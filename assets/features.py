@@ -21,13 +21,25 @@ class MixedVersions(RuntimeError):
     """Rows of one stage were made by different encoders or parameters: they cannot stand in one bank."""
 
 
+def failed_items(store: Store, stages: Sequence[str] = FEATURES) -> set[str]:
+    """The items that failed in any of these stages."""
+    states = [store.stages()[name].states() for name in stages]
+    return {item for frame in states for item in frame.filter(pl.col("status") == "failed")["item"]}
+
+
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the items that failed in a stage whose features are needed."""
-    failed: set[str] = set()
-    for name in FEATURES:
-        states = store.stages()[name].states()
-        failed |= set(states.filter(pl.col("status") == "failed")["item"])
+    """The splits' rows without the items that failed in a stage whose features are needed.
+
+    Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
+    appendix H.3).
+    """
+    failed = failed_items(store, [name for name in FEATURES if name != temporal_embeddings.NAME])
     return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
+
+
+def fingerprints(store: Store) -> dict[str, list[str]]:
+    """The fingerprints that each feature stage's rows have: more than one where it is half recomputed."""
+    return {name: sorted(store.stages()[name].states()["fingerprint"].unique()) for name in FEATURES}
 
 
 def versions(store: Store) -> dict[str, str]:
@@ -36,13 +48,11 @@ def versions(store: Store) -> dict[str, str]:
     Raises:
         MixedVersions: a stage is half recomputed.
     """
-    found = {}
-    for name in FEATURES:
-        prints = store.stages()[name].states()["fingerprint"].unique().to_list()
+    found = fingerprints(store)
+    for name, prints in found.items():
         if len(prints) > 1:
             raise MixedVersions(f"{name}: rows of {len(prints)} versions; materialise it to the end first")
-        found[name] = prints[0] if prints else "empty"
-    return found
+    return {name: "".join(prints) or "empty" for name, prints in found.items()}
 
 
 def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:

@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets import temporal_embeddings
 from assets.bookkeeping import keep_table
 from assets.features import retrieval_keys, usable_items
 from assets.memory_bank import memory_bank, open_bank
@@ -27,21 +28,39 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     frame = _frame(sides["item"].to_list(), found, bank)
     fingerprint = Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours})
     keep_table(context, store, NAME, frame, fingerprint)
-    modes, counts = np.unique(found.mode, return_counts=True)
-    by_mode = {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)}
-    for mode, count in by_mode.items():
-        if mode != "composite":
-            context.log.info(
-                "neighbours: %d items are retrieved by %s", count, {"none": "nothing"}.get(mode, mode + " alone")
-            )
+    by_mode, reasons = _modes(found), _reasons(store, sides["item"].to_list(), found)
+    for reason, count in reasons.items():
+        context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
         metadata={
             "items": len(sides),
             "rows": len(frame),
             "bank_version": bank.version.version,
             "modes": dg.MetadataValue.json(by_mode),
+            "content_alone_because": dg.MetadataValue.json(reasons),
         }
     )
+
+
+def _modes(found: Neighbours) -> dict[str, int]:
+    """How many items are retrieved by what."""
+    modes, counts = np.unique(found.mode, return_counts=True)
+    return {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)}
+
+
+def _reasons(store: Store, items: list[str], found: Neighbours) -> dict[str, int]:
+    """Why items fell back to content alone, and how many (M3TR appendix H.3)."""
+    fallen = np.array(items, dtype=object)[found.mode == "content"].tolist()
+    states = store.stages()[temporal_embeddings.NAME].states().filter(pl.col("item").is_in(fallen))
+    failed = states.filter(pl.col("status") == "failed")["error_type"].value_counts(sort=True)
+    reasons = {f"the process failed ({kind})": count for kind, count in failed.iter_rows()}
+    silent = len(states.filter(pl.col("status") == "missing"))
+    if silent:
+        reasons["no feedback in the observation window"] = silent
+    others = len(fallen) - sum(reasons.values())
+    if others:
+        reasons["no member that may be found has feedback"] = others
+    return reasons
 
 
 def _search(store: Store, bank: MemoryBank, sides: pl.DataFrame, settings: Settings) -> Neighbours:

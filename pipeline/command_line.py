@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from pipeline import bank_commands
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.durable import StoreError
 
@@ -18,8 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
     asked = commands.add_parser("settings", help="every setting with its value and what it does")
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
+    bank_commands.add(commands)
     given = parser.parse_args(arguments)
     try:
+        if given.command == "bank":
+            return bank_commands.run(given, Console())
         if given.command == "results":
             return results(Console())
         return settings(Console(), markdown=given.markdown)
