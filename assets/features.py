@@ -7,9 +7,11 @@ import polars as pl
 import pyarrow as pa
 
 from assets import acoustic_embeddings, retrieval_vectors, temporal_embeddings, text_embeddings, visual_embeddings
+from assets.popularity import read_popularity
 from assets.splits import read_splits
 from models.predictors.features import Rows, VideoFeatures
 from storage.arrays import shape_of, to_numpy
+from storage.hashing import content_hash
 from storage.stage import Stage
 from storage.store import Store
 
@@ -21,13 +23,25 @@ class MixedVersions(RuntimeError):
     """Rows of one stage were made by different encoders or parameters: they cannot stand in one bank."""
 
 
+def failed_items(store: Store, stages: Sequence[str] = FEATURES) -> set[str]:
+    """The items that failed in any of these stages."""
+    states = [store.stages()[name].states() for name in stages]
+    return {item for frame in states for item in frame.filter(pl.col("status") == "failed")["item"]}
+
+
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the items that failed in any stage."""
-    failed: set[str] = set()
-    for stage in store.stages().values():
-        states = stage.states()
-        failed |= set(states.filter(pl.col("status") == "failed")["item"])
+    """The splits' rows without the items that failed in any stage but one.
+
+    Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
+    appendix H.3).
+    """
+    failed = failed_items(store, [name for name in store.stages() if name != temporal_embeddings.NAME])
     return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
+
+
+def fingerprints(store: Store) -> dict[str, list[str]]:
+    """The fingerprints that each feature stage's rows have: more than one where it is half recomputed."""
+    return {name: sorted(store.stages()[name].states()["fingerprint"].unique()) for name in FEATURES}
 
 
 def versions(store: Store) -> dict[str, str]:
@@ -36,13 +50,21 @@ def versions(store: Store) -> dict[str, str]:
     Raises:
         MixedVersions: a stage is half recomputed.
     """
-    found = {}
-    for name in FEATURES:
-        prints = store.stages()[name].states()["fingerprint"].unique().to_list()
+    found = fingerprints(store)
+    for name, prints in found.items():
         if len(prints) > 1:
             raise MixedVersions(f"{name}: rows of {len(prints)} versions; materialise it to the end first")
-        found[name] = prints[0] if prints else "empty"
-    return found
+    return {name: "".join(prints) or "empty" for name, prints in found.items()}
+
+
+def sample_digests(store: Store, *splits: str) -> dict[str, str]:
+    """Hash of what is read of each item of the splits, beside its neighbours: its side, its features and its label."""
+    sides = usable_items(store).filter(pl.col("split").is_in(splits)).select("item", "split")
+    frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
+    for name in FEATURES:
+        states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
+        frame = frame.join(states, on="item", how="left", maintain_order="left")
+    return {item: content_hash(rest) for item, *rest in frame.iter_rows()}
 
 
 def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:

@@ -6,8 +6,9 @@ import numpy as np
 
 from assets import memory_bank, neighbours, popularity, videos
 from assets.encoding import device_of
+from assets.features import sample_digests
 from assets.popularity_model import artifact_of, load_model
-from assets.samples import bank_of, sample_digests
+from assets.samples import bank_of
 from assets.settings import Settings
 from models.predictors import Samples, predict
 from storage.hashing import content_hash

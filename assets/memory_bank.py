@@ -1,13 +1,17 @@
 """[memory] memory_bank: the training items' vectors and labels, built beside the bank in service and switched in one step."""
 
 import time
+from dataclasses import asdict
 
 import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.acoustic_embeddings import acoustic_embeddings
+from assets.bank_checks import CHECKS, MIXED, Verdict, judge
 from assets.bookkeeping import note_run
-from assets.features import retrieval_keys, usable_items, versions
+from assets.dry_run import begin, finish
+from assets.features import fingerprints, retrieval_keys, sample_digests, usable_items, versions
 from assets.pools import IN_THE_CATALOG
 from assets.popularity import read_popularity
 from assets.retrieval_vectors import retrieval_vectors
@@ -15,32 +19,70 @@ from assets.settings import Settings
 from assets.splits import items_of, read_splits
 from assets.stages import open_store
 from assets.temporal_embeddings import temporal_embeddings
-from storage.artifact import ArtifactVersion
+from assets.text_embeddings import text_embeddings
+from assets.visual_embeddings import visual_embeddings
+from storage.artifact import Artifact, ArtifactVersion
 from storage.bank import MemoryBank, build
+from storage.durable import StoreError, exclusive
+from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "memory_bank"
+ACCEPTED, REFUSED = "accepted", "refused"
 
 
 @dg.asset(
     group_name="memory",
     kinds={"faiss"},
-    deps=[retrieval_vectors, temporal_embeddings],
+    deps=[visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors, temporal_embeddings],
+    check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in CHECKS.items()],
     description=__doc__,
     **IN_THE_CATALOG,
 )
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Build the bank of the training items; the version in service stays where nothing changed."""
-    started = time.monotonic()
+    """Build the bank of the training items beside the one in service, check it, and switch to it if it passes.
+
+    Where a check fails the version in service stays, the new one is kept as refused, and the run goes on. While a version
+    is pinned, new ones stay beside it.
+    """
     store = open_store(settings)
+    artifact, made_of = store.artifact(NAME), _made_of(store, settings)
+    artifact.folder.mkdir(parents=True, exist_ok=True)
+    newest = artifact.versions()[-1:]
+    if newest and newest[0].metadata.get("made_of") == made_of:
+        context.log.info("memory_bank: unchanged, version %d is the newest", newest[0].version)
+        finish()
+        note_run(context, store, NAME, computed=0, seconds=0.0)
+        return _result(newest[0], artifact.current())
+    begin(reason="its members, their vectors or its settings changed" if newest else "not built yet")
+    with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
+        started, known = time.monotonic(), {version.version for version in artifact.versions()}
+        built = _build(store, settings, artifact)
+        built = _consider(context, store, settings, built, made_of)
+        artifact.prune(keep=settings.bank.keep)
+        computed = 0 if built.version in known else built.metadata["members"]
+        note_run(context, store, NAME, computed=computed, seconds=time.monotonic() - started)
+    return _result(built, artifact.current())
+
+
+def _made_of(store: Store, settings: Settings) -> str:
+    """Hash of all that a version depends on, known without reading a vector."""
+    return content_hash(
+        sample_digests(store, "train"),
+        dict(usable_items(store).select("item", "group").iter_rows()),
+        fingerprints(store),
+        [settings.retrieval.model_dump(), settings.bank.model_dump(exclude={"keep"}), settings.protocol.split],
+    )
+
+
+def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVersion:
     sides = usable_items(store).filter(pl.col("split") == "train")
     items = sides["item"].to_list()
     labels = sides.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
     content, with_content, temporal, with_temporal = retrieval_keys(
         store, items, temporal_key=settings.retrieval.temporal_key
     )
-    artifact = store.artifact(NAME)
-    built = build(
+    return build(
         artifact,
         items=items,
         content=content,
@@ -50,28 +92,90 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         labels=labels["target"].to_numpy(),
         label_times=labels["label_time"].to_numpy() if settings.protocol.split == "chronological" else None,
         groups=sides["group"].to_numpy(),
-        versions=versions(store),
+        versions={name: MIXED.join(prints) or "empty" for name, prints in fingerprints(store).items()},
         metadata={"temporal_key": settings.retrieval.temporal_key},
+        index=settings.bank.index,
+        size=settings.retrieval.neighbours,
+        aim=settings.bank.recall,
     )
+
+
+def _consider(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    settings: Settings,
+    built: ArtifactVersion,
+    made_of: str,
+) -> ArtifactVersion:
+    """Checks a version, notes the verdicts on it, and switches to it where it passes and none is pinned."""
+    artifact = store.artifact(NAME)
     service = artifact.current()
-    if service is not None and (service.inputs_hash, service.fingerprint) == (built.inputs_hash, built.fingerprint):
-        artifact.remove(built.version)
-        context.log.info("memory_bank: unchanged, version %d stays in service", service.version)
+    verdicts, measured = judge(store, settings, built, service)
+    reasons = [f"{verdict.check}: {_measured(verdict)}" for verdict in verdicts if not verdict.passed]
+    built = artifact.annotate(
+        built.version,
+        {
+            "made_of": made_of,
+            "status": REFUSED if reasons else ACCEPTED,
+            "reasons": reasons,
+            "checks": [asdict(verdict) for verdict in verdicts],
+            "measured": measured,
+        },
+    )
+    stays = "none is in service" if service is None else f"version {service.version} stays in service"
+    if reasons:
+        context.log.error("memory_bank: version %d is refused (%s); %s", built.version, "; ".join(reasons), stays)
+    elif artifact.pinned() is not None:
+        context.log.info("memory_bank: version %d passes and stays beside: %s, pinned", built.version, stays)
     else:
         artifact.activate(built.version)
-        note_run(context, store, NAME, computed=len(items), seconds=time.monotonic() - started)
-        context.log.info("memory_bank: version %d is in service, %d members", built.version, len(items))
-    return dg.MaterializeResult(metadata=_metadata(artifact.current()))
+        context.log.info("memory_bank: version %d is in service, %d members", built.version, built.metadata["members"])
+    return built
 
 
-def _metadata(version: ArtifactVersion) -> dict[str, dg.MetadataValue | int]:
-    shown = {name: version.metadata[name] for name in ("members", "with_content", "with_temporal")}
-    return {"version": version.version, **shown, "made_of": dg.MetadataValue.json(version.metadata["versions"])}
+def _measured(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return verdict.told
+    return f"{verdict.value:.4g}, the limit is {verdict.limit:g} ({verdict.told})"
+
+
+def _result(built: ArtifactVersion, service: ArtifactVersion | None) -> dg.MaterializeResult:
+    verdicts = [Verdict(**verdict) for verdict in built.metadata["checks"]]
+    return dg.MaterializeResult(
+        metadata=_metadata(built, service), check_results=[verdict.result() for verdict in verdicts]
+    )
+
+
+def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[str, dg.MetadataValue | int | str]:
+    shown = {name: built.metadata[name] for name in ("members", "with_content", "with_temporal", "status")}
+    if built.metadata["reasons"]:
+        shown["reasons"] = dg.MetadataValue.json(built.metadata["reasons"])
+    return {
+        "version": built.version,
+        "in_service": 0 if service is None else service.version,
+        "index": built.metadata["measured"]["index"],
+        "members_without_feedback": built.metadata["members"] - built.metadata["with_temporal"],
+        **shown,
+        "made_of": dg.MetadataValue.json(built.metadata["versions"]),
+    }
 
 
 def open_bank(store: Store) -> MemoryBank:
-    """The bank in service, refused where the store's features are of another version."""
-    return MemoryBank.open(store.artifact(NAME), expect=versions(store))
+    """The bank in service, refused where the store's features are of another version.
+
+    Raises:
+        storage.durable.StoreError: none is in service; where one was refused, why.
+        storage.bank.BankVersionError: the features were made by other encoders, or another process, than the bank's.
+    """
+    artifact = store.artifact(NAME)
+    refused = [version for version in artifact.versions() if version.metadata.get("status") == REFUSED]
+    if artifact.current() is None and refused:
+        last = refused[-1]
+        raise StoreError(
+            f"no memory bank is in service: version {last.version} was refused ({'; '.join(last.metadata['reasons'])}). Set "
+            f"the limits in [bank], or take it as it is with `reelcast bank activate {last.version} --force`"
+        )
+    return MemoryBank.open(artifact, expect=versions(store))
 
 
 @dg.asset_check(asset=memory_bank, blocking=True)

@@ -4,16 +4,21 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.bookkeeping import keep_table
-from assets.features import retrieval_keys, usable_items
+from assets import memory_bank as bank_in_service
+from assets import temporal_embeddings
+from assets.bookkeeping import made_table
+from assets.dry_run import finish
+from assets.features import retrieval_keys, sample_digests, usable_items
 from assets.memory_bank import memory_bank, open_bank
 from assets.pools import IN_THE_CATALOG
 from assets.popularity import read_popularity
 from assets.settings import Settings
 from assets.splits import items_of, read_splits
-from assets.stages import open_store
+from assets.stages import frame_hash, open_store
+from storage.artifact import ArtifactVersion
 from storage.bank import MemoryBank, Neighbours
 from storage.fingerprint import Fingerprint
+from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
@@ -23,29 +28,59 @@ NAME = "neighbours"
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
     store = open_store(settings)
-    bank, sides = open_bank(store), usable_items(store)
-    found = _search(store, bank, sides, settings)
-    frame = _frame(sides["item"].to_list(), found, bank)
-    fingerprint = Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours})
-    keep_table(context, store, NAME, frame, fingerprint)
-    modes, counts = np.unique(found.mode, return_counts=True)
-    by_mode = {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)}
-    for mode, count in by_mode.items():
-        if mode != "composite":
-            context.log.info(
-                "neighbours: %d items are retrieved by %s", count, {"none": "nothing"}.get(mode, mode + " alone")
-            )
+    sides, bank = usable_items(store), store.artifact(bank_in_service.NAME).current()
+    frame = made_table(
+        context,
+        store,
+        NAME,
+        inputs_hash=_made_of(store, sides, bank, settings),
+        fingerprint=Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours}),
+        compute=lambda: _search(store, sides, settings),
+    )
+    finish()
+    by_mode = dict(frame.group_by("mode").agg(pl.col("item").n_unique()).iter_rows())
+    if alone := len(sides) - frame["item"].n_unique():
+        by_mode["none"] = alone
+    reasons = _reasons(store, frame.filter(pl.col("mode") == "content")["item"].unique().to_list())
+    for reason, count in reasons.items():
+        context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
         metadata={
             "items": len(sides),
             "rows": len(frame),
-            "bank_version": bank.version.version,
+            "bank_version": 0 if bank is None else bank.version,
             "modes": dg.MetadataValue.json(by_mode),
+            "content_alone_because": dg.MetadataValue.json(reasons),
         }
     )
 
 
-def _search(store: Store, bank: MemoryBank, sides: pl.DataFrame, settings: Settings) -> Neighbours:
+def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, settings: Settings) -> str:
+    """Hash of what the neighbours depend on: the bank in service, every item's vectors, and who may see whom."""
+    times = read_popularity(store).select("item", "t0") if settings.protocol.split == "chronological" else sides
+    return content_hash(
+        [] if bank is None else [bank.version, bank.inputs_hash, bank.fingerprint],
+        sample_digests(store, "train", "val", "test", "predict"),
+        [frame_hash(sides), frame_hash(times)],
+    )
+
+
+def _reasons(store: Store, fallen: list[str]) -> dict[str, int]:
+    """Why items fell back to content alone, and how many (M3TR appendix H.3)."""
+    states = store.stages()[temporal_embeddings.NAME].states().filter(pl.col("item").is_in(fallen))
+    failed = states.filter(pl.col("status") == "failed")["error_type"].value_counts(sort=True)
+    reasons = {f"the process failed ({kind})": count for kind, count in failed.iter_rows()}
+    silent = len(states.filter(pl.col("status") == "missing"))
+    if silent:
+        reasons["no feedback in the observation window"] = silent
+    others = len(fallen) - sum(reasons.values())
+    if others:
+        reasons["no member that may be found has feedback"] = others
+    return reasons
+
+
+def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    bank = open_bank(store)
     items = sides["item"].to_list()
     content, with_content, temporal, with_temporal = retrieval_keys(
         store, items, temporal_key=bank.version.metadata["temporal_key"]
@@ -57,7 +92,7 @@ def _search(store: Store, bank: MemoryBank, sides: pl.DataFrame, settings: Setti
         )
         # an upload without any clock is asked about now, when every label of the bank is known
         times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()
-    return bank.search(
+    found = bank.search(
         content,
         temporal,
         size=settings.retrieval.neighbours,
@@ -67,6 +102,7 @@ def _search(store: Store, bank: MemoryBank, sides: pl.DataFrame, settings: Setti
         content_mask=with_content,
         temporal_mask=with_temporal,
     )
+    return _frame(items, found, bank)
 
 
 def _frame(items: list[str], found: Neighbours, bank: MemoryBank) -> pl.DataFrame:

@@ -9,14 +9,14 @@ import dagster as dg
 from assets.bookkeeping import note_run
 from assets.dry_run import begin
 from assets.encoding import device_of
-from assets.features import usable_items, versions
+from assets.features import sample_digests, usable_items, versions
 from assets.hawkes_process import check_fitted, fitted_process
 from assets.neighbours import neighbours
 from assets.plots import fit_curve
 from assets.pools import ON_THE_DEVICE
 from assets.progress import Progress
 from assets.refit import changed_since, fitted_on, keep_facts
-from assets.samples import bank_of, sample_digests, samples_of
+from assets.samples import bank_of, samples_of
 from assets.settings import Settings
 from assets.splits import items_of, read_splits
 from assets.stages import open_store

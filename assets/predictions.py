@@ -47,8 +47,14 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     )
     preview = ["| item | title | predicted count | events so far |", "|---|---|---:|---:|"]
     preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
+    by_mode = dict(frame["retrieval"].value_counts(sort=True).iter_rows())
     return dg.MaterializeResult(
-        metadata={"items": len(frame), "highest": dg.MetadataValue.md("\n".join(preview)), "results": str(folder)}
+        metadata={
+            "items": len(frame),
+            "retrieval": dg.MetadataValue.json(by_mode),
+            "highest": dg.MetadataValue.md("\n".join(preview)),
+            "results": str(folder),
+        }
     )
 
 

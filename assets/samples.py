@@ -7,7 +7,7 @@ import polars as pl
 import torch
 
 from assets import temporal_embeddings
-from assets.features import FEATURES, usable_items, video_features
+from assets.features import usable_items, video_features
 from assets.memory_bank import open_bank
 from assets.neighbours import read_neighbours
 from assets.popularity import read_popularity
@@ -15,7 +15,6 @@ from assets.sequences import Sequences
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
 from models.temporal import Completed
 from storage.bank import MemoryBank
-from storage.hashing import content_hash
 from storage.store import Store
 
 
@@ -44,16 +43,6 @@ def samples_of(store: Store, split: str, *, size: int) -> Samples:
         target=target,
         feedback=_feedback(store, items),
     )
-
-
-def sample_digests(store: Store, *splits: str) -> dict[str, str]:
-    """Hash of what is read of each item of the splits, beside its neighbours: its side, its features and its label."""
-    sides = usable_items(store).filter(pl.col("split").is_in(splits)).select("item", "split")
-    frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
-    for name in FEATURES:
-        states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
-        frame = frame.join(states, on="item", how="left", maintain_order="left")
-    return {item: content_hash(rest) for item, *rest in frame.iter_rows()}
 
 
 def _neighbourhood(store: Store, bank: MemoryBank, items: Sequence[str], size: int) -> Neighbourhood:

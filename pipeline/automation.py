@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets import memory_bank
 from assets.settings import Settings
 from assets.stages import open_store
 from pipeline.runs import going_on
@@ -34,6 +35,7 @@ def merge_and_remove(context: dg.OpExecutionContext, settings: Settings) -> None
         retention=chosen.retention_hours * 3600,
         most_parts=chosen.most_parts,
         keep_versions=chosen.keep_versions,
+        keep_of={memory_bank.NAME: settings.bank.keep},
     )
     context.log.info("upkeep: %d parts merged, %d leftovers removed", sum(done.merged.values()), done.leftovers)
     context.add_output_metadata({**done._asdict()})

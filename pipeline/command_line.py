@@ -9,6 +9,7 @@ from rich.markdown import Markdown
 
 from assets.stages import OtherDataSet
 from models.encoders.errors import EncoderError
+from pipeline import bank_commands
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
@@ -23,8 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
     planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
     planned.add_argument("--stage", help="the items of this stage, one a line, with the reason for each")
+    bank_commands.add(commands)
     given = parser.parse_args(arguments)
     try:
+        if given.command == "bank":
+            return bank_commands.run(given, Console())
         if given.command == "results":
             return results(Console())
         if given.command == "plan":

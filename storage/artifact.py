@@ -1,7 +1,11 @@
 """A folder of files in the store (a fitted process, a model, a memory bank), versioned and switched in one step."""
 
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +26,35 @@ from storage.durable import (
 STATE_FILE = "version.json"
 POINTER = "current.json"
 LOCK = "making.lock"
+SWITCHING = "switching.lock"
+
+
+class Hold:
+    """Keeps a version's files from being removed, until it is released or nobody refers to it any more.
+
+    The lock is the system's and shared: it goes with the process, however that ends. Raises FileNotFoundError where the
+    version was removed before.
+    """
+
+    def __init__(self, folder: Path):
+        self._handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        try:
+            same = os.path.samestat(os.fstat(self._handle), folder.stat())
+        except FileNotFoundError:
+            same = False
+        if not same:
+            self.release()
+            raise FileNotFoundError(f"{folder} was removed")
+
+    def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.release()
 
 
 @dataclass(frozen=True)
@@ -34,6 +67,10 @@ class ArtifactVersion:
     fingerprint: str
     metadata: dict[str, Any]
     created_at: datetime
+
+    def hold(self) -> Hold:
+        """Keeps its files while they are read."""
+        return Hold(self.path)
 
 
 class Artifact:
@@ -50,8 +87,9 @@ class Artifact:
         self, *, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None = None, activate: bool = True
     ) -> "Draft":
         """`with artifact.new(...) as folder:` gives a folder to write files into, which becomes the next version when
-        the block ends well and is removed otherwise. metadata may be filled until then; with activate=False the version
-        in service stays. The object's `.version` is what came of it. Raises BusyError where another process is at it.
+        the block ends well and is removed otherwise. metadata may be filled until then; with activate=False, or while a
+        version is pinned, the version in service stays. The object's `.version` is what came of it. Raises BusyError
+        where another process is at it.
         """
         return Draft(self, inputs_hash, fingerprint, {} if metadata is None else metadata, activate)
 
@@ -62,27 +100,90 @@ class Artifact:
         return version
 
     def activate(self, version: int) -> None:
-        """Switches to a version, in one step. Raises StoreError for one that is not there."""
-        if version not in [kept.version for kept in self.versions()]:
-            kept = ", ".join(str(kept.version) for kept in self.versions()) or "none"
-            raise StoreError(f"{self.name}: there is no version {version}; kept are {kept}")
-        history = [past for past in self._history() if past != version]
-        write_text(self.folder / POINTER, json.dumps({"version": version, "history": [*history, version]}))
+        """Switches to a version, in one step.
+
+        Raises StoreError for one that is not there, and where another one is pinned.
+        """
+        self._check_kept(version)
+        with self._switching():
+            self._check_not_pinned(version)
+            self._put_in_service(version, pinned=self.pinned())
 
     def rollback(self) -> "ArtifactVersion":
-        """Switches to the version that was in service before this one, in one step. Raises StoreError without one."""
-        kept = {version.version for version in self.versions()}
-        past = [version for version in self._history()[:-1] if version in kept]
-        if not past:
-            raise StoreError(f"{self.name}: no version was in service before this one")
-        write_text(self.folder / POINTER, json.dumps({"version": past[-1], "history": past}))
+        """Switches to the version that was in service before this one, in one step.
+
+        Raises StoreError where there is none, and where this one is pinned.
+        """
+        with self._switching():
+            kept = {version.version for version in self.versions()}
+            past = [version for version in self._history()[:-1] if version in kept]
+            if not past:
+                raise StoreError(f"{self.name}: no version was in service before this one")
+            self._check_not_pinned(past[-1])
+            self._point(past)
         return self.read(past[-1])
 
+    def pin(self, version: int) -> None:
+        """Switches to a version and keeps it in service, until `unpin`: later versions stay beside it."""
+        self._check_kept(version)
+        with self._switching():
+            self._put_in_service(version, pinned=version)
+
+    def unpin(self) -> None:
+        """Lets later versions come into service again; the one in service stays until one does."""
+        with self._switching():
+            if history := self._history():
+                self._point(history)
+
+    def pinned(self) -> int | None:
+        """The version that is pinned; None where there is none."""
+        return self._pointer().get("pinned")
+
+    def annotate(self, version: int, notes: Mapping[str, Any]) -> "ArtifactVersion":
+        """Adds to a version's metadata what became known after it was made (JSON-able); what it replaces is gone."""
+        made = self.read(version)
+        state = {
+            "inputs_hash": made.inputs_hash,
+            "fingerprint": made.fingerprint,
+            "metadata": {**made.metadata, **notes},
+            "created_at": made.created_at.isoformat(),
+        }
+        write_text(made.path / STATE_FILE, json.dumps(state, indent=1))
+        return self.read(version)
+
+    def _switching(self) -> AbstractContextManager[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return exclusive(self.folder / SWITCHING, doing="switching versions", wait=True)
+
+    def _check_kept(self, version: int) -> None:
+        kept = [one.version for one in self.versions()]
+        if version not in kept:
+            raise StoreError(
+                f"{self.name}: there is no version {version}; kept are {', '.join(map(str, kept)) or 'none'}"
+            )
+
+    def _check_not_pinned(self, version: int) -> None:
+        pinned = self.pinned()
+        if pinned not in (None, version):
+            raise StoreError(
+                f"{self.name}: version {pinned} is pinned, so version {version} cannot come into service; unpin it first"
+            )
+
+    def _put_in_service(self, version: int, *, pinned: int | None) -> None:
+        self._point([*(past for past in self._history() if past != version), version], pinned=pinned)
+
+    def _point(self, history: list[int], *, pinned: int | None = None) -> None:
+        state = {"version": history[-1], "history": history, "pinned": pinned}
+        write_text(self.folder / POINTER, json.dumps(state))
+
     def _history(self) -> list[int]:
+        return self._pointer().get("history", [])
+
+    def _pointer(self) -> dict[str, Any]:
         try:
-            return json.loads((self.folder / POINTER).read_text(encoding="utf-8"))["history"]
+            return json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return []
+            return {}
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*") if path.name.isdigit() and path.is_dir())
@@ -93,6 +194,11 @@ class Artifact:
         state["created_at"] = datetime.fromisoformat(state["created_at"])
         return ArtifactVersion(version=version, path=path, **state)
 
+    def find(self, version: int) -> ArtifactVersion:
+        """A version that is kept. Raises StoreError, naming those that are, for another one."""
+        self._check_kept(version)
+        return self.read(version)
+
     def current(self) -> ArtifactVersion | None:
         """The version in service; None where there is none."""
         history = self._history()
@@ -100,7 +206,11 @@ class Artifact:
 
     def versions(self) -> list[ArtifactVersion]:
         """The versions kept, oldest first."""
-        return [self.read(int(path.name)) for path in self._folders()]
+        found = []
+        for path in self._folders():
+            with suppress(FileNotFoundError):  # removed since it was listed
+                found.append(self.read(int(path.name)))
+        return found
 
     def is_current(self, inputs_hash: str, fingerprint: str) -> bool:
         """Whether the version in service was made from these."""
@@ -108,18 +218,39 @@ class Artifact:
         return current is not None and (current.inputs_hash, current.fingerprint) == (inputs_hash, fingerprint)
 
     def remove(self, version: int) -> None:
-        """Removes a version that is not in service (StoreError for the one that is)."""
-        current = self.current()
-        if current is not None and current.version == version:
-            raise StoreError(f"{self.name}: version {version} is in service; switch to another one first")
-        shutil.rmtree(self.folder / f"{version:06d}")
+        """Removes a version. Raises StoreError for one that is not there, in service, pinned or being read."""
+        self._check_kept(version)
+        with self._switching():
+            if version in (*self._history()[-1:], self.pinned()):
+                raise StoreError(f"{self.name}: version {version} is in service; switch to another one first")
+            if not self._removed(version):
+                raise StoreError(f"{self.name}: version {version} is being read; end its readers first")
 
-    def prune(self, *, keep: int = 3) -> None:
-        """Removes all but the newest `keep` versions and the one in service."""
-        current = self.current()
-        for version in self.versions()[: -keep or None]:
-            if current is None or version.version != current.version:
-                remove_folder(version.path)
+    def prune(self, *, keep: int = 3) -> list[int]:
+        """Removes versions, and returns which.
+
+        Kept are the newest `keep`, the `keep` that were in service last (to roll back to, where newer ones never came
+        into service), the one in service, the pinned one, and those that a reader holds.
+        """
+        with self._switching():
+            history = self._history()
+            newest = [int(folder.name) for folder in self._folders()]
+            wanted = {*(newest[-keep:] if keep else []), *history[-max(keep, 1) :], self.pinned()}
+            return [version for version in newest if version not in wanted and self._removed(version)]
+
+    def _removed(self, version: int) -> bool:
+        """Removes a version's files; False where a reader holds them."""
+        folder = self.folder / f"{version:06d}"
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            remove_folder(folder)
+            return True
+        finally:
+            os.close(handle)
 
 
 class Draft:
@@ -165,6 +296,6 @@ class Draft:
             if file.is_file():
                 flush_file(file)
         version = self._artifact._place(self._folder)
-        if self._activate:
+        if self._activate and self._artifact.pinned() is None:
             self._artifact.activate(version)
         self.version = self._artifact.read(version)

@@ -171,5 +171,5 @@ BANK_VERSIONS = f"""
         (metadata->>'with_content')::INTEGER AS with_content, (metadata->>'with_temporal')::INTEGER AS with_temporal,
         (metadata->>'content_width')::INTEGER AS content_width,
         (metadata->>'temporal_width')::INTEGER AS temporal_width,
-        metadata->'versions' AS versions, metadata
+        metadata->>'status' AS status, metadata->'versions' AS versions, metadata
     FROM artifact_versions WHERE artifact = '{BANK}'"""

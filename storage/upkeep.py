@@ -1,6 +1,7 @@
 """What keeps a store small: compaction, and the removal of old versions and of what killed writers left behind."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -19,8 +20,17 @@ class Upkeep(NamedTuple):
     seconds: float
 
 
-def upkeep(store: Store, *, retention: float = RETENTION, most_parts: int = 64, keep_versions: int = 3) -> Upkeep:
+def upkeep(
+    store: Store,
+    *,
+    retention: float = RETENTION,
+    most_parts: int = 64,
+    keep_versions: int = 3,
+    keep_of: Mapping[str, int] | None = None,
+) -> Upkeep:
     """Compacts stages of over `most_parts` parts, keeps `keep_versions` of tables and artifacts, publishes the catalog.
+
+    keep_of: another number for the artifacts named.
 
     Safe beside writers and readers: what is in service stays, and files of merged parts stay for `retention` seconds,
     which must be longer than any reader takes. Raises StoreError for a full disk, with nothing lost.
@@ -37,7 +47,7 @@ def upkeep(store: Store, *, retention: float = RETENTION, most_parts: int = 64, 
     for folder in store.root.glob("tables/*"):
         store.table(folder.name).prune(keep=keep_versions)
     for folder in store.root.glob("artifacts/*"):
-        store.artifact(folder.name).prune(keep=keep_versions)
+        store.artifact(folder.name).prune(keep=(keep_of or {}).get(folder.name, keep_versions))
     leftovers = store.sweep()
     catalog.publish(store)
     return Upkeep(merged, leftovers, busy, time.perf_counter() - start)

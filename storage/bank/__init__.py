@@ -1,7 +1,8 @@
-"""The memory bank: versions on disk, and the exact temporal-aware retrieval over one of them."""
+"""The memory bank: versions on disk, temporal-aware retrieval over one of them, and how two of them differ."""
 
+from storage.bank.comparison import Comparison, compare, drifts
 from storage.bank.memory_bank import MemoryBank
 from storage.bank.neighbours import Neighbours
 from storage.bank.version import BankVersionError, build, check_versions
 
-__all__ = ["BankVersionError", "MemoryBank", "Neighbours", "build", "check_versions"]
+__all__ = ["BankVersionError", "Comparison", "MemoryBank", "Neighbours", "build", "check_versions", "compare", "drifts"]

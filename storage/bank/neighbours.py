@@ -20,6 +20,10 @@ class Queries:
     groups: np.ndarray
     times: np.ndarray | None
 
+    def take(self, rows: slice | np.ndarray) -> "Queries":
+        """The queries at `rows`."""
+        return Queries(*(None if array is None else array[rows] for array in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -41,6 +45,15 @@ class Neighbours:
     temp_max: np.ndarray
     mask: np.ndarray
     mode: np.ndarray
+
+    def take(self, rows: slice) -> "Neighbours":
+        """The answers of these queries, as views."""
+        return Neighbours(*(array[rows] for array in vars(self).values()))
+
+    def put(self, rows: np.ndarray, answers: "Neighbours") -> None:
+        """Writes the answers of the queries at `rows`."""
+        for name, array in vars(self).items():
+            array[rows] = getattr(answers, name)
 
     @staticmethod
     def none(count: int, size: int) -> "Neighbours":

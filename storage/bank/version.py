@@ -1,22 +1,32 @@
 """Versions of the memory bank (M3TR eq. 4): built beside, checked, switched to in one step, rolled back in one step.
 
-A version is a folder of its own: two FAISS flat indexes (which hold the vectors), `members.npz` with everything else a
-member has, and `version.json` with the identities of the encoders and of the process that made its vectors.
+A version is a folder of its own: two FAISS flat indexes (which hold the vectors), a larger bank's two approximate ones,
+`members.npz` with everything else a member has, and `version.json` with the identities of the encoders and of the
+process that made its vectors.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
 from storage.artifact import Artifact, ArtifactVersion
+from storage.bank.arrangement import Bank
+from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
+from storage.bank.measures import recall, sampled
+from storage.bank.search import search
+from storage.bank.threshold import ThresholdSearch
 from storage.durable import StoreError
 from storage.hashing import content_hash
 
 CONTENT_INDEX = "content.faiss"
 TEMPORAL_INDEX = "temporal.faiss"
+CONTENT_LISTS = "content_lists.faiss"
+TEMPORAL_LISTS = "temporal_lists.faiss"
 MEMBERS = "members.npz"
+CALIBRATED_ON = 256  # queries
 
 
 class BankVersionError(StoreError):
@@ -28,7 +38,8 @@ def _matrix(name: str, given: np.ndarray, mask: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(given, dtype=np.float32)
     if array.ndim != 2 or len(array) != len(mask) or array.shape[1] < 1:
         raise ValueError(f"{name} has shape {array.shape}, must be ({len(mask)}, width)")
-    array = np.where(mask[:, None], array, np.float32(0))
+    if not mask.all():
+        array = np.where(mask[:, None], array, np.float32(0))
     wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(wrong):
         raise ValueError(f"{name}, row {wrong[0]}: NaN or infinity; mask a row that has no vector")
@@ -55,15 +66,21 @@ def build(
     groups: np.ndarray,
     versions: Mapping[str, Any],
     metadata: Mapping[str, Any] | None = None,
+    index: str = "auto",
+    size: int = 10,
+    aim: float = 0.95,
 ) -> ArtifactVersion:
     """Writes a new version beside the one in service, which stays until `artifact.activate(version)`.
+
+    Where a version is kept that was made of the same, by the same index, nothing is written and it is returned.
 
     items: N distinct ids; the order breaks ties. content (N, dc): retrieval vectors R; temporal (N, dt): mean-pooled
     X^s; the masks (N,) bool tell who has which (a row without is not read). labels (N,): targets; label_times (N,)
     int64 unix ms at which each label was observable, or None outside the chronological protocol; groups (N,) int:
     duplicate group. versions: identities of what made the vectors (JSON-able), which queries must name too; metadata:
-    the builder's own. Raises ValueError for other shapes, NaN, infinity, an item twice; BusyError where another process
-    is building.
+    the builder's own. index: see `storage.bank.lists.choose`; where it is approximate it is searched as thoroughly as a
+    recall of `aim` takes, at `size` neighbours, against exact search. Raises ValueError for other shapes, NaN, infinity,
+    an item twice, an index that FAISS cannot make of these vectors; BusyError where another process is building.
     """
     count = len(items)
     if not count:
@@ -86,7 +103,7 @@ def build(
         members["label_times"] = _vector("label_times", label_times, count, np.int64)
     if not np.isfinite(members["labels"]).all():
         raise ValueError("labels hold NaN or infinity; an item without a label is no member")
-    described = {
+    facts = {
         **(metadata or {}),
         "versions": dict(versions),
         "members": count,
@@ -95,21 +112,62 @@ def build(
         "with_content": int(masks["content_mask"].sum()),
         "with_temporal": int(masks["temporal_mask"].sum()),
     }
-    draft = artifact.new(
-        inputs_hash=content_hash(
-            list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))
-        ),
-        fingerprint=content_hash(dict(versions)),
-        metadata=described,
-        activate=False,
+    inputs_hash = content_hash(
+        list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))
     )
+    factory = choose(int(masks["content_mask"].sum()), content.shape[1], asked=index)
+    fingerprint = content_hash(dict(versions), factory)
+    for kept in artifact.versions():
+        if (kept.inputs_hash, kept.fingerprint) == (inputs_hash, fingerprint):
+            return kept
+    draft = artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=facts, activate=False)
     with draft as folder:
-        for name, vectors in ((CONTENT_INDEX, content), (TEMPORAL_INDEX, temporal)):
-            index = faiss.IndexFlatIP(vectors.shape[1])
-            index.add(vectors)
-            faiss.write_index(index, str(folder / name))
+        flat = [_flat(vectors) for vectors in (content, temporal)]
+        for name, vectors in zip((CONTENT_INDEX, TEMPORAL_INDEX), flat, strict=True):
+            faiss.write_index(vectors, str(folder / name))
         np.savez(folder / MEMBERS, **members)
+        if factory != EXACT:
+            bank = Bank(content, temporal, *masks.values(), members["groups"], None)
+            factories = factory, choose(int(masks["temporal_mask"].sum()), temporal.shape[1])
+            facts["lists"] = _write_lists(folder, bank, flat, factories, size=size, aim=aim)
     return draft.version
+
+
+def _flat(vectors: np.ndarray) -> faiss.IndexFlatIP:
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    return index
+
+
+def _write_lists(
+    folder: Path,
+    bank: Bank,
+    flat: Sequence[faiss.IndexFlatIP],
+    factories: tuple[str, str],
+    *,
+    size: int,
+    aim: float,
+) -> dict[str, Any]:
+    """Makes the approximate indexes, and finds out how thoroughly they must be searched."""
+    made = []
+    for name, factory, vectors, mask in zip(
+        (CONTENT_LISTS, TEMPORAL_LISTS), factories, flat, (bank.content_mask, bank.temporal_mask), strict=True
+    ):
+        lists = SortedLists.whole(vectors, mask)
+        if factory != EXACT:
+            own = bank.content if name == CONTENT_LISTS else bank.temporal
+            index = make_index(own if mask.all() else own[mask], factory)
+            faiss.write_index(index, str(folder / name))
+            lists = SortedLists(index, lists.positions, vectors, factory)
+        made.append(lists)
+    queries = sampled(bank, CALIBRATED_ON, seed=1)
+    exact = search(bank, queries, size=size)
+
+    def reached(effort: Effort) -> float:
+        return recall(ThresholdSearch(bank, *made, effort=effort).search(queries, size=size)[0], exact)
+
+    # Between the aim and 1, so that other queries reach it as well.
+    return described(factories, *calibrate(reached, aim=aim + (1 - aim) / 4))
 
 
 def check_versions(bank: ArtifactVersion, expect: Mapping[str, Any]) -> None:
@@ -119,6 +177,7 @@ def check_versions(bank: ArtifactVersion, expect: Mapping[str, Any]) -> None:
         theirs, ours = built.get(name, "absent"), expect.get(name, "absent")
         if theirs != ours:
             raise BankVersionError(
-                f"{name}: bank version {bank.version} was built with {theirs}, the query was made with {ours}; "
-                "rebuild the bank, or make the queries with the bank's version"
+                f"{name}: bank version {bank.version} was built with {theirs}, the query was made with {ours}; rebuild "
+                "the bank (dagster asset materialize --select memory_bank), activate a version that was built with it "
+                "(reelcast bank list, reelcast bank activate V), or make the queries as the bank's were made"
             )

@@ -26,7 +26,7 @@ EDGES = {
     "retrieval_vectors": {"videos", "visual_captions", "audio_captions"},
     "hawkes_process": {"popularity", "splits"},
     "temporal_embeddings": {"hawkes_process"},
-    "memory_bank": {"retrieval_vectors", "temporal_embeddings"},
+    "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
 }

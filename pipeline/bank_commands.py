@@ -1,0 +1,131 @@
+"""`reelcast bank`: the versions of the memory bank in a shell: list, look, compare, switch, pin."""
+
+import argparse
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import load
+from storage.artifact import Artifact, ArtifactVersion
+from storage.durable import StoreError
+
+
+def add(commands: Any) -> None:
+    """Adds `bank` and what follows it to the parser's commands."""
+    about = "versions of the memory bank: list, show, compare, activate (and roll back), pin"
+    asked = commands.add_parser("bank", help=about).add_subparsers(dest="action", required=True)
+    asked.add_parser("list", help="every version: in service, pinned, accepted or refused, and what was measured")
+    asked.add_parser("show", help="a version with its checks").add_argument("version", type=int)
+    compared = asked.add_parser("compare", help="members, versions, drift, recall and latency of two versions")
+    compared.add_argument("older", type=int)
+    compared.add_argument("newer", type=int)
+    activated = asked.add_parser("activate", help="put a version in service, a later one or an earlier one (roll back)")
+    activated.add_argument("version", type=int)
+    activated.add_argument("--force", action="store_true", help="also one that a check refused")
+    asked.add_parser("pin", help="keep a version in service; new ones stay beside it").add_argument("version", type=int)
+    asked.add_parser("unpin", help="let new versions come into service again")
+
+
+def run(given: argparse.Namespace, console: Console) -> int:
+    """Carries out what was asked. Raises StoreError for a version that is not there or may not come into service."""
+    from assets.memory_bank import NAME, REFUSED
+    from assets.stages import open_store
+
+    artifact = open_store(load()).artifact(NAME)
+    if given.action == "list":
+        return _list(artifact, console)
+    if given.action == "show":
+        return _show(artifact, given.version, console)
+    if given.action == "compare":
+        return _compare(artifact, given.older, given.newer, console)
+    if given.action == "unpin":
+        artifact.unpin()
+        console.print("no version is pinned")
+        return 0
+    found = artifact.find(given.version)
+    if found.metadata.get("status") == REFUSED and not getattr(given, "force", False):
+        raise StoreError(
+            f"version {found.version} was refused ({'; '.join(found.metadata['reasons'])}); put it in service all the same "
+            f"with `reelcast bank activate {found.version} --force`"
+        )
+    if given.action == "pin":
+        artifact.pin(found.version)
+        console.print(f"version {found.version} is in service and pinned")
+    else:
+        artifact.activate(found.version)
+        console.print(f"version {found.version} is in service")
+    return 0
+
+
+def _list(artifact: Artifact, console: Console) -> int:
+    versions, service, pinned = artifact.versions(), artifact.current(), artifact.pinned()
+    if not versions:
+        console.print("there is no version yet; `dagster asset materialize --select memory_bank` builds one")
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for column in ("version", "built", "status", "members", "without feedback", "index", "recall", "latency"):
+        table.add_column(column)
+    for version in versions:
+        facts, measured = version.metadata, version.metadata.get("measured", {})
+        marks = ["in service"] if service is not None and service.version == version.version else []
+        marks += ["pinned"] if version.version == pinned else []
+        table.add_row(
+            str(version.version),
+            version.created_at.strftime("%Y-%m-%d %H:%M"),
+            ", ".join([*marks, facts.get("status", "not checked")]),
+            f"{facts['members']:,}",
+            f"{facts['members'] - facts['with_temporal']:,}",
+            measured.get("index", ""),
+            f"{measured['recall']:.3f}" if measured else "",
+            f"{measured['latency_ms']:.1f} ms" if measured else "",
+        )
+    console.print(table)
+    return 0
+
+
+def _show(artifact: Artifact, number: int, console: Console) -> int:
+    version = artifact.find(number)
+    facts = dict(version.metadata)
+    checks = facts.pop("checks", [])
+    console.print(
+        f"version {version.version}, built {version.created_at:%Y-%m-%d %H:%M:%S}, {version.path}", markup=False
+    )
+    console.print(json.dumps(facts, indent=2), markup=False, highlight=False)
+    for check in checks:
+        state = "passed" if check["passed"] else "FAILED"
+        figures = "" if check["value"] is None else f" {check['value']:.4g} (limit {check['limit']:g})"
+        console.print(f"{state} {check['check']}{figures}: {check['told']}", markup=False, highlight=False)
+    return 0
+
+
+def _compare(artifact: Artifact, older: int, newer: int, console: Console) -> int:
+    from storage.bank import compare
+
+    found = compare(artifact, older, newer)
+    lines = [f"version {older} ({_built(found.older)}) and version {newer} ({_built(found.newer)})"]
+    lines += [
+        f"{name:9s}{len(items):,}" + (f": {', '.join(items[:10])}{', ...' * (len(items) > 10)}" if items else "")
+        for name, items in (("added", found.added), ("removed", found.removed), ("moved", found.moved))
+    ]
+    for name, drift in (("content", found.content_drift), ("temporal", found.temporal_drift)):
+        if drift is None:
+            lines.append(f"drift    {name}: fewer than two vectors to compare")
+        else:
+            energy = "not comparable, made by other versions"
+            if drift.energy is not None:
+                energy = f"energy coefficient {drift.energy:.4f}, mean moved by {drift.mean_shift:.3f} of the spread"
+            lines.append(f"drift    {name}: {energy}; similarities among members differ by {drift.similarities:.3f}")
+    for name, (before, after) in found.versions.items():
+        lines.append(f"made of  {name}: {before} -> {after}")
+    for measure, unit in (("recall", ""), ("latency_ms", " ms"), ("queries_per_second", " queries/s")):
+        pair = [version.metadata.get("measured", {}).get(measure) for version in (found.older, found.newer)]
+        before, after = ("not measured" if value is None else f"{value:,.4g}{unit}" for value in pair)
+        lines.append(f"{measure.split('_')[0]:9s}{before} -> {after}")
+    console.print("\n".join(lines), markup=False, highlight=False)
+    return 0
+
+
+def _built(version: ArtifactVersion) -> str:
+    return f"{version.created_at:%Y-%m-%d %H:%M}, {version.metadata['members']:,} members"

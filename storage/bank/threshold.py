@@ -1,0 +1,201 @@
+"""Temporal-aware retrieval over lists that are sorted by one similarity each: the threshold algorithm.
+
+R. Fagin, A. Lotem, M. Naor: Optimal aggregation algorithms for middleware (2003), section 4. The composite score
+(`storage.bank.search`) rises with both similarities. So who stands in neither list has at most the score of the two
+lists' ends put together, and the best `size` of those read are the best of all once they reach that (`settled`).
+
+From lists that are exact, a settled answer is exact. From approximate ones (inverted lists, graphs) the definition
+stays and the members found are scored by their own vectors, but members that the lists miss are missed, and the
+extremes of the min-max norm are approximate too: the nearest member found, and the nearest to the opposite query.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.bank.arrangement import Bank
+from storage.bank.lists import Effort, SortedLists
+from storage.bank.neighbours import MODES, Neighbours, Queries
+from storage.bank.ranking import RESOLUTION
+
+BLOCK = 512  # queries at a time
+TRUSTED = 8  # a list made from codes is taken to be complete down to this fraction of it
+
+NEAR = 1e-5  # two scores this near, relative to their size, may tie but for rounding
+
+
+@dataclass
+class Side:
+    """One modality of a block of queries: the list that was read, (q, k) positions and similarities, and its norm.
+
+    positions are -1 for what the query may not find; end (q,): no member outside the list is more similar; known (q,):
+    whether the list holds members that the query sees at both ends. low, high (q,): extremes; present (q,): whether the
+    query has the modality and sees a member that has it.
+    """
+
+    positions: np.ndarray
+    values: np.ndarray
+    end: np.ndarray
+    known: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    noise: np.ndarray
+    has: np.ndarray
+
+    @property
+    def present(self) -> np.ndarray:
+        return self.has & (self.low <= self.high)
+
+    def widen(self, values: np.ndarray, seen: np.ndarray) -> None:
+        """Takes similarities that were met elsewhere into the extremes; values (q, k), seen (q, k) bool."""
+        np.minimum(self.low, np.where(seen, values, np.inf).min(axis=1, initial=np.inf), out=self.low)
+        np.maximum(self.high, np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf), out=self.high)
+
+    def norm(self, values: np.ndarray) -> np.ndarray:
+        """Min-max of values (q, k), 0 where the extremes are equal or the modality is absent."""
+        span = self.high - self.low
+        varied = self.present & (span > self.noise)
+        scaled = np.zeros_like(values)
+        with np.errstate(over="ignore"):  # what stands at the end of a list holds the smallest float
+            np.subtract(values, self.low[:, None], out=scaled, where=varied[:, None])
+            np.divide(scaled, span[:, None], out=scaled, where=varied[:, None])
+        return np.clip(scaled, 0, 1, out=scaled)
+
+
+class ThresholdSearch:
+    """Searches one bank. content, temporal: its lists; effort: how thoroughly they are read."""
+
+    def __init__(self, bank: Bank, content: SortedLists, temporal: SortedLists, *, effort: Effort):
+        self.bank, self.content, self.temporal, self.effort = bank, content, temporal, effort
+        self._lengths = [_longest(vectors) for vectors in (bank.content, bank.temporal)]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the lists hold the nearest members for certain."""
+        return self.content.exact and self.temporal.exact
+
+    def search(self, queries: Queries, *, size: int) -> tuple[Neighbours, np.ndarray]:
+        """The `size` best members for every query, and (n,) whether those are the best for certain, given the lists."""
+        found = Neighbours.none(len(queries.own), size)
+        settled = np.zeros(len(queries.own), bool)
+        for start in range(0, len(queries.own), BLOCK):
+            rows = slice(start, start + BLOCK)
+            settled[rows] = self._block(queries.take(rows), found.take(rows), size)
+        return found, settled
+
+    def _block(self, queries: Queries, found: Neighbours, size: int) -> np.ndarray:
+        """Fills `found`, whose arrays are views."""
+        content = self._read(self.content, queries, queries.content, queries.content_mask, self._lengths[0])
+        temporal = self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self._lengths[1])
+        of_content = self._other(self.temporal, temporal, queries.temporal, content, self.bank.temporal_mask)
+        first = self._scores(content.positions, content.norm(content.values), temporal.norm(of_content))
+        least = _largest(first, size)
+        # Of the temporal list only those are looked up whose score could still be among the best.
+        possible = temporal.norm(temporal.values) ** 2 + content.norm(content.end[:, None]) ** 2
+        temporal.positions = np.where(possible >= least[:, None], temporal.positions, -1)
+        of_temporal = self._other(self.content, content, queries.content, temporal, self.bank.content_mask)
+        # The extremes may have moved: the scores are those of the final ones.
+        first = self._scores(content.positions, content.norm(content.values), temporal.norm(of_content))
+        second = self._scores(temporal.positions, content.norm(of_temporal), temporal.norm(temporal.values))
+        positions = _best(first, content.positions, second, temporal.positions, size)
+        reached = self._rank(queries, content, temporal, positions, found)
+        beyond = content.norm(content.end[:, None]) ** 2 + temporal.norm(temporal.end[:, None]) ** 2
+        # Above, not at: a member beyond that ties might stand before one that was found.
+        return content.known & temporal.known & (reached > beyond[:, 0] * (1 + NEAR))
+
+    def _read(self, lists: SortedLists, queries: Queries, vectors: np.ndarray, has: np.ndarray, longest: float) -> Side:
+        values, positions = lists.nearest(vectors, depth=self.effort.depth, probes=self.effort.probes)
+        opposite, far = lists.nearest(-vectors, depth=self.effort.far_depth, probes=self.effort.far_probes)
+        # Whoever is not in the list is no nearer than its end; a list of all members has nobody outside.
+        whole = lists.exact and values.shape[1] == len(lists.positions)
+        end = np.full(len(vectors), -np.inf, np.float32)
+        if not whole:
+            place = values.shape[1] if lists.lossless else max(values.shape[1] // TRUSTED, 1)
+            end = _largest(np.where(positions >= 0, values, np.inf), place)
+        positions = np.where(self._visible(queries, positions) & has[:, None], positions, -1)
+        far = np.where(self._visible(queries, far) & has[:, None], far, -1)
+        known = ~has | whole | ((positions >= 0).any(axis=1) & (far >= 0).any(axis=1))
+        noise = RESOLUTION * np.linalg.norm(vectors, axis=1) * longest
+        unknown = np.full(len(vectors), np.inf, np.float32)
+        side = Side(positions, values, end, known, unknown, -unknown, noise, has)
+        side.widen(values, positions >= 0)
+        side.widen(-opposite, far >= 0)
+        return side
+
+    def _visible(self, queries: Queries, positions: np.ndarray) -> np.ndarray:
+        """(q, k): whether the query may find the member: not itself, no duplicate, its label known by then."""
+        group = queries.groups[:, None]
+        visible = (positions >= 0) & (positions != queries.own[:, None])
+        visible &= (group < 0) | (self.bank.groups[positions] != group)
+        if queries.times is not None:
+            visible &= self.bank.label_times[positions] <= queries.times[:, None]
+        return visible
+
+    def _other(self, lists: SortedLists, side: Side, vectors: np.ndarray, given: Side, mask: np.ndarray) -> np.ndarray:
+        """Similarities in the modality `side` of what the other modality's list holds; -infinity where there is none."""
+        asked = np.where(side.has[:, None] & mask[given.positions], given.positions, -1)
+        values = lists.products(vectors, asked)
+        side.widen(values, asked >= 0)
+        return values
+
+    def _scores(self, positions: np.ndarray, modal: np.ndarray, temporal: np.ndarray) -> np.ndarray:
+        return np.where(positions >= 0, modal**2 + temporal**2, -1)
+
+    def _rank(
+        self, queries: Queries, content: Side, temporal: Side, positions: np.ndarray, found: Neighbours
+    ) -> np.ndarray:
+        """Scores the candidates (q, k) pair by pair, so that equal vectors score equally, and writes the best.
+
+        Returns (q,) the squared score at the last place, -1 where there are fewer candidates than places.
+        """
+        raw = []
+        for side, lists, vectors, mask in (
+            (content, self.content, queries.content, self.bank.content_mask),
+            (temporal, self.temporal, queries.temporal, self.bank.temporal_mask),
+        ):
+            asked = np.where(side.has[:, None] & mask[positions], positions, -1)
+            raw.append(lists.products(vectors, asked))
+        # In float64, so that what ties in truth ties here, and ranks in the order of the bank.
+        square = self._scores(positions, *(side.norm(v.astype(float)) for side, v in zip((content, temporal), raw)))
+        size = found.index.shape[1]
+        order = np.lexsort((positions, -square), axis=1)[:, :size]
+        square, positions = (np.take_along_axis(array, order, axis=1) for array in (square, positions))
+        mask = positions >= 0
+        for target, values in ((found.ss_modal, raw[0]), (found.ss_temp, raw[1])):
+            values = np.take_along_axis(values, order, axis=1)
+            np.copyto(target[:, : values.shape[1]], values, where=mask & np.isfinite(values))
+        np.copyto(found.index[:, : positions.shape[1]], positions, where=mask)
+        np.copyto(found.score[:, : square.shape[1]], np.sqrt(np.maximum(square, 0)), where=mask)
+        found.mask[:, : mask.shape[1]] = mask
+        for side, low, high in (
+            (content, found.modal_min, found.modal_max),
+            (temporal, found.temp_min, found.temp_max),
+        ):
+            np.copyto(low, side.low, where=side.present)
+            np.copyto(high, side.high, where=side.present)
+        found.mode[:] = MODES[content.present + 2 * temporal.present]
+        return square[:, size - 1] if square.shape[1] >= size else np.full(len(square), -1.0)
+
+
+def _largest(scores: np.ndarray, size: int) -> np.ndarray:
+    """(q,): the `size`-th largest of each row, -1 where there are fewer."""
+    if scores.shape[1] < size:
+        return np.full(len(scores), -1, np.float32)
+    return np.partition(scores, scores.shape[1] - size, axis=1)[:, -size]
+
+
+def _best(first: np.ndarray, positions: np.ndarray, second: np.ndarray, others: np.ndarray, size: int) -> np.ndarray:
+    """(q, k) distinct positions of the best `size`, and all that tie with them, of two lists that overlap; -1 pads."""
+    scores, positions = np.concatenate([first, second], axis=1), np.concatenate([positions, others], axis=1)
+    least = _largest(scores, 2 * size)  # a member may stand in both lists
+    row, column = np.nonzero((scores >= least[:, None] * (1 - NEAR)) & (positions >= 0))
+    pairs = np.unique(np.stack([row, positions[row, column]], axis=1), axis=0)
+    rank = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])
+    best = np.full((len(scores), rank.max(initial=0) + 1), -1, np.int64)
+    best[pairs[:, 0], rank] = pairs[:, 1]
+    return best
+
+
+def _longest(vectors: np.ndarray) -> float:
+    blocks = (vectors[start : start + 65_536] for start in range(0, len(vectors), 65_536))
+    return max((float(np.sqrt(np.einsum("nd,nd->n", block, block).max())) for block in blocks), default=0.0)
