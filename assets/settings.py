@@ -333,7 +333,7 @@ class Upkeep(dg.Config):
     """What the upkeep keeps of the store's past."""
 
     keep_versions: int = Field(
-        3, ge=1, description="Versions kept of each table and fitted model; of the memory bank, `bank.keep`."
+        3, ge=1, description="Versions kept of each table and fitted model (of the memory bank: `bank.keep`)."
     )
     retention_hours: float = Field(
         24.0, gt=0, description="Files of merged parts stay this long, for those who had opened them."

@@ -21,6 +21,7 @@ from storage.store import Store
 FILE = "catalog.duckdb"
 STATES = [name for name in STATE.names if name != "commit"]
 BANK = "memory_bank"
+DIGITS = "[0-9]" * 6
 
 
 def publish(store: Store) -> Path:
@@ -144,8 +145,9 @@ def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
 
 
 def _artifact_query(root: Path) -> str:
-    versions = f"{_path(root)}/artifacts/*/*/{STATE_FILE}"
-    if not any(root.glob(f"artifacts/*/*/{STATE_FILE}")):
+    # by its digits: a version that is being written has a hidden folder, which a star would find
+    versions = f"{_path(root)}/artifacts/*/{DIGITS}/{STATE_FILE}"
+    if not any(root.glob(f"artifacts/*/{DIGITS}/{STATE_FILE}")):
         return (
             "SELECT NULL::VARCHAR AS artifact, NULL::INTEGER AS version, NULL::BOOLEAN AS in_service, "
             "NULL::TIMESTAMPTZ AS created_at, NULL::VARCHAR AS inputs_hash, NULL::VARCHAR AS fingerprint, "

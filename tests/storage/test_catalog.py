@@ -193,3 +193,14 @@ def test_readers_never_fail_while_a_run_writes(store, stage):
     reader.join()
     assert errors == []
     assert rounds.value >= 10
+
+
+def test_a_version_that_is_being_written_is_no_version(tmp_path):
+    store = Store(tmp_path / "store")
+    artifact = store.artifact("model")
+    with artifact.new(inputs_hash="i", fingerprint="f"):
+        pass
+    catalog.publish(store)
+    shutil.copytree(artifact.folder / "000001", artifact.folder / ".writing-1-beside")
+    with catalog.connect(store) as connection:
+        assert connection.sql("SELECT artifact, version FROM artifact_versions").fetchall() == [("model", 1)]
