@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
+from models.hawkes.averaging import AveragedProcess
 from models.hawkes.classical_fit import fit_classical
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
@@ -35,6 +36,7 @@ def fit(
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
     patience: int = 10,
+    averaging: float = 0.99,
     max_branching: float | None = 0.95,
     max_seconds: float | None = None,
     seed: int = 0,
@@ -42,12 +44,14 @@ def fit(
 ) -> FitReport:
     """Fit `process` in place to `train`, keep what is best on `dev`, and leave it in eval mode.
 
-    MambaHawkesProcess: Adam with a warm-up and a cosine schedule, early stopping on `dev` after `patience` epochs
-    without improvement. ExponentialHawkes: L-BFGS-B, convex but for the decay rates; of the arguments below it heeds
-    penalty, strength, window, max_seconds and progress. A process that was fitted before goes on from where it is.
+    MambaHawkesProcess: Adam with a warm-up and a cosine schedule, the weights averaged over the last steps, early
+    stopping on `dev` after `patience` epochs without improvement. ExponentialHawkes: L-BFGS-B, convex but for the decay
+    rates; of the arguments below it heeds penalty, strength, window, max_seconds and progress. A process that was
+    fitted before goes on from where it is.
 
     penalty        None, "mcp" or "scad" on the branching matrix, subtracted from the log-likelihood a sequence
     strength       the penalty's gamma; for ExponentialHawkes None chooses it along a path by BIC
+    averaging      of the weights: how much a step keeps of the average before it; 0 takes the weights as they are
     max_seconds    stop after so long; the schedule is stretched or shortened to it. Without it the same seed on the
                    same machine and thread count gives the same process
     progress       called with each Epoch
@@ -81,6 +85,7 @@ def fit(
 
     began = time.monotonic()
     optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
+    averaged = AveragedProcess(process, decay=averaging)
     steps = math.ceil(len(train) / batch_size)
     report = FitReport()
     best, best_weights = -math.inf, None
@@ -109,14 +114,16 @@ def fit(
                 if penalty is not None:
                     _shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
                 project(process, max_branching=max_branching)
+                averaged.update()
                 total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
-            record = Epoch(epoch, total / counted, evaluate(process, dev, window=window), time.monotonic() - began)
+            score = evaluate(averaged.process, dev, window=window)
+            record = Epoch(epoch, total / counted, score, time.monotonic() - began)
             report.curve.append(record)
             if progress is not None:
                 progress(record)
             if record.dev > best:
                 best, report.best_epoch = record.dev, epoch
-                best_weights = {name: value.clone() for name, value in process.state_dict().items()}
+                best_weights = {name: value.clone() for name, value in averaged.process.state_dict().items()}
             late = max_seconds is not None and record.seconds >= max_seconds
             if epoch - report.best_epoch >= patience or late or not math.isfinite(record.train):
                 break

@@ -89,6 +89,7 @@ class MambaNetwork(nn.Module):
         self.layers = nn.ModuleList(
             MambaLayer(hidden, state, discretization=discretization, dropout=dropout) for _ in range(layers)
         )
+        self.dropout = nn.Dropout(dropout)  # of what goes in and of what comes out; the layers have their own
         self.norm = nn.RMSNorm(hidden, eps=1e-5)
         self.widen = nn.Linear(hidden, 2 * hidden)
         self.narrow = nn.Linear(2 * hidden, hidden)
@@ -108,7 +109,7 @@ class MambaNetwork(nn.Module):
             time = delta.cumsum(1)  # a padded gap is 0
             x = x + self.clock(time)
             after.append(time[:, -1])
-        states = []
+        x, states = self.dropout(x), []
         for layer in self.layers:
             x, state = layer(x, delta, mask)
             states.append(state)
@@ -136,4 +137,4 @@ class MambaNetwork(nn.Module):
         return x
 
     def _read_out(self, x: Tensor) -> Tensor:
-        return self.narrow(torch.relu(self.widen(self.norm(x))))  # MUFM eq. 44
+        return self.narrow(self.dropout(torch.relu(self.widen(self.norm(x)))))  # MUFM eq. 44

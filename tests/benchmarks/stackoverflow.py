@@ -42,7 +42,9 @@ DAY = 86400.0
 NEURAL = {"hidden": 64, "state": 16, "dropout": 0.1}
 INPUTS = {"count_scales": 6, "clock_periods": 8}
 CLASSICAL_PART = {"decays": 6, "shared_decays": True}
-TRAINING = {"batch_size": 32, "learning_rate": 4e-3, "epochs": 200, "patience": 25}
+TRAINING = {
+    "batch_size": 32, "learning_rate": 4e-3, "weight_decay": 0.05, "averaging": 0.995, "epochs": 60, "patience": 25,
+}  # fmt: skip
 
 
 def read(path: Path) -> EventBatch:

@@ -56,10 +56,8 @@ def test_an_item_depends_on_its_seed_alone(encoder):
 
 def test_more_events_than_rows_are_sampled_evenly_with_both_ends(encoder):
     completed = encoder.complete(make_batch(), seeds=[1, 2, 3, 4])
-    time = torch.expm1(encoder(completed)[0][3, :, 8 + 3].double())
-    assert float(time[0].detach()) == pytest.approx(0.1, rel=1e-4) and float(time[-1].detach()) == pytest.approx(
-        23.0, rel=1e-4
-    )
+    time = torch.expm1(encoder(completed)[0][3, :, 8 + 3].detach().double())
+    assert float(time[0]) == pytest.approx(0.1, rel=1e-4) and float(time[-1]) == pytest.approx(23.0, rel=1e-4)
     steps = time.diff()
     assert bool((steps > 0).all()) and float(steps.max()) < 1.7 * float(steps.min())
 

@@ -1,6 +1,9 @@
 """Thinning: exact bounds, reproducible items, the right law, and an end to explosions."""
 
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.events import EventBatch
 from models.goodness import time_rescaling
-from models.hawkes import ExponentialHawkes, MambaHawkesProcess
+from models.hawkes import ExponentialHawkes, MambaHawkesProcess, save
 from models.thinning import SimulationError, simulate
 
 
@@ -177,38 +180,42 @@ def test_residuals_pass_at_the_nominal_rate_over_200_seeds(name):
     assert 2 <= rejections(PROCESSES[name](), rows=10, horizon=25.0, seeds=range(1000, 1200)) <= 21
 
 
-def invert(process, horizon, generator):
-    """Sampling by inversion, the slow way: the next event is where the total compensator has grown by Exp(1)."""
-    times, types = [], []
-    now = 0.0
-    while True:
-        batch = EventBatch.from_sequences([times], [types], t_end=[now])
+def invert(process, rows, horizon, generator):
+    """Sampling by inversion, the slow way: the next event is where the total compensator has grown by Exp(1).
 
-        def passed(t, batch=batch):
-            return float(process.compensator(batch, torch.tensor([t], dtype=torch.float64)).sum())
-
-        target = passed(now) + generator.exponential()
-        if passed(horizon) < target:
-            return times
-        low, high = now, horizon
+    All sequences at once, and the place found by bisection. Returns the times of each.
+    """
+    times, types = [[] for _ in range(rows)], [[] for _ in range(rows)]
+    now, going = torch.zeros(rows, dtype=torch.float64), list(range(rows))
+    while going:
+        batch = EventBatch.from_sequences(
+            [times[row] for row in going], [types[row] for row in going], t_end=now[going].tolist()
+        )
+        low, high = now[going], torch.full((len(going),), horizon, dtype=torch.float64)
+        target = process.compensator(batch, low).sum(1) + torch.from_numpy(generator.exponential(size=len(going)))
+        comes = process.compensator(batch, high).sum(1) >= target
         for _ in range(40):
             middle = (low + high) / 2
-            low, high = (middle, high) if passed(middle) < target else (low, middle)
-        now = high
-        rates = process.intensity(batch, torch.tensor([[now]], dtype=torch.float64))[0, 0].numpy()
-        times.append(now)
-        types.append(int(generator.choice(len(rates), p=rates / rates.sum())))
+            early = process.compensator(batch, middle).sum(1) < target
+            low, high = torch.where(early, middle, low), torch.where(early, high, middle)
+        rates = process.intensity(batch, high[:, None])[:, 0].numpy()
+        for place in comes.nonzero().squeeze(1).tolist():
+            row, share = going[place], rates[place] / rates[place].sum()
+            times[row].append(float(high[place]))
+            types[row].append(int(generator.choice(len(share), p=share)))
+            now[row] = high[place]
+        going = [row for row, come in zip(going, comes.tolist()) if come]
+    return times
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROCESSES)
 def test_agrees_with_inversion_sampling(name):
-    """Counts and first times of the two samplers, by two-sample KS tests at 0.1 %."""
+    """Counts, first and last times of the two samplers, by two-sample KS tests at 0.1 %."""
     from scipy.stats import ks_2samp
 
     process, rows, horizon = PROCESSES[name](), 400, 4.0
-    generator = np.random.default_rng(5)
-    slow = [invert(process, horizon, generator) for _ in range(rows)]
+    slow = invert(process, rows, horizon, np.random.default_rng(5))
     fast = simulate(process, empty(rows), until=horizon, seeds=range(rows))
     assert ks_2samp([len(times) for times in slow], fast.lengths.numpy()).pvalue > 1e-3
     first = [times[0] if times else horizon for times in slow]
@@ -216,6 +223,33 @@ def test_agrees_with_inversion_sampling(name):
     last = [times[-1] if times else 0.0 for times in slow]
     ends = fast.times.gather(1, (fast.lengths - 1).clamp_min(0)[:, None]).squeeze(1)
     assert ks_2samp(last, torch.where(fast.lengths > 0, ends, 0.0).numpy()).pvalue > 1e-3
+
+
+ON_A_WORKER = """
+import sys, torch
+from models.hawkes import load
+from models.events import EventBatch
+from models.thinning import simulate
+torch.set_num_threads(int(sys.argv[2]))
+batch = simulate(load(sys.argv[1]), EventBatch.from_sequences([[]], [[]], t_end=[0.0]), until=6.0, seeds=[42])
+print(batch.times[0].tolist(), batch.types[0].tolist())
+"""
+
+
+@pytest.mark.slow
+def test_an_item_gets_the_same_events_on_any_worker(tmp_path):
+    """In two processes with different numbers of threads, and beside others in this one."""
+    process = neural("m3tr")
+    save(process, tmp_path)
+    command = [sys.executable, "-c", ON_A_WORKER, str(tmp_path)]
+    said = {
+        subprocess.run([*command, threads], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for threads in ("1", "2")
+    }
+    assert len(said) == 1
+    here = simulate(process, empty(3), until=6.0, seeds=[7, 42, 8])[[1]]
+    times, types = json.loads("[" + said.pop().replace("] [", "], [") + "]")
+    assert here.types[0].tolist() == types and here.times[0].tolist() == pytest.approx(times, rel=1e-12)
 
 
 def test_a_frozen_history_makes_a_poisson_process():

@@ -1,5 +1,10 @@
 """The classical process against an O(n^2) reference, tick's numbers, and the Poisson process."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -101,6 +106,19 @@ def test_equals_tick():
     assert process.baseline.grad.tolist() == pytest.approx(TICK_BASELINE, abs=1e-8)
     gradient = process.excitation.branching.grad[..., 0]
     torch.testing.assert_close(gradient, torch.tensor(TICK_BRANCHING, dtype=torch.float64), rtol=0, atol=1e-8)
+
+
+@pytest.mark.skipif("TICK_PYTHON" not in os.environ, reason="TICK_PYTHON names no interpreter that has tick")
+def test_tick_still_says_so():
+    script = Path(__file__).parents[2] / "benchmarks" / "tick_peer.py"
+    done = subprocess.run(
+        [os.environ["TICK_PYTHON"], str(script), "numbers"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["loss"] == pytest.approx(TICK_LOSS, abs=1e-12)
+    assert numbers["baseline"] == pytest.approx(TICK_BASELINE, abs=1e-12)
+    for got, want in zip(numbers["branching"], TICK_BRANCHING):
+        assert got == pytest.approx(want, abs=1e-12)
 
 
 def test_without_excitation_it_is_a_poisson_process():

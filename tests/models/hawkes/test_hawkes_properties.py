@@ -11,7 +11,7 @@ from scipy.integrate import cubature
 
 from models.events import EventBatch, EventError
 from models.hawkes.process import spectral_radius
-from tests.models.hawkes.conftest import make_batch, make_process
+from tests.models.hawkes.conftest import KINDS, make_batch, make_process
 
 SEEDS = st.integers(0, 10**6)
 
@@ -159,6 +159,17 @@ def test_sequences_without_events_or_with_one_are_defined(process):
     assert process.log_likelihood(batch, window="events").tolist() == [0.0, 0.0, 0.0]
     none = EventBatch.from_sequences([[], []], [[], []], t_end=[1.0, 0.0])
     assert float(process.log_likelihood(none)[1]) == 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_type_is_enough(kind):
+    """One type: likelihood, compensator and gradients are finite, and ties do not see each other."""
+    process = make_process(kind, num_types=1).requires_grad_(True)
+    batch = EventBatch.from_sequences([[1.0, 1.0, 2.0], []], [[0, 0, 0], []], t_end=[3.0, 1.0])
+    process.log_likelihood(batch).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in process.parameters() if p.grad is not None)
+    rates = process.intensity(batch, batch.times)[0, :, 0].detach()
+    assert float(rates[0]) == float(rates[1]) != float(rates[2])
 
 
 def test_bad_queries_are_refused(process):
