@@ -1,6 +1,7 @@
 """What visual_embeddings and acoustic_embeddings are: one vector an element of a list (a frame, a segment of sound)."""
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from assets.encoding import encoded, encoder_fingerprint, load
+from assets.imported_files import imported
+from assets.imports import import_aligned
 from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import open_store, outputs
@@ -32,9 +35,12 @@ def embed_aligned(
     encode: Callable[[Any, list[Any]], np.ndarray],
 ) -> dg.MaterializeResult:
     """Fill the stage `name`: `encode(encoder, elements)` gives (n, width) for a video's decoded elements of `column`."""
+    count = settings.sampling.frames
+    if name in imported(settings):
+        return import_aligned(context, settings, name, partial(payload, count))
     store = open_store(settings)
     source = store.stage(upstream.NAME, upstream.PAYLOAD)
-    inputs, count = outputs(source), settings.sampling.frames
+    inputs = outputs(source)
     encoder = load(settings, role)
     return run_stage(
         context,

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import torch
 
+from assets.imported_files import imported
 from assets.settings import Settings
 from models import encoders
 from models.encoders import EncoderError
@@ -37,12 +38,18 @@ def device_of(settings: Settings) -> str:
 
 
 def check_encoders(settings: Settings) -> None:
-    """Ask every encoder who it is, before any work: a checkpoint that is not there is known now.
+    """Ask every encoder that is needed who it is, before any work: a checkpoint that is not there is known now.
 
     Raises:
         models.encoders.CheckpointError: naming the checkpoint and the command that fetches it.
     """
-    for role in get_args(encoders.Role):
+    stages = {
+        "visual": {"visual_embeddings"},
+        "acoustic": {"acoustic_embeddings"},
+        "text": {"text_embeddings", "retrieval_vectors"},
+    }
+    replaced = {role for role, filled in stages.items() if filled <= set(imported(settings))}
+    for role in set(get_args(encoders.Role)) - replaced:
         encoders.identity(role, settings.encoders.profile, **options(settings, role))
 
 

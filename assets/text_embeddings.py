@@ -7,6 +7,8 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.encoding import BLOCK, encoder_fingerprint, load
+from assets.imported_files import imported
+from assets.imports import import_words
 from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
@@ -25,6 +27,8 @@ def payload(width: int) -> pa.Schema:
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__)
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""
+    if NAME in imported(settings):
+        return import_words(context, settings, NAME, payload)
     store = open_store(settings)
     titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
     inputs = {item: hashlib.sha256(title.encode()).hexdigest() for item, title in titles.items()}
