@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from assets.encoding import encode_stage, width
 from assets.encoding_tasks import padded
+from assets.imported_files import imported
+from assets.imports import import_aligned
 from assets.settings import Settings
 from storage.arrays import fixed
 
@@ -31,6 +33,8 @@ def embed_aligned(
 ) -> dg.MaterializeResult:
     """Fill the stage `name` with the role's vectors of what `prepare` makes of the columns (see `encode_stage`)."""
     count = settings.sampling.frames
+    if name in imported(settings):
+        return import_aligned(context, settings, name, partial(payload, count))
     return encode_stage(
         context,
         settings,

@@ -14,6 +14,7 @@ import torch
 from assets.device_workers import encoded_on
 from assets.encoded import EncodedBlock, blocks_of, encoded_blocks
 from assets.expected_time import warn_of_cpu
+from assets.imported_files import imported
 from assets.increment import row_of, run_stage
 from assets.prepared import Work
 from assets.settings import Settings
@@ -63,12 +64,18 @@ def devices_of(settings: Settings) -> list[str]:
 
 
 def check_encoders(settings: Settings) -> None:
-    """Ask every encoder who it is, before any work: a checkpoint that is not there is known now.
+    """Ask every encoder that is needed who it is, before any work: a checkpoint that is not there is known now.
 
     Raises:
         models.encoders.CheckpointError: naming the checkpoint and the command that fetches it.
     """
-    for role in get_args(encoders.Role):
+    stages = {
+        "visual": {"visual_embeddings"},
+        "acoustic": {"acoustic_embeddings"},
+        "text": {"text_embeddings", "retrieval_vectors"},
+    }
+    replaced = {role for role, filled in stages.items() if filled <= set(imported(settings))}
+    for role in set(get_args(encoders.Role)) - replaced:
         encoders.identity(role, settings.encoders.profile, **options(settings, role))
 
 

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from assets import acoustic_embeddings, retrieval_vectors, temporal_embeddings, text_embeddings, visual_embeddings
 from assets.popularity import read_popularity
 from assets.splits import read_splits
-from models.predictors.features import Rows, VideoFeatures
-from storage.arrays import shape_of, to_numpy
+from models.predictors.features import PackedRows, VideoFeatures
 from storage.hashing import content_hash
+from storage.pack import open_pack
 from storage.stage import Stage
 from storage.store import Store
 
 FRAMES = (visual_embeddings.NAME, acoustic_embeddings.NAME)
+BLOCK = 4096  # videos whose keys are made at a time
 FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
 
 
@@ -68,14 +68,23 @@ def sample_digests(store: Store, *splits: str) -> dict[str, str]:
 
 
 def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
-    """Rows and masks of `items` in order; an item without a modality has an empty mask there."""
+    """Rows of `items` in order, memory-mapped; an item without a modality has no rows there.
+
+    They come from packs that follow the stages (`storage.pack`): what the stages hold now is what is read.
+    """
     stages = store.stages()
     return VideoFeatures(
-        visual=_padded(stages[visual_embeddings.NAME], items),
-        acoustic=_padded(stages[acoustic_embeddings.NAME], items),
-        text=_ragged(stages[text_embeddings.NAME], items),
-        temporal=_padded(stages[temporal_embeddings.NAME], items),
+        visual=_packed(store, stages[visual_embeddings.NAME], items),
+        acoustic=_packed(store, stages[acoustic_embeddings.NAME], items),
+        text=_packed(store, stages[text_embeddings.NAME], items),
+        temporal=_packed(store, stages[temporal_embeddings.NAME], items),
     )
+
+
+def _packed(store: Store, stage: Stage, items: Sequence[str]) -> PackedRows:
+    pack = open_pack(store, stage)
+    starts, lengths = pack.find(items)
+    return PackedRows(pack.values, starts, lengths, longest=pack.longest, keep=pack)
 
 
 def retrieval_keys(
@@ -87,50 +96,16 @@ def retrieval_keys(
     as M3TR section 3.3 prints them, and a video's neighbours are then mostly those with the longest vectors.
     """
     stages = store.stages()
-    content, with_content = _vectors(stages[retrieval_vectors.NAME], items)
-    rows = _padded(stages[temporal_embeddings.NAME], items)
-    counts = rows.mask.sum(axis=1)
-    total = np.where(rows.mask[:, :, None], rows.values, 0).sum(axis=1, dtype=np.float64)
-    pooled = total / np.maximum(counts, 1)[:, None]
-    if temporal_key == "cosine":
-        pooled /= np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-    return content, with_content, pooled.astype(np.float32), counts > 0
-
-
-def _places(table: pa.Table, items: Sequence[str]) -> np.ndarray:
-    place = {item: row for row, item in enumerate(items)}
-    return np.array([place[item] for item in table["item"].to_pylist()], dtype=np.int64)
-
-
-def _padded(stage: Stage, items: Sequence[str]) -> Rows:
-    table = stage.read(items=items, columns=["embedding", "rows"])
-    shape = shape_of(stage.payload.field("embedding"))
-    values = np.zeros(
-        (len(items), *shape), dtype=np.float16 if "half" in str(stage.payload.field("embedding").type) else np.float32
-    )
-    mask = np.zeros((len(items), shape[0]), dtype=bool)
-    if len(table):
-        places = _places(table, items)
-        values[places] = to_numpy(table, "embedding")
-        mask[places] = np.arange(shape[0]) < table["rows"].to_numpy()[:, None]
-    return Rows(values, mask)
-
-
-def _ragged(stage: Stage, items: Sequence[str]) -> Rows:
-    table = stage.read(items=items, columns=["embedding"])
-    sequences: list[np.ndarray | None] = [None] * len(items)
-    if len(table):
-        for place, words in zip(_places(table, items), to_numpy(table, "embedding"), strict=True):
-            sequences[place] = words
-    return Rows.pad(sequences, width=shape_of(stage.payload.field("embedding"))[1])
-
-
-def _vectors(stage: Stage, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    table = stage.read(items=items, columns=["embedding"])
-    values = np.zeros((len(items), *shape_of(stage.payload.field("embedding"))), dtype=np.float32)
-    mask = np.zeros(len(items), dtype=bool)
-    if len(table):
-        places = _places(table, items)
-        values[places] = to_numpy(table, "embedding")
-        mask[places] = True
-    return values, mask
+    vectors = _packed(store, stages[retrieval_vectors.NAME], items)
+    rows = _packed(store, stages[temporal_embeddings.NAME], items)
+    content = np.zeros((len(items), vectors.width), np.float32)
+    pooled = np.zeros((len(items), rows.width), np.float32)
+    for start in range(0, len(items), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(items)))
+        content[block] = vectors.read(block)[0][:, 0]
+        total = rows.read(block)[0].sum(axis=1, dtype=np.float64)
+        mean = total / np.maximum(rows.lengths[block], 1)[:, None]
+        if temporal_key == "cosine":
+            mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+        pooled[block] = mean
+    return content, vectors.lengths > 0, pooled, rows.lengths > 0

@@ -9,6 +9,8 @@ from assets import audio_captions as sounds
 from assets import visual_captions as sights
 from assets.encoded_texts import BLOCK, TextRows
 from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
+from assets.imported_files import imported
+from assets.imports import import_vectors
 from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
@@ -35,6 +37,8 @@ def payload(width: int) -> pa.Schema:
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""
+    if NAME in imported(settings):
+        return import_vectors(context, settings, NAME, payload)
     store = open_store(settings)
     titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
     seen, heard = store.stage(sights.NAME, sights.PAYLOAD), store.stage(sounds.NAME, sounds.PAYLOAD)

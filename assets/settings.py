@@ -187,6 +187,18 @@ class Encoders(dg.Config):
         return self
 
 
+class Imports(dg.Config):
+    """Features computed elsewhere that stand in for an embedding stage: a .npy, a .parquet or a folder (docs/imports.md)."""
+
+    visual_embeddings: str | None = Field(None, description="Vectors of frames, or one of the whole video.")
+    acoustic_embeddings: str | None = Field(None, description="Vectors of sound segments, or one of the whole video.")
+    text_embeddings: str | None = Field(None, description="Vectors of the title's words, or one of the whole title.")
+    retrieval_vectors: str | None = Field(None, description="One vector a video, for content similarity.")
+    missing: Literal["error", "missing"] = Field(
+        "error", description="Items that a file lacks: refuse the file, or go on without their features."
+    )
+
+
 class Process(dg.Config):
     """The Mamba-Hawkes process (M3TR section 3.2)."""
 
@@ -349,6 +361,7 @@ class Settings(dg.ConfigurableResource):
     protocol: Protocol = Protocol()
     sampling: Sampling = Sampling()
     encoders: Encoders = Encoders()
+    imports: Imports = Imports()
     process: Process = Process()
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from assets.encoded_texts import TextRows
 from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
+from assets.imported_files import imported
+from assets.imports import import_words
 from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
@@ -27,6 +29,8 @@ def payload(width: int) -> pa.Schema:
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, **ON_THE_DEVICE)
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""
+    if NAME in imported(settings):
+        return import_words(context, settings, NAME, payload)
     store = open_store(settings)
     titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
     inputs = {item: hashlib.sha256(title.encode()).hexdigest() for item, title in titles.items()}

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from assets.encoding import check_encoders
+from assets.imported_files import check_imports
 from assets.increment import row_of, run_stage
 from assets.media_tasks import inspect_file
 from assets.settings import Settings
@@ -50,6 +51,7 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     for severity, note in dataset.notes:
         context.log.log(30 if severity == "warning" else 20, "%s: %s", settings.data.folder, note)
     items = {row["item"]: row for row in dataset.videos.iter_rows(named=True)}
+    check_imports(settings, list(items))
     inputs = {item: _input_hash(row) for item, row in items.items()}
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:

@@ -58,12 +58,82 @@ class Rows:
     def width(self) -> int:
         return self.values.shape[2]
 
+    @property
+    def longest(self) -> int:
+        """r: how many rows a video may have."""
+        return self.values.shape[1]
+
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows of the videos at `index` (integers or a bool mask), copied."""
         return Rows(self.values[index], self.mask[index])
+
+    def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """values (b, r, d) and mask (b, r) of the videos at `index` (b,), zeros under False.
+
+        r is as long as the longest of them, and at least 1.
+        """
+        mask = self.mask[index]  # (b, r)
+        used = int(mask.any(0).nonzero()[0].max(initial=0)) + 1
+        values, mask = self.values[np.asarray(index), :used], mask[:, :used]  # a copy
+        values[~mask] = 0.0  # padding may hold anything, and anything may be NaN
+        return values, mask
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """The same as `Rows`, where the rows of all videos lie one after the other: no padding, and nothing is copied
+    before it is asked for, so that they may lie on disk and be larger than memory.
+
+    values: (t, d) float16 or float32, memory-mapped or not; starts, lengths: (n,) where each video's rows start, and how
+    many there are (0 without the modality); longest: how many rows a video may have. keep: what must live as long as
+    the rows do. Raises ValueError for other shapes or types, and for rows that are not in `values`.
+    """
+
+    values: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    longest: int
+    keep: object = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or not self.values.shape[1]:
+            raise ValueError(f"values must be (rows, width) with width > 0, given {self.values.shape}")
+        if self.values.dtype not in (np.float16, np.float32):
+            raise ValueError(f"values must be float16 or float32, given {self.values.dtype}")
+        if self.starts.ndim != 1 or self.starts.shape != self.lengths.shape:
+            raise ValueError(
+                f"videos must have a start and a length each, given {self.starts.shape} and {self.lengths.shape}"
+            )
+        ends = self.starts + self.lengths
+        for wrong in np.flatnonzero((self.lengths > self.longest) | (self.lengths < 0))[:1]:
+            raise ValueError(f"video {wrong} has {self.lengths[wrong]} rows, at most {self.longest} are allowed")
+        for wrong in np.flatnonzero((self.lengths > 0) & ((self.starts < 0) | (ends > len(self.values))))[:1]:
+            raise ValueError(
+                f"video {wrong} has rows {self.starts[wrong]} to {ends[wrong]}, the pack has {len(self.values)}"
+            )
+
+    @property
+    def width(self) -> int:
+        return self.values.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, index: np.ndarray) -> PackedRows:
+        """The rows of the videos at `index` (integers or a bool mask); the values stay where they are."""
+        return replace(self, starts=self.starts[index], lengths=self.lengths[index])
+
+    def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Rows.read`."""
+        starts, lengths = self.starts[index], self.lengths[index]
+        mask = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]  # (b, r)
+        values = np.zeros((*mask.shape, self.width), self.values.dtype)
+        for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+            values[row, :length] = self.values[start : start + length]
+        return values, mask
 
 
 @dataclass(frozen=True)
@@ -84,19 +154,19 @@ class VideoFeatures:
     word; temporal (n, L, d_s): event by event. Raises ValueError where the numbers of videos differ, or K.
     """
 
-    visual: Rows
-    acoustic: Rows
-    text: Rows
-    temporal: Rows
+    visual: Rows | PackedRows
+    acoustic: Rows | PackedRows
+    text: Rows | PackedRows
+    temporal: Rows | PackedRows
 
     def __post_init__(self) -> None:
         numbers = {name: len(getattr(self, name)) for name in MODALITIES}
         if len(set(numbers.values())) > 1:
             raise ValueError(f"every modality must have the same number of videos, given {numbers}")
-        if self.visual.mask.shape != self.acoustic.mask.shape:
+        if self.visual.longest != self.acoustic.longest:
             raise ValueError(
                 f"visual and acoustic rows are aligned frame by frame: both need the same K, "
-                f"given {self.visual.mask.shape[1]} and {self.acoustic.mask.shape[1]}"
+                f"given {self.visual.longest} and {self.acoustic.longest}"
             )
 
     @property
@@ -107,7 +177,7 @@ class VideoFeatures:
         return len(self.visual)
 
     def take(self, index: np.ndarray) -> VideoFeatures:
-        """The features of the videos at `index` (integers or a bool mask), copied."""
+        """The features of the videos at `index` (integers or a bool mask)."""
         return VideoFeatures(**{name: getattr(self, name).take(index) for name in MODALITIES})
 
     def batch(self, index: np.ndarray, *, device: torch.device | str = "cpu") -> VideoBatch:
@@ -116,16 +186,19 @@ class VideoFeatures:
         Raises ValueError where a feature that is not masked is not finite, naming the modality and the video's row.
         """
         tensors: dict[str, Tensor] = {}
-        for name in MODALITIES:
-            rows: Rows = getattr(self, name)
-            mask = rows.mask[index]  # (b, r)
-            used = int(mask.any(0).nonzero()[0].max(initial=0)) + 1
-            values, mask = rows.values[index, :used].astype(np.float32), mask[:, :used]
-            values[~mask] = 0.0  # padding may hold anything, and anything may be NaN
-            finite = np.isfinite(values).all((1, 2))
-            if not finite.all():
-                raise ValueError(f"the {name} features of video {np.asarray(index)[~finite][0]} are not finite")
-            tensors[name] = torch.from_numpy(values).to(device)
+        read = {name: getattr(self, name).read(index) for name in MODALITIES}
+        # Frame by frame aligned, also where one has fewer rows than the other in this batch.
+        frames = max(read["visual"][1].shape[1], read["acoustic"][1].shape[1])
+        for name, (values, mask) in read.items():
+            if name in ("visual", "acoustic") and mask.shape[1] < frames:
+                more = ((0, 0), (0, frames - mask.shape[1]))
+                values, mask = np.pad(values, (*more, (0, 0))), np.pad(mask, more)
+            tensors[name] = torch.from_numpy(values).to(device).float()  # half the bytes on the way to a GPU
+            # One pass; where the sum is not finite, each value is looked at.
+            if not torch.isfinite(tensors[name].sum()):
+                finite = torch.isfinite(tensors[name]).all(-1).all(-1).cpu().numpy()
+                for row in np.asarray(index)[~finite][:1]:
+                    raise ValueError(f"the {name} features of video {row} are not finite")
             tensors[f"{name}_mask"] = torch.from_numpy(mask).to(device)
         return VideoBatch(**tensors)
 

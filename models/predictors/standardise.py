@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.predictors.features import Rows
+from models.predictors.features import PackedRows, Rows
 
 
 class Standardiser(nn.Module):
@@ -22,7 +22,7 @@ class Standardiser(nn.Module):
         mean, scale = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
         self._set(mean, scale)
 
-    def fit_rows(self, rows: Rows, *, name: str, chunk: int = 1024) -> None:
+    def fit_rows(self, rows: Rows | PackedRows, *, name: str, chunk: int = 1024) -> None:
         """Fits on the rows that are there, chunk by chunk: they may lie on disk and be larger than memory.
 
         Raises ValueError where one is not finite, naming `name` and the video.
@@ -30,7 +30,7 @@ class Standardiser(nn.Module):
         number, mean = 0, np.zeros(rows.width)
         squares = np.zeros(rows.width)
         for start in range(0, len(rows), chunk):
-            part, mask = rows.values[start : start + chunk], rows.mask[start : start + chunk]
+            part, mask = rows.read(np.arange(start, min(start + chunk, len(rows))))
             values = part[mask].astype(np.float64)  # (m, d)
             if not np.isfinite(values).all():
                 bad = np.flatnonzero((~np.isfinite(part).all(-1) & mask).any(-1))

@@ -15,6 +15,7 @@ import numpy as np
 
 EXACT = "Flat"
 EXACT_UP_TO = 200_000
+NARROW = 128  # dimensions up to which each has a code of its own
 # Kinds that keep the vectors whole: the similarities they give are the members' own.
 LOSSLESS = re.compile(r"Flat|IVF\d+(_HNSW\d+)?,Flat|HNSW\d+(,Flat)?")
 GPU_DEPTH = 2048  # the longest list that FAISS gives on a GPU
@@ -28,16 +29,17 @@ def choose(members: int, width: int, *, asked: str = "auto") -> str:
     """The factory string of the index over `members` vectors of `width`; `Flat` stands for the exact search.
 
     asked: `auto`, `flat`, or a factory string, which is taken as it is. With `auto`: exact up to 200,000 members; then
-    2 sqrt(N) inverted lists of codes of 4 bits for two dimensions, which a processor scans in its registers (Andre et
-    al., Quicker ADC, 2019). A code takes a sixteenth of its vector's memory; what is found by it is scored by the
-    vector itself, which lies on disk.
+    2 sqrt(N) inverted lists of codes of 4 bits for two dimensions (for one where there are at most 128), which a
+    processor scans in its registers (Andre et al., Quicker ADC, 2019). A code takes a sixteenth of its vector's memory;
+    what is found by it is scored by the vector itself, which lies on disk.
     """
     if asked == "flat" or (asked == "auto" and members <= EXACT_UP_TO):
         return EXACT
     if asked != "auto":
         return asked
     lists = 2 ** round(np.log2(2 * np.sqrt(members)))
-    return f"IVF{lists},PQ{width // 2 if width % 2 == 0 else width}x4fs"
+    together = 2 if width > NARROW and width % 2 == 0 else 1
+    return f"IVF{lists},PQ{width // together}x4fs"
 
 
 def make_index(vectors: np.ndarray, factory: str) -> faiss.Index:
@@ -83,6 +85,7 @@ LADDER = (
     Effort(32, 512, 64, 128),
     Effort(32, 1024, 64, 256),
     Effort(64, 1024, 128, 256),
+    Effort(64, 1536, 192, 384),
     Effort(64, 2048, 256, 512),
     Effort(128, 2048, 512, 1024),
     Effort(256, 4096, 1024, 1024),

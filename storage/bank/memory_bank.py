@@ -31,15 +31,16 @@ class MemoryBank:
     """One version of the bank. Get it from `MemoryBank.open`; while it is open, no retention rule removes its files.
 
     items (N,) str, labels (N,) float32, label_times (N,) int64 ms or None, groups (N,) int64, content (N, dc) and
-    temporal (N, dt) float32, mapped from disk, with their masks (N,); version: which one it is, with its metadata.
+    temporal (N, dt) float32 with their masks (N,), mapped from disk where the bank has lists; version: which one it is.
     """
 
     def __init__(self, version: ArtifactVersion):
         self.version = version
         self._hold = version.hold()
+        # With lists few of the vectors are looked at; without, all of them, again and again.
+        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in version.metadata else 0
         self.content_index, self.temporal_index = (
-            faiss.read_index(str(version.path / name), faiss.IO_FLAG_MMAP_IFC)
-            for name in (CONTENT_INDEX, TEMPORAL_INDEX)
+            faiss.read_index(str(version.path / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
         )
         self.content, self.temporal = as_array(self.content_index), as_array(self.temporal_index)
         with np.load(version.path / MEMBERS) as members:

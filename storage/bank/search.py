@@ -26,6 +26,7 @@ from storage.bank.ranking import RESOLUTION, Modality
 
 BLOCK = 1024  # queries a matrix product: more of them make it hardly faster
 BUFFER_BYTES = 256 * 2**20
+ALIGNED = 65_536  # members copied at a time where they are not aligned
 
 
 def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
@@ -84,8 +85,12 @@ def _modality(
     for kind in kinds:
         start = columns.starts[kind] - columns.starts[kinds[0]]
         size = columns.widths[kind]
-        if size:
+        if members.flags.aligned:
             np.matmul(vectors, members[start : start + size].T, out=products[:, column : column + size])
+        else:  # mapped from FAISS's file, at an odd address: NumPy would not use BLAS
+            for first in range(0, size, ALIGNED):
+                part = np.array(members[start + first : start + min(first + ALIGNED, size)])
+                np.matmul(vectors, part.T, out=products[:, column + first : column + first + len(part)])
         column += size
     own_column = hidden[1] - columns.offsets[kinds[0]]
     ours = (own_column >= 0) & (own_column < width)

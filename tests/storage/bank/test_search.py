@@ -170,3 +170,23 @@ def test_a_size_below_one_is_refused():
     bank, queries = large(100, ties=False)
     with pytest.raises(ValueError, match="size is 0, must be at least 1"):
         search(bank, queries, size=0)
+
+
+def test_vectors_at_an_odd_address_give_the_same(monkeypatch):
+    """As they are where they are mapped from FAISS's file."""
+    monkeypatch.setattr(searching, "ALIGNED", 300)
+    bank, queries = large(1000, ties=False)
+    expected = search(bank, queries, size=10)
+
+    def at_odd_address(vectors: np.ndarray) -> np.ndarray:
+        memory = np.zeros(vectors.nbytes + 1, np.uint8)
+        moved = np.frombuffer(memory.data, np.float32, vectors.size, offset=1).reshape(vectors.shape)
+        moved[:] = vectors
+        assert not moved.flags.aligned
+        return moved
+
+    moved = at_odd_address(bank.content), at_odd_address(bank.temporal)
+    odd = Bank(*moved, bank.content_mask, bank.temporal_mask, bank.groups, None)
+    found = search(odd, queries, size=10)
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-5)

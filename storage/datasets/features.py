@@ -1,0 +1,186 @@
+"""Features that somebody else computed, read row by row: MicroLens's `extracted_modality_features`, `.npy`, parquet.
+
+    features.npy + features.ids.txt   (n, d) or (n, K, d); one id a line, in the order of the rows (or features.ids.npy)
+    features.npy                      without ids, as MicroLens has it: row i is the i-th item by ascending id
+    features.parquet                  a column `item` and a column of vectors, or of lists of vectors
+    folder/{item}.npy                 (d,) or (K, d), a file an item
+
+A row may be one vector (pooled over the video) or several (frame by frame, word by word); all are given as (rows, d).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.datasets.errors import DatasetError, Problems
+
+FLOATS = (np.float16, np.float32, np.float64)
+ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are allowed"
+
+
+@dataclass(frozen=True)
+class ImportedFeatures:
+    """places: item -> where its row is, for people; width: d. `read(item)` gives (rows, d), as it lies in the file."""
+
+    path: Path
+    places: Mapping[str, str]
+    width: int
+    _read: Callable[[str], np.ndarray]
+
+    def read(self, item: str) -> np.ndarray:
+        return np.atleast_2d(np.asarray(self._read(item)))
+
+    def check(self, items: Iterable[str], *, most_rows: int | None, missing_allowed: bool, largest: float) -> list[str]:
+        """The items that the file lacks, after reading all the others.
+
+        Raises DatasetError for rows of another width, empty or of over `most_rows`, for NaN and infinity, for values
+        beyond `largest` (what the store's type can hold), and for items that are missing where that is not allowed.
+        """
+        problems, missing = Problems(), []
+        for item in items:
+            if item not in self.places:
+                missing.append(item)
+                continue
+            rows = self.read(item)
+            text = self._wrong(rows, most_rows, largest)
+            if text:
+                problems.add(self.path, f"{self.places[item]} (item {item}): {text}")
+        if missing and not missing_allowed:
+            named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            problems.add(
+                self.path,
+                f"{len(missing)} items of the data set are not in it: {named}; add them, or set imports.missing = "
+                '"missing" to go on without their features',
+            )
+        problems.raise_if_any()
+        return missing
+
+    def _wrong(self, rows: np.ndarray, most_rows: int | None, largest: float) -> str | None:
+        if rows.ndim != 2 or rows.shape[1] != self.width or not len(rows):
+            return f"shape is {rows.shape}, ({self.width},) and (rows, {self.width}) are allowed"
+        if rows.dtype not in FLOATS:
+            return f"its values are {rows.dtype}, float16, float32 and float64 are allowed"
+        if most_rows is not None and len(rows) > most_rows:
+            return f"it has {len(rows)} vectors, at most {most_rows} are allowed"
+        with np.errstate(invalid="ignore"):
+            bad = np.argwhere(~(np.abs(rows) <= largest))
+        if len(bad):
+            value = rows[tuple(bad[0])]
+            return f"value {bad[0][1]} of vector {bad[0][0]} is {value}, finite values up to {largest:g} are allowed"
+        return None
+
+
+def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures:
+    """Opens a file or folder of features. items: of the data set, which say what rows without ids are.
+
+    Raises DatasetError for a path that is not there, another format, ids that are doubled or not as many as the rows.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise DatasetError([f"{path}: there is no such file or folder; {ALLOWED}"])
+    if path.suffix == ".npy":
+        return _array(path, items)
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    raise DatasetError([f"{path}: its format is not known; {ALLOWED}"])
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DatasetError([f"{path}: not a .npy file of numbers ({error})"]) from None
+
+
+def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
+    array = _load(path)
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise DatasetError([f"{path}: shape is {array.shape}, (items, d) and (items, K, d) are allowed"])
+    if array.dtype not in FLOATS:
+        raise DatasetError([f"{path}: its values are {array.dtype}, float16, float32 and float64 are allowed"])
+    ids, source = _ids_of(path, items)
+    if len(ids) != len(array):
+        raise DatasetError([f"{path}: it has {len(array)} rows, {source} {len(ids)}; one row an id is allowed"])
+    rows = _distinct(path, ids, "row")
+    return ImportedFeatures(
+        path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]]
+    )
+
+
+def _ids_of(path: Path, items: Sequence[str]) -> tuple[list[str], str]:
+    """The ids of an array's rows and where they come from."""
+    text, array = path.with_suffix(".ids.txt"), path.with_suffix(".ids.npy")
+    if text.is_file():
+        return text.read_text(encoding="utf-8-sig").split("\n")[
+            : -1 if text.read_text().endswith("\n") else None
+        ], text.name
+    if array.is_file():
+        return [str(item) for item in _load(array).tolist()], array.name
+    if not all(item.isdecimal() for item in items):
+        raise DatasetError(
+            [
+                f"{path}: there is neither {text.name} nor {array.name} beside it, and the data set's items are not all "
+                "numbers, by which its rows could be ordered; write one id a line, in the order of the rows"
+            ]
+        )
+    return sorted(items, key=int), f"without {text.name} its rows are the data set's items by ascending id, which are"
+
+
+def _distinct(path: Path, ids: Sequence[str], unit: str) -> dict[str, int]:
+    places = {item: row for row, item in enumerate(ids)}
+    if len(places) < len(ids):
+        doubled, count = Counter(ids).most_common(1)[0]
+        rows = [row for row, item in enumerate(ids) if item == doubled][:2]
+        raise DatasetError(
+            [f"{path}: item {doubled!r} stands {count} times ({unit}s {rows[0]} and {rows[1]}), once is allowed"]
+        )
+    return places
+
+
+def _parquet(path: Path) -> ImportedFeatures:
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DatasetError([f"{path}: not a parquet file ({error})"]) from None
+    lists = [
+        field.name
+        for field in schema
+        if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type) or pa.types.is_large_list(field.type)
+    ]
+    if "item" not in schema.names or len(lists) != 1:
+        raise DatasetError(
+            [
+                f"{path}: its columns are {', '.join(schema.names)}; a column `item` and one column of lists of numbers are "
+                "allowed"
+            ]
+        )
+    table = pq.read_table(path, columns=["item", lists[0]])
+    rows = _distinct(path, [str(item) for item in table["item"].to_pylist()], "row")
+    column = table[lists[0]]
+    empty = [row for row, value in enumerate(column) if not value.is_valid or not len(value)]
+    if empty or not len(table):
+        where = f"row {empty[0]} is empty" if empty else "it has no row"
+        raise DatasetError([f"{path}: {where}; a vector, or a list of vectors, is allowed"])
+
+    def read(item: str) -> np.ndarray:
+        return np.array(column[rows[item]].as_py(), dtype=np.float64)
+
+    first = np.atleast_2d(read(next(iter(rows))))
+    return ImportedFeatures(path, {item: f"row {row}" for item, row in rows.items()}, first.shape[-1], read)
+
+
+def _folder(path: Path) -> ImportedFeatures:
+    files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    if not files:
+        raise DatasetError([f"{path}: there is no .npy file in it; {ALLOWED}"])
+    first = _load(next(iter(files.values())))
+    return ImportedFeatures(
+        path, {item: file.name for item, file in files.items()}, first.shape[-1], lambda item: _load(files[item])
+    )
