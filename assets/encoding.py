@@ -41,6 +41,9 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
         "compile": chosen.compile,
         "batch_size": chosen.batch_size,
     }
+    backend = getattr(chosen, f"{role}_backend", "transformers")
+    if backend != "transformers":
+        told |= {"backend": backend, "environments": chosen.environments}
     if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
         told |= {"checkpoint": checkpoint, "revision": chosen.revision}
     return told
@@ -66,7 +69,7 @@ def check_encoders(settings: Settings) -> None:
     """Ask every encoder who it is, before any work: a checkpoint that is not there is known now.
 
     Raises:
-        models.encoders.CheckpointError: naming the checkpoint and the command that fetches it.
+        models.encoders.EncoderError: naming the checkpoint or the backend, and the command that fetches it.
     """
     for role in get_args(encoders.Role):
         encoders.identity(role, settings.encoders.profile, **options(settings, role))

@@ -1,12 +1,15 @@
-"""`reelcast`: what a person asks the store in a shell."""
+"""`reelcast`: what a person asks the store in a shell, and the environments of libraries that need one."""
 
 import argparse
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
+from models.encoders.isolated.environments import LIBRARIES, make
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.durable import StoreError
 
@@ -18,11 +21,19 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
     asked = commands.add_parser("settings", help="every setting with its value and what it does")
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
+    made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
+    made.add_argument("library", choices=LIBRARIES)
     given = parser.parse_args(arguments)
     try:
+        if given.command == "environment":
+            make(given.library, root=load().encoders.environments)
+            return 0
         if given.command == "results":
             return results(Console())
         return settings(Console(), markdown=given.markdown)
+    except subprocess.CalledProcessError as error:
+        print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)
+        return 1
     except (InvalidSettings, StoreError) as error:
         print(f"reelcast: {error}", file=sys.stderr)
         return 2
