@@ -16,7 +16,7 @@ export REELCAST_STORE__PATH ?= store/$(NAME)
 export REELCAST_STORE__RESULTS ?= results/$(NAME)
 endif
 
-.PHONY: demo test ui setup lint clean
+.PHONY: demo test ui setup lint clean environment-lavis environment-laion-clap
 
 demo: setup                ## the demonstration set, then the whole graph, then the table; DATA=folder for a set of your own
 ifeq ($(DATA),)
@@ -33,6 +33,9 @@ test: setup                ## style, import contract, tests
 
 ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000
 	$(BIN)/dagster dev -w workspace.yaml
+
+environment-lavis environment-laion-clap: environment-%: setup  ## an environment for a library that needs one of its own
+	$(BIN)/reelcast environment $*
 
 setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
 

@@ -42,6 +42,9 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
         "compile": chosen.compile,
         "batch_size": chosen.batch_size,
     }
+    backend = getattr(chosen, f"{role}_backend", "transformers")
+    if backend != "transformers":
+        told |= {"backend": backend, "environments": chosen.environments}
     if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
         told |= {"checkpoint": checkpoint, "revision": chosen.revision}
     return told
@@ -67,7 +70,7 @@ def check_encoders(settings: Settings) -> None:
     """Ask every encoder that is needed who it is, before any work: a checkpoint that is not there is known now.
 
     Raises:
-        models.encoders.CheckpointError: naming the checkpoint and the command that fetches it.
+        models.encoders.EncoderError: naming the checkpoint or the backend, and the command that fetches it.
     """
     stages = {
         "visual": {"visual_embeddings"},

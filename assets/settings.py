@@ -139,6 +139,18 @@ class Encoders(dg.Config):
     captions: str | None = Field(None, description="Checkpoint instead of the profile's BLIP-2.")
     sounds: str | None = Field(None, description="Checkpoint instead of the profile's CLAP.")
     revision: str | None = Field(None, description="Hub revision of the checkpoints named above.")
+    text_backend: Literal["transformers", "angle-emb"] = Field(
+        "transformers", description="Library that runs AnglE; `angle-emb` is the extra `angle`."
+    )
+    captions_backend: Literal["transformers", "lavis"] = Field(
+        "transformers", description="Library that runs BLIP-2; for `lavis`: reelcast environment lavis."
+    )
+    sounds_backend: Literal["transformers", "laion-clap"] = Field(
+        "transformers", description="Library that runs CLAP; for `laion-clap`: reelcast environment laion-clap."
+    )
+    environments: Folder = Field(
+        ".environments", description="Folder of the environments that `reelcast environment` makes."
+    )
     device: str = Field("auto", description="`auto` (every GPU there is, else the CPU), `cpu`, `cuda` or `cuda:N`.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Number format of weights and activations; bfloat16 for a GPU. It changes the output."
@@ -180,6 +192,13 @@ class Encoders(dg.Config):
         ]
         if named and self.profile != "paper":
             raise ValueError(f"{', '.join(named)}: a checkpoint goes with profile = 'paper', not {self.profile!r}")
+        chosen = [
+            f"{role}_backend"
+            for role in ("text", "captions", "sounds")
+            if getattr(self, f"{role}_backend") != "transformers"
+        ]
+        if chosen and self.profile == "handcrafted":
+            raise ValueError(f"{', '.join(chosen)}: a backend goes with profile = 'paper' or 'tiny', not 'handcrafted'")
         if self.revision is not None and not named:
             raise ValueError(
                 "revision goes with a checkpoint that is named: visual, acoustic, text, captions or sounds"

@@ -1,6 +1,8 @@
-"""`reelcast`: what a person asks the store in a shell."""
+"""`reelcast`: what a person asks the store in a shell, and the environments of libraries that need one."""
 
 import argparse
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from rich.markdown import Markdown
 
 from assets.stages import OtherDataSet
 from models.encoders.errors import EncoderError
+from models.encoders.isolated.environments import LIBRARIES, make
 from pipeline import bank_commands
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
@@ -25,15 +28,23 @@ def main(arguments: list[str] | None = None) -> int:
     planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
     planned.add_argument("--stage", help="the items of this stage, one a line, with the reason for each")
     bank_commands.add(commands)
+    made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
+    made.add_argument("library", choices=LIBRARIES)
     given = parser.parse_args(arguments)
     try:
         if given.command == "bank":
             return bank_commands.run(given, Console())
+        if given.command == "environment":
+            make(given.library, root=load().encoders.environments)
+            return 0
         if given.command == "results":
             return results(Console())
         if given.command == "plan":
             return plan(Console(), stage=given.stage)
         return settings(Console(), markdown=given.markdown)
+    except subprocess.CalledProcessError as error:
+        print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)
+        return 1
     except (InvalidSettings, StoreError, DatasetError, EncoderError, OtherDataSet) as error:
         print(f"reelcast: {error}", file=sys.stderr)
         return 2

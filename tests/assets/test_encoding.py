@@ -298,3 +298,10 @@ def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny
     assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
     assert materialise(settings, ["visual_embeddings"]).success
     assert "runs on the CPU" not in capfd.readouterr().err
+
+
+def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp_path, capfd):
+    settings = tiny(encoders__captions_backend="lavis", encoders__environments=str(tmp_path / "none"))
+    assert not materialise(settings, ["videos"]).success
+    assert "make it with: reelcast environment lavis" in capfd.readouterr().err
+    assert "videos" not in open_store(settings).stages()

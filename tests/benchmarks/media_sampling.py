@@ -3,7 +3,8 @@
     python tests/benchmarks/media_sampling.py [--clips 3] [--rounds 3]
 
 Every way's pictures are compared with a sequential decode before its time counts. Peers: PyAV in sequence, PyAV with a
-seek a frame, OpenCV (`opencv-python-headless`), decord. Clips a second of wall time, the best round of each.
+seek a frame, OpenCV (`opencv-python-headless`), decord; of the sound PyAV and torchcodec (which needs FFmpeg's libraries
+on the machine). Clips a second of wall time, the best round of each.
 """
 
 import argparse
@@ -106,6 +107,15 @@ def pyav_sound(path: Path) -> list[np.ndarray]:
     return [track[(first := round((index / RATE - 0.75) * 16000) + 16000) : first + 24000] for index in INDICES]
 
 
+def torchcodec_sound(path: Path) -> list[np.ndarray]:
+    """Decode and resample the whole track with torchcodec, then cut."""
+    from torchcodec.decoders import AudioDecoder
+
+    samples = AudioDecoder(str(path), sample_rate=16000, num_channels=1).get_all_samples()
+    track = np.pad(samples.data.numpy()[0], 16000)
+    return [track[(first := round((index / RATE - 0.75) * 16000) + 16000) : first + 24000] for index in INDICES]
+
+
 def measured(ways: list[Callable], paths: list[Path], rounds: int, check: Callable) -> None:
     best = {way.__name__: 0.0 for way in ways}
     for _ in range(rounds):
@@ -114,7 +124,7 @@ def measured(ways: list[Callable], paths: list[Path], rounds: int, check: Callab
                 start = time.perf_counter()
                 results = [way(path) for path in paths]
                 rate = len(paths) / (time.perf_counter() - start)
-            except ImportError:
+            except (ImportError, OSError):  # torchcodec raises the second where FFmpeg's libraries are missing
                 continue
             for path, result in zip(paths, results):
                 check(way.__name__, path, result)
@@ -143,7 +153,7 @@ def main() -> None:
             print(f"ten frames, a keyframe every {group}:")
             measured([ours, pyav_in_sequence, pyav_with_seeks, opencv, decord], paths, arguments.rounds, same_picture)
         print("ten segments of 1.5 s at 16 kHz:")
-        measured([our_sound, pyav_sound], paths, arguments.rounds, lambda *_: None)
+        measured([our_sound, pyav_sound, torchcodec_sound], paths, arguments.rounds, lambda *_: None)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """`reelcast` in a shell."""
 
+import subprocess
+
 import polars as pl
 import pytest
 
@@ -61,3 +63,21 @@ def test_settings_shows_values_and_refuses_wrong_ones(folder, capsys, monkeypatc
     monkeypatch.setenv("REELCAST_MODEL__ALPHA", "2")
     assert main(["settings"]) == 2
     assert "REELCAST_MODEL__ALPHA" in capsys.readouterr().err
+
+
+def test_environments_are_made_where_the_settings_say(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REELCAST_ENCODERS__ENVIRONMENTS", str(tmp_path / "there"))
+    monkeypatch.setattr("pipeline.command_line.make", lambda library, *, root: made.append((library, root)))
+    assert main(["environment", "lavis"]) == 0
+    assert made == [("lavis", str(tmp_path / "there"))]
+
+
+def test_an_environment_that_cannot_be_installed(monkeypatch, capsys):
+    def fails(*_, **__):
+        raise subprocess.CalledProcessError(1, ["pip", "install", "-r", "lavis.txt"])
+
+    monkeypatch.setattr("pipeline.command_line.make", fails)
+    assert main(["environment", "lavis"]) == 1
+    assert "pip install -r lavis.txt failed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The models that the papers name, through transformers: ViT, AST, AnglE's UAE, BLIP-2 and CLAP.
+"""The models that the papers name, through transformers or their own libraries: ViT, AST, AnglE's UAE, BLIP-2, CLAP.
 
 Nothing here imports transformers before `load` is called: identities are known from files alone.
 """
@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from models.encoders.isolated.environments import ROOT
+from models.encoders.pretrained.backends import checked_backend
 from models.encoders.pretrained.checkpoints import PAPER, Checkpoint, locate
 from models.encoders.pretrained.options import (
     CODE_VERSION,
@@ -38,6 +40,8 @@ def load(
     batch_size: int | None = None,
     attention: str | None = None,
     compile: bool = False,
+    backend: str | None = None,
+    environments: str = ROOT,
     **options: Any,
 ) -> Encoder:
     """Load a checkpoint for a role.
@@ -52,37 +56,46 @@ def load(
             good when memory runs out. It doesn't change the output.
         attention: `eager`, `sdpa` or `flash_attention_2`; None is the library's choice. Changes no more than rounding.
         compile: Whether `torch.compile` makes kernels of the model (of BLIP-2: of what looks at the frames).
+        backend: The library that runs the model, `transformers` by default; see `backends.BACKENDS`. Of the options
+            above, `attention` and `compile` are those of transformers alone.
+        environments: Folder of the environments of libraries that need one of their own.
         options: Of the role; see `models.encoders.pretrained.options`.
 
     Raises:
         CheckpointError: The files are not there, not whole, or not of such a model.
-        EncoderError: The device or the attention kernel isn't there.
+        EncoderError: The device, the attention kernel or the backend isn't there.
         ValueError: An unknown option or value.
     """
     chosen = options_of(role, options)
     dtype, attention = checked_dtype(dtype), checked_attention(attention)
+    backend = checked_backend(role, backend, environments=environments)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     from models.encoders.pretrained.batching import fastest_size
-    from models.encoders.pretrained.loading import load_encoder
+    from models.encoders.pretrained.loading import load_encoder, load_with_own_library
 
-    encoder = load_encoder(
-        role,
-        located,
-        chosen,
-        identity=_identity(role, located, dtype, chosen),
-        device=device,
-        dtype=dtype,
-        attention=attention,
-        compile=compile,
-        batch_size=batch_size or _BATCH_SIZES[role],
-    )
+    told = {
+        "identity": _identity(role, located, dtype, backend, chosen),
+        "device": device,
+        "dtype": dtype,
+        "batch_size": batch_size or _BATCH_SIZES[role],
+    }
+    if backend == "transformers":
+        encoder = load_encoder(role, located, chosen, attention=attention, compile=compile, **told)
+    else:
+        encoder = load_with_own_library(backend, located, chosen, environments=environments, **told)
     if batch_size is None and device.startswith("cuda"):
         encoder.batches.size = fastest_size(encoder.trial, name=f"{role} ({located.name})")
     return encoder
 
 
 def preparation(
-    role: Role, checkpoint: str, *, revision: str | None = None, allow_download: bool = False, **_other: Any
+    role: Role,
+    checkpoint: str,
+    *,
+    revision: str | None = None,
+    allow_download: bool = False,
+    backend: str | None = None,
+    **_other: Any,
 ) -> Callable[..., Any]:
     """The `prepare` of what `load` with the same arguments gives, picklable, without weights.
 
@@ -91,7 +104,7 @@ def preparation(
         ValueError: The role `text`, which prepares nothing.
     """
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
-    from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
+    from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation, LaionPreparation
 
     match role:
         case "visual" | "captions":
@@ -99,7 +112,7 @@ def preparation(
         case "acoustic":
             return ASTPreparation(located)
         case "sounds":
-            return CLAPPreparation(located)
+            return LaionPreparation(located) if backend == "laion-clap" else CLAPPreparation(located)
     raise ValueError(f"the role {role!r} prepares nothing")
 
 
@@ -153,21 +166,24 @@ def identity(
     batch_size: int | None = None,
     attention: str | None = None,
     compile: bool = False,
+    backend: str | None = None,
+    environments: str = ROOT,
     **options: Any,
 ) -> dict[str, Any]:
     """What `load` with the same arguments would have as its `identity`; reads no weights and imports no framework."""
     checked_attention(attention)
+    backend = checked_backend(role, backend, environments=environments)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
-    return _identity(role, located, checked_dtype(dtype), options_of(role, options))
+    return _identity(role, located, checked_dtype(dtype), backend, options_of(role, options))
 
 
-def _identity(role: Role, located: Checkpoint, dtype: str, options: Options) -> dict[str, Any]:
+def _identity(role: Role, located: Checkpoint, dtype: str, backend: str, options: Options) -> dict[str, Any]:
     values = {"dtype": dtype, **described(options)}
     if role == "acoustic":  # its feature extractor computes slightly different numbers with torchaudio than without
         values["filter_bank"] = "torchaudio" if importlib.util.find_spec("torchaudio") else "numpy"
     return {
         "name": f"pretrained-{role}",
-        "backend": "transformers",
+        "backend": backend,
         "checkpoint": located.name,
         "revision": located.revision,
         "options": values,

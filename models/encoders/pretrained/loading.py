@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from transformers import ASTModel, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel, ViTModel
 
+from models.encoders.isolated.environments import python_of
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.captions import BLIP2Captioner
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.from_files import from_folder, load_model
 from models.encoders.pretrained.options import Options
-from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
+from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation, LaionPreparation
 from models.encoders.pretrained.sounds import CLAPDescriber
 from models.encoders.pretrained.text import AnglEEncoder
 from models.encoders.pretrained.visual import ViTEncoder
@@ -57,6 +59,33 @@ def load_encoder(
         for module in compiled:
             module.compile(dynamic=True)  # in place; batches differ in size
     return encoder
+
+
+def load_with_own_library(
+    backend: str, located: Checkpoint, options: Options, *, environments: str, **told: Any
+) -> Encoder:
+    """The encoder of a role by the model's own library, in its own environment where it needs one."""
+    match backend:
+        case "angle-emb":
+            from models.encoders.pretrained.angle_text import AngleLibraryEncoder
+
+            return AngleLibraryEncoder(located, options, **told)
+        case "lavis":
+            from models.encoders.pretrained.lavis_captions import LavisCaptioner
+
+            python, queries = python_of(backend, root=environments), _config(located)["num_query_tokens"]
+            prepare = ImagePreparation(located)
+            return LavisCaptioner(python, prepare, _tokenizer(located), options, queries=queries, **told)
+        case "laion-clap":
+            from models.encoders.pretrained.laion_sounds import LaionDescriber
+
+            python = python_of(backend, root=environments)
+            return LaionDescriber(python, LaionPreparation(located), _tokenizer(located), options, **told)
+    raise ValueError(f"no backend is named {backend!r}")
+
+
+def _config(located: Checkpoint) -> dict[str, Any]:
+    return json.loads((located.folder / "config.json").read_text(encoding="utf-8"))
 
 
 def _tokenizer(located: Checkpoint) -> Any:

@@ -124,6 +124,17 @@ class CLAPPreparation(_SoundPreparation):
         )["input_features"]
 
 
+class LaionPreparation(CLAPPreparation):
+    """Segments as laion-clap takes them: samples, since it computes spectrograms itself, with its own repetition."""
+
+    def __call__(self, segments: Sequence[np.ndarray], rate: int) -> torch.Tensor:
+        """n of (samples,) float32 at `rate` -> (n, samples of the model's length) float32."""
+        longest = int(self.extractor.nb_max_samples)
+        sounds = fitted(segments, rate, to_rate=self.rate, longest=longest)
+        rows = [np.pad(np.tile(sound, longest // len(sound)), (0, longest % len(sound))) for sound in sounds]
+        return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0)
+
+
 def on_device(videos: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
     """The rows of all videos as one tensor on the device; from pinned memory the copies don't wait for each other."""
     moved = [rows.to(device, non_blocking=True) for rows in videos if len(rows)]

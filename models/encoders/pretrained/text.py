@@ -76,4 +76,7 @@ class AnglEEncoder:
             return_tensors="pt",
         )
         own = (tokens.pop("special_tokens_mask") == 0) & (tokens["attention_mask"] == 1)
-        return self._model(**tokens.to(self._model.device)).last_hidden_state, own
+        return self._last_layer(tokens.to(self._model.device)), own
+
+    def _last_layer(self, tokens: Any) -> torch.Tensor:
+        return self._model(**tokens).last_hidden_state

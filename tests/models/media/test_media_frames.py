@@ -29,6 +29,20 @@ KINDS = {
     "vp8": ("a.webm", {"codec": "libvpx", "options": {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "12"}}),
     "vp9": ("a.webm", {"codec": "libvpx-vp9", "options": {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "12"}}),
     "av1": ("a.mp4", {"codec": "libsvtav1", "options": {"preset": "12", "g": "12", "svtav1-params": "lp=1"}}),
+    "av1 10 bit": (
+        "a.mkv",
+        {
+            "codec": "libsvtav1",
+            "pixels": "yuv420p10le",
+            "options": {"preset": "12", "g": "12", "svtav1-params": "lp=1"},
+        },
+    ),
+    "hevc transport stream": (
+        "a.ts",
+        {"codec": "libx265", "options": {"x265-params": "keyint=9:bframes=3:log-level=0"}},
+    ),
+    "interlaced": ("a.mp4", {"options": {"g": "12", "bf": "2", "flags": "+ildct+ilme"}}),
+    "without a duration": ("a.mkv", {"options": {"g": "12", "bf": "2"}, "container_options": {"live": "1"}}),
     "mpeg-4 in avi": ("a.avi", {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}}),
     "mpeg-4 in mp4": ("a.mp4", {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}}),
     "mpeg-2": ("a.ts", {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}}),

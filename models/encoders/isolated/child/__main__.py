@@ -1,0 +1,44 @@
+"""`python child MODEL DESCRIPTOR`: load a model, then answer calls on a socket until the other side is gone."""
+
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from messages import pack, unpack
+
+
+def loaded(name, settings):
+    """The model: a callable from named arrays to named arrays."""
+    if name == "lavis":
+        from lavis_blip2 import load
+    elif name == "laion-clap":
+        from laion_clap_audio import load
+    else:
+        raise ValueError(f"no model is named {name!r}; there are lavis, laion-clap")
+    return load(**settings)
+
+
+def main():
+    name, descriptor = sys.argv[1:]
+    connection = Connection(int(descriptor))
+    model = None
+    while True:
+        try:
+            header, arrays = unpack(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            if model is None:
+                model, answer = loaded(name, header["settings"]), {}
+            else:
+                answer = model(**arrays)
+            reply = pack({}, answer)
+        except Exception as error:
+            traceback.print_exc()
+            memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            reply = pack({"error": f"{type(error).__name__}: {error}", "memory": memory}, {})
+        connection.send_bytes(reply)
+
+
+if __name__ == "__main__":
+    main()
