@@ -30,7 +30,13 @@ def differences(found: Path, expected: Path) -> list[str]:
         frames = [store.table(name).read().drop(VERSIONED.get(name, [])) for store in (ours, theirs)]
         if not frames[0].equals(frames[1]):
             told.append(f"table {name}: differs")
-    artifacts = {path.name for root in (found, expected) for path in root.glob("artifacts/*")}
+    # packs are copies of the stages' rows in the order in which they came, which is another one after a fault
+    artifacts = {
+        path.name
+        for root in (found, expected)
+        for path in root.glob("artifacts/*")
+        if not path.name.startswith("pack_")
+    }
     for name in artifacts:
         one, other = (store.artifact(name).current() for store in (ours, theirs))
         if one is None or other is None or (one.inputs_hash, one.fingerprint) != (other.inputs_hash, other.fingerprint):
