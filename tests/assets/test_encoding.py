@@ -144,7 +144,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
     assert "out of memory with 36 inputs a batch; going on with 18" in caplog.text
     assert metadata(result, "visual_embeddings")["rows_ok"].value == 12
     for item, row in vectors(settings).items():
-        np.testing.assert_allclose(row, expected[item], atol=2e-3)
+        np.testing.assert_allclose(row, expected[item], atol=1e-2)  # of float16 near 4, one step is 4e-3
 
 
 def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkeypatch):

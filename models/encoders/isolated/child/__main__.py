@@ -36,6 +36,9 @@ def main():
         except Exception as error:
             traceback.print_exc()
             memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            if memory and "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+                error.__traceback__ = None  # it holds on to the tensors that must go
+                sys.modules["torch"].cuda.empty_cache()
             reply = pack({"error": f"{type(error).__name__}: {error}", "memory": memory}, {})
         connection.send_bytes(reply)
 
