@@ -45,7 +45,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=1, parameters=chosen.model_dump())
+    fingerprint = Fingerprint(code=2, parameters=chosen.model_dump())
     inputs_hash = content_hash(_digest(train), _digest(dev), types)
     if artifact.is_current(inputs_hash, fingerprint.hash):
         context.log.info("hawkes_process: unchanged")
