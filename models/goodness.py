@@ -51,7 +51,7 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
     process.eval()
     parts = [batch[rows] for rows in torch.arange(len(batch)).split(BATCH)]
     found: list[list[Tensor]] = [[] for _ in range(process.num_types)]
-    offset = torch.zeros(process.num_types, dtype=torch.float64)
+    offset = torch.zeros(process.num_types, dtype=torch.float64, device=batch.times.device)
     for part in parts:
         passed = process.gap_compensators(part, window=window).cumsum(1)  # (b, l + 1, k), at the end of each gap
         ends = passed[:, -1].cumsum(0)
@@ -61,7 +61,7 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
             row, event = (counted & (part.types == kind)).nonzero(as_tuple=True)
             found[kind].append(passed[row, event, kind] + begin[row, kind])
         offset = offset + ends[-1]
-    residuals = [torch.cat(times).diff(prepend=torch.zeros(1, dtype=torch.float64)) for times in found]
+    residuals = [torch.cat(times).diff(prepend=offset.new_zeros(1)) for times in found]
     tests = [_test(sample) for sample in (torch.cat(residuals), *residuals)]
     by_type = torch.tensor(tests[1:], dtype=torch.float64)
     return TimeRescaling(residuals, *tests[0], by_type[:, 0], by_type[:, 1])

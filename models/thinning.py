@@ -54,17 +54,19 @@ def simulate(
             f"the process's branching ratio is {ratio:.3f}: at 1 or more its events multiply without end. "
             "Fit a stable process, or ask for a `length` with allow_unstable=True"
         )
-    # In float64, so that what a sequence draws does not hang on how its batch was rounded.
-    process = copy.deepcopy(process).double().eval()
+    # In float64 and on the CPU, so that what a sequence draws hangs neither on rounding nor on the device.
+    process, device, batch = copy.deepcopy(process).cpu().double().eval(), batch.times.device, batch.to("cpu")
     end = (
         torch.full_like(batch.t_end, torch.inf)
         if until is None
-        else torch.as_tensor(until, dtype=torch.float64).expand(len(batch))
+        else torch.as_tensor(until, dtype=torch.float64, device="cpu").expand(len(batch))
     )
     if bool((end < batch.t_end).any()):
         row = int((end < batch.t_end).nonzero()[0, 0])
         raise ValueError(f"sequence {row}: until {float(end[row])} is before its t_end {float(batch.t_end[row])}")
-    target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length).expand(len(batch))
+    target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length, device="cpu").expand(
+        len(batch)
+    )
     draws = _Draws(seeds, len(batch))
     snapshot = process.snapshot(batch)
     now, counts = batch.t_end.clone(), batch.lengths.clone()
@@ -104,7 +106,7 @@ def simulate(
             if history == "updated":
                 snapshot.put(rows, process.advance(part.rows(hit), at[hit], types))
         active = active[(counts[active] < target[active]) & (now[active] < end[active])]
-    return _append(batch, found, counts, torch.where(counts < target, end, now))
+    return _append(batch, found, counts, torch.where(counts < target, end, now)).to(device)
 
 
 def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,7 @@ def fit(
         for epoch in range(epochs):
             process.train()
             total, counted = 0.0, 0
-            for rows in length_buckets(train.lengths, batch_size, generator):
+            for rows in length_buckets(train.lengths.cpu(), batch_size, generator):
                 done = step / (steps * epochs)
                 if max_seconds is not None:
                     done = max(done, (time.monotonic() - began) / max_seconds)
