@@ -75,7 +75,7 @@ def _write(
 def note_run(
     context: dg.AssetExecutionContext, store: Store, name: str, *, computed: int, failed: int = 0, seconds: float
 ) -> None:
-    """Add a line to the log `runs`; where something was computed, publish the catalog."""
+    """Add a line to the log `runs`, and bring the catalog up to date (also after a run that was stopped before it did)."""
     line = {
         "run_id": context.run.run_id,
         "asset": name,
@@ -85,5 +85,4 @@ def note_run(
         "failed": failed,
     }
     store.append("runs", pl.DataFrame([line]))
-    if computed:
-        publish(store)
+    publish(store)

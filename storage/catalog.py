@@ -5,6 +5,7 @@ views; it is made beside and renamed into place, and opened read-only: no reader
 """
 
 import glob
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from storage.arrays import shape_of
 from storage.artifact import POINTER, STATE_FILE
 from storage.durable import StoreError, exclusive, written_beside
+from storage.hashing import content_hash
 from storage.parts import Parts
 from storage.rows import DROPPED, STATE
 from storage.store import Store
@@ -25,22 +27,38 @@ DIGITS = "[0-9]" * 6
 
 
 def publish(store: Store) -> Path:
-    """Writes the catalog anew and puts it in the place of the one before. Returns its path.
+    """Brings the catalog up to date, where it lacks a view or has an older one. Returns its path.
 
     Needed when a stage, table, log or artifact is new, or has new columns; rows are seen without it. Raises StoreError
-    where two of them would have one name.
+    where two of them would have one name, or where the disk is full.
     """
     path = store.root / FILE
     # One after the other, or a slow one would put an older view of the store in the place of a newer one.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
         views = _views(store)
-        with written_beside(path) as scratch, duckdb.connect(str(scratch)) as connection:
-            connection.execute(
-                f"CREATE TABLE catalog_info AS SELECT {_text(store.root)} AS root, now() AS published_at"
-            )
-            for name, query in views.items():
-                connection.execute(f"CREATE VIEW {_name(name)} AS {query}")
+        made_of = content_hash(views)
+        if _info(path) != (str(store.root), made_of):
+            _write(path, store.root, views, made_of)
     return path
+
+
+def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> None:
+    """Writes the catalog beside and puts it in the place of the one before."""
+    with written_beside(path) as scratch:
+        try:
+            with duckdb.connect(str(scratch)) as connection:
+                connection.execute(
+                    f"CREATE TABLE catalog_info AS SELECT {_text(root)} AS root, {_text(made_of)} AS made_of, "
+                    "now() AS published_at"
+                )
+                for name, query in views.items():
+                    connection.execute(f"CREATE VIEW {_name(name)} AS {query}")
+                # until here all of it may lie in a log beside the file, and closing says nothing where the disk is full
+                connection.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise StoreError(f"{path}: the catalog cannot be written, the one before stays: {error}") from error
+        finally:
+            scratch.with_name(scratch.name + ".wal").unlink(missing_ok=True)
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -49,7 +67,7 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     The file is attached to a database in memory, so that a process may hold connections to catalogs of different ages.
     """
     path = store.root / FILE
-    if not path.exists() or _root_of(path) != str(store.root):
+    if _info(path)[0] != str(store.root):
         publish(store)
     return _attach(path)
 
@@ -61,9 +79,15 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _root_of(path: Path) -> str:
-    with _attach(path) as connection:
-        return connection.sql("SELECT root FROM catalog_info").fetchone()[0]
+def _info(path: Path) -> tuple[str, str]:
+    """(root, made_of) of a catalog; empty where there is none, or one that cannot be read."""
+    if not path.exists():
+        return "", ""
+    try:
+        with _attach(path) as connection:
+            return connection.sql("SELECT root, made_of FROM catalog_info").fetchone()
+    except duckdb.Error:
+        return "", ""
 
 
 def _path(path: Path) -> str:

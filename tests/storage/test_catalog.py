@@ -1,5 +1,7 @@
 import multiprocessing
 import shutil
+import subprocess
+import sys
 import time
 
 import duckdb
@@ -204,3 +206,42 @@ def test_a_version_that_is_being_written_is_no_version(tmp_path):
     shutil.copytree(artifact.folder / "000001", artifact.folder / ".writing-1-beside")
     with catalog.connect(store) as connection:
         assert connection.sql("SELECT artifact, version FROM artifact_versions").fetchall() == [("model", 1)]
+
+
+def test_a_full_disk_leaves_the_catalog_before(tmp_path):
+    store = Store(tmp_path / "store")
+    store.stage("first", pa.schema({"number": pa.int64()}))
+    before = catalog.publish(store).read_bytes()
+    code = (
+        "import resource, signal, sys\n"
+        "import pyarrow as pa\n"
+        "from storage import catalog; from storage.store import Store\n"
+        f"store = Store({str(store.root)!r}); store.stage('second', pa.schema({{'number': pa.int64()}}))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
+        "try: catalog.publish(store)\n"
+        "except catalog.StoreError as error: print(error)\n"
+    )
+    for limit in (1_000, 20_000, 200_000):
+        ran = subprocess.run([sys.executable, "-c", code, str(limit)], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert "the one before stays" in ran.stdout
+        assert (store.root / catalog.FILE).read_bytes() == before
+    assert not list(store.root.glob(".writing*"))
+    with catalog.connect(Store(store.root)) as connection:
+        assert connection.sql("SELECT count(*) FROM first").fetchone() == (0,)
+
+
+def test_a_catalog_is_written_again_only_where_it_lacks_something(tmp_path):
+    store = Store(tmp_path / "store")
+    store.stage("first", pa.schema({"number": pa.int64()}))
+    path = catalog.publish(store)
+    written = path.stat().st_mtime_ns
+    assert catalog.publish(store).stat().st_mtime_ns == written
+    store.stage("second", pa.schema({"number": pa.int64()}))
+    with catalog.connect(Store(catalog.publish(store).parent)) as connection:
+        assert connection.sql("SELECT count(*) FROM second").fetchone() == (0,)
+    path.write_bytes(b"no database")
+    catalog.publish(store)
+    with catalog.connect(store) as connection:
+        assert connection.sql("SELECT count(*) FROM second").fetchone() == (0,)
