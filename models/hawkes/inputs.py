@@ -1,7 +1,7 @@
 """What an event brings to the network: its type, the gap before it, and what a person would count by hand.
 
-A selective state space can learn running counts and the age of a sequence, but slowly; given them, it learns the rest
-in a tenth of the time (docs/process.md has the measurements). All of it is known at the event, nothing later.
+A selective state space can learn running counts and the age of a sequence, but slowly: docs/process.md has what giving
+them saves. All of it is known at the event, nothing later.
 """
 
 from __future__ import annotations
