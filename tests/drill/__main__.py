@@ -30,7 +30,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from tests.drill.run import ended, forked, kill_session, materialise, session_of
 
@@ -135,7 +138,7 @@ class Drill:
                 for key, at in broken.items()
                 if start.get(key) != at and ended_as.get(key) != at and not key.endswith(mended)
             ]
-            return {**told, "differences": self._compare(store, self.folder / name / "end"), "again": again}
+            return {**told, "differences": self._compare(store, name), "again": again}
         finally:
             if mounted:
                 subprocess.run(["umount", "-l", str(store)], check=True)
@@ -174,7 +177,10 @@ class Drill:
         return {"moment": round(moment, 2), "code": code}
 
     def _hang(self, choose: random.Random, variables: dict[str, str], data: Path) -> dict[str, object]:
-        video = choose.choice(sorted((data / "demo_videos").glob("*.mp4")))
+        # a duplicate is known as one only once it can be read, and what has a side of the split by then keeps it
+        alone = self._apart(lambda compare: compare.without_duplicates(self.folder / "empty" / "end"))
+        videos = sorted((data / "demo_videos").glob("*.mp4"))
+        video = choose.choice([video for video in videos if video.stem in alone])
         aside = self.folder / "aside.mp4"
         stat = video.stat()
         video.rename(aside)
@@ -189,33 +195,29 @@ class Drill:
         return {"video": video.stem, "code": code}
 
     def _rows(self, store: Path) -> dict[str, str]:
-        """Rows that are finished, read in a process of its own: this one must not start threads before it forks."""
-        out = self.folder / "rows.json"
+        """Rows that are finished."""
+
+        def read(compare: ModuleType) -> object:
+            return {"|".join(key): str(at) for key, at in compare.finished(store).items()}
+
+        return self._apart(read)
+
+    def _compare(self, store: Path, name: str) -> list[str]:
+        return self._apart(lambda compare: compare.differences(store, self.folder / name / "end"))
+
+    def _apart(self, read: Callable[[ModuleType], object]) -> Any:
+        """What `read(tests.drill.compare)` returns, in a process of its own: no threads here before the next fork."""
+        out, log = self.folder / "read.json", self.folder / "check.log"
 
         def work() -> int:
-            from tests.drill.compare import finished
+            from tests.drill import compare
 
-            rows = finished(store)
-            out.write_text(json.dumps({"|".join(key): str(at) for key, at in rows.items()}))
+            out.write_text(json.dumps(read(compare)))
             return 0
 
-        code = ended(forked(work, self.folder / "check.log"), within=LIMIT)
+        code = ended(forked(work, log), within=LIMIT)
         if code:
-            raise AssertionError(f"the store cannot be read after the fault; see {self.folder / 'check.log'}")
-        return json.loads(out.read_text())
-
-    def _compare(self, store: Path, expected: Path) -> list[str]:
-        out = self.folder / "differences.json"
-
-        def work() -> int:
-            from tests.drill.compare import differences
-
-            out.write_text(json.dumps(differences(store, expected)))
-            return 0
-
-        code = ended(forked(work, self.folder / "check.log"), within=LIMIT)
-        if code:
-            raise AssertionError(f"the stores cannot be compared; see {self.folder / 'check.log'}")
+            raise AssertionError(f"a store cannot be read after the fault; see {log}")
         return json.loads(out.read_text())
 
 

@@ -78,3 +78,9 @@ def finished(root: Path) -> dict[tuple[str, str], object]:
                 if status != "failed":
                     rows[name, item] = at
     return rows
+
+
+def without_duplicates(root: Path) -> list[str]:
+    """Items that are alone in their duplicate group."""
+    splits = Store(root).table("splits").read()
+    return splits.filter(pl.len().over("group") == 1)["item"].to_list()

@@ -12,7 +12,7 @@ import pytest
 from storage.parts import TornPartWarning
 from storage.rows import Row
 from storage.store import Store
-from tests.drill.compare import differences, finished
+from tests.drill.compare import differences, finished, without_duplicates
 
 PAYLOAD = pa.schema({"number": pa.int64()})
 
@@ -60,6 +60,12 @@ def test_a_torn_part_is_an_error(store):
     part.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TornPartWarning):
         finished(store.root)
+
+
+def test_items_with_a_duplicate_are_left_out(store):
+    splits = pl.DataFrame({"item": ["0", "1", "2"], "group": [5, 7, 5]})
+    store.table("splits").write(splits, inputs_hash="i", fingerprint="g")
+    assert without_duplicates(store.root) == ["1"]
 
 
 @pytest.mark.slow
