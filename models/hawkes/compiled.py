@@ -21,7 +21,7 @@ ROWS_AT_ONCE = (
     64  # what a thread takes, and what a gradient is summed over first: its digits do not hang on the threads
 )
 
-GOES_ON, DONE, SILENT, ABOVE_BOUND, TOO_MANY = range(5)  # how a row of `thin` ended
+GOES_ON, DONE, SILENT, ABOVE_BOUND = range(4)  # how a row of `thin` ended
 
 
 def chunks_of(rows: int) -> int:
@@ -127,16 +127,36 @@ def own_rates_gradient(times, types, lengths, decays, jump, rate, upstream, by_b
 
 
 @compiled
-def thin(state, now, count, target, end, frozen, decays, baseline, jump, rate, draws, used, times, types, found, ended):
+def thin(
+    state,
+    now,
+    count,
+    target,
+    end,
+    frozen,
+    tolerance,
+    decays,
+    baseline,
+    jump,
+    rate,
+    draws,
+    used,
+    times,
+    types,
+    found,
+    ended,
+):
     """Ogata's thinning of each row until it is done or its draws are used up; everything that it changes has a row each.
 
     state (b, c, k r) as of now (b,), with the events at it, c and rate as for `own_rates`; count, target (b,) events;
     end (b,); frozen: new events excite nothing. draws (b, n, 3) uniforms, used (b,) of them; times, types (b, n) and
-    found (b,): the new events; ended (b,): why a row stopped. A row whose intensity is above its bound leaves both in
-    times[row, :2].
+    found (b,): the new events; ended (b,): GOES_ON as long as a row does, then why it stopped. A row whose intensity is above
+    its bound by more than `tolerance`, relative, leaves both in times[row, :2].
     """
     rates, no_lag = np.empty(len(jump)), np.zeros(0)
     for row in range(len(now)):
+        if ended[row] != GOES_ON:
+            continue
         here = state[row]
         total = _rates(here, baseline, jump, rates)
         ended[row] = DONE
@@ -158,7 +178,7 @@ def thin(state, now, count, target, end, frozen, decays, baseline, jump, rate, d
                 _decay(here[c], no_lag, gap, rate[c])
             now[row] = end[row] if missed else now[row] + gap
             total = _rates(here, baseline, jump, rates)
-            if not total <= ceiling * (1 + 1e-5):
+            if not total <= ceiling * (1 + tolerance):
                 ended[row] = ABOVE_BOUND
                 times[row, 0], times[row, 1] = total, ceiling
                 break
