@@ -59,7 +59,7 @@ class EventBatch:
         outside = real & ~inside
         _refuse(outside.any(1), lambda row: _misplaced(_first(outside, row), times[row], t_end[row]))
         times = torch.where(real, times, t_end[:, None])
-        back = times.diff(dim=1) < 0
+        back = times[:, 1:] < times[:, :-1]
         _refuse(
             back.any(1),
             lambda row: (
