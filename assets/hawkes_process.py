@@ -25,6 +25,7 @@ from models.determinism import deterministic
 from models.goodness import time_rescaling
 from models.hawkes import FitReport, MambaHawkesProcess, fit
 from models.hawkes.influence import draw, influence_graph
+from models.pictures import draw_qq
 from models.temporal import TemporalEncoder
 from storage.artifact import ArtifactVersion
 from storage.fingerprint import Fingerprint
@@ -49,7 +50,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=2, parameters=chosen.model_dump(exclude={"refit_share"}))
+    fingerprint = Fingerprint(code=3, parameters=chosen.model_dump(exclude={"refit_share"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current()
@@ -78,6 +79,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         "branching_ratio": report.branching_ratio,
         "seconds": round(report.seconds, 2),
         "dropped_events": train.dropped,
+        "quantiles": [part.tolist() for part in goodness.qq()] if dev.batch().num_events else None,
         "curve": [[epoch.index, epoch.train, epoch.dev] for epoch in report.curve],
     }
     with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=metadata) as folder:
@@ -145,7 +147,7 @@ def item_seeds(items: Sequence[str], seed: int) -> list[int]:
 
 
 def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.MaterializeResult:
-    shown = {name: value for name, value in version.metadata.items() if name not in ("curve", "types")}
+    shown = {name: value for name, value in version.metadata.items() if name not in ("curve", "types", "quantiles")}
     curve = version.metadata["curve"]
     return dg.MaterializeResult(
         metadata={
@@ -154,9 +156,16 @@ def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.Materiali
             "changed_since_fit": changed_since_fit,
             "types": dg.MetadataValue.json(version.metadata["types"]),
             "curve": fit_curve(curve, label="log-likelihood per event (nats)"),
+            **_quantiles(version),
             **_influence(version),
         }
     )
+
+
+def _quantiles(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
+    """How well the process fits the validation items, as a Q-Q plot; nothing where they have no feedback."""
+    quantiles = version.metadata["quantiles"]
+    return {"dev_quantiles": picture(draw_qq(*quantiles, title="validation items"))} if quantiles else {}
 
 
 def _influence(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:

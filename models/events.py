@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -54,20 +55,11 @@ class EventBatch:
         _refuse(~torch.isfinite(t_end) | (t_end < 0), lambda row: f"t_end {t_end[row]} is not a finite time >= 0")
 
         real = torch.arange(width, device=device) < lengths[:, None]
-        wrong = real & ~torch.isfinite(times)
-        _refuse(wrong.any(1), lambda row: f"event {_first(wrong, row)} has time {times[row, _first(wrong, row)]}")
-        negative = real & (times < 0)
-        _refuse(
-            negative.any(1),
-            lambda row: f"event {_first(negative, row)} has the negative time {times[row, _first(negative, row)]}",
-        )
-        late = real & (times > t_end[:, None])
-        _refuse(
-            late.any(1),
-            lambda row: f"event {_first(late, row)} at {times[row, _first(late, row)]} is after t_end {t_end[row]}",
-        )
+        inside = (times >= 0) & (times <= t_end[:, None])  # false for NaN too
+        outside = real & ~inside
+        _refuse(outside.any(1), lambda row: _misplaced(_first(outside, row), times[row], t_end[row]))
         times = torch.where(real, times, t_end[:, None])
-        back = times.diff(dim=1) < 0
+        back = times[:, 1:] < times[:, :-1]
         _refuse(
             back.any(1),
             lambda row: (
@@ -95,18 +87,18 @@ class EventBatch:
             if len(when) != len(what):
                 raise EventError(f"sequence {row}: {len(when)} times but {len(what)} types")
         lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
-        real = torch.arange(int(lengths.max()) if len(times) else 0) < lengths[:, None]
-        padded_times = torch.zeros(real.shape, dtype=torch.float64)
-        padded_types = torch.zeros(real.shape, dtype=torch.int64)
+        real = np.arange(int(lengths.max()) if len(times) else 0) < lengths.numpy()[:, None]
+        padded_times, padded_types = np.zeros(real.shape), np.zeros(real.shape, np.int64)
         if real.any():
-            padded_times[real] = torch.from_numpy(np.concatenate([np.asarray(when, np.float64) for when in times]))
+            np.place(padded_times, real, np.concatenate([np.asarray(when, np.float64) for when in times]))
             kinds = np.concatenate([np.asarray(what) for what in types if len(what)])
             if not np.issubdtype(kinds.dtype, np.integer):
                 raise EventError(f"types must be integers, given {kinds.dtype}")
-            padded_types[real] = torch.from_numpy(kinds.astype(np.int64))
+            np.place(padded_types, real, kinds)
         if t_end is None:
             t_end = [float(when[-1]) if len(when) else 0.0 for when in times]
-        return cls(padded_times, padded_types, lengths, torch.as_tensor(t_end, dtype=torch.float64))
+        times, types = torch.from_numpy(padded_times), torch.from_numpy(padded_types)
+        return cls(times, types, lengths, torch.as_tensor(t_end, dtype=torch.float64))
 
     @property
     def mask(self) -> Tensor:
@@ -165,6 +157,15 @@ def _refuse(bad_rows: Tensor, describe) -> None:
     if bool(bad_rows.any()):
         row = int(bad_rows.nonzero()[0, 0])
         raise EventError(f"sequence {row}: {describe(row)}")
+
+
+def _misplaced(event: int, times: Tensor, t_end: Tensor) -> str:
+    time = float(times[event])
+    if not math.isfinite(time):
+        return f"event {event} has time {time}"
+    if time < 0:
+        return f"event {event} has the negative time {time}"
+    return f"event {event} at {time} is after t_end {float(t_end)}"
 
 
 def _first(where: Tensor, row: int) -> int:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
+from models.hawkes import ExponentialHawkes, compiled
 from models.hawkes.process import PointProcess, Snapshot
 
 HISTORIES = ("updated", "frozen")
 DRAWS_AT_ONCE = 64
+TOLERANCE = 1e-5  # relative, by which rounding may take an intensity above its bound
 
 
 class SimulationError(RuntimeError):
@@ -67,27 +69,73 @@ def simulate(
     target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length, device="cpu").expand(
         len(batch)
     )
-    draws = _Draws(seeds, len(batch))
-    snapshot = process.snapshot(batch)
-    now, counts = batch.t_end.clone(), batch.lengths.clone()
-    found = []
-    active = ((counts < target) & (now < end)).nonzero().squeeze(1)
+    growth = _Growth(batch, target, end, max_events, _Draws(seeds, len(batch)))
+    # what is derived from the classical process may have another intensity than the compiled one
+    thin = _thin_compiled if type(process) is ExponentialHawkes else _thin_batched
+    thin(process, batch, growth, frozen=history == "frozen")
+    return growth.appended(batch).to(device)
+
+
+class _Growth:
+    """How far each sequence is, and the events found: b rows."""
+
+    def __init__(self, batch: EventBatch, target: Tensor, end: Tensor, max_events: int, draws: _Draws) -> None:
+        self.now, self.counts = batch.t_end.clone(), batch.lengths.clone()
+        self.target, self.end, self.max_events, self.draws = target, end, max_events, draws
+        self._most = batch.lengths + max_events
+        self._found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, positions in their rows, times, types
+
+    def active(self, rows: Tensor) -> Tensor:
+        """Those of `rows` that are neither long enough nor at their end."""
+        return rows[(self.counts[rows] < self.target[rows]) & (self.now[rows] < self.end[rows])]
+
+    def add(self, rows: Tensor, positions: Tensor, times: Tensor, types: Tensor) -> None:
+        """Keep new events; `counts` and `now` hold them already. Raises SimulationError where a row has too many."""
+        self._found.append((rows, positions, times, types))
+        many = rows[self.counts[rows] > self._most[rows]]
+        if len(many):
+            raise SimulationError(
+                f"sequence {int(many[0])} grew by more than max_events = {self.max_events} events by time "
+                f"{float(self.now[many[0]]):.6g}: the process is explosive, or max_events too small for this window"
+            )
+
+    def appended(self, batch: EventBatch) -> EventBatch:
+        """`batch` with the events found."""
+        t_end = torch.where(self.counts < self.target, self.end, self.now)
+        width = int(self.counts.max()) if len(batch) else 0
+        times = t_end[:, None].expand(-1, width).clone()
+        types = torch.zeros(len(batch), width, dtype=torch.int64)
+        kept = min(width, batch.times.shape[1])
+        times[:, :kept] = torch.where(batch.mask, batch.times, t_end[:, None])[:, :kept]
+        types[:, :kept] = batch.types[:, :kept]
+        for row, position, time, kind in self._found:
+            place = row * width + position
+            times.view(-1)[place] = time
+            types.view(-1)[place] = kind
+        return EventBatch(times, types, self.counts, t_end)
+
+
+def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
+    """Any process: one proposal at a time for all active rows at once."""
+    snapshot, now, end = process.snapshot(batch), growth.now, growth.end
+    active = growth.active(torch.arange(len(batch)))
     while len(active):
         part = snapshot.rows(active)
-        uniform = draws.next(active)  # (a, 3)
+        uniform = growth.draws.next(active)  # (a, 3)
         ceiling, horizon = _bound(process, part, now[active], end[active])
         silent = (ceiling == 0) & torch.isinf(horizon)
         if bool(silent.any()):
             row = int(active[silent][0])
-            raise SimulationError(
-                f"sequence {row}: the intensity is 0 from {float(now[row])} on and there is no `until`"
-            )
+            raise _silence(row, float(now[row]))
         wait = -torch.log1p(-uniform[:, 0]) / ceiling
         missed = ~(wait <= horizon)
         at = now[active] + torch.where(missed, horizon, wait)
         rates = process.rate(part.levels, (at - part.time)[:, None])[:, 0].double()
         total = rates.sum(-1)
-        _check_bound(total, ceiling, active, at)
+        above = ~(total <= ceiling * (1 + TOLERANCE))
+        if bool(above.any()):
+            row = int(above.nonzero()[0, 0])
+            raise _above_bound(int(active[row]), float(at[row]), float(total[row]), float(ceiling[row]))
         hit = ~missed & (uniform[:, 1] * ceiling < total)
         now[active] = at
         if bool(hit.any()):
@@ -95,18 +143,45 @@ def simulate(
             share = rates[hit].cumsum(-1)
             types = torch.searchsorted(share, (uniform[hit, 2] * total[hit])[:, None]).squeeze(1)
             types = types.clamp_max(process.num_types - 1)
-            counts[rows] += 1
-            if bool((counts[rows] - batch.lengths[rows] > max_events).any()):
-                row = int(rows[(counts[rows] - batch.lengths[rows] > max_events)][0])
-                raise SimulationError(
-                    f"sequence {row} grew by more than max_events = {max_events} events by time {float(now[row]):.6g}: "
-                    "the process is explosive, or max_events too small for this window"
-                )
-            found.append((rows, counts[rows] - 1, at[hit], types))
-            if history == "updated":
+            growth.counts[rows] += 1
+            growth.add(rows, growth.counts[rows] - 1, at[hit], types)
+            if not frozen:
                 snapshot.put(rows, process.advance(part.rows(hit), at[hit], types))
-        active = active[(counts[active] < target[active]) & (now[active] < end[active])]
-    return _append(batch, found, counts, torch.where(counts < target, end, now)).to(device)
+        active = growth.active(active)
+
+
+def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
+    """The classical process: each row by itself, until its draws are used up, as often as it takes."""
+    excitation, snapshot, rows = process.excitation, process.snapshot(batch), len(batch)
+    since = (growth.now - snapshot.time)[:, None, None, None]
+    state = (snapshot.memory[0] * torch.exp(-since * excitation.rate)).flatten(2).contiguous()
+    parameters = (process.baseline, excitation.jump.flatten(1), excitation.rate.flatten(1))
+    parameters = [part.detach().contiguous().numpy() for part in parameters]
+    # a row that grows too much is stopped one event later
+    target = torch.minimum(growth.target, batch.lengths + growth.max_events + 1)
+    held = (state, growth.now, growth.counts, target, growth.end.contiguous())
+    held = [part.numpy() for part in held]
+    times, types = np.empty((rows, DRAWS_AT_ONCE)), np.empty((rows, DRAWS_AT_ONCE), np.int64)
+    used, found, ended = (np.zeros(rows, np.int64) for _ in range(3))
+
+    def work(_: int, part: slice) -> None:
+        before = [array[part] for array in held]
+        after = [array[part] for array in (draws, used, times, types, found, ended)]
+        compiled.thin(*before, frozen, TOLERANCE, excitation.decays, *parameters, *after)
+
+    active = growth.active(torch.arange(rows))
+    while len(active):
+        draws = growth.draws.refilled(active)
+        used[:], found[:] = 0, 0
+        counts = growth.counts.clone()
+        compiled.share_rows(rows, work)
+        for row in np.flatnonzero(ended == compiled.SILENT)[:1]:
+            raise _silence(int(row), float(growth.now[row]))
+        for row in np.flatnonzero(ended == compiled.ABOVE_BOUND)[:1]:
+            raise _above_bound(int(row), float(growth.now[row]), *times[row, :2])
+        row, place = (torch.from_numpy(index) for index in np.nonzero(np.arange(DRAWS_AT_ONCE) < found[:, None]))
+        growth.add(row, counts[row] + place, torch.from_numpy(times)[row, place], torch.from_numpy(types)[row, place])
+        active = growth.active(active)
 
 
 def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,15 +198,12 @@ def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> t
     return torch.maximum(here, there).sum(-1), horizon
 
 
-def _check_bound(total: Tensor, ceiling: Tensor, active: Tensor, at: Tensor) -> None:
-    above = total > ceiling * (1 + 1e-5)
-    if bool(above.any()) or not bool(torch.isfinite(total).all()):
-        bad = above | ~torch.isfinite(total)
-        row = int(bad.nonzero()[0, 0])
-        raise SimulationError(
-            f"sequence {int(active[row])}: the intensity {float(total[row])} at {float(at[row])} exceeds its bound "
-            f"{float(ceiling[row])}"
-        )
+def _silence(row: int, now: float) -> SimulationError:
+    return SimulationError(f"sequence {row}: the intensity is 0 from {now} on and there is no `until`")
+
+
+def _above_bound(row: int, at: float, total: float, ceiling: float) -> SimulationError:
+    return SimulationError(f"sequence {row}: the intensity {total} at {at} exceeds its bound {ceiling}")
 
 
 class _Draws:
@@ -150,26 +222,14 @@ class _Draws:
         place = self._next[rows]
         empty = place == self._end[rows]
         if bool(empty.any()):
-            for row in rows[empty].tolist():
-                self._streams[row].random(out=self._drawn[row])
+            self.refilled(rows[empty])
             self._end[rows[empty]] = (rows[empty] + 1) * DRAWS_AT_ONCE
             place = torch.where(empty, rows * DRAWS_AT_ONCE, place)
         self._next[rows] = place + 1
         return self._buffer[place]
 
-
-def _append(
-    batch: EventBatch, found: list[tuple[Tensor, Tensor, Tensor, Tensor]], lengths: Tensor, t_end: Tensor
-) -> EventBatch:
-    """`batch` with the events found: rows, positions in their rows, times and types."""
-    width = int(lengths.max()) if len(lengths) else 0
-    all_times = t_end[:, None].expand(-1, width).clone()
-    all_types = torch.zeros(len(batch), width, dtype=torch.int64)
-    kept = min(width, batch.times.shape[1])
-    all_times[:, :kept] = torch.where(batch.mask, batch.times, t_end[:, None])[:, :kept]
-    all_types[:, :kept] = batch.types[:, :kept]
-    for row, position, time, kind in found:
-        place = row * width + position
-        all_times.view(-1)[place] = time
-        all_types.view(-1)[place] = kind
-    return EventBatch(all_times, all_types, lengths, t_end)
+    def refilled(self, rows: Tensor) -> np.ndarray:
+        """(b, DRAWS_AT_ONCE, 3) what each row draws next; new for `rows`."""
+        for row in rows.tolist():
+            self._streams[row].random(out=self._drawn[row])
+        return self._drawn

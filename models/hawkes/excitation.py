@@ -52,9 +52,8 @@ class Excitation(nn.Module):
 
     def at_events(self, batch: EventBatch, baseline: Tensor) -> Tensor:
         """(b, l) baseline (k,) and excitation of each event's own type just before it, from the events before it."""
-        tied = bool(((batch.times.diff(dim=1) == 0) & batch.mask[:, 1:]).any())
-        if self.shared and not tied:
-            return own_intensity(baseline, self.jump, self.rate[0, 0], batch.gaps, batch.types)
+        if batch.times.device.type == "cpu" and self.jump.dtype == torch.float64:
+            return own_intensity(baseline, self.jump, self.rate, batch.times, batch.types, batch.lengths)
         before = self._before_events(batch)
         if self.shared:
             every = before.flatten(2) @ self.jump.flatten(1).T

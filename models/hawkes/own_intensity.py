@@ -1,60 +1,63 @@
-"""The intensity of each event's own type, for decay rates that all pairs share: what a classical likelihood needs."""
+"""The intensity of each event's own type under sums of exponentials: what a classical likelihood needs of the history."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from models.hawkes.compiled import chunks_of, own_rates, own_rates_gradient, share_rows
 
 
-def own_intensity(baseline: Tensor, jump: Tensor, rate: Tensor, gaps: Tensor, types: Tensor) -> Tensor:
-    """(b, l) mu_k + sum_m sum_r alpha_kmr sum_{j < i, type m} exp(-delta_r (t_i - t_j)), k the type of event i.
+def own_intensity(
+    baseline: Tensor, jump: Tensor, rate: Tensor, times: Tensor, types: Tensor, lengths: Tensor
+) -> Tensor:
+    """(b, l) mu_k + sum_m sum_r alpha_kmr sum_{t_j < t_i, type m} exp(-delta_kmr (t_i - t_j)), k the type of event i.
 
-    baseline (k,), jump (k, k, r), rate (r,), gaps (b, l) before each event, none of them a tie, types (b, l). An event
-    sees those before it in its row, so padding at the row's end sees and changes nothing that counts.
+    baseline (k,), jump (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU; times, types (b, l), lengths (b,);
+    0 in the padding. Tied events do not see each other.
     """
-    return _OwnIntensity.apply(baseline, jump, rate, gaps, types)
+    return _OwnIntensity.apply(baseline, jump, rate, times, types, lengths)
 
 
 class _OwnIntensity(torch.autograd.Function):
-    # A step works on (k r, b) numbers, which stay in the processor's cache, the sequences along the last axis, where
-    # all that is broadcast is contiguous; only the states are written to memory, for the way back.
+    # The way back runs the recurrence once more instead of storing it: states are many times larger than the events.
 
     @staticmethod
-    def forward(ctx, baseline, jump, rate, gaps, types):
-        k, _, decays = jump.shape
-        b, length = gaps.shape
-        gap = gaps.T.to(rate)
-        kept = torch.exp(-gap[:, None] * rate[:, None])  # (l, r, b)
-        events = (types.T[:, None] == torch.arange(k, device=types.device)[:, None]).to(rate)  # (l, k, b)
-        states = rate.new_empty(length, k, decays, b)  # just before each event
-        own = rate.new_empty(length, b)
-        weights, level = jump.flatten(1), baseline[:, None]
-        every, after = rate.new_empty(k, b), rate.new_zeros(k, decays, b)
-        for state, event, decay, value in zip(states.unbind(), events.unbind(), kept.unbind(), own.unbind()):
-            torch.mul(after, decay, out=state)
-            torch.addmm(level, weights, state.view(-1, b), out=every)
-            torch.sum(every.mul_(event), 0, out=value)
-            torch.add(state, event[:, None], out=after)
-        ctx.save_for_backward(jump, gap, kept, events, states)
-        return own.T
+    def forward(ctx, baseline, jump, rate, times, types, lengths):
+        ctx.save_for_backward(jump, rate, times, types, lengths)
+        own = torch.zeros_like(times)
+        result, level, decays = own.numpy(), baseline.detach().numpy(), jump.shape[-1]
+        events, weights, rates = _flat(jump, rate, times, types, lengths)
+
+        def work(chunk: int, rows: slice) -> None:
+            own_rates(*(part[rows] for part in events), decays, level, weights, rates, result[rows])
+
+        share_rows(len(own), work)
+        return own
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):
-        jump, gap, kept, events, states = ctx.saved_tensors
-        k, decays, b = states.shape[1:]
-        weights = jump.flatten(1).T.contiguous()
-        grad_jump = torch.zeros_like(weights.T, memory_format=torch.contiguous_format)
-        grad_level = jump.new_zeros(k, b)
-        by_rate = jump.new_zeros(k, decays, b)
-        own = jump.new_empty(k, b)
-        costate, work = jump.new_zeros(k, decays, b), jump.new_empty(k, decays, b)  # dL/d state
-        steps = list(zip(states.unbind(), events.unbind(), kept.unbind(), gap.unbind(), grad.T.contiguous().unbind()))
-        for state, event, decay, since, given in reversed(steps):
-            torch.mul(event, given, out=own)
-            grad_level += own
-            grad_jump.addmm_(own, state.view(-1, b).T)
-            costate.view(-1, b).addmm_(weights, own)
-            torch.mul(costate, state, out=work)
-            by_rate.addcmul_(work, since)
-            costate *= decay
-        return grad_level.sum(1), grad_jump.view_as(jump), -by_rate.sum((0, 2)), None, None
+        jump, rate, *_ = ctx.saved_tensors
+        decays = jump.shape[-1]
+        events, weights, rates = _flat(*ctx.saved_tensors)
+        upstream = grad.contiguous().numpy()
+        shapes, chunks = (weights.shape[:1], weights.shape, weights.shape), chunks_of(len(upstream))
+        parts = [np.zeros((chunks, *shape)) for shape in shapes]
+
+        def work(chunk: int, rows: slice) -> None:
+            into = (part[chunk] for part in parts)
+            own_rates_gradient(*(part[rows] for part in events), decays, weights, rates, upstream[rows], *into)
+
+        share_rows(len(upstream), work)
+        by_baseline, by_jump, by_rate = (torch.from_numpy(part.sum(0)) for part in parts)
+        by_rate = by_rate.view_as(jump).sum_to_size(rate.shape)
+        return by_baseline, by_jump.view_as(jump), by_rate, None, None, None
+
+
+def _flat(jump: Tensor, rate: Tensor, *events: Tensor) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Arrays as the compiled loops want them: times, types and lengths; jump (k, k r); rate (1, r) or (k, k r)."""
+    weights, rates = (part.detach().contiguous().flatten(1).numpy() for part in (jump, rate))
+    return [part.contiguous().numpy() for part in events], weights, rates

@@ -13,13 +13,13 @@ import argparse
 import copy
 import json
 import math
-import resource
 import time
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from easy_tpp.model import NHP, THP
+from peak_memory import PeakMemory  # beside this file
 
 MODELS = {"THP": THP, "NHP": NHP}
 LEARNING_RATE = {"THP": 1e-3, "NHP": 2e-3}
@@ -161,7 +161,7 @@ def measure(arguments):
     batch = inputs(stored["times"], stored["types"], stored["lengths"], num_types)
     results = {}
     for name in [arguments.model] if arguments.model else MODELS:
-        at_rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = PeakMemory()
         model = make(name, num_types, hidden=int(stored["hidden"])).train()
         optimiser = torch.optim.Adam(model.parameters())
         seconds = []
@@ -169,7 +169,7 @@ def measure(arguments):
             began = time.perf_counter()
             step(model, optimiser, batch)
             seconds.append(time.perf_counter() - began)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        megabytes = memory.megabytes()
         model.eval()
         keys = ("time_seqs", "time_delta_seqs", "type_seqs", "seq_non_pad_mask")
         prefix = {key: batch[key][:, :100] for key in keys} | {"attention_mask": None}
@@ -180,7 +180,7 @@ def measure(arguments):
             generating = time.perf_counter() - began
         results[name] = {
             "seconds": min(seconds),
-            "megabytes": (peak - at_rest) / 1024,
+            "megabytes": megabytes,
             "generated": len(batch["type_seqs"]) * GENERATED / generating,
         }
     print(json.dumps(results))

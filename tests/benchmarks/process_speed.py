@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess
 from models.scan import selective_scan
 from models.thinning import simulate
+from tests.benchmarks.peak_memory import PeakMemory
 
 TYPES, RATE = 4, 1.5
 SEQUENCES, EVENTS = 5000, 200
@@ -155,7 +155,7 @@ def measure(name: str, data: str, device: str, rounds: int) -> dict[str, float]:
         stored |= {field: stored[field][:1000] for field in ("times", "types")}
     run = OURS[name](stored, device)
     cuda = device.startswith("cuda")
-    at_rest = _megabytes(cuda)
+    memory = torch.cuda.memory_allocated() if cuda else PeakMemory()
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -163,16 +163,8 @@ def measure(name: str, data: str, device: str, rounds: int) -> dict[str, float]:
         if cuda:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
-    return {"seconds": min(seconds), "megabytes": _megabytes(cuda, peak=True) - at_rest}
-
-
-def _megabytes(cuda: bool, *, peak: bool = False) -> float:
-    if cuda:
-        return (torch.cuda.max_memory_allocated() if peak else torch.cuda.memory_allocated()) / 2**20
-    if peak:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+    peak = (torch.cuda.max_memory_allocated() - memory) / 2**20 if cuda else memory.megabytes()
+    return {"seconds": min(seconds), "megabytes": peak}
 
 
 def ask(*command: str) -> dict:

@@ -10,10 +10,10 @@ fit (tick's word for taking the data), loss and gradient together: from cold dat
 
 import argparse
 import json
-import resource
 import time
 
 import numpy as np
+from peak_memory import PeakMemory  # beside this file
 from tick.hawkes import ModelHawkesExpKernLogLik, SimuHawkesExpKernels, SimuHawkesMulti
 
 NUMBERS = {
@@ -55,7 +55,7 @@ def measure(arguments):
     baseline, branching, rate = stored["baseline"], stored["branching"], float(stored["rate"])
     times, seconds = stored["times"], []
     sequences = [by_type(*row, len(baseline)) for row in zip(times, stored["types"])]
-    at_rest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = PeakMemory()
     for number in range(arguments.rounds):
         began = time.perf_counter()
         if arguments.what == "likelihood":
@@ -71,8 +71,7 @@ def measure(arguments):
             )
             SimuHawkesMulti(one, n_simulations=len(times), n_threads=arguments.threads).simulate()
         seconds.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": min(seconds), "megabytes": (peak - at_rest) / 1024}
+    return {"seconds": min(seconds), "megabytes": memory.megabytes()}
 
 
 def main():

@@ -43,7 +43,42 @@ def neural(form, *, seed=0):
     return process.eval()
 
 
-PROCESSES = {"exponential": hawkes, "m3tr": lambda: neural("m3tr"), "mufm": lambda: neural("mufm")}
+def own_decays():
+    """A rate of its own for each of two exponentials a pair."""
+    torch.manual_seed(3)
+    process = ExponentialHawkes(3, decays=2).requires_grad_(False)
+    process.baseline.uniform_(0.2, 0.6)
+    process.excitation.branching.uniform_(0.0, 0.13)
+    process.excitation.log_rate.uniform_(-1.0, 2.0)
+    return process
+
+
+PROCESSES = {
+    "exponential": hawkes,
+    "own decays": own_decays,
+    "m3tr": lambda: neural("m3tr"),
+    "mufm": lambda: neural("mufm"),
+}
+
+
+class Plain(ExponentialHawkes):
+    """The classical process by the path that every process can take, which is not compiled."""
+
+
+@pytest.mark.parametrize("history", ["updated", "frozen"])
+@pytest.mark.parametrize("make", [hawkes, own_decays])
+@pytest.mark.parametrize("stop", [{"until": 25.0}, {"length": 90}, {"until": 25.0, "length": 30}])
+def test_the_compiled_path_draws_the_same_events(make, history, stop):
+    process = make()
+    plain = Plain(**process.config()).requires_grad_(False)
+    plain.load_state_dict(process.state_dict())
+    batch = EventBatch.from_sequences([[0.5, 0.5], [], [1.0, 1.5]], [[0, 1], [], [1, 0]], t_end=[2.0, 0.0, 1.5])
+    found, expected = (simulate(each, batch, seeds=[3, 4, 5], history=history, **stop) for each in (process, plain))
+    assert found.num_events > 40
+    assert found.lengths.tolist() == expected.lengths.tolist()
+    assert torch.equal(found.types, expected.types)
+    torch.testing.assert_close(found.times, expected.times, rtol=1e-11, atol=0)
+    torch.testing.assert_close(found.t_end, expected.t_end, rtol=1e-11, atol=0)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -104,6 +139,13 @@ def test_an_intensity_above_its_bound_is_an_error():
     process = Broken(2).requires_grad_(False)
     with pytest.raises(SimulationError, match=r"sequence 0: the intensity .* exceeds its bound"):
         simulate(process, empty(1), until=100.0, seeds=[0])
+
+
+def test_an_intensity_that_is_not_a_number_is_an_error():
+    process = hawkes()
+    process.baseline[1] = math.nan
+    with pytest.raises(SimulationError, match="sequence 0: the intensity nan"):
+        simulate(process, empty(2), until=5.0, seeds=[0, 1])
 
 
 def test_an_unstable_process_is_refused_with_its_ratio():

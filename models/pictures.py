@@ -1,0 +1,69 @@
+"""Pictures of a process: whether it fits (a Q-Q plot), and what its intensity does along a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from models.events import EventBatch
+from models.hawkes import PointProcess
+
+
+def draw_qq(theory: Tensor | Sequence[float], sample: Tensor | Sequence[float], *, title: str = "") -> Figure:
+    """Quantiles of the residuals against those of the unit exponential, as `TimeRescaling.qq` gives them.
+
+    On the diagonal the process is right; above it at the right end, its long waits are longer than it expects.
+    """
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.add_subplot()
+    theory, sample = np.asarray(theory), np.asarray(sample)
+    top = 1.05 * max(float(theory.max()), float(sample.max()))
+    axes.plot([0, top], [0, top], color="0.6", linewidth=1)
+    axes.plot(theory, sample, ".", markersize=4)
+    axes.set(xlim=(0, top), ylim=(0, top), aspect="equal", title=title)
+    axes.set_xlabel("unit exponential")
+    axes.set_ylabel("rescaled time between events")
+    return figure
+
+
+@torch.no_grad()
+def draw_intensity(
+    process: PointProcess,
+    batch: EventBatch,
+    *,
+    row: int = 0,
+    types: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    points: int = 1000,
+) -> Figure:
+    """The intensity of each of `types` (all by default) along sequence `row`, and its events as ticks below.
+
+    names (k,) of all types. Raises ValueError for a row or a type that is not there.
+    """
+    if not 0 <= row < len(batch):
+        raise ValueError(f"row {row} of a batch of {len(batch)} sequences")
+    chosen = range(process.num_types) if types is None else types
+    if unknown := [kind for kind in chosen if not 0 <= kind < process.num_types]:
+        raise ValueError(f"type {unknown[0]}; the process knows the types 0 to {process.num_types - 1}")
+    one, length = batch[[row]], int(batch.lengths[row])
+    times = one.times[0, :length]
+    # just after each event the intensity is at its highest or lowest: a grid alone would miss it
+    after = times.nextafter(times.new_tensor(torch.inf)).clamp_max(float(one.t_end[0]))
+    at = torch.cat([torch.linspace(0, float(one.t_end[0]), points, dtype=torch.float64), times, after]).sort().values
+    rates = process.eval().intensity(one, at[None])[0]
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    for place, kind in enumerate(chosen):
+        label, colour = str(kind) if names is None else names[kind], f"C{place % 10}"
+        above.plot(at, rates[:, kind].cpu(), label=label, color=colour, linewidth=1)
+        below.eventplot(times[one.types[0, :length] == kind], lineoffsets=-place, linelengths=0.8, colors=colour)
+    above.set_ylabel("events per unit of time")
+    above.set_ylim(bottom=0)
+    above.legend(fontsize="small")
+    below.set_yticks([])
+    below.set_xlabel("time")
+    return figure

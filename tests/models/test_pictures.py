@@ -1,0 +1,40 @@
+"""Pictures hold what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.events import EventBatch
+from models.goodness import time_rescaling
+from models.pictures import draw_intensity, draw_qq
+from tests.models.hawkes.conftest import make_batch, make_process
+
+
+def test_quantiles_and_their_diagonal():
+    theory, sample = time_rescaling(make_process("exponential"), make_batch()).qq(20)
+    axes = draw_qq(theory, sample, title="dev").axes[0]
+    diagonal, points = (line.get_xydata() for line in axes.lines)
+    np.testing.assert_array_equal(points, np.stack([theory, sample], axis=1))
+    assert (diagonal[:, 0] == diagonal[:, 1]).all() and diagonal.max() > points.max()
+    assert axes.get_title() == "dev"
+
+
+def test_intensity_with_its_jumps_and_its_events():
+    process = make_process("m3tr")
+    batch = EventBatch.from_sequences([[], [1.0, 1.5, 3.0]], [[], [0, 2, 2]], t_end=[1.0, 4.0])
+    above, below = draw_intensity(process, batch, row=1, types=[0, 2], names=["like", "comment", "share"]).axes
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["like", "share"]
+    for line, kind in zip(above.lines, (0, 2)):
+        at = torch.from_numpy(line.get_xdata())
+        expected = process.intensity(batch[[1]], at[None])[0, :, kind]
+        np.testing.assert_array_equal(line.get_ydata(), expected)
+        assert {1.0, 1.5, 3.0} <= set(at.tolist()) and at[-1] == 4.0
+    assert [[segment[0, 0] for segment in events.get_segments()] for events in below.collections] == [[1.0], [1.5, 3.0]]
+
+
+def test_refuses_what_is_not_there():
+    process, batch = make_process("mufm"), make_batch(rows=2)
+    with pytest.raises(ValueError, match="row 2 of a batch of 2"):
+        draw_intensity(process, batch, row=2)
+    with pytest.raises(ValueError, match=r"type 3; the process knows the types 0 to 2"):
+        draw_intensity(process, batch, types=[0, 3])
