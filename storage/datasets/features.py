@@ -170,7 +170,15 @@ def _parquet(path: Path) -> ImportedFeatures:
         raise DatasetError([f"{path}: {where}; a vector, or a list of vectors, is allowed"])
 
     def read(item: str) -> np.ndarray:
-        return np.array(column[rows[item]].as_py(), dtype=np.float64)
+        try:
+            return np.array(column[rows[item]].as_py(), dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise DatasetError(
+                [
+                    f"{path}: row {rows[item]} (item {item}): {error}; a list of numbers, or lists of numbers of one length, "
+                    "is allowed"
+                ]
+            ) from None
 
     first = np.atleast_2d(read(next(iter(rows))))
     return ImportedFeatures(path, {item: f"row {row}" for item, row in rows.items()}, first.shape[-1], read)
@@ -181,6 +189,8 @@ def _folder(path: Path) -> ImportedFeatures:
     if not files:
         raise DatasetError([f"{path}: there is no .npy file in it; {ALLOWED}"])
     first = _load(next(iter(files.values())))
+    if not first.ndim:
+        raise DatasetError([f"{next(iter(files.values()))}: it holds a single number, (d,) and (rows, d) are allowed"])
     return ImportedFeatures(
         path, {item: file.name for item, file in files.items()}, first.shape[-1], lambda item: _load(files[item])
     )
