@@ -228,6 +228,7 @@ def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, ca
     assert main(["bank", "activate", "2"]) == 2
     assert "version 1 is pinned" in capsys.readouterr().err
     assert main(["bank", "unpin"]) == 0
+    assert "version 2 passed its checks and stands beside version 1" in capsys.readouterr().out
     assert main(["bank", "activate", "2"]) == 0
     assert bank(settings).current().version == 2
     assert main(["bank", "show", "2"]) == 0

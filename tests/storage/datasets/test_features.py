@@ -147,6 +147,14 @@ def test_a_folder_of_single_numbers(tmp_path):
         open_features(tmp_path, items=["a"])
 
 
+def test_a_folder_of_whole_files_in_place_of_one_of_them(tmp_path):
+    np.save(tmp_path / "video_features_VideoMAE.npy", vectors(3, 5))
+    with pytest.raises(
+        DatasetError, match=r"\(video_features_VideoMAE\.npy, \.\.\.\) is named after an item; give one"
+    ):
+        open_features(tmp_path, items=ITEMS)
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(DatasetError, match=r"there is no \.npy file in it"):
         open_features(tmp_path, items=["a"])
