@@ -85,10 +85,9 @@ def _drift(bank: MemoryBank, before: ArtifactVersion | None, limit: float) -> li
 
 
 def _failed_rows(store: Store, limit: float) -> Verdict:
-    in_training = pl.col("split") == "train"
-    wanted, failed = read_splits(store).filter(in_training), sorted(failed_items(store))
+    wanted, failed = read_splits(store).filter(pl.col("split") == "train"), sorted(failed_items(store))
     count = len(wanted.filter(pl.col("item").is_in(failed)))
-    left_out = len(wanted) - len(usable_items(store).filter(in_training))
+    left_out = len(wanted) - len(usable_items(store).filter(pl.col("split") == "train"))
     told = (
         f"a stage failed on {count} of {len(wanted)} training videos: {left_out} are left out, {count - left_out} have no "
         "temporal vector"

@@ -23,9 +23,9 @@ class MixedVersions(RuntimeError):
     """Rows of one stage were made by different encoders or parameters: they cannot stand in one bank."""
 
 
-def failed_items(store: Store, stages: Sequence[str] = FEATURES) -> set[str]:
-    """The items that failed in any of these stages."""
-    states = [store.stages()[name].states() for name in stages]
+def failed_items(store: Store, *, but: str | None = None) -> set[str]:
+    """The items that failed in any stage; but: one that is passed over."""
+    states = [stage.states() for name, stage in store.stages().items() if name != but]
     return {item for frame in states for item in frame.filter(pl.col("status") == "failed")["item"]}
 
 
@@ -35,7 +35,7 @@ def usable_items(store: Store) -> pl.DataFrame:
     Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
     appendix H.3).
     """
-    failed = failed_items(store, [name for name in store.stages() if name != temporal_embeddings.NAME])
+    failed = failed_items(store, but=temporal_embeddings.NAME)
     return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
 
 

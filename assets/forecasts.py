@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets import memory_bank, neighbours, popularity, videos
+from assets import memory_bank, neighbours, popularity
 from assets.encoding import device_of
 from assets.features import sample_digests
 from assets.popularity_model import artifact_of, load_model
 from assets.samples import bank_of
 from assets.settings import Settings
+from assets.videos import known_items
 from models.predictors import Samples, predict
 from storage.hashing import content_hash
 from storage.store import Store
@@ -30,7 +31,7 @@ def made_from(store: Store, settings: Settings, split: str) -> str:
     bank = store.artifact(memory_bank.NAME).current()
     models = [artifact_of(store, seed).current() for seed in settings.model.seeds]
     tables = [store.table(name).state() for name in (popularity.NAME, neighbours.NAME)]
-    titles = store.stages()[videos.NAME].states().select("item", "output_hash").sort("item")
+    titles = known_items(store).select("item", "title")
     return content_hash(
         sample_digests(store, split),
         [[version.version, version.inputs_hash, version.fingerprint] for version in (bank, *models)],

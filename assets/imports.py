@@ -11,6 +11,7 @@ from assets.imported_files import open_import
 from assets.increment import run_stage
 from assets.settings import Settings
 from assets.stages import open_store
+from assets.videos import NAME as VIDEOS
 from assets.videos import known_items
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
@@ -64,8 +65,10 @@ def _import(
     """Each row's input is its own content: another file recomputes only the rows that differ."""
     store = open_store(settings)
     items = known_items(store)["item"].to_list()
-    features, missing = open_import(settings, name, items)
-    others = len(features.places.keys() - set(items))
+    # rows without ids are in the order of all items, also of those whose file failed
+    everyone = store.stages()[VIDEOS].states()["item"].to_list()
+    features, missing = open_import(settings, name, everyone)
+    others = len(features.places.keys() - set(everyone))
     context.log.info(
         "%s: imported from %s, %d vectors wide; %d items are not in it, %d of its rows are of no item here",
         *(name, features.path, features.width, len(missing), others),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import dagster as dg
 import numpy as np
@@ -48,13 +49,13 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     store = open_store(settings)
     artifact, made_of = store.artifact(NAME), _made_of(store, settings)
     artifact.folder.mkdir(parents=True, exist_ok=True)
-    newest = artifact.versions()[-1:]
-    if newest and newest[0].metadata.get("made_of") == made_of:
-        context.log.info("memory_bank: unchanged, version %d is the newest", newest[0].version)
+    last = _last_checked(artifact)
+    if last is not None and last.metadata["made_of"] == made_of:
+        context.log.info("memory_bank: unchanged since version %d was checked", last.version)
         finish()
         note_run(context, store, NAME, computed=0, seconds=0.0)
-        return _result(newest[0], artifact.current())
-    begin(reason="its members, their vectors or its settings changed" if newest else "not built yet")
+        return _result(last, artifact.current())
+    begin(reason="not built yet" if last is None else "its members, their vectors or its settings changed")
     with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
         started, known = time.monotonic(), {version.version for version in artifact.versions()}
         built = _build(store, settings, artifact)
@@ -63,6 +64,12 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         computed = 0 if built.version in known else built.metadata["members"]
         note_run(context, store, NAME, computed=computed, seconds=time.monotonic() - started)
     return _result(built, artifact.current())
+
+
+def _last_checked(artifact: Artifact) -> ArtifactVersion | None:
+    """The version that was checked last: an old one where the data are again as they were when it was built."""
+    checked = [version for version in artifact.versions() if "made_of" in version.metadata]
+    return max(checked, key=lambda version: (version.metadata.get("checked_at", ""), version.version), default=None)
 
 
 def _made_of(store: Store, settings: Settings) -> str:
@@ -107,21 +114,14 @@ def _consider(
     built: ArtifactVersion,
     made_of: str,
 ) -> ArtifactVersion:
-    """Checks a version, notes the verdicts on it, and switches to it where it passes and none is pinned."""
+    """Checks a version, switches to it where it passes and none is pinned, and notes the verdicts on it.
+
+    They are noted last: where this is killed before, the next run checks the version again.
+    """
     artifact = store.artifact(NAME)
     service = artifact.current()
     verdicts, measured = judge(store, settings, built, service)
     reasons = [f"{verdict.check}: {_measured(verdict)}" for verdict in verdicts if not verdict.passed]
-    built = artifact.annotate(
-        built.version,
-        {
-            "made_of": made_of,
-            "status": REFUSED if reasons else ACCEPTED,
-            "reasons": reasons,
-            "checks": [asdict(verdict) for verdict in verdicts],
-            "measured": measured,
-        },
-    )
     stays = "none is in service" if service is None else f"version {service.version} stays in service"
     if reasons:
         context.log.error("memory_bank: version %d is refused (%s); %s", built.version, "; ".join(reasons), stays)
@@ -130,7 +130,17 @@ def _consider(
     else:
         artifact.activate(built.version)
         context.log.info("memory_bank: version %d is in service, %d members", built.version, built.metadata["members"])
-    return built
+    return artifact.annotate(
+        built.version,
+        {
+            "made_of": made_of,
+            "status": REFUSED if reasons else ACCEPTED,
+            "reasons": reasons,
+            "checks": [asdict(verdict) for verdict in verdicts],
+            "measured": measured,
+            "checked_at": datetime.now(UTC).isoformat(),
+        },
+    )
 
 
 def _measured(verdict: Verdict) -> str:

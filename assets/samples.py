@@ -18,6 +18,10 @@ from storage.bank import MemoryBank
 from storage.store import Store
 
 
+class OtherBank(RuntimeError):
+    """The neighbours are those of another version of the memory bank than the one in service."""
+
+
 def bank_of(store: Store) -> Bank:
     """The memory bank in service with its members' features."""
     items = open_bank(store).items
@@ -28,6 +32,9 @@ def samples_of(store: Store, split: str, *, size: int) -> Samples:
     """The usable items of a split (train | val | test | predict) with `size` neighbours each, in stored order.
 
     The target is None for `predict`.
+
+    Raises:
+        OtherBank: the memory bank was switched since the neighbours were found.
     """
     items = usable_items(store).filter(pl.col("split") == split)["item"].to_list()
     target = None
@@ -51,7 +58,14 @@ def _neighbourhood(store: Store, bank: MemoryBank, items: Sequence[str], size: i
     shape = (len(items), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
     score, label = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    table = read_neighbours(store).filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
+    table = read_neighbours(store)
+    found_in = table["bank_version"].unique().to_list()
+    if found_in not in ([], [bank.version.version]):
+        raise OtherBank(
+            f"the neighbours were found in version {', '.join(map(str, found_in))} of the memory bank, and version "
+            f"{bank.version.version} is in service: find them again (dagster asset materialize --select 'neighbours+')"
+        )
+    table = table.filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
     rows = np.array([place[item] for item in table["item"]], dtype=np.int64)
     ranks = table["rank"].to_numpy()
     index[rows, ranks] = [position[item] for item in table["neighbour"]]

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Carries out what was asked. Raises StoreError for a version that is not there or may not come into service."""
-    from assets.memory_bank import NAME, REFUSED
+    from assets.memory_bank import ACCEPTED, NAME, REFUSED
     from assets.stages import open_store
 
     artifact = open_store(load()).artifact(NAME)
@@ -43,6 +43,14 @@ def run(given: argparse.Namespace, console: Console) -> int:
     if given.action == "unpin":
         artifact.unpin()
         console.print("no version is pinned")
+        service = artifact.current()
+        newest = artifact.versions()[-1] if service else None
+        if newest and newest.version > service.version and newest.metadata.get("status") == ACCEPTED:
+            console.print(
+                f"version {newest.version} passed its checks and stands beside version {service.version}: "
+                f"`reelcast bank activate {newest.version}` puts it in service",
+                soft_wrap=True,
+            )
         return 0
     found = artifact.find(given.version)
     if found.metadata.get("status") == REFUSED and not getattr(given, "force", False):
@@ -90,13 +98,17 @@ def _show(artifact: Artifact, number: int, console: Console) -> int:
     facts = dict(version.metadata)
     checks = facts.pop("checks", [])
     console.print(
-        f"version {version.version}, built {version.created_at:%Y-%m-%d %H:%M:%S}, {version.path}", markup=False
+        f"version {version.version}, built {version.created_at:%Y-%m-%d %H:%M:%S}, {version.path}",
+        markup=False,
+        soft_wrap=True,
     )
-    console.print(json.dumps(facts, indent=2), markup=False, highlight=False)
+    console.print(json.dumps(facts, indent=2), markup=False, highlight=False, soft_wrap=True)
     for check in checks:
         state = "passed" if check["passed"] else "FAILED"
         figures = "" if check["value"] is None else f" {check['value']:.4g} (limit {check['limit']:g})"
-        console.print(f"{state} {check['check']}{figures}: {check['told']}", markup=False, highlight=False)
+        console.print(
+            f"{state} {check['check']}{figures}: {check['told']}", markup=False, highlight=False, soft_wrap=True
+        )
     return 0
 
 
@@ -123,7 +135,7 @@ def _compare(artifact: Artifact, older: int, newer: int, console: Console) -> in
         pair = [version.metadata.get("measured", {}).get(measure) for version in (found.older, found.newer)]
         before, after = ("not measured" if value is None else f"{value:,.4g}{unit}" for value in pair)
         lines.append(f"{measure.split('_')[0]:9s}{before} -> {after}")
-    console.print("\n".join(lines), markup=False, highlight=False)
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

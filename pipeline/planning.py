@@ -50,7 +50,8 @@ def plan_run(settings: Settings, definitions: dg.Definitions) -> list[StagePlan]
     touched: dict[dg.AssetKey, set[str]] = {}
     for key, asset in assets.items():
         name = key.to_user_string()
-        before = [parent for parent in graph.get(key).parent_keys if made[parent].changes]
+        parents = graph.get(key).parent_keys
+        before = [parent for parent, found in made.items() if parent in parents and found.changes]
         follows = tuple(parent.to_user_string() for parent in before)
         found = _ask(asset, settings, waits=bool(follows))
         items = set().union(*(touched[parent] for parent in before)) if before else set()

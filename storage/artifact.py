@@ -25,6 +25,7 @@ from storage.durable import (
 
 STATE_FILE = "version.json"
 POINTER = "current.json"
+LISTING = "versions.json"
 LOCK = "making.lock"
 SWITCHING = "switching.lock"
 
@@ -108,6 +109,7 @@ class Artifact:
         with self._switching():
             self._check_not_pinned(version)
             self._put_in_service(version, pinned=self.pinned())
+        self.list_versions()
 
     def rollback(self) -> "ArtifactVersion":
         """Switches to the version that was in service before this one, in one step.
@@ -121,6 +123,7 @@ class Artifact:
                 raise StoreError(f"{self.name}: no version was in service before this one")
             self._check_not_pinned(past[-1])
             self._point(past)
+        self.list_versions()
         return self.read(past[-1])
 
     def pin(self, version: int) -> None:
@@ -128,6 +131,7 @@ class Artifact:
         self._check_kept(version)
         with self._switching():
             self._put_in_service(version, pinned=version)
+        self.list_versions()
 
     def unpin(self) -> None:
         """Lets later versions come into service again; the one in service stays until one does."""
@@ -149,7 +153,30 @@ class Artifact:
             "created_at": made.created_at.isoformat(),
         }
         write_text(made.path / STATE_FILE, json.dumps(state, indent=1))
+        self.list_versions()
         return self.read(version)
+
+    def list_versions(self) -> None:
+        """Brings `versions.json` up to date: what the catalog shows of every version, and which one is in service.
+
+        One file, replaced in one step, because who lists folders and then reads in them meets those that go meanwhile.
+        """
+        with exclusive(self.folder / "listing.lock", doing="listing versions", wait=True):
+            service = self._history()[-1:]
+            listed = [
+                {
+                    "version": found.version,
+                    "in_service": found.version in service,
+                    "created_at": found.created_at.isoformat(),
+                    "inputs_hash": found.inputs_hash,
+                    "fingerprint": found.fingerprint,
+                    "metadata": found.metadata,
+                }
+                for found in self.versions()
+            ]
+            text, file = json.dumps(listed), self.folder / LISTING
+            if not file.exists() or file.read_text(encoding="utf-8") != text:
+                write_text(file, text)
 
     def _switching(self) -> AbstractContextManager[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -225,6 +252,7 @@ class Artifact:
                 raise StoreError(f"{self.name}: version {version} is in service; switch to another one first")
             if not self._removed(version):
                 raise StoreError(f"{self.name}: version {version} is being read; end its readers first")
+        self.list_versions()
 
     def prune(self, *, keep: int = 3) -> list[int]:
         """Removes versions, and returns which.
@@ -236,7 +264,9 @@ class Artifact:
             history = self._history()
             newest = [int(folder.name) for folder in self._folders()]
             wanted = {*(newest[-keep:] if keep else []), *history[-max(keep, 1) :], self.pinned()}
-            return [version for version in newest if version not in wanted and self._removed(version)]
+            removed = [version for version in newest if version not in wanted and self._removed(version)]
+        self.list_versions()
+        return removed
 
     def _removed(self, version: int) -> bool:
         """Removes a version's files; False where a reader holds them."""
@@ -298,4 +328,5 @@ class Draft:
         version = self._artifact._place(self._folder)
         if self._activate and self._artifact.pinned() is None:
             self._artifact.activate(version)
+        self._artifact.list_versions()
         self.version = self._artifact.read(version)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.arrays import shape_of
-from storage.artifact import POINTER, STATE_FILE
+from storage.artifact import LISTING
 from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.parts import Parts
@@ -23,7 +23,6 @@ from storage.store import Store
 FILE = "catalog.duckdb"
 STATES = [name for name in STATE.names if name != "commit"]
 BANK = "memory_bank"
-DIGITS = "[0-9]" * 6
 
 
 def publish(store: Store) -> Path:
@@ -35,6 +34,8 @@ def publish(store: Store) -> Path:
     path = store.root / FILE
     # One after the other, or a slow one would put an older view of the store in the place of a newer one.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
+        for folder in store.root.glob("artifacts/*"):
+            store.artifact(folder.name).list_versions()  # of a run that was killed before it did
         views = _views(store)
         made_of = content_hash(views)
         if _info(path) != (str(store.root), made_of):
@@ -169,27 +170,19 @@ def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
 
 
 def _artifact_query(root: Path) -> str:
-    # by its digits: a version that is being written has a hidden folder, which a star would find
-    versions = f"{_path(root)}/artifacts/*/{DIGITS}/{STATE_FILE}"
-    if not any(root.glob(f"artifacts/*/{DIGITS}/{STATE_FILE}")):
+    listings = f"{_path(root)}/artifacts/*/{LISTING}"
+    if not any(root.glob(f"artifacts/*/{LISTING}")):
         return (
             "SELECT NULL::VARCHAR AS artifact, NULL::INTEGER AS version, NULL::BOOLEAN AS in_service, "
             "NULL::TIMESTAMPTZ AS created_at, NULL::VARCHAR AS inputs_hash, NULL::VARCHAR AS fingerprint, "
             "NULL::JSON AS metadata LIMIT 0"
         )
-    columns = "{created_at: 'TIMESTAMPTZ', inputs_hash: 'VARCHAR', fingerprint: 'VARCHAR', metadata: 'JSON'}"
-    made = f"read_json({_text(versions)}, columns = {columns}, filename = true)"
-    in_service = "false"
-    if any(root.glob(f"artifacts/*/{POINTER}")):
-        pointers = f"{_path(root)}/artifacts/*/{POINTER}"
-        pointed = f"read_json({_text(pointers)}, columns = {{version: 'INTEGER'}}, filename = true)"
-        named = f"SELECT string_split(filename, '/')[-2], version FROM {pointed}"
-        in_service = f"(path[-3], path[-2]::INTEGER) IN ({named})"
-    return (
-        f"SELECT path[-3] AS artifact, path[-2]::INTEGER AS version, {in_service} AS in_service, "
-        f"created_at, inputs_hash, fingerprint, metadata "
-        f"FROM (SELECT *, string_split(filename, '/') AS path FROM {made})"
+    columns = (
+        "{version: 'INTEGER', in_service: 'BOOLEAN', created_at: 'TIMESTAMPTZ', inputs_hash: 'VARCHAR', "
+        "fingerprint: 'VARCHAR', metadata: 'JSON'}"
     )
+    listed = f"read_json({_text(listings)}, format = 'array', columns = {columns}, filename = true)"
+    return f"SELECT string_split(filename, '/')[-2] AS artifact, * EXCLUDE (filename) FROM {listed}"
 
 
 BANK_VERSIONS = f"""

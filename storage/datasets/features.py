@@ -82,7 +82,7 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, items)
     if not path.is_file():
         raise DatasetError([f"{path}: there is no such file or folder; {ALLOWED}"])
     if path.suffix == ".npy":
@@ -170,17 +170,34 @@ def _parquet(path: Path) -> ImportedFeatures:
         raise DatasetError([f"{path}: {where}; a vector, or a list of vectors, is allowed"])
 
     def read(item: str) -> np.ndarray:
-        return np.array(column[rows[item]].as_py(), dtype=np.float64)
+        try:
+            return np.array(column[rows[item]].as_py(), dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise DatasetError(
+                [
+                    f"{path}: row {rows[item]} (item {item}): {error}; a list of numbers, or lists of numbers of one length, "
+                    "is allowed"
+                ]
+            ) from None
 
     first = np.atleast_2d(read(next(iter(rows))))
     return ImportedFeatures(path, {item: f"row {row}" for item, row in rows.items()}, first.shape[-1], read)
 
 
-def _folder(path: Path) -> ImportedFeatures:
+def _folder(path: Path, items: Sequence[str]) -> ImportedFeatures:
     files = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if not files:
         raise DatasetError([f"{path}: there is no .npy file in it; {ALLOWED}"])
+    if files.keys().isdisjoint(items):
+        named = ", ".join(file.name for file in list(files.values())[:3])
+        raise DatasetError(
+            [
+                f"{path}: no file of it ({named}, ...) is named after an item; give one of them, or a folder of {{item}}.npy"
+            ]
+        )
     first = _load(next(iter(files.values())))
+    if not first.ndim:
+        raise DatasetError([f"{next(iter(files.values()))}: it holds a single number, (d,) and (rows, d) are allowed"])
     return ImportedFeatures(
         path, {item: file.name for item, file in files.items()}, first.shape[-1], lambda item: _load(files[item])
     )

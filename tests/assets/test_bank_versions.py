@@ -1,5 +1,6 @@
 """A new version of the bank comes into service only if its checks pass, and people can switch by hand."""
 
+import contextlib
 import json
 import shutil
 
@@ -16,6 +17,7 @@ from assets.stages import open_store
 from pipeline.command_line import main
 from pipeline.definitions import STAGES
 from pipeline.settings import load
+from storage.artifact import Artifact
 from storage.bank import BankVersionError
 from storage.durable import StoreError, exclusive
 from storage.rows import Row
@@ -164,6 +166,19 @@ def test_too_many_failed_rows_are_refused(first, settings_of, materialise, folde
     assert bank(first).current().version == 1
 
 
+def test_a_video_whose_file_failed_counts_among_the_failed_rows(first, materialise):
+    store = open_store(first)
+    stage = store.stages()["videos"]
+    states = stage.states()
+    used = dict(states.select("item", "input_hash").iter_rows())
+    train = store.table("splits").read().filter(pl.col("split") == "train")["item"].to_list()
+    stage.commit([Row.failed(train[0], used[train[0]], RuntimeError("planted"))], fingerprint=states["fingerprint"][0])
+    assert materialise(first, "memory_bank").success
+    (check,) = [one for one in bank(first).current().metadata["checks"] if one["check"] == "failed_rows"]
+    assert check["value"] == 1 / len(train)
+    assert check["told"].endswith(f"1 of {len(train)} training videos: 1 are left out, 0 have no temporal vector")
+
+
 def test_rows_of_several_encoder_versions_are_refused(first, materialise):
     store = open_store(first)
     stage = store.stages()["text_embeddings"]
@@ -213,6 +228,7 @@ def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, ca
     assert main(["bank", "activate", "2"]) == 2
     assert "version 1 is pinned" in capsys.readouterr().err
     assert main(["bank", "unpin"]) == 0
+    assert "version 2 passed its checks and stands beside version 1" in capsys.readouterr().out
     assert main(["bank", "activate", "2"]) == 0
     assert bank(settings).current().version == 2
     assert main(["bank", "show", "2"]) == 0
@@ -240,6 +256,47 @@ def test_old_versions_go_by_the_rule(first, settings_of, materialise, folder):
     assert [version.version for version in bank(settings).versions()] == [3, 4]
     with pytest.raises(StoreError, match="no version 1"):
         bank(settings).find(1)
+
+
+def test_data_that_are_again_as_they_were_bring_their_version_back_once(first, settings_of, materialise, folder):
+    original = (folder / "videos.csv").read_text()
+    settings, _ = rebuild(settings_of, materialise, folder, titles=[1])
+    (folder / "videos.csv").write_text(original)
+    assert materialise(settings, UP_TO_BANK).success
+    artifact = bank(settings)
+    assert artifact.current().version == 1
+    checked = artifact.read(1).metadata["checked_at"]
+    assert materialise(settings, UP_TO_BANK).success
+    assert artifact.read(1).metadata["checked_at"] == checked  # neither built nor checked again
+    artifact.activate(2)  # by hand, and it stays
+    assert materialise(settings, UP_TO_BANK).success
+    assert artifact.current().version == 2
+
+
+@pytest.mark.parametrize("moment", ["activate", "annotate"])
+def test_a_run_that_is_killed_at_the_switch_is_made_good_by_the_next(
+    first, settings_of, materialise, folder, monkeypatch, moment
+):
+    def killed(artifact, version, notes=None):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+        patch.setattr(Artifact, moment, killed)
+        rebuild(settings_of, materialise, folder, titles=[1])
+    settings, result = rebuild(settings_of, materialise, folder, titles=[1])
+    assert result.success
+    current = bank(settings).current()
+    assert (current.version, current.metadata["status"]) == (2, "accepted")
+
+
+def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of, materialise, folder):
+    settings, _ = rebuild(settings_of, materialise, folder, titles=[1], model__seeds="[0]")
+    assert materialise(settings, ["neighbours+"]).success
+    bank(settings).activate(1)
+    result = materialise(settings, "evaluation")
+    assert not result.success
+    assert "found in version 2 of the memory bank, and version 1 is in service" in failures(result)
+    assert materialise(settings, ["neighbours+"]).success
 
 
 def test_without_feedback_or_process_retrieval_falls_back_to_content_and_says_so(settings_of, materialise, folder):

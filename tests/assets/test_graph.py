@@ -1,5 +1,8 @@
 """The whole graph as Dagster runs it, on feedback alone: every item lacks video and sound."""
 
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -8,7 +11,9 @@ from assets.results import SHOWN
 from assets.settings import Settings
 from assets.splits import read_splits
 from assets.stages import open_store
+from storage import catalog
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 CONTENT = ["*retrieval_vectors", "*text_embeddings", "*visual_embeddings"]
 PER_VIDEO = [
     "videos",
@@ -40,6 +45,11 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     text = (tmp_path / "results" / "evaluation.md").read_text()
     assert "M3TR" in text
     assert "6 test items" in text
+
+    (queries,) = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    with catalog.connect(store) as connection:
+        failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
+    assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
 
     again = materialise(ran)
     assert again.success

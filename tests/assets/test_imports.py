@@ -7,6 +7,7 @@ import pytest
 from assets.neighbours import read_neighbours
 from assets.stages import open_store
 from storage.arrays import to_numpy
+from storage.rows import Row
 
 ITEMS = [str(number) for number in range(1, 61)]
 
@@ -73,6 +74,22 @@ def test_the_whole_graph_on_imported_features(imported, materialise, features):
     content = to_numpy(stage(settings, "retrieval_vectors").read(items=ITEMS), "embedding")
     np.testing.assert_allclose(np.linalg.norm(content, axis=1), 1, rtol=1e-6)
     assert len(read_neighbours(open_store(settings)))
+
+
+def test_rows_without_ids_keep_their_items_where_a_file_failed(imported, materialise, features):
+    settings = imported()
+    assert materialise(settings, "videos").success
+    states = stage(settings, "videos").states()
+    used = dict(states.select("item", "input_hash").iter_rows())
+    failed = [Row.failed("5", used["5"], RuntimeError("planted"))]
+    stage(settings, "videos").commit(failed, fingerprint=states["fingerprint"][0])
+    result = materialise(settings, ["*visual_embeddings"])
+    assert result.success, failure(result)
+    made = stage(settings, "visual_embeddings").read()
+    assert set(made["item"].to_pylist()) == set(ITEMS) - {"5"}
+    given = np.load(features / "video_features_VideoMAE.npy")
+    rows = [int(item) - 1 for item in made["item"].to_pylist()]
+    np.testing.assert_allclose(to_numpy(made, "embedding")[:, 0], given[rows], rtol=1e-3, atol=1e-4)
 
 
 def test_another_file_recomputes_only_the_rows_that_differ(imported, materialise, features):

@@ -1,9 +1,12 @@
 """The graph on real files: a small demonstration set, with the handcrafted encoders and with the pretrained code path."""
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from assets.predictions import read_predictions
+from assets.settings import Settings
+from assets.splits import read_splits
 from assets.stages import failures, open_store
 from pipeline.demonstration import make
 
@@ -33,6 +36,45 @@ def test_handcrafted_from_files_to_predictions(small_set, settings_of, materiali
     assert predicted["predicted_count"].min() >= 0
     best = predicted.filter(pl.col("neighbours").list.len() > 0)["neighbours"][0]
     assert {"item", "score", "ss_modal", "ss_temp", "label"} <= set(best[0])
+
+
+def test_what_a_renamed_file_and_new_feedback_cost(tmp_path, settings_of, materialise):
+    folder = make(tmp_path / "set", videos=24, uploads=2, workers=1)
+    settings = settings_of(data__folder=str(folder), sampling__frames="2", model__seeds="[0]")
+    assert materialise(settings).success
+    files = folder / "demo_videos"
+    (files / "7.mp4").rename(files / "7.MP4")
+    (files / "10.mp4").touch()
+    assert computed(materialise(settings), settings) == {"videos": 2}
+
+    store = open_store(settings)
+    tested = read_splits(store).filter(pl.col("split") == "test")["item"]
+    item, seen, until = (
+        store.table("popularity")
+        .read()
+        .filter(pl.col("item").is_in(tested.implode()))
+        .select("item", "observed_events", "observed_until")
+        .row(0)
+    )
+    with (folder / "demo_pairs.csv").open("a") as events:
+        events.write(f"999,{item},{until - 1},like\n")
+    done = computed(materialise(settings), settings)
+    tables = {"interactions", "popularity", "neighbours", "evaluation_items", "evaluation", "predictions"}
+    assert {name: count for name, count in done.items() if name not in tables} == {"temporal_embeddings": 1}
+    row = store.stages()["temporal_embeddings"].read(items=[item], columns=["observed"])
+    assert row["observed"].to_pylist() == [seen + 1]
+
+    with (folder / "demo_pairs.csv").open("a") as events:
+        events.write(f"999,{item},{until + 1},like\n")
+    done = computed(materialise(settings), settings)
+    assert done.keys() <= {"interactions", "popularity", "evaluation_items", "evaluation", "predictions"}
+
+
+def computed(result: dg.ExecuteInProcessResult, settings: Settings) -> dict[str, int]:
+    """How many rows a run computed, by stage; those of none are left out."""
+    assert result.success
+    runs = open_store(settings).log("runs").read().filter(pl.col("run_id") == result.run_id, pl.col("computed") > 0)
+    return dict(runs.select("asset", "computed").iter_rows())
 
 
 def test_the_pretrained_code_path(small_set, settings_of, materialise):

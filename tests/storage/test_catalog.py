@@ -1,7 +1,9 @@
+import contextlib
 import multiprocessing
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import duckdb
@@ -12,6 +14,7 @@ import pytest
 
 from storage import catalog
 from storage.arrays import fixed, ragged, to_column
+from storage.artifact import Artifact
 from storage.durable import StoreError
 from storage.rows import Row
 from storage.store import Store
@@ -125,6 +128,44 @@ def test_bank_versions(store):
         assert connection.sql(sql).fetchall() == [(1, 3, 8, "a", False), (2, 5, 8, "a", True)]
         artifact.rollback()
         assert connection.sql(sql).fetchall() == [(1, 3, 8, "a", True), (2, 5, 8, "a", False)]
+
+
+def test_versions_that_come_and_go_disturb_no_reader(store):
+    artifact, stop, errors, in_service = store.artifact("pack_text"), threading.Event(), [], []
+
+    def read() -> None:
+        with catalog.connect(store) as connection:
+            while not stop.is_set():
+                try:
+                    versions = connection.sql("SELECT in_service FROM artifact_versions").fetchall()
+                    in_service.append(sum(one for (one,) in versions))
+                except duckdb.Error as error:
+                    errors.append(str(error))
+
+    with artifact.new(inputs_hash="0", fingerprint="f"):
+        pass
+    catalog.publish(store)
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 60):
+        with artifact.new(inputs_hash=str(number), fingerprint="f"):
+            pass
+        artifact.prune(keep=1)
+    stop.set()
+    reader.join()
+    assert errors == []
+    assert set(in_service) == {1}
+
+
+def test_the_listing_of_a_killed_writer_is_made_good_when_the_catalog_is_published(store, monkeypatch):
+    def killed(artifact):
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+        patch.setattr(Artifact, "list_versions", killed)
+        with store.artifact("memory_bank").new(inputs_hash="0", fingerprint="f"):
+            pass
+    assert query(store, "SELECT version, in_service FROM bank_versions") == [(1, True)]
 
 
 def test_another_payload_schema_shows_the_new_columns(store, stage):

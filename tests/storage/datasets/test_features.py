@@ -131,12 +131,28 @@ def test_files_that_cannot_be_taken(tmp_path, name, write, items, words):
         ({"item": ["a"], "x": [[1.0]], "y": [[1.0]]}, "one column of lists"),
         ({"item": ["a", "b"], "x": [[1.0], None]}, "row 1 is empty"),
         ({"item": ["a", "a"], "x": [[1.0], [2.0]]}, "item 'a' stands 2 times"),
+        ({"item": ["a"], "x": [["dance"]]}, r"row 0 \(item a\): could not convert .*; a list of numbers"),
+        ({"item": ["a"], "x": [[[1.0, 2.0], [3.0]]]}, r"row 0 \(item a\): .*lists of numbers of one length"),
     ],
 )
 def test_parquet_that_cannot_be_taken(tmp_path, columns, words):
     pl.DataFrame(columns).write_parquet(tmp_path / "f.parquet")
     with pytest.raises(DatasetError, match=words):
         open_features(tmp_path / "f.parquet", items=["a"])
+
+
+def test_a_folder_of_single_numbers(tmp_path):
+    np.save(tmp_path / "a.npy", np.float32(3))
+    with pytest.raises(DatasetError, match=r"a\.npy: it holds a single number, \(d,\) and \(rows, d\) are allowed"):
+        open_features(tmp_path, items=["a"])
+
+
+def test_a_folder_of_whole_files_in_place_of_one_of_them(tmp_path):
+    np.save(tmp_path / "video_features_VideoMAE.npy", vectors(3, 5))
+    with pytest.raises(
+        DatasetError, match=r"\(video_features_VideoMAE\.npy, \.\.\.\) is named after an item; give one"
+    ):
+        open_features(tmp_path, items=ITEMS)
 
 
 def test_an_empty_folder(tmp_path):
