@@ -13,13 +13,13 @@ from torch import Tensor
 from models.events import EventBatch
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
-from models.hawkes.initialisation import initialise_classical, type_rates
+from models.hawkes.initialisation import initialise_classical
 from models.hawkes.penalised import select_influences
 from models.hawkes.regression import Regression
 from models.hawkes.report import Epoch, FitReport
 
 BATCH_EVENTS = 20_000  # events a batch of the likelihood: small enough for the processor's cache
-ITERATIONS = 300
+ITERATIONS = 1000
 STANDSTILL = 10, 2e-5  # stop after so many iterations that together gained less than so many nats an event
 
 
@@ -39,7 +39,6 @@ def fit_classical(
     report = FitReport()
     if not bool(process.initialised):
         initialise_classical(process, train)
-    rates = type_rates(train, process.num_types)
     batches = _cut(train)
     scored = max(int(counted_events(train, window).sum()), 1)
 
@@ -55,12 +54,13 @@ def fit_classical(
     start = Regression(process, batches, window, len(train))
     nothing = np.zeros((process.num_types, process.num_types * process.excitation.decays))
     start.put(*start.solve(nothing, *start.get())[:2])
+    units = start.units(*start.get())
     weights = torch.zeros(process.num_types, process.num_types, dtype=torch.float64)
-    _climb(process, batches, window, rates, scored, weights, record, late)
+    _climb(process, batches, window, units, scored, weights, record, late)
     if penalty is not None:
         report.strength, weights = select_influences(process, batches, window, len(train), penalty, strength)
         support = process.branching_matrix() > 0  # decided: what follows moves the rates and what is left
-        _climb(process, batches, window, rates, scored, weights * len(train) / scored, record, late, support=support)
+        _climb(process, batches, window, units, scored, weights * len(train) / scored, record, late, support=support)
     report.best_epoch = len(report.curve) - 1
     report.seconds = time.monotonic() - began
     report.branching_ratio = process.branching_ratio()
@@ -89,7 +89,7 @@ def _climb(
     process: ExponentialHawkes,
     batches: list[EventBatch],
     window: str,
-    rates: Tensor,
+    units: tuple[np.ndarray, np.ndarray],
     scored: int,
     weights: Tensor,
     record: Callable[[float], None],
@@ -99,12 +99,12 @@ def _climb(
 ) -> None:
     """Maximise the log-likelihood an event, less weights (k, k) times the branching matrix, over all parameters.
 
-    Where `support` (k, k) is False the branching stays 0.
+    units: of the baseline (k,) and the branching (k k r,), in which all of them matter alike. Where `support` (k, k) is
+    False the branching stays 0.
     """
     parameters = [process.baseline, process.excitation.branching, process.excitation.log_rate]
     sizes = [p.numel() for p in parameters]
-    # The baseline is searched in units of the data's rates: all coordinates are then of the order of 1.
-    scale = np.concatenate([rates.numpy(), np.ones(sizes[1] + sizes[2])])
+    scale = np.concatenate([*units, np.ones(sizes[2])])
     free = torch.ones_like(weights, dtype=torch.bool) if support is None else support
     free = free[..., None].expand_as(process.excitation.branching).flatten().tolist()
     bounds = [(1e-6, None)] * sizes[0] + [(0.0, None if one else 0.0) for one in free] + [(-50.0, 50.0)] * sizes[2]
@@ -136,7 +136,7 @@ def _climb(
             raise StopIteration
 
     start = np.concatenate([p.detach().flatten().numpy() for p in parameters]) / scale
-    options = {"maxiter": ITERATIONS, "ftol": 1e-8, "gtol": 1e-6, "maxcor": 20}
+    options = {"maxiter": ITERATIONS, "ftol": 0.0, "gtol": 1e-6, "maxcor": 20}
     result = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
     put(result.x)
     process.zero_grad()

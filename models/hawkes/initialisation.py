@@ -76,5 +76,5 @@ def decay_grid(events: EventBatch, decays: int) -> Tensor:
     if decays == 1:
         return torch.tensor([1.0 / typical], dtype=torch.float64)
     longest = max(float(events.t_end.quantile(0.9)) / 2, 2 * typical)
-    shortest = min(float(gaps.quantile(0.05)), typical / 2)
+    shortest = min(float(gaps.quantile(0.01)), typical / 2)
     return torch.linspace(math.log(1 / shortest), math.log(1 / longest), decays, dtype=torch.float64).exp()

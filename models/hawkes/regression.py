@@ -58,6 +58,19 @@ class Regression:
         # A source that never excited anything carries no evidence: penalised as if it carried a little, it goes to 0.
         return np.maximum(found, 1e-6)
 
+    def units(self, baseline: np.ndarray, branching: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Steps of mu (k,) and G (k k r,) at which the log-likelihood an event bends by the same amount: its curvature^-1/2."""
+        count = sum(len(X) for X in self.features)
+        own, pairs = np.empty_like(baseline), np.empty_like(branching)
+        for kind, X in enumerate(self.features):
+            rate = baseline[kind] + X @ branching[kind]
+            own[kind] = np.square(1 / rate).sum() / count
+            pairs[kind] = np.square(X / rate[:, None]).sum(0) / count
+        # what is hardly ever seen would otherwise get a step without bound
+        return 1 / np.sqrt(np.maximum(own, self.duration**2 / count**2 * 1e-4)), 1 / np.sqrt(
+            np.maximum(pairs, 1e-6)
+        ).ravel()
+
     def solve(self, weights: np.ndarray, baseline: np.ndarray, branching: np.ndarray) -> tuple[np.ndarray, ...]:
         """mu (k,) and G (k, k r) that maximise log-likelihood / sequences - weights G, and the log-likelihood (k,)."""
         baseline, branching = baseline.copy(), branching.copy()

@@ -54,6 +54,21 @@ def test_maximum_likelihood_recovers_the_parameters(small, shared):
     assert report.best.dev == pytest.approx(evaluate(fitted, dev), abs=1e-6)
 
 
+def test_several_decays_reach_the_maximum_on_time_scales_far_apart():
+    """Rates from 500 to 0.01 beside rare types: no worse than the truth, and no rate of its own leads further up."""
+    process = ExponentialHawkes(6, decays=3, shared=True).requires_grad_(False)
+    process.excitation.log_rate.copy_(torch.tensor([500.0, 3.0, 0.01]).log().expand_as(process.excitation.log_rate))
+    process.excitation.branching.uniform_(0.0, 0.08, generator=torch.Generator().manual_seed(4))
+    process.baseline.copy_(torch.logspace(-4, -1, 6))
+    data = simulate(process, empty(150), until=300.0, seeds=range(150))
+    fitted = ExponentialHawkes(6, decays=3, shared=True)
+    fit(fitted, data, data)
+    reached = evaluate(fitted, data)
+    assert reached > evaluate(process, data)
+    slope = torch.autograd.grad(fitted.log_likelihood(data).sum() / data.num_events, fitted.excitation.log_rate)[0]
+    assert float(slope.abs().max()) < 3e-4
+
+
 def recovered(process, fitted):
     true, found = process.branching_matrix() > 0, fitted.branching_matrix() > 0
     both = int((true & found).sum())
