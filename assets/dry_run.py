@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import polars as pl
 
 from storage.plan import Plan
 
-_dry: ContextVar[bool] = ContextVar("dry", default=False)
+
+@dataclass
+class DryRun:
+    """What is known beforehand of a stage's rows: `rows` as its run would leave them, and for which items that is certain."""
+
+    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    certain: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+_dry: ContextVar[DryRun | None] = ContextVar("dry", default=None)
 
 
 class WouldCompute(Exception):
@@ -25,18 +37,31 @@ class NothingToCompute(Exception):
 
 
 @contextmanager
-def dry_run() -> Iterator[None]:
+def dry_run() -> Iterator[DryRun]:
     """In this block nothing is computed: an asset raises `WouldCompute`; otherwise it has nothing to do."""
-    token = _dry.set(True)
+    found = DryRun()
+    token = _dry.set(found)
     try:
-        yield
+        yield found
     finally:
         _dry.reset(token)
 
 
 def is_dry() -> bool:
     """Whether this is a dry run."""
-    return _dry.get()
+    return _dry.get() is not None
+
+
+def foresee(stage: str, rows: pl.DataFrame, certain: frozenset[str]) -> None:
+    """Tell, in a dry run, what `stage` would hold after the run; of the items `certain` nothing else can come of it."""
+    if (dry := _dry.get()) is not None:
+        dry.rows[stage], dry.certain[stage] = rows, certain
+
+
+def foreseen(stage: str) -> pl.DataFrame | None:
+    """What was told of `stage`'s rows in this dry run; None without one."""
+    dry = _dry.get()
+    return None if dry is None else dry.rows.get(stage)
 
 
 def begin(*, plan: Plan | None = None, reason: str = "") -> None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pyarrow as pa
 
+from assets.dry_run import foresee, foreseen, is_dry
 from assets.encoding import check_encoders
 from assets.imported_files import check_imports
 from assets.increment import row_of, run_stage
@@ -19,6 +20,7 @@ from assets.workers import in_processes, worker_count
 from storage.datasets.dataset import natural_order
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
+from storage.stage import Stage
 from storage.store import Store
 
 NAME = "videos"
@@ -67,9 +69,29 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
 
     stage = store.stage(NAME, PAYLOAD)
+    if is_dry():
+        foresee(NAME, *_foreseen(stage, items))
     return run_stage(
         context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
     )
+
+
+def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.DataFrame, frozenset[str]]:
+    """The rows as a run would leave them, as far as no file need be opened: stored ones with the texts of the data set; and
+    the items of which that is all."""
+    hashes = dict(stage.states().select("item", "input_hash").iter_rows())
+    stored, rows, certain = pl.from_arrow(stage.read()), [], set()
+    for row in stored.iter_rows(named=True):
+        now = items.get(row["item"])
+        if now is None:
+            certain.add(row["item"])
+            continue
+        # the file is as it was when the row was made, if with the row's own texts its input is the same
+        if now["path"] == row["path"] and _input_hash(row) == hashes[row["item"]]:
+            certain.add(row["item"])
+            row.update({name: now[name] for name in TEXTS})
+        rows.append(row)
+    return pl.DataFrame(rows, schema=stored.schema), frozenset(certain)
 
 
 def _input_hash(row: dict[str, object]) -> str:
@@ -86,6 +108,8 @@ videos_failed_share = failed_share_check(videos, NAME)
 
 def known_items(store: Store) -> pl.DataFrame:
     """Items that were read without a failure, with their texts and file facts, in natural order."""
-    frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
+    frame = foreseen(NAME)
+    if frame is None:
+        frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
     order = {item: rank for rank, item in enumerate(natural_order(frame["item"]))}
     return frame.sort(pl.col("item").replace_strict(order, return_dtype=pl.Int64))

@@ -48,30 +48,34 @@ def plan_run(settings: Settings, definitions: dg.Definitions) -> list[StagePlan]
     assets = {key: definitions.resolve_assets_def(key) for key in graph.toposorted_asset_keys}
     made: dict[dg.AssetKey, StagePlan] = {}
     touched: dict[dg.AssetKey, set[str]] = {}
-    for key, asset in assets.items():
-        name = key.to_user_string()
-        parents = graph.get(key).parent_keys
-        before = [parent for parent, found in made.items() if parent in parents and found.changes]
-        follows = tuple(parent.to_user_string() for parent in before)
-        found = _ask(asset, settings, waits=bool(follows))
-        items = set().union(*(touched[parent] for parent in before)) if before else set()
-        if found and found.plan and any(made[parent].plan is None for parent in before):
-            items |= set(found.plan.unchanged)  # what is fitted, or a table, may decide about every row
-        own = set(found.plan.todo) | set(found.plan.orphaned) if found and found.plan else set()
-        touched[key] = items | own
-        made[key] = StagePlan(
-            name,
-            plan=found.plan if found else None,
-            reason=found.reason if found else "",
-            follows=follows,
-            more=len(items - own),
-        )
+    with dry_run() as dry:
+        for key, asset in assets.items():
+            name, parents = key.to_user_string(), graph.get(key).parent_keys
+            # a per-video stage of which all is known beforehand leaves nothing open: what follows it has seen that already
+            before = [
+                parent
+                for parent, found in made.items()
+                if parent in parents and found.changes and (found.plan is None or touched[parent])
+            ]
+            found = _ask(asset, settings, waits=bool(before))
+            items = set().union(*(touched[parent] for parent in before)) if before else set()
+            if found and found.plan and any(made[parent].plan is None for parent in before):
+                items |= set(found.plan.unchanged)  # what is fitted, or a table, may decide about every row
+            own = set(found.plan.todo) | set(found.plan.orphaned) if found and found.plan else set()
+            touched[key] = (items | own) - dry.certain.get(name, frozenset())
+            made[key] = StagePlan(
+                name,
+                plan=found.plan if found else None,
+                reason=found.reason if found else "",
+                follows=tuple(parent.to_user_string() for parent in before),
+                more=len(items - own),
+            )
     return list(made.values())
 
 
 def _ask(asset: dg.AssetsDefinition, settings: Settings, *, waits: bool) -> WouldCompute | None:
     """What the asset would do with the store as it is; None for nothing, or for what only the run will show."""
-    with dg.build_asset_context() as context, dry_run():
+    with dg.build_asset_context() as context:
         context.log.setLevel(logging.WARNING)
         try:
             asset(context, settings)

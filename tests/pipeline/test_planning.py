@@ -52,7 +52,11 @@ def test_the_plan_is_what_the_run_computes(settings_of, materialise, own_set):
     (own_set / "videos.csv").write_text(text.replace("small talk 2,", "another title,"))
     found = plans(settings)
     assert found["videos"].plan.reasons == {"2": "input changed"}
-    assert (found["text_embeddings"].plan.todo, found["text_embeddings"].more) == ([], 1)
+    assert (found["text_embeddings"].plan.todo, found["text_embeddings"].more) == (["2"], 0)
+    assert (found["retrieval_vectors"].plan.todo, found["retrieval_vectors"].more) == (["2"], 0)
+    for name in ("frames", "audio", "visual_embeddings", "acoustic_embeddings", "splits", "hawkes_process"):
+        assert not found[name].changes, name
+    assert found["predictions"].changes
     before = {name: stage.states() for name, stage in open_store(settings).stages().items()}
     assert materialise(settings).success
     for name, stage in open_store(settings).stages().items():
