@@ -10,6 +10,7 @@ are an event:
     loglik, time, type   nats; log-likelihood = log density of the time + log probability of the type at that time;
                          the compensator is exact to 1e-6 (Gauss-Legendre halved until it is, or closed form)
     acc@t, acc           share of types guessed at the true time of the event, and with the time integrated out
+    se                   standard error of acc@t over users, whose events stand or fall together
     MAE                  days, of the median of the next event's time
     KS                   distance of the time-rescaled residuals from the unit exponential distribution
     branching            spectral radius of the branching matrix of the classical part
@@ -102,7 +103,7 @@ def evaluate(process: PointProcess, events: EventBatch) -> dict[str, float]:
     """The table's figures for one split."""
     process.eval()
     total = dict.fromkeys(("loglik", "type", "acc@t", "acc", "MAE"), 0.0)
-    count = 0
+    count, by_user = 0, []
     for rows in events.lengths.argsort().split(64):
         batch = events[rows]
         counted = counted_events(batch, "events")
@@ -112,11 +113,16 @@ def evaluate(process: PointProcess, events: EventBatch) -> dict[str, float]:
         own, integral = process.log_likelihood_parts(batch, window="events")
         total["loglik"] += float(own.sum() - integral.sum())
         total["type"] += float(own.sum() - rates.sum(-1).log().sum())
-        total["acc@t"] += int((rates.argmax(-1) == types).sum())
+        hits = torch.zeros_like(counted)
+        hits[counted] = rates.argmax(-1) == types
+        by_user.append(torch.stack([hits.sum(1), counted.sum(1)]))
+        total["acc@t"] += int(hits.sum())
         total["acc"] += int((ahead.type_probability[:, :-1][counted].argmax(-1) == types).sum())
         total["MAE"] += float((ahead.median_gap[:, :-1][counted] - batch.gaps[counted]).abs().sum())
         count += len(types)
     figures = {name: value / count for name, value in total.items()}
+    hits, events_of = torch.cat(by_user, dim=1).double()
+    figures["se"] = float((hits - figures["acc@t"] * events_of).square().sum().sqrt()) / count
     figures["time"] = figures["loglik"] - figures["type"]
     figures["KS"] = time_rescaling(process, events, window="events").statistic
     figures["branching"] = process.branching_ratio()
@@ -151,7 +157,7 @@ def _say(epoch) -> None:
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
-    columns = ("loglik", "time", "type", "acc@t", "acc", "MAE", "KS", "branching", "seconds")
+    columns = ("loglik", "time", "type", "acc@t", "se", "acc", "MAE", "KS", "branching", "seconds")
     digits = {"MAE": 2, "branching": 2, "seconds": 0}
     lines = ["| process | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for name, figures in results.items():
