@@ -31,14 +31,14 @@ def reference(x, delta, A, B, C, rule):
     return (torch.stack(states, dim=1) * C[:, :, None, :]).sum(-1)
 
 
-def inputs(length, *, b=2, d=3, n=4, seed=0, dtype=torch.float64, shared=False, slowest=-1e-40):
-    """Gaps of 0, ordinary ones and of 1e9; decays from 1e-12 to 10, and one next to 0: subnormal in float32 unless told."""
+def inputs(length, *, b=2, d=3, n=4, seed=0, dtype=torch.float64, shared=False):
+    """Gaps of 0, ordinary ones and of 1e9; decays from 1e-12 to 10, and one next to 0: subnormal in float32."""
     g = torch.Generator().manual_seed(seed)
     delta = -torch.log1p(-torch.rand(b, length, generator=g, dtype=torch.float64))
     odd = torch.rand(b, length, generator=g)
     delta = torch.where(odd < 0.2, 0.0, torch.where(odd > 0.97, 1e9, delta))
     A = -(10 ** (-12 + 13 * torch.rand(1 if shared else d, n, generator=g, dtype=torch.float64)))
-    A[0, 0] = slowest
+    A[0, 0] = -1e-40
     x, B, C = (torch.randn(b, length, m, generator=g, dtype=torch.float64) for m in (d, n, n))
     return [part.to(dtype) for part in (x, delta, A, B, C)]
 
@@ -53,7 +53,8 @@ def with_gradients(function, parts, upstream):
 def check(parts, rule, backend):
     """Every number of y, and of the gradients by x, B and C, to `tolerance` of the sum of its terms' magnitudes; the
 
-    gradients by the gaps and by A, whose terms have no fixed sign, to `tolerance` of their largest.
+    gradients by the gaps and by A, whose terms have no fixed sign, to `tolerance` of their largest, or of a hundredth of
+    the terms' magnitudes: where nothing is ever forgotten, thousands of terms all but cancel.
     """
     dtype = parts[0].dtype
     upstream = torch.randn(parts[0].shape, generator=torch.Generator().manual_seed(9), dtype=dtype)
@@ -62,7 +63,7 @@ def check(parts, rule, backend):
     want_y, want = with_gradients(lambda *p: reference(*p, rule), exact, upstream.double())
     sizes = [exact[0].abs(), exact[1], exact[2], exact[3].abs(), exact[4].abs()]
     size_y, size = with_gradients(lambda *p: reference(*p, rule), sizes, upstream.double().abs())
-    size[1], size[2] = want[1].abs().max(), want[2].abs().max()
+    size[1], size[2] = want[1].abs().max(), torch.maximum(want[2].abs().max(), 0.01 * size[2].abs())
     for name, got, exactly, scale in zip(("y", *NAMES), (y, *grads), (want_y, *want), (size_y, *size)):
         assert torch.isfinite(got).all(), name
         error = ((got.double() - exactly).abs() / (scale + 1e-30)).max()
@@ -82,8 +83,7 @@ def test_equals_the_reference(rule, backend, dtype, length, shared, seed):
 @pytest.mark.parametrize("backend", ["sequential", "parallel"])
 @pytest.mark.parametrize("rule", DISCRETIZATIONS)
 def test_equals_the_reference_over_8192_events(rule, backend, shared):
-    # Where nothing is ever forgotten, float32 sums gradients by A over gaps of 1e9 to 1.5e-5; float64 is below.
-    check(inputs(8192, b=1, d=2, n=2, dtype=torch.float32, shared=shared, slowest=-1e-9), rule, backend)
+    check(inputs(8192, b=1, d=2, n=2, dtype=torch.float32, shared=shared), rule, backend)
 
 
 @pytest.mark.slow
