@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, compiled
-from models.hawkes.process import PointProcess, Snapshot
+from models.hawkes.process import Levels, PointProcess
 
 HISTORIES = ("updated", "frozen")
 DRAWS_AT_ONCE = 64
@@ -120,9 +120,9 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
     snapshot, now, end = process.snapshot(batch), growth.now, growth.end
     active = growth.active(torch.arange(len(batch)))
     while len(active):
-        part = snapshot.rows(active)
+        levels, since = snapshot.levels.at(active), snapshot.time[active]
         uniform = growth.draws.next(active)  # (a, 3)
-        ceiling, horizon = _bound(process, part, now[active], end[active])
+        ceiling, horizon = _bound(process, levels, now[active] - since, end[active] - now[active])
         silent = (ceiling == 0) & torch.isinf(horizon)
         if bool(silent.any()):
             row = int(active[silent][0])
@@ -130,7 +130,7 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
         wait = -torch.log1p(-uniform[:, 0]) / ceiling
         missed = ~(wait <= horizon)
         at = now[active] + torch.where(missed, horizon, wait)
-        rates = process.rate(part.levels, (at - part.time)[:, None])[:, 0].double()
+        rates = process.rate(levels, (at - since)[:, None])[:, 0].double()
         total = rates.sum(-1)
         above = ~(total <= ceiling * (1 + TOLERANCE))
         if bool(above.any()):
@@ -146,7 +146,7 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
             growth.counts[rows] += 1
             growth.add(rows, growth.counts[rows] - 1, at[hit], types)
             if not frozen:
-                snapshot.put(rows, process.advance(part.rows(hit), at[hit], types))
+                snapshot.put(rows, process.advance(snapshot.rows(rows), at[hit], types))
         active = growth.active(active)
 
 
@@ -184,17 +184,17 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
         active = growth.active(active)
 
 
-def _bound(process: PointProcess, part: Snapshot, now: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """The intensity's exact maximum from now on, and for how long it holds: (a,) each.
+def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+    """The intensity's exact maximum from `elapsed` after its event on, and for how long it holds, at most `left`: (a,) each.
 
-    Between events every type's intensity is monotone, so its maximum lies at an end of the stretch: at `now` where it
-    falls; where it rises, at the end of a stretch in which some two events are expected.
+    Between events every type's intensity is monotone, so its maximum lies at an end of the stretch: at its beginning where
+    it falls; where it rises, at the end of a stretch in which some two events are expected.
     """
-    here = process.rate(part.levels, (now - part.time)[:, None])[:, 0].double()
+    here = process.rate(levels, elapsed[:, None])[:, 0].double()
     if not process.rising:
-        return here.sum(-1), end - now
-    horizon = torch.minimum(2 / here.sum(-1), end - now)
-    there = process.rate(part.levels, (now + horizon - part.time)[:, None])[:, 0].double()
+        return here.sum(-1), left
+    horizon = torch.minimum(2 / here.sum(-1), left)
+    there = process.rate(levels, (elapsed + horizon)[:, None])[:, 0].double()
     return torch.maximum(here, there).sum(-1), horizon
 
 
