@@ -14,7 +14,7 @@ from av.audio.format import AudioFormat
 from av.audio.frame import format_dtypes
 from av.audio.layout import AudioLayout
 
-from models.media.container import audio_stream, open_media
+from models.media.container import audio_stream, open_media, read_packets
 from models.media.errors import MediaError
 
 _TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
@@ -52,7 +52,7 @@ def sample_audio(
         stream = audio_stream(container)
         if stream is None:
             return None
-        return cut_segments(path, container.demux(stream), timestamps, rate=rate, seconds=seconds)
+        return cut_segments(path, read_packets(container, stream), timestamps, rate=rate, seconds=seconds)
 
 
 def cut_segments(
