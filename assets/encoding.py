@@ -130,16 +130,22 @@ def encode_stage(
         finish=finish,
     )
 
+    def missing(item: str) -> Row:
+        return Row.missing(item, inputs[item], f"no {columns[0]}")
+
     def compute(todo: Sequence[str]) -> Iterator[Row]:
-        warn_of_slow_work(context, settings, name, role, len(todo) * settings.sampling.frames)
-        for outcomes, measures in _encoded(settings, work, todo):
+        states = source.states()
+        held = set(states.filter(states["status"] == "ok")["item"])
+        yield from (missing(item) for item in todo if item not in held)
+        given = [item for item in todo if item in held]
+        if not given:
+            return
+        warn_of_slow_work(context, settings, name, role, len(given) * settings.sampling.frames)
+        for outcomes, measures in _encoded(settings, work, given):
             statistics.add(measures["seconds"])
             statistics.peak(measures["peaks"])
             for item, outcome in outcomes:
-                if outcome is None:
-                    yield Row.missing(item, inputs[item], f"no {columns[0]}")
-                else:
-                    yield row_of(item, inputs[item], outcome)
+                yield missing(item) if outcome is None else row_of(item, inputs[item], outcome)
 
     try:
         return run_stage(
@@ -163,7 +169,8 @@ def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, nam
 
 
 def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:
-    blocks, devices = blocks_of(todo), devices_of(settings)
+    blocks = blocks_of(todo)
+    devices = devices_of(settings)[: len(blocks)]
     workers = loaders(settings, len(todo), on_gpu=devices[0].startswith("cuda"))
     if len(devices) > 1:
         return encoded_on(devices, work, blocks, workers=workers)
