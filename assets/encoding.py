@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
@@ -46,8 +47,19 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
     if backend != "transformers":
         told |= {"backend": backend, "environments": chosen.environments}
     if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
-        told |= {"checkpoint": checkpoint, "revision": chosen.revision}
+        name, revision = _with_revision(checkpoint)
+        told |= {"checkpoint": name, "revision": revision or chosen.revision}
+    if role == "text" and chosen.text_prompt is not None:
+        told["prompt"] = chosen.text_prompt
+    if role == "sounds" and chosen.vocabulary is not None:
+        told["vocabulary"] = chosen.vocabulary
     return told
+
+
+def _with_revision(checkpoint: str) -> tuple[str, str | None]:
+    """`owner/name@revision` as its two parts; a folder may have such a name."""
+    name, sign, revision = checkpoint.partition("@")
+    return (name, revision) if sign and not Path(checkpoint).expanduser().exists() else (checkpoint, None)
 
 
 def device_of(settings: Settings) -> str:

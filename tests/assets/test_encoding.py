@@ -1,6 +1,7 @@
 """The stages that encoders fill: what is wrong with one video, with memory or with a process is contained."""
 
 import os
+import re
 
 import dagster as dg
 import numpy as np
@@ -225,6 +226,59 @@ def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     assert seen == [4, 4, 4, 4]
     plan = metadata(result, "visual_embeddings")["plan"].data
     assert (plan["new"], plan["unchanged"]) == (4, 8)
+
+
+def test_a_vocabulary_of_ones_own(tiny, materialise, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("a dog\nrain\n")
+    settings = tiny(encoders__vocabulary=str(words))
+    assert materialise(settings, ["audio_captions"]).success
+    stage = open_store(settings).stages()["audio_captions"]
+    rows = stage.read().to_pylist()
+    assert len(rows) == 11 and all(set(row["descriptions"]) == {"a dog", "rain"} for row in rows)
+    words.write_text("a dog\nsnow\n")
+    again = metadata(materialise(settings, ["audio_captions"]), "audio_captions")["plan"].data
+    assert again["stale"] == 12 and "snow" in str(stage.read().to_pylist())
+
+
+def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
+    folder = tmp_path / "some@where"
+    folder.mkdir()
+    chosen = settings_of(
+        encoders__profile="paper",
+        encoders__visual="google/vit@abc",
+        encoders__captions="someone/blip2",
+        encoders__acoustic=str(folder),
+        encoders__revision="main",
+        encoders__text_prompt="find: {text}",
+    )
+    told = {role: options(chosen, role) for role in ("visual", "captions", "acoustic", "text", "sounds")}
+    named = {role: (given.get("checkpoint"), given.get("revision")) for role, given in told.items()}
+    assert named == {
+        "visual": ("google/vit", "abc"),
+        "captions": ("someone/blip2", "main"),
+        "acoustic": (str(folder), "main"),
+        "text": (None, None),
+        "sounds": (None, None),
+    }
+    assert [role for role, given in told.items() if "prompt" in given] == ["text"]
+    assert told["text"]["prompt"] == "find: {text}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
+        ({"vocabulary": "words.txt"}, "vocabulary: this goes with profile = 'paper' or 'tiny', not 'handcrafted'"),
+        ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
+        ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
+        ({"device": "gpu"}, "auto, cpu, cuda and cuda:N are allowed; got 'gpu'"),
+        ({"revision": "main", "profile": "paper"}, "revision goes with a checkpoint that is named"),
+    ],
+)
+def test_wrong_settings_of_encoders_are_refused(settings_of, given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings_of(**{f"encoders__{name}": value for name, value in given.items()})
 
 
 def test_near_identical_frames_share_a_caption_where_asked(tiny, materialise):
