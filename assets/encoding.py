@@ -79,10 +79,10 @@ def devices_of(settings: Settings) -> list[str]:
 
 
 def check_encoders(settings: Settings) -> None:
-    """Ask every encoder that is needed who it is, before any work: a checkpoint that is not there is known now.
+    """Ask every encoder that is needed who it is, before any work: what is not there is known now, all of it at once.
 
     Raises:
-        models.encoders.EncoderError: naming the checkpoint or the backend, and the command that fetches it.
+        models.encoders.EncoderError: naming the checkpoints and backends, and the commands that fetch them.
     """
     stages = {
         "visual": {"visual_embeddings"},
@@ -90,8 +90,17 @@ def check_encoders(settings: Settings) -> None:
         "text": {"text_embeddings", "retrieval_vectors"},
     }
     replaced = {role for role, filled in stages.items() if filled <= set(imported(settings))}
-    for role in set(get_args(encoders.Role)) - replaced:
-        encoders.identity(role, settings.encoders.profile, **options(settings, role))
+    absent = []
+    for role in get_args(encoders.Role):
+        if role not in replaced:
+            try:
+                encoders.identity(role, settings.encoders.profile, **options(settings, role))
+            except encoders.EncoderError as error:
+                absent.append(error)
+    if len(absent) > 1:
+        raise encoders.EncoderError("\n  ".join(["several encoders are not ready:", *map(str, absent)]))
+    if absent:
+        raise absent[0]
 
 
 def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:

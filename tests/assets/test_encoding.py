@@ -12,7 +12,7 @@ import torch
 from assets import audio, frames
 from assets.device_workers import DeviceWorkerDied, encoded_on
 from assets.encoded import blocks_of, encoded_blocks
-from assets.encoding import options, release
+from assets.encoding import check_encoders, options, release
 from assets.encoding_tasks import prepare_frames
 from assets.media_tasks import _jpeg
 from assets.prepared import Work, prepared_blocks
@@ -394,3 +394,16 @@ def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp
     assert not materialise(settings, ["videos"]).success
     assert "make it with: reelcast environment lavis" in capfd.readouterr().err
     assert "videos" not in open_store(settings).stages()
+
+
+def test_all_that_is_absent_is_told_at_once(settings_of, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(EncoderError, match="several encoders are not ready") as caught:
+        check_encoders(settings_of(encoders__profile="paper", encoders__visual="someone/vit@abc"))
+    said = str(caught.value)
+    assert "hf download someone/vit --revision abc" in said and "hf download laion/clap-htsat-unfused" in said
+    assert len(said.splitlines()) == 6
+    kept = {f"imports__{name}": "there.npy" for name in ("visual_embeddings", "text_embeddings", "retrieval_vectors")}
+    with pytest.raises(EncoderError) as caught:
+        check_encoders(settings_of(encoders__profile="paper", **kept))
+    assert len(str(caught.value).splitlines()) == 4
