@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
@@ -46,8 +47,19 @@ def options(settings: Settings, role: str) -> dict[str, Any]:
     if backend != "transformers":
         told |= {"backend": backend, "environments": chosen.environments}
     if chosen.profile == "paper" and (checkpoint := getattr(chosen, role)) is not None:
-        told |= {"checkpoint": checkpoint, "revision": chosen.revision}
+        name, revision = _with_revision(checkpoint)
+        told |= {"checkpoint": name, "revision": revision or chosen.revision}
+    if role == "text" and chosen.text_prompt is not None:
+        told["prompt"] = chosen.text_prompt
+    if role == "sounds" and chosen.vocabulary is not None:
+        told["vocabulary"] = chosen.vocabulary
     return told
+
+
+def _with_revision(checkpoint: str) -> tuple[str, str | None]:
+    """`owner/name@revision` as its two parts; a folder may have such a name."""
+    name, sign, revision = checkpoint.partition("@")
+    return (name, revision) if sign and not Path(checkpoint).expanduser().exists() else (checkpoint, None)
 
 
 def device_of(settings: Settings) -> str:
@@ -67,10 +79,10 @@ def devices_of(settings: Settings) -> list[str]:
 
 
 def check_encoders(settings: Settings) -> None:
-    """Ask every encoder that is needed who it is, before any work: a checkpoint that is not there is known now.
+    """Ask every encoder that is needed who it is, before any work: what is not there is known now, all of it at once.
 
     Raises:
-        models.encoders.EncoderError: naming the checkpoint or the backend, and the command that fetches it.
+        models.encoders.EncoderError: naming the checkpoints and backends, and the commands that fetch them.
     """
     stages = {
         "visual": {"visual_embeddings"},
@@ -78,8 +90,17 @@ def check_encoders(settings: Settings) -> None:
         "text": {"text_embeddings", "retrieval_vectors"},
     }
     replaced = {role for role, filled in stages.items() if filled <= set(imported(settings))}
-    for role in set(get_args(encoders.Role)) - replaced:
-        encoders.identity(role, settings.encoders.profile, **options(settings, role))
+    absent = []
+    for role in get_args(encoders.Role):
+        if role not in replaced:
+            try:
+                encoders.identity(role, settings.encoders.profile, **options(settings, role))
+            except encoders.EncoderError as error:
+                absent.append(error)
+    if len(absent) > 1:
+        raise encoders.EncoderError("\n  ".join(["several encoders are not ready:", *map(str, absent)]))
+    if absent:
+        raise absent[0]
 
 
 def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameters: object) -> Fingerprint:
@@ -130,16 +151,22 @@ def encode_stage(
         finish=finish,
     )
 
+    def missing(item: str) -> Row:
+        return Row.missing(item, inputs[item], f"no {columns[0]}")
+
     def compute(todo: Sequence[str]) -> Iterator[Row]:
-        warn_of_slow_work(context, settings, name, role, len(todo) * settings.sampling.frames)
-        for outcomes, measures in _encoded(settings, work, todo):
+        states = source.states()
+        held = set(states.filter(states["status"] == "ok")["item"])
+        yield from (missing(item) for item in todo if item not in held)
+        given = [item for item in todo if item in held]
+        if not given:
+            return
+        warn_of_slow_work(context, settings, name, role, len(given) * settings.sampling.frames)
+        for outcomes, measures in _encoded(settings, work, given):
             statistics.add(measures["seconds"])
             statistics.peak(measures["peaks"])
             for item, outcome in outcomes:
-                if outcome is None:
-                    yield Row.missing(item, inputs[item], f"no {columns[0]}")
-                else:
-                    yield row_of(item, inputs[item], outcome)
+                yield missing(item) if outcome is None else row_of(item, inputs[item], outcome)
 
     try:
         return run_stage(
@@ -163,7 +190,8 @@ def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, nam
 
 
 def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:
-    blocks, devices = blocks_of(todo), devices_of(settings)
+    blocks = blocks_of(todo)
+    devices = devices_of(settings)[: len(blocks)]
     workers = loaders(settings, len(todo), on_gpu=devices[0].startswith("cuda"))
     if len(devices) > 1:
         return encoded_on(devices, work, blocks, workers=workers)

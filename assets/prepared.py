@@ -114,9 +114,10 @@ def prepared_blocks(
     """The blocks in order.
 
     Args:
-        workers: Processes that prepare ahead; 0 prepares in this one, when a block is asked for.
+        workers: Processes that prepare ahead, at most one a block; 0 prepares in this one, when a block is asked for.
         pinned: Whether tensors are put into pinned memory, from which a GPU copies while it computes.
     """
+    workers = min(workers, len(blocks))
     ahead = {"prefetch_factor": AHEAD, "multiprocessing_context": "spawn", "timeout": _STUCK} if workers else {}
     yield from DataLoader(
         Blocks(work, blocks), batch_size=None, collate_fn=_as_it_is, num_workers=workers, pin_memory=pinned, **ahead

@@ -133,12 +133,22 @@ class Encoders(dg.Config):
     """Which encoders embed and caption (design section 6)."""
 
     profile: Literal["handcrafted", "tiny", "paper"] = Field("handcrafted", description="Set of encoders.")
-    visual: str | None = Field(None, description="Checkpoint (hub name or folder) instead of the profile's ViT.")
+    visual: str | None = Field(
+        None, description="Checkpoint instead of the profile's ViT: a folder, a hub name, or one with `@revision`."
+    )
     acoustic: str | None = Field(None, description="Checkpoint instead of the profile's AST.")
     text: str | None = Field(None, description="Checkpoint instead of the profile's AnglE.")
     captions: str | None = Field(None, description="Checkpoint instead of the profile's BLIP-2.")
     sounds: str | None = Field(None, description="Checkpoint instead of the profile's CLAP.")
-    revision: str | None = Field(None, description="Hub revision of the checkpoints named above.")
+    revision: str | None = Field(
+        None, description="Hub revision of the checkpoints named above that have none of their own."
+    )
+    text_prompt: str | None = Field(
+        None, description="Put around texts for the retrieval vectors, at its `{text}`; UAE's is in docs/encoders.md."
+    )
+    vocabulary: str | None = Field(
+        None, description="File of descriptions of sound, one a line, instead of AudioSet's classes."
+    )
     text_backend: Literal["transformers", "angle-emb"] = Field(
         "transformers", description="Library that runs AnglE; `angle-emb` is the extra `angle`."
     )
@@ -178,6 +188,13 @@ class Encoders(dg.Config):
     )
     allow_download: bool = Field(False, description="Fetch a missing checkpoint from the hub.")
 
+    @field_validator("text_prompt")
+    @classmethod
+    def _place_for_the_text(cls, prompt: str | None) -> str | None:
+        if prompt is not None and "{text}" not in prompt:
+            raise ValueError(f"it must hold {{text}}, where the text goes; got {prompt!r}")
+        return prompt
+
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
@@ -199,6 +216,9 @@ class Encoders(dg.Config):
         ]
         if chosen and self.profile == "handcrafted":
             raise ValueError(f"{', '.join(chosen)}: a backend goes with profile = 'paper' or 'tiny', not 'handcrafted'")
+        chosen = [name for name in ("text_prompt", "vocabulary") if getattr(self, name) is not None]
+        if chosen and self.profile == "handcrafted":
+            raise ValueError(f"{', '.join(chosen)}: this goes with profile = 'paper' or 'tiny', not 'handcrafted'")
         if self.revision is not None and not named:
             raise ValueError(
                 "revision goes with a checkpoint that is named: visual, acoustic, text, captions or sounds"

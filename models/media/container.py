@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from models.media.errors import MediaError
@@ -60,8 +60,9 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     if size == 0:
         raise MediaError("empty_file", path, "the file has no bytes")
     try:
-        # Only the file itself: a playlist must not make the decoder read other files or the network.
-        container = av.open(str(path), options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        # Only the file itself: a playlist must not make the decoder read other files or the network. With the protocol
+        # before it, a name such as `10:30.mp4` is no protocol's.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         with path.open("rb") as file:
             head = file.read(16)
@@ -72,6 +73,19 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         raise MediaError("not_media", path, f"no container that FFmpeg can read: {_words(error)}") from error
     with container:
         yield container
+
+
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
+    """All packets of the streams, then an empty one each, at which their decoders give what they held back."""
+    # A track that appears on the way (FLV, transport streams) is an IndexError in PyAV when all packets are through.
+    with suppress(IndexError):
+        yield from container.demux(*streams)
+
+
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All frames of a plain sequential decode."""
+    for packet in read_packets(container, stream):
+        yield from packet.decode()
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
@@ -141,7 +155,7 @@ def describe(container: InputContainer, video: VideoStream, *, rotation: int | N
 
 def _first_frame(container: InputContainer, video: VideoStream) -> av.VideoFrame | None:
     try:
-        return next(container.decode(video), None)
+        return next(decoded(container, video), None)
     except av.FFmpegError:
         return None
 
@@ -151,10 +165,11 @@ def _duration_from_packets(container: InputContainer, video: VideoStream) -> flo
     start = end = None
     try:
         container.seek(0)
-        for packet in container.demux(video):
+        for packet in read_packets(container, video):
             if packet.pts is not None:
                 start = packet.pts if start is None else min(start, packet.pts)
-                end = max(end or 0, packet.pts + (packet.duration or 0))
+                last = packet.pts + (packet.duration or 0)
+                end = last if end is None else max(end, last)
     except av.FFmpegError:
         pass  # a damaged tail: what was read so far is what there is
     return float((end - start) * video.time_base) if start is not None else None

@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from models.media.container import open_media, required_video
+from models.media.container import decoded, open_media, read_packets, required_video
 from models.media.errors import MediaError
 from models.media.orientation import display_matrix, rotation_of, upright
 from models.media.packets import PacketTable, kept, read_table, too_large_to_hold
@@ -96,12 +96,12 @@ def sample_frames(
     with open_media(path) as container:
         stream = required_video(container, path)
         if too_large_to_hold(path):
-            table = read_table(stream, container.demux(stream))
+            table = read_table(stream, read_packets(container, stream))
             with open_media(path) as again:  # the packets a second time, one after another
                 stream = required_video(again, path)
-                return sampler.sample(stream, again.demux(stream), table)
+                return sampler.sample(stream, read_packets(again, stream), table)
         packets: list[av.Packet] = []
-        table = read_table(stream, kept(container.demux(stream), packets))
+        table = read_table(stream, kept(read_packets(container, stream), packets))
         return sampler.sample(stream, packets, table)
 
 
@@ -140,6 +140,7 @@ class FrameSampler:
         work = stream.width * stream.height * sum(run[-1] + 1 - first for first, run in runs)
         stream.thread_type = "AUTO"
         stream.thread_count = self.threads or (1 if work < _THREADED else 0)
+        decoder.options = {}  # damage that it would paint over depends on what was decoded before
         droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
         reformatter = VideoReformatter()
         found: dict[int, _Picture] = {}
@@ -148,16 +149,18 @@ class FrameSampler:
         numbered = enumerate(packet for packet in packets if packet.size)
         try:
             for first, run in runs:
+                latest = None
                 for packet in _stretch(numbered, first, run[-1]):
                     if packet is not None and droppable:
                         decoder.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
                     for frame in decoder.decode(packet):
-                        if frame.is_corrupt:
+                        if frame.is_corrupt or (latest is not None and frame.pts is not None and frame.pts <= latest):
                             return None
+                        latest = frame.pts
                         if frame.pts in targets:
                             found[frame.pts] = self._picture(frame, reformatter)
                 decoder.flush_buffers()
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):  # damage; a format that can't be converted
             return None
         return [found[time] for time in times] if len(found) == len(times) else None
 
@@ -166,7 +169,7 @@ class FrameSampler:
         total, damage = 0, None
         with open_media(self.path) as container:
             try:
-                for _ in container.decode(required_video(container, self.path)):
+                for _ in decoded(container, required_video(container, self.path)):
                     total += 1
             except av.FFmpegError as error:
                 damage = f"the decoder refused what follows frame {total}: {error.strerror}"
@@ -177,7 +180,7 @@ class FrameSampler:
             stream = required_video(container, self.path)
             reformatter = VideoReformatter()
             wanted = set(indices.tolist())
-            frames = enumerate(itertools.islice(container.decode(stream), int(indices[-1]) + 1))
+            frames = enumerate(itertools.islice(decoded(container, stream), int(indices[-1]) + 1))
             pictures = [self._convert(frame, reformatter) for index, frame in frames if index in wanted]
             return self._collect(pictures, indices, stream, damage=damage)
 

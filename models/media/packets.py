@@ -15,11 +15,12 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from models.media.h264 import H264Track
+
 # Codecs of which every packet shows exactly one frame, but for those marked `discard` and the hidden frames of VP8.
 # Others, such as MPEG-4 in AVI with packed B-frames, are counted by decoding.
 _ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "png", "prores", "rawvideo", "ffv1"})
 _HELD = 256 << 20  # bytes of a file whose packets are held in memory
-_H264_SLICE, _H264_IDR = 1, 5  # nal_unit_type, Rec. ITU-T H.264 table 7-1
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,30 @@ def kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Pac
 def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable:
     """The table of a track's packets; a damaged or unusual track gives one that isn't `reliable`."""
     codec = stream.codec_context.codec.canonical_name
-    prefix = _nal_length_size(stream) if codec == "h264" else None
+    h264 = H264Track(stream.codec_context.extradata) if codec == "h264" else None
     pts: list[int | None] = []
-    start, shown, sound = [], [], True
+    start, shown, sound, latest = [], [], True, None
     try:
         for packet in packets:
             if not packet.size:
                 continue
             pts.append(packet.pts)
-            start.append(packet.is_keyframe and (codec != "h264" or _holds_idr(packet, prefix)))
+            is_start = packet.is_keyframe
+            if h264 is not None:
+                is_start = h264.is_idr(bytes(packet)) and is_start
+            start.append(is_start)
             shown.append(not packet.is_discard and (codec != "vp8" or _shows_vp8(packet)))
-            sound = sound and not packet.is_corrupt
+            # A clock that jumps back, or headers that change on the way (FLV, mp4 with several descriptions): pieces of
+            # several videos, which a decoder shows one after another.
+            jumps = latest is not None and packet.dts is not None and packet.dts < latest
+            latest = packet.dts if packet.dts is not None else latest
+            sound = sound and not (packet.is_corrupt or jumps or packet.has_sidedata("new_extradata"))
     except av.FFmpegError:  # a container cut short: the packets before the cut are all there is
         sound = False
     complete = all(time is not None for time in pts)
     times = np.array([time if time is not None else 0 for time in pts], dtype=np.int64)
     visible = times[np.array(shown, dtype=bool)]
+    starts = np.flatnonzero(start)
     reliable = (
         sound
         and complete
@@ -104,6 +113,10 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
         and len(np.unique(times)) == len(times)
         and start[0]
         and times[0] == times.min()  # nothing is shown before the first place where decoding may start
+        and (
+            np.maximum.accumulate(times)[starts[1:] - 1] < times[starts[1:]]
+        ).all()  # nor before a later one, read sooner
+        and (h264 is None or h264.in_order(times, delay_known="mp4" in stream.container.format.name))
     )
     return PacketTable(
         pts=times, start=np.array(start, dtype=bool), shown=np.array(shown, dtype=bool), reliable=bool(reliable)
@@ -113,29 +126,3 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
 def _shows_vp8(packet: av.Packet) -> bool:
     """The show_frame bit of a VP8 frame's header (RFC 6386, 9.1)."""
     return bool(memoryview(packet)[0] >> 4 & 1)
-
-
-def _nal_length_size(stream: VideoStream) -> int | None:
-    """Bytes of the length before each NAL unit (avcC box, ISO/IEC 14496-15); None for start codes (Annex B)."""
-    extradata = stream.codec_context.extradata
-    return (extradata[4] & 3) + 1 if extradata and len(extradata) > 6 and extradata[0] == 1 else None
-
-
-def _holds_idr(packet: av.Packet, prefix: int | None) -> bool:
-    """Whether an H.264 packet is an IDR picture, which resets all references; other keyframes are recovery points."""
-    data = bytes(packet)
-    position = 0
-    while position + (prefix or 3) < len(data):
-        if prefix is None:
-            position = data.find(b"\x00\x00\x01", position)
-            if position < 0:
-                return False
-            kind, position = data[position + 3] & 31 if position + 3 < len(data) else 0, position + 3
-        else:
-            length = int.from_bytes(data[position : position + prefix], "big")
-            kind, position = data[position + prefix] & 31, position + prefix + length
-        if kind == _H264_IDR:
-            return True
-        if kind == _H264_SLICE:
-            return False
-    return False

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from models.media.audio import cut_segments, sample_audio
-from models.media.container import MediaInfo, audio_stream, describe, open_media, probe, required_video
+from models.media.container import MediaInfo, audio_stream, describe, open_media, probe, read_packets, required_video
 from models.media.frames import Frames, FrameSampler, SamplingMethod, sample_frames
 from models.media.packets import kept, read_table, too_large_to_hold
 
@@ -52,7 +52,7 @@ def sample(
         sounds: list[av.Packet] = []
 
         def video_packets() -> Iterator[av.Packet]:
-            for packet in container.demux(*([video, sound] if sound else [video])):
+            for packet in read_packets(container, *([video, sound] if sound else [video])):
                 if packet.stream_index == video.index:
                     yield packet
                 else:

@@ -1,6 +1,7 @@
 """The stages that encoders fill: what is wrong with one video, with memory or with a process is contained."""
 
 import os
+import re
 
 import dagster as dg
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from assets import audio, frames
 from assets.device_workers import DeviceWorkerDied, encoded_on
 from assets.encoded import blocks_of, encoded_blocks
-from assets.encoding import options, release
+from assets.encoding import check_encoders, options, release
 from assets.encoding_tasks import prepare_frames
 from assets.media_tasks import _jpeg
-from assets.prepared import Work
+from assets.prepared import Work, prepared_blocks
 from assets.stages import open_store
 from models import encoders
 from models.encoders import EncoderError
@@ -124,18 +125,51 @@ def test_rows_statistics_and_missing_sound(tiny, materialise):
     assert states.filter(pl.col("status") == "missing")["item"].to_list() == [SILENT]
 
 
+def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, capfd):
+    settings = tiny(encoders__loaders="1")
+    stage = open_store(settings).stage(audio.NAME, audio.PAYLOAD)
+    stage.commit([Row.missing(item, item, "no audio track") for item in ITEMS], fingerprint="audio")
+
+    def refuse(*_, **__):
+        raise AssertionError("something was started")
+
+    for name in ("assets.encoding.encoded_blocks", "assets.encoding.encoded_on", "assets.encoding.warn_of_slow_work"):
+        monkeypatch.setattr(name, refuse)
+    result = materialise(settings, ["acoustic_embeddings", "audio_captions"])
+    assert result.success
+    for name in ("acoustic_embeddings", "audio_captions"):
+        assert metadata(result, name)["rows_missing"].value == 12
+        states = open_store(settings).stages()[name].states()
+        assert set(states["status"]) == {"missing"} and states["item"].to_list() == ITEMS
+    assert not materialise(settings, ["visual_embeddings"]).success  # the planted refusal does what the test says
+    assert "something was started" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("blocks", "workers"), [(1, 1), (3, 3), (9, 4)])
+def test_no_more_processes_than_blocks(tiny, monkeypatch, blocks, workers):
+    told = {}
+    monkeypatch.setattr("assets.prepared.DataLoader", lambda *_, **options: told.update(options) or [])
+    assert not list(prepared_blocks(work_of(tiny()), blocks_of(ITEMS * 9, 12)[:blocks], workers=4))
+    assert told["num_workers"] == workers
+
+
 def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, monkeypatch, caplog):
     settings = tiny()
-    assert materialise(settings, ["visual_embeddings"]).success
-    expected = vectors(settings)
     sizes, encode = [], ViTEncoder._encode
+
+    def one_by_one(self, pixels):
+        # Kernels round by the size of the batch, and a number that is rounded to float16 then may be a step off.
+        return torch.cat([encode(self, picture) for picture in pixels.split(1)])
 
     def planted(self, pixels):
         sizes.append(len(pixels))
         if len(pixels) > 5:
             raise torch.OutOfMemoryError("planted")
-        return encode(self, pixels)
+        return one_by_one(self, pixels)
 
+    monkeypatch.setattr(ViTEncoder, "_encode", one_by_one)
+    assert materialise(settings, ["visual_embeddings"]).success
+    expected = vectors(settings)
     monkeypatch.setattr(ViTEncoder, "_encode", planted)
     open_store(settings).stages()["visual_embeddings"].drop(ITEMS)
     result = materialise(settings, ["visual_embeddings"])
@@ -143,8 +177,10 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
     assert sizes[:4] == [36, 18, 9, 4] and max(sizes[3:]) == 4 and sum(sizes[3:]) == 36
     assert "out of memory with 36 inputs a batch; going on with 18" in caplog.text
     assert metadata(result, "visual_embeddings")["rows_ok"].value == 12
-    for item, row in vectors(settings).items():
-        np.testing.assert_allclose(row, expected[item], atol=1e-2)  # of float16 near 4, one step is 4e-3
+    found = vectors(settings)
+    assert list(found) == list(expected) == ITEMS
+    for item, row in found.items():
+        np.testing.assert_array_equal(row, expected[item])
 
 
 def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkeypatch):
@@ -190,6 +226,59 @@ def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     assert seen == [4, 4, 4, 4]
     plan = metadata(result, "visual_embeddings")["plan"].data
     assert (plan["new"], plan["unchanged"]) == (4, 8)
+
+
+def test_a_vocabulary_of_ones_own(tiny, materialise, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("a dog\nrain\n")
+    settings = tiny(encoders__vocabulary=str(words))
+    assert materialise(settings, ["audio_captions"]).success
+    stage = open_store(settings).stages()["audio_captions"]
+    rows = stage.read().to_pylist()
+    assert len(rows) == 11 and all(set(row["descriptions"]) == {"a dog", "rain"} for row in rows)
+    words.write_text("a dog\nsnow\n")
+    again = metadata(materialise(settings, ["audio_captions"]), "audio_captions")["plan"].data
+    assert again["stale"] == 12 and "snow" in str(stage.read().to_pylist())
+
+
+def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
+    folder = tmp_path / "some@where"
+    folder.mkdir()
+    chosen = settings_of(
+        encoders__profile="paper",
+        encoders__visual="google/vit@abc",
+        encoders__captions="someone/blip2",
+        encoders__acoustic=str(folder),
+        encoders__revision="main",
+        encoders__text_prompt="find: {text}",
+    )
+    told = {role: options(chosen, role) for role in ("visual", "captions", "acoustic", "text", "sounds")}
+    named = {role: (given.get("checkpoint"), given.get("revision")) for role, given in told.items()}
+    assert named == {
+        "visual": ("google/vit", "abc"),
+        "captions": ("someone/blip2", "main"),
+        "acoustic": (str(folder), "main"),
+        "text": (None, None),
+        "sounds": (None, None),
+    }
+    assert [role for role, given in told.items() if "prompt" in given] == ["text"]
+    assert told["text"]["prompt"] == "find: {text}"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
+        ({"vocabulary": "words.txt"}, "vocabulary: this goes with profile = 'paper' or 'tiny', not 'handcrafted'"),
+        ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
+        ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
+        ({"device": "gpu"}, "auto, cpu, cuda and cuda:N are allowed; got 'gpu'"),
+        ({"revision": "main", "profile": "paper"}, "revision goes with a checkpoint that is named"),
+    ],
+)
+def test_wrong_settings_of_encoders_are_refused(settings_of, given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings_of(**{f"encoders__{name}": value for name, value in given.items()})
 
 
 def test_near_identical_frames_share_a_caption_where_asked(tiny, materialise):
@@ -305,3 +394,16 @@ def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp
     assert not materialise(settings, ["videos"]).success
     assert "make it with: reelcast environment lavis" in capfd.readouterr().err
     assert "videos" not in open_store(settings).stages()
+
+
+def test_all_that_is_absent_is_told_at_once(settings_of, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(EncoderError, match="several encoders are not ready") as caught:
+        check_encoders(settings_of(encoders__profile="paper", encoders__visual="someone/vit@abc"))
+    said = str(caught.value)
+    assert "hf download someone/vit --revision abc" in said and "hf download laion/clap-htsat-unfused" in said
+    assert len(said.splitlines()) == 6
+    kept = {f"imports__{name}": "there.npy" for name in ("visual_embeddings", "text_embeddings", "retrieval_vectors")}
+    with pytest.raises(EncoderError) as caught:
+        check_encoders(settings_of(encoders__profile="paper", **kept))
+    assert len(str(caught.value).splitlines()) == 4

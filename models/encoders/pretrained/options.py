@@ -63,30 +63,38 @@ class SoundOptions:
     Attributes:
         vocabulary: The file of descriptions; the shipped one if None.
         template: What each is put into, at its `{text}`, before it is embedded.
-        top: How many are returned for a segment.
+        top: How many are returned for a segment; 5, or all of a smaller vocabulary, if None.
     """
 
     vocabulary: str | None = None
     template: str = "This is a sound of {text}."
-    top: int = 5
+    top: int | None = None
 
     def __post_init__(self):
         if "{text}" not in self.template:
             raise ValueError(f"template must hold {{text}}, not {self.template!r}")
-        if not 1 <= self.top <= len(self.descriptions()):
-            raise ValueError(f"top must lie between 1 and the vocabulary's {len(self.descriptions())}, not {self.top}")
+        count = len(self.descriptions())
+        if self.top is None:
+            object.__setattr__(self, "top", min(5, count))
+        if not 1 <= self.top <= count:
+            raise ValueError(f"top must lie between 1 and the vocabulary's {count}, not {self.top}")
 
     def descriptions(self) -> list[str]:
         """The vocabulary: one description a line; blank lines and lines that begin with # are left out."""
         if self.vocabulary is None:
             text = resources.files(__package__).joinpath("audioset_classes.txt").read_text(encoding="utf-8")
         else:
-            text = Path(self.vocabulary).read_text(encoding="utf-8-sig")
+            try:
+                text = Path(self.vocabulary).expanduser().read_text(encoding="utf-8-sig")
+            except (OSError, UnicodeError) as error:
+                raise ValueError(f"vocabulary {self.vocabulary}: no text file that can be read ({error})") from error
         lines = [line.strip() for line in text.splitlines()]
         descriptions = [line for line in lines if line and not line.startswith("#")]
         repeated = {line for line in descriptions if descriptions.count(line) > 1}
         if repeated:
             raise ValueError(f"{self.vocabulary} holds {sorted(repeated)[0]!r} more than once")
+        if not descriptions:
+            raise ValueError(f"vocabulary {self.vocabulary} holds no description")
         return descriptions
 
     def texts(self) -> list[str]:

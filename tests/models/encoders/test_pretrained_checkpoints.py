@@ -168,6 +168,17 @@ def test_wrong_arguments_are_refused(cache, use, role, profile, arguments, messa
         use(role, profile, **({"cache": cache} if profile == "tiny" else {}), **arguments)
 
 
+def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
+    with pytest.raises(ValueError, match=r"none\.txt: no text file that can be read"):
+        identity("sounds", "tiny", cache=cache, vocabulary=str(tmp_path / "none.txt"))
+    path = tmp_path / "words.txt"
+    path.write_text("# nothing yet\n")
+    with pytest.raises(ValueError, match=r"words\.txt holds no description"):
+        identity("sounds", "tiny", cache=cache, vocabulary=str(path))
+    path.write_text("rain\na dog\n")
+    assert identity("sounds", "tiny", cache=cache, vocabulary=str(path))["options"]["top"] == 2
+
+
 def test_a_word_twice_in_a_vocabulary(cache, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("rain\nwind\nrain\n")

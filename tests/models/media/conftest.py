@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 BITS = 10
 TICKS = 90000  # of the clips' clock, a second
@@ -55,6 +56,7 @@ def make_clip(
     container_options: dict[str, str] | None = None,
     colours: dict[str, str] | None = None,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    kinds: Sequence[str] | None = None,
 ) -> Path:
     """Write a clip.
 
@@ -62,6 +64,7 @@ def make_clip(
         times: Of each frame, in ticks of 1 / 90,000 s; evenly spaced by `rate` if None.
         transform: Turns a painted picture (80 x 64) into the one that is stored, of `width` x `height`.
         colours: How RGB is converted, as the arguments of `VideoFrame.reformat`.
+        kinds: Of each frame, I, P or B; the encoder chooses if None.
         sound: (channels, samples) float32, or None for a clip without a sound track.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
@@ -80,6 +83,8 @@ def make_clip(
             frame = frame.reformat(format=pixels, **(colours or {}))
             frame.pts = times[number] if times is not None else number
             frame.time_base = Fraction(1, rate if times is None else TICKS)
+            if kinds is not None:
+                frame.pict_type = PictureType[kinds[number]]
             container.mux(video.encode(frame))
         if video is not None:
             container.mux(video.encode())

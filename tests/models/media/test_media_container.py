@@ -96,3 +96,9 @@ def test_damaged_files_print_nothing(clip):
     code = f"from models.media import sample_frames; print(len(sample_frames({str(path)!r}).images))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(result.stdout) > 0 and result.stderr == ""
+
+
+def test_a_name_that_looks_like_a_protocol(clip, monkeypatch):
+    path = clip("10:30.mp4", frames=5)
+    monkeypatch.chdir(path.parent)
+    assert len(sample_frames("10:30.mp4").images) == 5

@@ -1,0 +1,267 @@
+"""What the headers of an H.264 track say about the order of its pictures (Rec. ITU-T H.264, clauses in brackets).
+
+A container's clock can be wrong about it: AVI has no presentation times, a recording may lack packets, an encoder may not
+say how many pictures a decoder must hold back to put them in order. A decoder goes by the counts in the pictures' own
+headers, and so what it will show is known only where both agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_SLICE, _IDR, _PARAMETERS = 1, 5, 7  # nal_unit_type (table 7-1)
+_HEADER = 24  # bytes of a slice that hold the fields which are read
+_CHROMA = frozenset(
+    {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
+)  # profiles that name theirs (7.3.2.1.1)
+
+
+class Bits:
+    """Reads the fields of a NAL unit's payload, from its second byte; an IndexError where it ends too soon."""
+
+    def __init__(self, unit: bytes):
+        payload = bytes(unit[1:]).replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention (7.3.1)
+        self._value, self._left = int.from_bytes(payload, "big"), 8 * len(payload)
+
+    def u(self, count: int) -> int:
+        """An unsigned number of `count` bits."""
+        self._left -= count
+        if self._left < 0:
+            raise IndexError("the unit ends within a field")
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def ue(self) -> int:
+        """An unsigned Exp-Golomb code (9.1); a signed one takes the same bits."""
+        zeros = 0
+        while not self.u(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.u(zeros)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The fields of a sequence parameter set (7.3.2.1.1) that the order of pictures hangs on.
+
+    Attributes:
+        reordered: Pictures that a decoder must hold back, at most (max_num_reorder_frames, E.2.1); None: it isn't said.
+    """
+
+    frame_number_bits: int
+    count_type: int
+    count_bits: int
+    frames_only: bool
+    separate_planes: bool
+    reordered: int | None
+
+    @classmethod
+    def read(cls, unit: bytes) -> Parameters:
+        bits = Bits(unit)
+        profile, _, _ = bits.u(8), bits.u(16), bits.ue()
+        separate = 0
+        if profile in _CHROMA:
+            chroma = bits.ue()
+            separate = bits.u(1) if chroma == 3 else 0
+            bits.ue(), bits.ue(), bits.u(1)
+            if bits.u(1):
+                for number in range(12 if chroma == 3 else 8):
+                    if bits.u(1):
+                        _skip_scaling_list(bits, 16 if number < 6 else 64)
+        frame_number_bits = bits.ue() + 4
+        count_type, count_bits = bits.ue(), 0
+        if count_type == 0:
+            count_bits = bits.ue() + 4
+        elif count_type == 1:
+            bits.u(1), bits.ue(), bits.ue()
+            for _ in range(bits.ue()):
+                bits.ue()
+        bits.ue(), bits.u(1), bits.ue(), bits.ue()
+        frames_only = bits.u(1)
+        if not frames_only:
+            bits.u(1)
+        bits.u(1)
+        if bits.u(1):
+            for _ in range(4):
+                bits.ue()
+        reordered = _reordered(bits) if bits.u(1) else None
+        return cls(frame_number_bits, count_type, count_bits, bool(frames_only), bool(separate), reordered)
+
+
+def _skip_scaling_list(bits: Bits, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            code = bits.ue()
+            following = (last + ((code + 1) // 2 if code % 2 else -(code // 2))) % 256
+        last = following or last
+
+
+def _reordered(bits: Bits) -> int | None:
+    """max_num_reorder_frames of the video usability information (E.1.1)."""
+    if bits.u(1) and bits.u(8) == 255:
+        bits.u(32)
+    if bits.u(1):
+        bits.u(1)
+    if bits.u(1):
+        bits.u(4)
+        if bits.u(1):
+            bits.u(24)
+    if bits.u(1):
+        bits.ue(), bits.ue()
+    if bits.u(1):
+        bits.u(65)
+    described = [_skip_reference_decoder(bits) for _ in range(2) if bits.u(1)]
+    if described:
+        bits.u(1)
+    bits.u(1)
+    if not bits.u(1):
+        return None
+    bits.u(1)
+    for _ in range(4):
+        bits.ue()
+    return bits.ue()
+
+
+def _skip_reference_decoder(bits: Bits) -> None:
+    count = bits.ue() + 1
+    bits.u(8)
+    for _ in range(count):
+        bits.ue(), bits.ue(), bits.u(1)
+    bits.u(20)
+
+
+class H264Track:
+    """Reads a track's packets, in decoding order.
+
+    Attributes:
+        whole: Whether every packet read so far is a chain of units with a picture that begins at its beginning.
+    """
+
+    def __init__(self, extradata: bytes | None):
+        described = extradata is not None and len(extradata) > 6 and extradata[0] == 1  # avcC box, ISO/IEC 14496-15
+        self._prefix = (extradata[4] & 3) + 1 if described else None  # bytes of the length before each unit
+        self._parameters: Parameters | None = None
+        self._unit = b""  # that they were read from
+        self._counts: list[tuple[int, int]] = []  # of each packet: the IDR picture it follows, its place after that
+        self._groups = self._high = self._low = 0
+        self._expected = 0  # frame_num of the next picture
+        self.whole = True
+        if described:
+            size = int.from_bytes(extradata[6:8], "big")
+            self._read_parameters(extradata[8 : 8 + size])
+        elif extradata:
+            for unit in _between_start_codes(extradata):
+                if unit[0] & 31 == _PARAMETERS:
+                    self._read_parameters(unit)
+
+    def is_idr(self, data: bytes) -> bool:
+        """Read a packet: whether it is an IDR picture, which resets all references; other keyframes do not."""
+        try:
+            for unit in self._units(data):
+                kind = unit[0] & 31
+                if kind == _PARAMETERS:
+                    self._read_parameters(unit)
+                elif kind in (_SLICE, _IDR):
+                    self._read_slice(unit)
+                    return kind == _IDR
+        except IndexError:
+            pass
+        self.whole = False
+        return False
+
+    def in_order(self, times: np.ndarray, *, delay_known: bool) -> bool:
+        """Whether a decoder shows every packet's picture, in the order of the packets' times (p,).
+
+        In each group that begins with an IDR picture the counts must ascend by the same step, or something is missing; and
+        where pictures change places it must be said how many a decoder holds back, or it loses the first that come late.
+
+        Args:
+            delay_known: The container says how many it is, where the track itself does not.
+        """
+        if not self.whole or self._parameters is None:
+            return False
+        groups, counts = np.array(self._counts, dtype=np.int64).reshape(-1, 2).T
+        order = np.lexsort((times, groups))
+        steps = np.diff(counts[order])[np.diff(groups[order]) == 0]
+        if len(steps) and (steps[0] < 1 or (steps != steps[0]).any()):
+            return False
+        ranks = np.empty(len(times), dtype=np.int64)
+        ranks[np.argsort(times, kind="stable")] = np.arange(len(times))
+        held = int((np.arange(len(times)) - ranks).max(initial=0))
+        said = self._parameters.reordered
+        return held == 0 or (delay_known if said is None else held <= said)
+
+    def _units(self, data: bytes) -> Iterator[bytes]:
+        if self._prefix is None:
+            yield from _between_start_codes(data)
+            return
+        # Look at the whole chain first: a decoder refuses a packet whose lengths don't add up.
+        position, places = 0, []
+        while position < len(data):
+            start = position + self._prefix
+            position = start + int.from_bytes(data[position:start], "big")
+            places.append((start, position))
+        if position != len(data) or any(start >= end for start, end in places):
+            raise IndexError("lengths that don't add up")
+        for start, end in places:
+            yield data[start:end]
+
+    def _read_parameters(self, unit: bytes) -> None:
+        unit = unit.rstrip(b"\x00")
+        if self._unit and unit != self._unit:  # which of them a picture goes by isn't followed here
+            self.whole = False
+        try:
+            self._parameters, self._unit = Parameters.read(unit), unit
+        except IndexError:
+            self.whole = False
+
+    def _read_slice(self, unit: bytes) -> None:
+        """The picture's place in its group: its order count (8.2.1), for the types 0 and 2."""
+        known = self._parameters
+        if known is None or unit[0] & 128:
+            raise IndexError("a picture without parameters, or no picture")
+        bits = Bits(unit[:_HEADER])
+        if bits.ue() != 0:  # first_mb_in_slice: the picture's beginning is missing
+            raise IndexError("a picture without its beginning")
+        bits.ue(), bits.ue()
+        if known.separate_planes:
+            bits.u(2)
+        number = bits.u(known.frame_number_bits)
+        if not known.frames_only and bits.u(1):
+            bits.u(1)
+        if unit[0] & 31 == _IDR:
+            bits.ue()
+            self._groups += 1
+            self._high = self._low = self._expected = 0
+        referred = bool(unit[0] >> 5 & 3)
+        if known.count_type == 0:
+            low, size = bits.u(known.count_bits), 1 << known.count_bits
+            high = self._high
+            if low < self._low and self._low - low >= size // 2:
+                high += size
+            elif low > self._low and low - self._low > size // 2:
+                high -= size
+            if referred:
+                self._high, self._low = high, low
+            count = high + low
+        elif known.count_type == 2:  # shown in decoding order; the frames' own numbers tell whether one is missing
+            if number != self._expected:
+                raise IndexError("a picture is missing")
+            count = len(self._counts)
+        else:
+            raise IndexError("type 1, which no encoder writes")
+        self._expected = (number + referred) % (1 << known.frame_number_bits)
+        self._counts.append((self._groups, count))
+
+
+def _between_start_codes(data: bytes) -> Iterator[bytes]:
+    """The units of a byte stream (Annex B)."""
+    position = data.find(b"\x00\x00\x01")
+    while position >= 0:
+        start = position + 3
+        position = data.find(b"\x00\x00\x01", start)
+        unit = data[start : position if position >= 0 else len(data)]
+        if unit:
+            yield unit
