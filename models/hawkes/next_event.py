@@ -11,9 +11,14 @@ from models.events import EventBatch
 from models.hawkes.compensator import legendre
 from models.hawkes.process import Levels, PointProcess
 
-PANELS, NODES = 96, 4
-HORIZON = 60.0  # first guess of how far to look, in units of 1 / intensity just after the event
+PANELS, NODES = 128, 4
+FIRST, HORIZON, STRIDE = (
+    0.006,
+    60.0,
+    8.0,
+)  # first panel, first look and how much further the next ones; in 1 / intensity at 0
 CERTAIN = 14.0  # compensator by which the next event has come but for one case in a million
+NOTHING, FURTHEST = 1e-9, 1e15  # where there is nothing more to expect
 CHUNK = 1024  # histories at a time
 LN2 = 0.6931471805599453
 
@@ -50,21 +55,23 @@ def next_event(process: PointProcess, batch: EventBatch) -> NextEvent:
 def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
     """Type probabilities (g, k) and median gap (g,) of g histories."""
     zero = torch.zeros(len(levels.base), 1, dtype=torch.float64)
-    edges = torch.cat([zero[0], torch.logspace(-4, 0, PANELS, dtype=torch.float64)])
-    points, weights = legendre(NODES, edges)
-    inside = edges[:-1, None] + edges.diff()[:, None] * points  # (panels, nodes)
-    share = edges.diff()[:, None] * weights
-    horizon = HORIZON / process.rate(levels, zero)[:, 0].double().sum(-1).clamp_min(1e-12)
-    seen = zero[:, 0]
+    points, weights = legendre(NODES, zero)
+    # The first panel is a small part of the time scale just after the event; the others grow from there to the horizon.
+    first = FIRST / process.rate(levels, zero)[:, 0].double().sum(-1, keepdim=True).clamp_min(1e-12)
+    reach = torch.full_like(zero, HORIZON / FIRST)
+    growth = torch.linspace(0, 1, PANELS, dtype=torch.float64)
     while True:
-        rates = process.rate(levels, horizon[:, None] * inside.flatten()).double().unflatten(1, inside.shape)
-        by_type = (rates * share[..., None]).sum(2) * horizon[:, None, None]  # compensator (g, panels, k)
+        edges = torch.cat([zero, first * reach**growth], dim=1)  # (g, panels + 1)
+        inside = edges[:, :-1, None] + edges.diff()[..., None] * points  # (g, panels, nodes)
+        rates = process.rate(levels, inside.flatten(1)).double().unflatten(1, inside.shape[1:])
+        by_type = torch.einsum("gpnk,n,gp->gpk", rates, weights, edges.diff())  # compensator
         passed = by_type.sum(-1)
         total = passed.cumsum(1)
-        longer = (total[:, -1] < CERTAIN) & (total[:, -1] > 1.01 * seen)
-        if not bool(longer.any()):
+        ahead = rates[:, -1, -1].sum(-1) * edges[:, -1]  # what would come if the rate stayed for as long again
+        further = (total[:, -1] < CERTAIN) & (ahead > NOTHING) & (reach[:, 0] < FURTHEST)
+        if not bool(further.any()):
             break
-        seen, horizon = torch.where(longer, total[:, -1], seen), torch.where(longer, 2 * horizon, horizon)
+        reach = torch.where(further[:, None], STRIDE * reach, reach)
     survival = torch.exp(-torch.cat([zero, total], dim=1))
     came = survival[:, :-1] - survival[:, 1:]
     probability = (came[..., None] * by_type / passed.clamp_min(1e-300)[..., None]).sum(1)
@@ -74,7 +81,7 @@ def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
     never = half.squeeze(1) == PANELS
     half = half.clamp_max(PANELS - 1)
     before = torch.where(half > 0, total.gather(1, (half - 1).clamp_min(0)), 0.0)
-    within = ((LN2 - before) / passed.gather(1, half)).squeeze(1)
-    half = half.squeeze(1)
-    median = horizon * (edges[half] + within * (edges[half + 1] - edges[half]))
+    within = (LN2 - before) / passed.gather(1, half)
+    begin, end = (edges.gather(1, half + step) for step in (0, 1))
+    median = (begin + within * (end - begin)).squeeze(1)
     return probability, torch.where(never, torch.inf, median)

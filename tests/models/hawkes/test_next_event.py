@@ -37,6 +37,23 @@ def test_agrees_with_simulation(process):
     assert float((gaps < result.median_gap[0, 3]).double().mean()) == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(rows))
 
 
+def test_the_median_where_bursts_are_short_and_waits_long():
+    """Decay rates from 2,000 to 0.003 and a baseline of 1e-5: the compensator at the median is log 2."""
+    process = ExponentialHawkes(2, decays=3, shared=True).requires_grad_(False)
+    process.excitation.log_rate.copy_(torch.tensor([2000.0, 2.0, 0.003]).log().expand_as(process.excitation.log_rate))
+    process.excitation.branching.copy_(torch.tensor([0.3, 0.0, 0.02]).expand_as(process.excitation.branching))
+    process.baseline.fill_(1e-5)
+    batch = EventBatch.from_sequences([[1.0], [1.0, 1.0002, 3.0]], [[0], [1, 1, 0]])
+    result = next_event(process, batch)
+    for row in range(2):
+        last = int(batch.lengths[row])
+        at = batch.times[row, last - 1] + result.median_gap[row, last]
+        assert 1.0 < float(at) < 1e6
+        before, after = (process.compensator(batch[[row]], t[None])[0].sum() for t in (batch.t_end[row], at))
+        # inside a panel the median is interpolated
+        assert float(after - before) == pytest.approx(math.log(2), rel=2e-3)
+
+
 def test_a_process_that_may_fall_silent_says_so_and_which_type_it_would_be():
     process = make_process("mufm")
     process.slope.fill_(-5.0)
