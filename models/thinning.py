@@ -164,7 +164,7 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
     times, types = np.empty((rows, DRAWS_AT_ONCE)), np.empty((rows, DRAWS_AT_ONCE), np.int64)
     used, found, ended = (np.zeros(rows, np.int64) for _ in range(3))
 
-    def work(_: int, part: slice) -> None:
+    def work(part: slice) -> None:
         before = [array[part] for array in held]
         after = [array[part] for array in (draws, used, times, types, found, ended)]
         compiled.thin(*before, frozen, TOLERANCE, excitation.decays, *parameters, *after)

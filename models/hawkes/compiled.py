@@ -7,6 +7,7 @@ where the decay rates are common to them, otherwise one for each, brought up to 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,16 +29,16 @@ def chunks_of(rows: int) -> int:
     return -(-rows // ROWS_AT_ONCE)
 
 
-def share_rows(rows: int, work: Callable[[int, slice], None]) -> None:
-    """Call `work(chunk, its rows)` for all chunks of `rows`, on as many threads as PyTorch uses."""
-    slices = [slice(at, min(at + ROWS_AT_ONCE, rows)) for at in range(0, rows, ROWS_AT_ONCE)]
-    threads = min(torch.get_num_threads(), len(slices))
+def share_rows(rows: int, work: Callable[[slice], object]) -> None:
+    """Call `work` with whole chunks of `rows`, on as many threads as PyTorch uses."""
+    chunks = chunks_of(rows)
+    threads = min(torch.get_num_threads(), chunks)
     if threads <= 1:
-        for chunk, part in enumerate(slices):
-            work(chunk, part)
+        work(slice(0, rows))
         return
+    ends = [ROWS_AT_ONCE * (chunks * part // threads) for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(len(slices)), slices))
+        list(pool.map(work, (slice(begin, min(end, rows)) for begin, end in itertools.pairwise(ends))))
 
 
 @inlined
@@ -104,7 +105,8 @@ def own_rates(times, types, lengths, decays, baseline, jump, rate, own):
 
 @compiled
 def own_rates_gradient(times, types, lengths, decays, jump, rate, upstream, by_baseline, by_jump, by_rate):
-    """Add upstream (b, l) times the derivatives of `own_rates` to by_baseline (k,), by_jump (k, k r) and by_rate (k, k r)."""
+    """Add upstream (b, l) times the derivatives of `own_rates` to by_baseline (c, k), by_jump and by_rate (c, k, k r), a chunk
+    of ROWS_AT_ONCE rows each."""
     rows, width = len(rate), jump.shape[1]
     state, lag = np.zeros((rows, width)), np.zeros((rows, width))
     seen, at = np.zeros(rows, np.int64), np.zeros(rows)
@@ -113,17 +115,34 @@ def own_rates_gradient(times, types, lengths, decays, jump, rate, upstream, by_b
         lag[:] = 0.0
         seen[:] = 0
         at[:] = 0.0
-        when, what = times[row, : lengths[row]], types[row, : lengths[row]]
+        when, what, chunk = times[row, : lengths[row]], types[row, : lengths[row]], row // ROWS_AT_ONCE
         for i in range(lengths[row]):
             k, now, given = what[i], when[i], upstream[row, i]
             c = k if rows > 1 else 0
             if now > at[c]:
                 seen[c] = _catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], lag[c])
                 at[c] = now
-            by_baseline[k] += given
+            by_baseline[chunk, k] += given
             for m in range(width):
-                by_jump[k, m] += given * state[c, m]
-                by_rate[k, m] -= given * jump[k, m] * lag[c, m]
+                by_jump[chunk, k, m] += given * state[c, m]
+                by_rate[chunk, k, m] -= given * jump[k, m] * lag[c, m]
+
+
+@compiled
+def completed(left, types, rate, done, lag):
+    """Add up the share 1 - exp(-rate left) of its offspring that each event had time for, by its type, and the derivatives.
+
+    left, types (b, l), rate (r,) common to all pairs -> done, lag (b, k, r), lag the derivative by the rate.
+    """
+    for row in range(len(left)):
+        for i in range(left.shape[1]):
+            time, m = left[row, i], types[row, i]
+            for r in range(len(rate)):
+                exponent = -time * rate[r]
+                # expm1 is three times as slow, and of use only where the difference would cancel
+                share = 1.0 - math.exp(exponent) if exponent < -1e-2 else -math.expm1(exponent)
+                done[row, m, r] += share
+                lag[row, m, r] += time * (1.0 - share)
 
 
 @compiled

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
+from models.hawkes.closed_form import completed_offspring, own_intensity
 from models.hawkes.history import position_before
-from models.hawkes.own_intensity import own_intensity
 from models.scan import linear_recurrence
 
 
@@ -52,7 +52,7 @@ class Excitation(nn.Module):
 
     def at_events(self, batch: EventBatch, baseline: Tensor) -> Tensor:
         """(b, l) baseline (k,) and excitation of each event's own type just before it, from the events before it."""
-        if batch.times.device.type == "cpu" and self.jump.dtype == torch.float64:
+        if self._compiled(batch.times):
             return own_intensity(baseline, self.jump, self.rate, batch.times, batch.types, batch.lengths)
         before = self._before_events(batch)
         if self.shared:
@@ -60,6 +60,9 @@ class Excitation(nn.Module):
         else:
             every = (before * self.jump).sum((-2, -1))
         return (baseline + every).gather(2, batch.types.T[..., None]).squeeze(2).T
+
+    def _compiled(self, times: Tensor) -> bool:
+        return times.device.type == "cpu" and self.branching.dtype == torch.float64
 
     def own_states(self, batch: EventBatch) -> Tensor:
         """(b, l, k, r) the sums S_m that excite each event's own type just before it."""
@@ -84,6 +87,9 @@ class Excitation(nn.Module):
 
     def offspring(self, left: Tensor, types: Tensor) -> Tensor:
         """(b, k) integral of the excitation that events of `types` (b, l) cause in the time `left` (b, l) to them."""
+        if self.shared and self._compiled(left):
+            by_type = completed_offspring(self.rate[0, 0], left, types, self.num_types)
+            return torch.einsum("bmr,kmr->bk", by_type, self.branching)
         if self.shared:
             done = -torch.expm1(-left.to(self.rate)[..., None] * self.rate[0, 0])  # (b, l, r)
             index = types[..., None].expand_as(done)

@@ -143,3 +143,29 @@ def test_thousands_of_events_need_memory_linear_in_their_number():
 def test_refuses_sizes_below_one():
     with pytest.raises(ValueError, match="at least 1; given 0 and 1"):
         ExponentialHawkes(0)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_digits_do_not_hang_on_the_threads(shared):
+    """200 sequences, in more than one chunk: with any number of threads the same, and the sum of what their parts give."""
+    process, batch = random_process(decays=2, shared=shared, seed=3), make_batch(rows=200, seed=5)
+
+    def gradients(rows):
+        process.zero_grad()
+        value = process.log_likelihood(batch[rows])
+        value.sum().backward()
+        return value.detach(), [p.grad.clone() for p in process.parameters()]
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        value, alone = gradients(slice(None))
+        torch.set_num_threads(3)
+        again, shared_out = gradients(slice(None))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(value, again)
+    assert all(torch.equal(one, other) for one, other in zip(alone, shared_out))
+    parts = [gradients(slice(begin, begin + 50))[1] for begin in range(0, 200, 50)]
+    for whole, *pieces in zip(alone, *parts):
+        torch.testing.assert_close(whole, sum(pieces), rtol=1e-11, atol=1e-11)

@@ -1,4 +1,4 @@
-"""The intensity of each event's own type under sums of exponentials: what a classical likelihood needs of the history."""
+"""What a classical likelihood needs of sums of exponentials: each event's own intensity, and the offspring it had time for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.hawkes.compiled import chunks_of, own_rates, own_rates_gradient, share_rows
+from models.hawkes.compiled import chunks_of, completed, own_rates, own_rates_gradient, share_rows
 
 
 def own_intensity(
@@ -21,6 +21,35 @@ def own_intensity(
     return _OwnIntensity.apply(baseline, jump, rate, times, types, lengths)
 
 
+def completed_offspring(rate: Tensor, left: Tensor, types: Tensor, num_types: int) -> Tensor:
+    """(b, k, r) sum over a row's events of each type of 1 - exp(-delta_r left): the share of its offspring that had time.
+
+    rate (r,) common to all pairs, float64 on the CPU; left (b, l) time to the window's end, 0 in the padding; types (b, l).
+    """
+    return _CompletedOffspring.apply(rate, left, types, num_types)
+
+
+class _CompletedOffspring(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, rate, left, types, num_types):
+        done, lag = (torch.zeros(len(left), num_types, len(rate), dtype=rate.dtype) for _ in range(2))
+        parts = [part.detach().contiguous().numpy() for part in (left, types, done, lag)]
+        rates = rate.detach().contiguous().numpy()
+
+        def work(rows: slice) -> None:
+            left, types, done, lag = (part[rows] for part in parts)
+            completed(left, types, rates, done, lag)
+
+        share_rows(len(left), work)
+        ctx.save_for_backward(lag)
+        return done
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return (grad * ctx.saved_tensors[0]).sum((0, 1)), None, None, None
+
+
 class _OwnIntensity(torch.autograd.Function):
     # The way back runs the recurrence once more instead of storing it: states are many times larger than the events.
 
@@ -31,7 +60,7 @@ class _OwnIntensity(torch.autograd.Function):
         result, level, decays = own.numpy(), baseline.detach().numpy(), jump.shape[-1]
         events, weights, rates = _flat(jump, rate, times, types, lengths)
 
-        def work(chunk: int, rows: slice) -> None:
+        def work(rows: slice) -> None:
             own_rates(*(part[rows] for part in events), decays, level, weights, rates, result[rows])
 
         share_rows(len(own), work)
@@ -47,8 +76,8 @@ class _OwnIntensity(torch.autograd.Function):
         shapes, chunks = (weights.shape[:1], weights.shape, weights.shape), chunks_of(len(upstream))
         parts = [np.zeros((chunks, *shape)) for shape in shapes]
 
-        def work(chunk: int, rows: slice) -> None:
-            into = (part[chunk] for part in parts)
+        def work(rows: slice) -> None:
+            into = (part[chunks_of(rows.start) :] for part in parts)
             own_rates_gradient(*(part[rows] for part in events), decays, weights, rates, upstream[rows], *into)
 
         share_rows(len(upstream), work)
