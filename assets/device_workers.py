@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import pickle
+import os
 import queue
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 from assets.encoded import EncodedBlock, encoded_blocks
 from assets.prepared import Work
+from assets.workers import sendable
 from models import encoders
 
 _HELD = 4  # encoded blocks that a device may be ahead of the one whose turn it is
-_PATIENCE = 2.0  # seconds after which it is looked whether the other side is still there
 
 
 class DeviceWorkerDied(RuntimeError):
@@ -37,78 +39,66 @@ def encoded_on(
     # spawn: a forked child can't use CUDA
     context = multiprocessing.get_context("spawn")
     each = max(1, workers // len(devices)) if workers else 0
-    results = [context.Queue(_HELD) for _ in devices]
-    processes = [
-        context.Process(
-            target=_serve,
-            args=(work, blocks[place :: len(devices)], device, each, results[place]),
-            name=f"reelcast-{work.role}-{device}",
-        )
-        for place, device in enumerate(devices)
-    ]
-    for process in processes:
-        process.start()
+    started = []
     try:
+        for place, device in enumerate(devices):
+            results, theirs = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_serve,
+                args=(work, blocks[place :: len(devices)], device, each, theirs),
+                name=f"reelcast-{work.role}-{device}",
+            )
+            process.start()
+            theirs.close()  # so that the end of the process is the end of its pipe, also amid a message
+            started.append((results, process))
         for number in range(len(blocks)):
-            place = number % len(devices)
-            yield _received(results[place], processes[place])
+            yield _received(*started[number % len(devices)])
     finally:
-        for process in processes:
+        for results, process in started:
             process.terminate()
-        for process in processes:
+            results.close()
+        for _, process in started:
             process.join()
 
 
-def _received(results: multiprocessing.Queue, process: Any) -> EncodedBlock:
-    while True:
-        alive = process.is_alive()  # asked first: what a process sent before it ended is still in the queue
-        try:
-            found = results.get(timeout=_PATIENCE)
-        except queue.Empty:
-            if alive:
-                continue
-            raise DeviceWorkerDied(
-                f"{process.name} ended with exit code {process.exitcode} before its work was done; "
-                "what it had encoded is stored, and the next run goes on from there"
-            ) from None
-        if isinstance(found, bytes):
-            raise pickle.loads(found)
-        return found
+def _received(results: Connection, process: Any) -> EncodedBlock:
+    try:
+        found = results.recv()
+    except (EOFError, OSError):
+        process.join()
+        raise DeviceWorkerDied(
+            f"{process.name} ended with exit code {process.exitcode} before its work was done; "
+            "what it had encoded is stored, and the next run goes on from there"
+        ) from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
-def _serve(work: Work, blocks: Sequence[Sequence[str]], device: str, workers: int, results: Any) -> None:
+def _serve(work: Work, blocks: Sequence[Sequence[str]], device: str, workers: int, results: Connection) -> None:
     """What a device's process does."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     load = partial(_load, work.role, work.profile, device, work.options)
+    held: queue.Queue = queue.Queue(_HELD)
+    sender = threading.Thread(target=_send, args=(held, results), daemon=True)
+    sender.start()
     try:
         for block in encoded_blocks(work, blocks, load, device=device, workers=workers):
-            _send(results, block)
+            held.put(block)
     except Exception as error:
-        _send(results, _packed(error))
-    results.close()
-    results.join_thread()
+        held.put(sendable(error))
+    held.put(None)
+    sender.join()
 
 
 def _load(role: encoders.Role, profile: encoders.Profile, device: str, options: Mapping[str, Any]) -> Any:
     return encoders.load(role, profile, device=device, **options)
 
 
-def _send(results: Any, message: EncodedBlock | bytes) -> None:
-    """Wait for a place in the queue, but not for a parent that was killed."""
-    while multiprocessing.parent_process().is_alive():
-        try:
-            results.put(message, timeout=_PATIENCE)
-            return
-        except queue.Full:
-            continue
-    raise SystemExit(1)
-
-
-def _packed(error: Exception) -> bytes:
-    """An exception as bytes; one that can't be sent, in words."""
+def _send(held: queue.Queue, results: Connection) -> None:
+    """Send while the device works on; where the run that reads is gone, end."""
     try:
-        packed = pickle.dumps(error)
-        pickle.loads(packed)
-        return packed
-    except Exception:
-        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+        while (message := held.get()) is not None:
+            results.send(message)
+    except OSError:
+        os._exit(1)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, wait
-from concurrent.futures import TimeoutError as WorkTimeout
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
-
 STARTS = 3
+# of a worker, until it is ready to work: imports only, so that a minute is a machine in trouble, not a slow one
+START_SECONDS = 120.0
+# spawn, not fork: the parent has threads (PyTorch, Arrow), and a forked child can deadlock on their locks
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 class WorkerTimeout(RuntimeError):
@@ -52,82 +57,152 @@ def in_processes(
     Raises:
         WorkersCannotStart: no worker lived long enough to begin.
     """
-    ahead: deque[tuple[str, tuple[Any, ...], Any]] = deque()
+    ahead: deque[tuple[str, Future]] = deque()
     with _Workers(function, workers, timeout) as pool:
+        for item, arguments in calls:
+            ahead.append((item, pool.submit(arguments)))
+            if len(ahead) >= 4 * workers:
+                yield _first(ahead)
+        while ahead:
+            yield _first(ahead)
 
-        def next_outcome() -> tuple[str, Any | Exception]:
-            item, arguments, future = ahead.popleft()
-            outcome = pool.outcome(arguments, future)
-            if isinstance(outcome, WorkerCrash):
-                outcome = pool.outcome(arguments, pool.schedule(arguments))
-            return item, outcome
 
-        try:
-            for item, arguments in calls:
-                ahead.append((item, arguments, pool.schedule(arguments)))
-                if len(ahead) >= 4 * workers:
-                    yield next_outcome()
-            while ahead:
-                yield next_outcome()
-        finally:
-            for *_, future in ahead:
-                future.cancel()
+def _first(ahead: deque[tuple[str, Future]]) -> tuple[str, Any | Exception]:
+    item, future = ahead.popleft()
+    return item, future.result()
 
 
 class _Workers:
-    """Processes that call one function. Pebble's pool breaks for good where a process dies before its first call, as one does
-    that is killed while it starts; then another pool takes over."""
+    """Processes that call one function, each with a pipe and a thread of its own here.
+
+    Nothing is shared between the processes, neither a queue nor a lock: one that is killed, at whatever moment, can take no
+    call with it that was not its own, and leaves no lock held for the others. (Pools that hand calls out through a common
+    queue, those of the standard library and Pebble among them, lose a call or wait for ever where a worker is killed between
+    taking the call and saying so.)
+    """
 
     def __init__(self, function: Callable[..., Any], workers: int, timeout: float):
-        self._function, self._workers, self._timeout = function, workers, timeout
-        self._pool = self._opened()
-        self._broken = 0  # pools that broke since the last outcome
-
-    def _opened(self) -> ProcessPool:
-        # spawn, not fork: the parent has threads (PyTorch, Arrow), and a forked child can deadlock on their locks
-        return ProcessPool(max_workers=self._workers, context=multiprocessing.get_context("spawn"))
+        self._function, self._timeout = function, timeout
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._lock = threading.Lock()
+        self._alive: set[_Worker] = set()
+        self._idle: list[_Worker] = []
+        self._ended_at_start = 0  # in a row
+        self._closed = False
 
     def __enter__(self) -> _Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pool.stop() if any(error) else self._pool.close()
-        self._pool.join()
+        with self._lock:
+            self._closed = True
+            alive = list(self._alive)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in alive:  # a thread that waits for one goes on at once
+            worker.kill()
+        self._threads.shutdown()
 
-    def schedule(self, arguments: tuple[Any, ...]) -> ProcessFuture:
-        if self._pool.active:
-            with suppress(RuntimeError):  # it broke this moment
-                return self._pool.schedule(self._function, args=list(arguments), timeout=self._timeout)
-        self._broken += 1
-        if self._broken > STARTS:
-            raise WorkersCannotStart(
-                f"worker processes ended before they began to work, {STARTS} times in a row; "
-                "is there memory for run.workers processes?"
-            )
-        self._pool.stop()
-        self._pool.join()
-        self._pool = self._opened()
-        return self.schedule(arguments)
+    def submit(self, arguments: tuple[Any, ...]) -> Future:
+        """A future of what the call gives: its result, or the exception that stands for it."""
+        return self._threads.submit(self._outcome, arguments)
 
-    def outcome(self, arguments: tuple[Any, ...], future: ProcessFuture) -> Any | Exception:
-        """What the call gave; one that went down with its pool is made again."""
+    def _outcome(self, arguments: tuple[Any, ...]) -> Any | Exception:
+        outcome = self._answer(arguments)
+        # the first death may have been an accident
+        return self._answer(arguments) if isinstance(outcome, WorkerCrash) else outcome
+
+    def _answer(self, arguments: tuple[Any, ...]) -> Any | Exception:
+        worker = self._ready()
+        outcome = worker.call(arguments, self._timeout)
+        if isinstance(outcome, WorkerCrash | WorkerTimeout):
+            self._forget(worker)
+        else:
+            with self._lock:
+                self._idle.append(worker)
+        return outcome
+
+    def _ready(self) -> _Worker:
         while True:
-            # a call that a breaking pool had not taken yet is never answered
-            while not wait([future], timeout=1.0).done and self._pool.active:
-                continue
-            found = _outcome(future, self._timeout) if future.done() else None
-            if future.done() and not isinstance(found, BrokenExecutor):
-                self._broken = 0
-                return found
-            future = self.schedule(arguments)
+            with self._lock:
+                if self._closed or self._ended_at_start >= STARTS:
+                    break
+                if self._idle:
+                    return self._idle.pop()
+                worker = _Worker(self._function)
+                self._alive.add(worker)
+            began = worker.begins()
+            with self._lock:
+                self._ended_at_start = 0 if began else self._ended_at_start + 1
+            if began:
+                return worker
+            self._forget(worker)
+        raise WorkersCannotStart(
+            f"worker processes ended before they began to work, {STARTS} times in a row; "
+            "is there memory for run.workers processes?"
+        )
+
+    def _forget(self, worker: _Worker) -> None:
+        worker.kill()
+        with self._lock:
+            self._alive.discard(worker)
 
 
-def _outcome(future: ProcessFuture, timeout: float) -> Any | Exception:
+class _Worker:
+    """One process, which answers one call at a time."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self._pipe, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end is seen here as the end of the pipe
+
+    def begins(self) -> bool:
+        """Wait for it to be ready; False where it ended before."""
+        try:
+            return self._pipe.poll(START_SECONDS) and self._pipe.recv() is None
+        except (EOFError, OSError):
+            return False
+
+    def call(self, arguments: tuple[Any, ...], timeout: float) -> Any | Exception:
+        try:
+            self._pipe.send(arguments)
+            if not self._pipe.poll(timeout):
+                return WorkerTimeout(f"took longer than {timeout:g} s (sampling.timeout_seconds) and was stopped")
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(1.0)
+            return WorkerCrash(f"the decoding process died twice on this file (exit code {self._process.exitcode})")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join(5.0)  # longer only where the system itself does not let go of it
+        self._pipe.close()
+
+
+def _serve(function: Callable[..., Any], pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run ends its workers itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send(None)
+    with suppress(EOFError, OSError):  # the run has ended
+        while True:
+            arguments = pipe.recv()
+            try:
+                outcome = function(*arguments)
+            except Exception as error:  # of this file: it becomes its row's reason
+                outcome = sendable(error)
+            pipe.send(outcome)
+
+
+def _end_with_parent() -> None:
+    """A decoder that hangs reads no pipe: without this it would outlive a run that was killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def sendable(error: Exception) -> Exception:
+    """The error itself where it survives being pickled (a library's own need not), else one with its words."""
     try:
-        return future.result()
-    except WorkTimeout:
-        return WorkerTimeout(f"took longer than {timeout:g} s (sampling.timeout_seconds) and was stopped")
-    except ProcessExpired as error:
-        return WorkerCrash(f"the decoding process died twice on this file (exit code {error.exitcode})")
-    except Exception as error:  # a typed failure of this file, kept as its row's reason
-        return error
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

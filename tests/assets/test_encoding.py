@@ -1,7 +1,9 @@
 """The stages that encoders fill: what is wrong with one video, with memory or with a process is contained."""
 
+import multiprocessing
 import os
 import re
+import time
 
 import dagster as dg
 import numpy as np
@@ -340,9 +342,22 @@ def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message
         list(encoded_on(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
 
 
-def hanging_frames(path, *chosen):
-    import time
+def bulky(_rows, _note):
+    """More than a pipe holds, so that the process is halfway through sending it."""
+    return {"embedding": np.zeros(1_000_000, np.float32)}
 
+
+def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
+    made = encoded_on(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
+    next(made)
+    time.sleep(0.2)
+    (process,) = [child for child in multiprocessing.active_children() if child.name == "reelcast-visual-cpu"]
+    process.kill()
+    with pytest.raises(DeviceWorkerDied, match="exit code -9"):
+        list(made)
+
+
+def hanging_frames(path, *chosen):
     from assets.media_tasks import take_frames
 
     if path.endswith("3.mp4"):

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,16 +49,24 @@ def test_a_worker_that_was_killed_costs_nothing(tmp_path):
     assert dict(in_processes(die_at_first, calls, workers=1, timeout=30)) == {"1": "done", "2": "done"}
 
 
+def children() -> set[int]:
+    """Worker processes of this one."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            for child in (task / "children").read_text().split():
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.add(int(child))
+    return found
+
+
 def kill_at_start(count: int, stop: threading.Event) -> None:
     """SIGKILL to the first `count` worker processes of this one, before they can have begun to work."""
     killed = set()
     while not stop.is_set() and len(killed) < count:
-        for task in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(OSError):
-                for child in {int(pid) for pid in (task / "children").read_text().split()} - killed:
-                    if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                        os.kill(child, signal.SIGKILL)
-                        killed.add(child)
+        for child in children() - killed:
+            os.kill(child, signal.SIGKILL)
+            killed.add(child)
 
 
 @pytest.fixture
@@ -82,6 +93,82 @@ def test_workers_that_never_start_end_the_run(killer):
     killer(1000)
     with pytest.raises(WorkersCannotStart, match=r"3 times in a row.*run\.workers"):
         list(in_processes(behave, [("1", ("good",))], workers=1, timeout=30))
+
+
+def kill_at_random(killed: list[int], stop: threading.Event) -> None:
+    """SIGKILL to a worker now and then: while it starts, waits, works, or is halfway through sending a result."""
+    rng = random.Random(5)
+    while not stop.wait(rng.uniform(0.0, 0.4)):
+        if alive := sorted(children()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(alive), signal.SIGKILL)
+                killed.append(1)
+
+
+def filled(letter: str) -> str:
+    time.sleep(0.01)
+    return letter * 2_000_000  # more than a pipe holds
+
+
+def test_workers_killed_at_any_moment_harm_no_other_call():
+    killed, stop = [], threading.Event()
+    thread = threading.Thread(target=kill_at_random, args=(killed, stop))
+    thread.start()
+    try:
+        calls = [(str(number), (chr(97 + number % 26),)) for number in range(200)]
+        found = list(in_processes(filled, calls, workers=3, timeout=30))
+    finally:
+        stop.set()
+        thread.join()
+    assert [item for item, _ in found] == [item for item, _ in calls]
+    whole = [outcome == letter * 2_000_000 for (_, outcome), (_, (letter,)) in zip(found, calls, strict=True)]
+    assert len(killed) >= 5
+    # only a call whose worker was killed twice is lost, and it says so
+    assert all(isinstance(outcome, WorkerCrash) for (_, outcome), right in zip(found, whole, strict=True) if not right)
+    assert sum(whole) >= 190
+
+
+def note_and_hang(mark: str) -> None:
+    Path(mark).write_text(str(os.getpid()))
+    time.sleep(300)
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_run(tmp_path):
+    mark = tmp_path / "mark"
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from assets.workers import in_processes\n"
+        "from test_workers import note_and_hang\n"
+        "list(in_processes(note_and_hang, [('1', (sys.argv[3],))], workers=1, timeout=300))"
+    )
+    here = Path(__file__)
+    run = subprocess.Popen([sys.executable, "-c", code, str(here.parents[2]), str(here.parent), str(mark)])
+    until = time.monotonic() + 60
+    while not (mark.exists() and mark.read_text()):
+        assert run.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    worker = int(mark.read_text())
+    run.kill()
+    run.wait()
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+        assert time.monotonic() < until, "the worker outlived its run"
+        time.sleep(0.02)
+
+
+class Spoilt(Exception):
+    """Can be sent, but not received: as many a library's."""
+
+    def __init__(self, code: int, words: str):
+        super().__init__(words)
+
+
+def spoil() -> None:
+    raise Spoilt(5, "codec 5 is unknown")
+
+
+def test_an_error_that_cannot_be_sent_arrives_in_words():
+    ((_, outcome),) = in_processes(spoil, [("1", ())], workers=1, timeout=30)
+    assert type(outcome) is RuntimeError and str(outcome) == "Spoilt: codec 5 is unknown"
 
 
 def test_calls_are_read_as_they_are_needed():
