@@ -119,6 +119,7 @@ class _Workers:
         else:
             with self._lock:
                 self._idle.append(worker)
+                self._ended_at_start = 0
         return outcome
 
     def _ready(self) -> _Worker:

@@ -1,6 +1,7 @@
 """Files are worked on in processes that can be killed."""
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -110,22 +111,24 @@ def filled(letter: str) -> str:
     return letter * 2_000_000  # more than a pipe holds
 
 
-def test_workers_killed_at_any_moment_harm_no_other_call():
+def test_workers_killed_at_any_moment_harm_no_other_call(monkeypatch):
+    monkeypatch.setattr("assets.workers.STARTS", 1000)  # on a busy machine many of them are killed while they start
     killed, stop = [], threading.Event()
     thread = threading.Thread(target=kill_at_random, args=(killed, stop))
     thread.start()
     try:
-        calls = [(str(number), (chr(97 + number % 26),)) for number in range(200)]
-        found = list(in_processes(filled, calls, workers=3, timeout=30))
+        until_killed = itertools.takewhile(lambda _: len(killed) < 8, itertools.count())
+        calls = ((str(number), (chr(97 + number % 26),)) for number in until_killed)
+        found = list(in_processes(filled, calls, workers=3, timeout=60))
     finally:
         stop.set()
         thread.join()
-    assert [item for item, _ in found] == [item for item, _ in calls]
-    whole = [outcome == letter * 2_000_000 for (_, outcome), (_, (letter,)) in zip(found, calls, strict=True)]
-    assert len(killed) >= 5
-    # only a call whose worker was killed twice is lost, and it says so
-    assert all(isinstance(outcome, WorkerCrash) for (_, outcome), right in zip(found, whole, strict=True) if not right)
-    assert sum(whole) >= 190
+    assert [item for item, _ in found] == [str(number) for number in range(len(found))]
+    lost = [outcome for number, (_, outcome) in enumerate(found) if outcome != chr(97 + number % 26) * 2_000_000]
+    assert all(
+        isinstance(outcome, WorkerCrash) for outcome in lost
+    )  # it was killed on the same call twice, and says so
+    assert 2 * len(lost) <= len(killed)
 
 
 def note_and_hang(mark: str) -> None:
