@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.event_checks import END, LENGTH, ORDER, RIGHT, TYPE, place
+
 
 class EventError(ValueError):
     """An event sequence that cannot be used; the message names the sequence (its row in the batch)."""
@@ -50,31 +52,14 @@ class EventBatch:
             )
         if types.is_floating_point() or types.dtype == torch.bool:
             raise EventError(f"types must be integers, given {types.dtype}")
-        width = times.shape[1]
-        _refuse((lengths < 0) | (lengths > width), lambda row: f"length {lengths[row]} is outside [0, {width}]")
-        _refuse(~torch.isfinite(t_end) | (t_end < 0), lambda row: f"t_end {t_end[row]} is not a finite time >= 0")
-
-        real = torch.arange(width, device=device) < lengths[:, None]
-        inside = (times >= 0) & (times <= t_end[:, None])  # false for NaN too
-        outside = real & ~inside
-        _refuse(outside.any(1), lambda row: _misplaced(_first(outside, row), times[row], t_end[row]))
-        times = torch.where(real, times, t_end[:, None])
-        back = times[:, 1:] < times[:, :-1]
-        _refuse(
-            back.any(1),
-            lambda row: (
-                f"times are not sorted: event {_first(back, row) + 1} at {times[row, _first(back, row) + 1]} "
-                f"comes after one at {times[row, _first(back, row)]}"
-            ),
-        )
-        below = real & (types < 0)
-        _refuse(
-            below.any(1), lambda row: f"event {_first(below, row)} has the type {types[row, _first(below, row)]} < 0"
-        )
-        object.__setattr__(self, "times", times)
-        object.__setattr__(self, "types", torch.where(real, types, 0).to(torch.int64))
+        given_times, given_types = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
+        placed, kinds = np.empty(times.shape), np.empty(times.shape, np.int64)
+        highest = _settle(given_times, given_types, lengths, t_end, placed, kinds)
+        object.__setattr__(self, "times", torch.from_numpy(placed).to(device))
+        object.__setattr__(self, "types", torch.from_numpy(kinds).to(device))
         object.__setattr__(self, "lengths", lengths)
         object.__setattr__(self, "t_end", t_end)
+        object.__setattr__(self, "_highest", highest)
 
     @classmethod
     def from_sequences(
@@ -83,22 +68,22 @@ class EventBatch:
         """Pad ragged sequences. Without `t_end` a window ends at its last event (at 0 where there is none)."""
         if len(times) != len(types) or (t_end is not None and len(t_end) != len(times)):
             raise EventError(f"{len(times)} sequences of times, {len(types)} of types: one of each a sequence")
+        lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
+        shape = len(times), int(lengths.max()) if len(times) else 0
+        padded_times, padded_types = np.zeros(shape), np.zeros(shape, np.int64)
         for row, (when, what) in enumerate(zip(times, types)):
             if len(when) != len(what):
                 raise EventError(f"sequence {row}: {len(when)} times but {len(what)} types")
-        lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
-        real = np.arange(int(lengths.max()) if len(times) else 0) < lengths.numpy()[:, None]
-        padded_times, padded_types = np.zeros(real.shape), np.zeros(real.shape, np.int64)
-        if real.any():
-            np.place(padded_times, real, np.concatenate([np.asarray(when, np.float64) for when in times]))
-            kinds = np.concatenate([np.asarray(what) for what in types if len(what)])
-            if not np.issubdtype(kinds.dtype, np.integer):
-                raise EventError(f"types must be integers, given {kinds.dtype}")
-            np.place(padded_types, real, kinds)
+            if len(what):
+                kinds = np.asarray(what)
+                if kinds.dtype.kind not in "iu":
+                    raise EventError(f"sequence {row}: types must be integers, given {kinds.dtype}")
+                padded_times[row, : len(when)], padded_types[row, : len(what)] = when, kinds
         if t_end is None:
             t_end = [float(when[-1]) if len(when) else 0.0 for when in times]
-        times, types = torch.from_numpy(padded_times), torch.from_numpy(padded_types)
-        return cls(times, types, lengths, torch.as_tensor(t_end, dtype=torch.float64))
+        end = torch.as_tensor(t_end, dtype=torch.float64)
+        highest = _settle(padded_times, padded_types, lengths, end, padded_times, padded_types)
+        return _trusted(highest, torch.from_numpy(padded_times), torch.from_numpy(padded_types), lengths, end)
 
     @property
     def mask(self) -> Tensor:
@@ -124,10 +109,11 @@ class EventBatch:
             rows = torch.as_tensor(rows, dtype=torch.int64, device=self.times.device)
         lengths = self.lengths[rows]
         width = int(lengths.max()) if len(lengths) else 0
-        return _trusted(self.times[rows, :width], self.types[rows, :width], lengths, self.t_end[rows])
+        return _trusted(self._highest, self.times[rows, :width], self.types[rows, :width], lengths, self.t_end[rows])
 
     def to(self, device: torch.device | str) -> EventBatch:
-        return _trusted(*(part.to(device) for part in (self.times, self.types, self.lengths, self.t_end)))
+        parts = (self.times, self.types, self.lengths, self.t_end)
+        return _trusted(self._highest, *(part.to(device) for part in parts))
 
     def with_t_end(self, t_end: Tensor) -> EventBatch:
         """The same events observed until `t_end` (b,); raises EventError where that is before a row's last event."""
@@ -135,38 +121,51 @@ class EventBatch:
 
     def check_types(self, num_types: int) -> None:
         """Raise EventError, naming the sequence, where a type is not one of 0 .. num_types - 1."""
+        if self._highest < num_types:
+            return
         unknown = self.types >= num_types
-        _refuse(
-            unknown.any(1),
-            lambda row: (
-                f"event {_first(unknown, row)} has the unknown type {self.types[row, _first(unknown, row)]}; "
+        if bool(unknown.any()):  # the highest type may be one of sequences that this batch has not got
+            row, event = unknown.nonzero()[0].tolist()
+            raise EventError(
+                f"sequence {row}: event {event} has the unknown type {self.types[row, event]}; "
                 f"the process knows the types 0 to {num_types - 1}"
-            ),
-        )
+            )
 
 
-def _trusted(times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor) -> EventBatch:
+def _trusted(highest: int, times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor) -> EventBatch:
     # Parts of a batch that was validated need no second look.
     batch = object.__new__(EventBatch)
     for name, value in (("times", times), ("types", types), ("lengths", lengths), ("t_end", t_end)):
         object.__setattr__(batch, name, value)
+    object.__setattr__(batch, "_highest", highest)  # no type of the batch is above it
     return batch
 
 
-def _refuse(bad_rows: Tensor, describe) -> None:
-    if bool(bad_rows.any()):
-        row = int(bad_rows.nonzero()[0, 0])
-        raise EventError(f"sequence {row}: {describe(row)}")
+def _settle(
+    times: np.ndarray, types: np.ndarray, lengths: Tensor, t_end: Tensor, placed: np.ndarray, kinds: np.ndarray
+) -> int:
+    """Fill placed and kinds, which may be times and types themselves; returns the highest type, -1 where there is none."""
+    rows = [part.cpu().contiguous().numpy() for part in (lengths, t_end)]
+    what, row, event, highest = place(times, types, *rows, placed, kinds)
+    if what != RIGHT:
+        raise EventError(
+            f"sequence {row}: {_wrong(what, times[row], types[row], *(part[row] for part in rows), event)}"
+        )
+    return highest
 
 
-def _misplaced(event: int, times: Tensor, t_end: Tensor) -> str:
+def _wrong(what: int, times: np.ndarray, types: np.ndarray, length: int, t_end: float, event: int) -> str:
+    if what == LENGTH:
+        return f"length {length} is outside [0, {len(times)}]"
+    if what == END:
+        return f"t_end {t_end} is not a finite time >= 0"
+    if what == TYPE:
+        return f"event {event} has the type {types[event]} < 0"
     time = float(times[event])
+    if what == ORDER:
+        return f"times are not sorted: event {event} at {time} comes after one at {times[event - 1]}"
     if not math.isfinite(time):
         return f"event {event} has time {time}"
     if time < 0:
         return f"event {event} has the negative time {time}"
-    return f"event {event} at {time} is after t_end {float(t_end)}"
-
-
-def _first(where: Tensor, row: int) -> int:
-    return int(where[row].nonzero()[0, 0])
+    return f"event {event} at {time} is after t_end {t_end}"

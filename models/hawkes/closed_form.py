@@ -1,4 +1,8 @@
-"""What a classical likelihood needs of sums of exponentials: each event's own intensity, and the offspring it had time for."""
+"""What a classical likelihood needs of sums of exponentials: each event's own intensity, and the offspring it had time for.
+
+Nothing between the arrays of events and the sums over them is left to PyTorch: its threads would go on spinning for a
+millisecond after each pass, and take their cores from the compiled loops.
+"""
 
 from __future__ import annotations
 
@@ -7,86 +11,116 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.hawkes.compiled import chunks_of, completed, own_rates, own_rates_gradient, share_rows
+from models.events import EventBatch
+from models.hawkes.compiled import (
+    chunks_of,
+    log_rates,
+    log_rates_gradient,
+    offspring,
+    offspring_gradient,
+    share_rows,
+)
 
 
-def own_intensity(
-    baseline: Tensor, jump: Tensor, rate: Tensor, times: Tensor, types: Tensor, lengths: Tensor
+def log_own_intensity(
+    baseline: Tensor, jump: Tensor, rate: Tensor, batch: EventBatch, *, first: int, each: bool
 ) -> Tensor:
-    """(b, l) mu_k + sum_m sum_r alpha_kmr sum_{t_j < t_i, type m} exp(-delta_kmr (t_i - t_j)), k the type of event i.
+    """log(mu_k + sum_m sum_r alpha_kmr sum_{t_j < t_i, type m} exp(-delta_kmr (t_i - t_j))), k the type of event i.
 
-    baseline (k,), jump (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU; times, types (b, l), lengths (b,);
-    0 in the padding. Tied events do not see each other.
+    (b, l) with `each`, 0 in the padding; else (b, 1), the sum over a row. Events before number `first` are left out. Tied
+    events do not see each other. baseline (k,), jump (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU.
     """
-    return _OwnIntensity.apply(baseline, jump, rate, times, types, lengths)
+    return _LogOwnIntensity.apply(baseline, jump, rate, batch, first, each)
 
 
-def completed_offspring(rate: Tensor, left: Tensor, types: Tensor, num_types: int) -> Tensor:
-    """(b, k, r) sum over a row's events of each type of 1 - exp(-delta_r left): the share of its offspring that had time.
+def expected_offspring(branching: Tensor, rate: Tensor, batch: EventBatch, end: Tensor) -> Tensor:
+    """(b, k) sum over a row's events, of type m, of sum_r G_kmr (1 - exp(-delta_kmr (end - t))): the integral until `end`
+    (b,), no earlier than the last event, of the excitation that they cause.
 
-    rate (r,) common to all pairs, float64 on the CPU; left (b, l) time to the window's end, 0 in the padding; types (b, l).
+    branching (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU.
     """
-    return _CompletedOffspring.apply(rate, left, types, num_types)
+    return _ExpectedOffspring.apply(branching, rate, batch, end)
 
 
-class _CompletedOffspring(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, rate, left, types, num_types):
-        done, lag = (torch.zeros(len(left), num_types, len(rate), dtype=rate.dtype) for _ in range(2))
-        parts = [part.detach().contiguous().numpy() for part in (left, types, done, lag)]
-        rates = rate.detach().contiguous().numpy()
-
-        def work(rows: slice) -> None:
-            left, types, done, lag = (part[rows] for part in parts)
-            completed(left, types, rates, done, lag)
-
-        share_rows(len(left), work)
-        ctx.save_for_backward(lag)
-        return done
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        return (grad * ctx.saved_tensors[0]).sum((0, 1)), None, None, None
-
-
-class _OwnIntensity(torch.autograd.Function):
+class _LogOwnIntensity(torch.autograd.Function):
     # The way back runs the recurrence once more instead of storing it: states are many times larger than the events.
 
     @staticmethod
-    def forward(ctx, baseline, jump, rate, times, types, lengths):
-        ctx.save_for_backward(jump, rate, times, types, lengths)
-        own = torch.zeros_like(times)
-        result, level, decays = own.numpy(), baseline.detach().numpy(), jump.shape[-1]
-        events, weights, rates = _flat(jump, rate, times, types, lengths)
+    def forward(ctx, baseline, jump, rate, batch, first, each):
+        ctx.save_for_backward(baseline, jump, rate)
+        ctx.events, ctx.options = _arrays(batch), (first, int(each), jump.shape[-1])
+        logs = np.zeros(batch.times.shape if each else (len(batch), 1))
+        level, weights, rates = (_flat(part) for part in (baseline, jump, rate))
 
         def work(rows: slice) -> None:
-            own_rates(*(part[rows] for part in events), decays, level, weights, rates, result[rows])
+            log_rates(*(part[rows] for part in ctx.events), *ctx.options, level, weights, rates, logs[rows])
 
-        share_rows(len(own), work)
-        return own
+        share_rows(len(logs), work)
+        return torch.from_numpy(logs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        jump, rate, *_ = ctx.saved_tensors
-        decays = jump.shape[-1]
-        events, weights, rates = _flat(*ctx.saved_tensors)
-        upstream = grad.contiguous().numpy()
-        shapes, chunks = (weights.shape[:1], weights.shape, weights.shape), chunks_of(len(upstream))
-        parts = [np.zeros((chunks, *shape)) for shape in shapes]
+        baseline, jump, rate = ctx.saved_tensors
+        level, weights, rates = (_flat(part) for part in (baseline, jump, rate))
+        upstream = np.ascontiguousarray(grad.numpy())
+        parts = _parts(len(upstream), level, weights, weights)
 
         def work(rows: slice) -> None:
             into = (part[chunks_of(rows.start) :] for part in parts)
-            own_rates_gradient(*(part[rows] for part in events), decays, weights, rates, upstream[rows], *into)
+            events = (part[rows] for part in ctx.events)
+            log_rates_gradient(*events, *ctx.options, level, weights, rates, upstream[rows], *into)
 
         share_rows(len(upstream), work)
-        by_baseline, by_jump, by_rate = (torch.from_numpy(part.sum(0)) for part in parts)
-        by_rate = by_rate.view_as(jump).sum_to_size(rate.shape)
-        return by_baseline, by_jump.view_as(jump), by_rate, None, None, None
+        by_baseline, by_jump, by_rate = _summed(parts, baseline, jump, jump)
+        return by_baseline, by_jump, by_rate.sum_to_size(rate.shape), None, None, None
 
 
-def _flat(jump: Tensor, rate: Tensor, *events: Tensor) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Arrays as the compiled loops want them: times, types and lengths; jump (k, k r); rate (1, r) or (k, k r)."""
-    weights, rates = (part.detach().contiguous().flatten(1).numpy() for part in (jump, rate))
-    return [part.contiguous().numpy() for part in events], weights, rates
+class _ExpectedOffspring(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, branching, rate, batch, end):
+        ctx.save_for_backward(branching, rate)
+        weights, rates, until = _flat(branching), _flat(rate), end.contiguous().numpy()
+        caused = np.zeros((len(batch), len(weights)))
+        ctx.sums = [np.zeros((len(batch), len(rates), weights.shape[1])) for _ in range(2)]
+        events, decays = [*_arrays(batch), until], branching.shape[-1]
+
+        def work(rows: slice) -> None:
+            into = (part[rows] for part in (caused, *ctx.sums))
+            offspring(*(part[rows] for part in events), decays, weights, rates, *into)
+
+        share_rows(len(batch), work)
+        return torch.from_numpy(caused)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        branching, rate = ctx.saved_tensors
+        weights, upstream = _flat(branching), np.ascontiguousarray(grad.numpy())
+        parts = _parts(len(upstream), weights, weights)
+
+        def work(rows: slice) -> None:
+            into = (part[chunks_of(rows.start) :] for part in parts)
+            offspring_gradient(upstream[rows], weights, *(part[rows] for part in ctx.sums), *into)
+
+        share_rows(len(upstream), work)
+        by_branching, by_rate = _summed(parts, branching, branching)
+        return by_branching, by_rate.sum_to_size(rate.shape), None, None
+
+
+def _parts(rows: int, *like: np.ndarray) -> list[np.ndarray]:
+    """Where a gradient is added up, chunk by chunk of the rows."""
+    return [np.zeros((chunks_of(rows), *one.shape)) for one in like]
+
+
+def _summed(parts: list[np.ndarray], *like: Tensor) -> list[Tensor]:
+    return [torch.from_numpy(part.sum(0)).view_as(one) for part, one in zip(parts, like)]
+
+
+def _arrays(batch: EventBatch) -> list[np.ndarray]:
+    return [part.contiguous().numpy() for part in (batch.times, batch.types, batch.lengths)]
+
+
+def _flat(parameter: Tensor) -> np.ndarray:
+    """As the compiled loops want it: (k,), or (k, k r) and (1, r) from three dimensions."""
+    return parameter.detach().contiguous().flatten(1 if parameter.ndim > 1 else 0).numpy()

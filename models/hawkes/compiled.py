@@ -16,11 +16,11 @@ import numba
 import numpy as np
 import torch
 
-compiled = numba.njit(nogil=True, cache=True)
+# of numpy's errors: a baseline of 0 gives a logarithm of -inf, not an exception
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 inlined = numba.njit(nogil=True, cache=True, forceinline=True)  # a call costs more than what these do
-ROWS_AT_ONCE = (
-    64  # what a thread takes, and what a gradient is summed over first: its digits do not hang on the threads
-)
+# what a thread takes, and what a gradient is summed over first: its digits do not hang on the threads
+ROWS_AT_ONCE = 64
 
 GOES_ON, DONE, SILENT, ABOVE_BOUND = range(4)  # how a row of `thin` ended
 
@@ -78,10 +78,11 @@ def _catch_up(times, types, seen, at, now, decays, rate, state, lag):
 
 
 @compiled
-def own_rates(times, types, lengths, decays, baseline, jump, rate, own):
-    """own (b, l): baseline and excitation of each event's own type by the events strictly before it.
+def log_rates(times, types, lengths, first, each, decays, baseline, jump, rate, logs):
+    """Add to logs the logarithm of each event's own intensity, by the events strictly before it: from event `first` on.
 
-    times, types (b, l), lengths (b,), baseline (k,), jump (k, k r), rate (1, r) common to all pairs or (k, k r).
+    times, types (b, l), lengths (b,), baseline (k,), jump (k, k r), rate (1, r) common to all pairs or (k, k r); logs (b, l)
+    with each = 1, (b, 1) for a row's sum with each = 0.
     """
     rows, width = len(rate), jump.shape[1]
     state, no_lag = np.zeros((rows, width)), np.zeros(0)
@@ -91,22 +92,21 @@ def own_rates(times, types, lengths, decays, baseline, jump, rate, own):
         seen[:] = 0
         at[:] = 0.0
         when, what = times[row, : lengths[row]], types[row, : lengths[row]]
-        for i in range(lengths[row]):
+        for i in range(first, lengths[row]):
             k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:
                 seen[c] = _catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], no_lag)
                 at[c] = now
-            value = baseline[k]
-            for m in range(width):
-                value += jump[k, m] * state[c, m]
-            own[row, i] = value
+            logs[row, i * each] += math.log(_rate(state[c], baseline[k], jump[k]))
 
 
 @compiled
-def own_rates_gradient(times, types, lengths, decays, jump, rate, upstream, by_baseline, by_jump, by_rate):
-    """Add upstream (b, l) times the derivatives of `own_rates` to by_baseline (c, k), by_jump and by_rate (c, k, k r), a chunk
-    of ROWS_AT_ONCE rows each."""
+def log_rates_gradient(
+    times, types, lengths, first, each, decays, baseline, jump, rate, upstream, by_baseline, by_jump, by_rate
+):
+    """Add upstream, shaped as logs, times the derivatives of `log_rates` to by_baseline (c, k), by_jump and by_rate
+    (c, k, k r), a chunk of ROWS_AT_ONCE rows each."""
     rows, width = len(rate), jump.shape[1]
     state, lag = np.zeros((rows, width)), np.zeros((rows, width))
     seen, at = np.zeros(rows, np.int64), np.zeros(rows)
@@ -116,33 +116,60 @@ def own_rates_gradient(times, types, lengths, decays, jump, rate, upstream, by_b
         seen[:] = 0
         at[:] = 0.0
         when, what, chunk = times[row, : lengths[row]], types[row, : lengths[row]], row // ROWS_AT_ONCE
-        for i in range(lengths[row]):
-            k, now, given = what[i], when[i], upstream[row, i]
+        for i in range(first, lengths[row]):
+            k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:
                 seen[c] = _catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], lag[c])
                 at[c] = now
+            given = upstream[row, i * each] / _rate(state[c], baseline[k], jump[k])
             by_baseline[chunk, k] += given
             for m in range(width):
                 by_jump[chunk, k, m] += given * state[c, m]
                 by_rate[chunk, k, m] -= given * jump[k, m] * lag[c, m]
 
 
-@compiled
-def completed(left, types, rate, done, lag):
-    """Add up the share 1 - exp(-rate left) of its offspring that each event had time for, by its type, and the derivatives.
+@inlined
+def _rate(state, baseline, jump):
+    """One type's intensity: state and jump (k r,)."""
+    value = baseline
+    for m in range(len(state)):
+        value += jump[m] * state[m]
+    return value
 
-    left, types (b, l), rate (r,) common to all pairs -> done, lag (b, k, r), lag the derivative by the rate.
+
+@compiled
+def offspring(times, types, lengths, end, decays, branching, rate, caused, done, lag):
+    """Add up what each event caused until the window's end: its expected offspring times the share that had time to come.
+
+    times, types (b, l), lengths, end (b,), branching (k, k r), rate (1, r) common to all pairs or (k, k r) -> caused (b, k).
+    done (b, 1 or k, k r): the shares 1 - exp(-rate (end - t)), summed by the event's type; lag: their derivatives by the rate.
     """
-    for row in range(len(left)):
-        for i in range(left.shape[1]):
-            time, m = left[row, i], types[row, i]
-            for r in range(len(rate)):
-                exponent = -time * rate[r]
-                # expm1 is three times as slow, and of use only where the difference would cancel
-                share = 1.0 - math.exp(exponent) if exponent < -1e-2 else -math.expm1(exponent)
-                done[row, m, r] += share
-                lag[row, m, r] += time * (1.0 - share)
+    for row in range(len(times)):
+        for i in range(lengths[row]):
+            left, m = end[row] - times[row, i], types[row, i]
+            for c in range(len(rate)):
+                for q in range(m * decays, (m + 1) * decays):
+                    exponent = -left * rate[c, q % rate.shape[1]]
+                    # expm1 is three times as slow, and of use only where the difference would cancel
+                    share = 1.0 - math.exp(exponent) if exponent < -1e-2 else -math.expm1(exponent)
+                    done[row, c, q] += share
+                    lag[row, c, q] += left * (1.0 - share)
+        for k in range(len(branching)):
+            caused[row, k] = _rate(done[row, k if len(rate) > 1 else 0], 0.0, branching[k])
+
+
+@compiled
+def offspring_gradient(upstream, branching, done, lag, by_branching, by_rate):
+    """Add upstream (b, k) times the derivatives of `offspring`, as it left done and lag, to by_branching and by_rate
+    (c, k, k r), a chunk of ROWS_AT_ONCE rows each."""
+    for row in range(len(upstream)):
+        chunk = row // ROWS_AT_ONCE
+        for k in range(len(branching)):
+            given, c = upstream[row, k], k if done.shape[1] > 1 else 0
+            for m in range(branching.shape[1]):
+                by_branching[chunk, k, m] += given * done[row, c, m]
+                by_rate[chunk, k, m] += given * branching[k, m] * lag[row, c, m]
 
 
 @compiled
@@ -223,9 +250,6 @@ def _rates(state, baseline, jump, rates):
     total = 0.0
     for k in range(len(rates)):
         c = k if len(state) > 1 else 0
-        value = baseline[k]
-        for m in range(jump.shape[1]):
-            value += jump[k, m] * state[c, m]
-        rates[k] = value
-        total += value
+        rates[k] = _rate(state[c], baseline[k], jump[k])
+        total += rates[k]
     return total

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
-from models.hawkes.closed_form import completed_offspring, own_intensity
+from models.hawkes.closed_form import expected_offspring, log_own_intensity
 from models.hawkes.history import position_before
 from models.scan import linear_recurrence
 
@@ -50,16 +50,20 @@ class Excitation(nn.Module):
         states, _ = self._recur(gaps, types, mask)
         return torch.cat([states.new_zeros(1, *states.shape[1:]), states]).transpose(0, 1)
 
-    def at_events(self, batch: EventBatch, baseline: Tensor) -> Tensor:
-        """(b, l) baseline (k,) and excitation of each event's own type just before it, from the events before it."""
+    def log_at_events(self, batch: EventBatch, baseline: Tensor, *, first: int, each: bool) -> Tensor:
+        """Log of baseline (k,) and excitation of each event's own type just before it, from the events before it: (b, l), 0
+        before event `first` and in the padding; without `each` (b, 1), the sum over a row."""
         if self._compiled(batch.times):
-            return own_intensity(baseline, self.jump, self.rate, batch.times, batch.types, batch.lengths)
+            return log_own_intensity(baseline, self.jump, self.rate, batch, first=first, each=each)
         before = self._before_events(batch)
         if self.shared:
             every = before.flatten(2) @ self.jump.flatten(1).T
         else:
             every = (before * self.jump).sum((-2, -1))
-        return (baseline + every).gather(2, batch.types.T[..., None]).squeeze(2).T
+        own = (baseline + every).gather(2, batch.types.T[..., None]).squeeze(2).T
+        counted = batch.mask & (torch.arange(own.shape[1], device=own.device) >= first)
+        logs = torch.where(counted, own, 1.0).log()
+        return logs if each else logs.sum(1, keepdim=True)
 
     def _compiled(self, times: Tensor) -> bool:
         return times.device.type == "cpu" and self.branching.dtype == torch.float64
@@ -85,20 +89,18 @@ class Excitation(nn.Module):
             done[:, source] = -torch.expm1(-here[:, None, None] * rate).sum(0)
         return done
 
-    def offspring(self, left: Tensor, types: Tensor) -> Tensor:
-        """(b, k) integral of the excitation that events of `types` (b, l) cause in the time `left` (b, l) to them."""
-        if self.shared and self._compiled(left):
-            by_type = completed_offspring(self.rate[0, 0], left, types, self.num_types)
-            return torch.einsum("bmr,kmr->bk", by_type, self.branching)
+    def offspring(self, batch: EventBatch, end: Tensor) -> Tensor:
+        """(b, k) integral until `end` (b,), no earlier than the last event, of the excitation that the events cause."""
+        if self._compiled(batch.times):
+            return expected_offspring(self.branching, self.rate, batch, end)
+        left = torch.where(batch.mask, end[:, None] - batch.times, 0.0).to(self.rate)
+        by_source = self.rate.transpose(0, 1).expand(self.num_types, -1, -1)  # (k, k | 1, r)
+        share = -torch.expm1(-left[..., None, None] * by_source[batch.types])
+        done = share.new_zeros(len(batch), *by_source.shape)
+        done = done.scatter_add(1, batch.types[..., None, None].expand_as(share), share)
         if self.shared:
-            done = -torch.expm1(-left.to(self.rate)[..., None] * self.rate[0, 0])  # (b, l, r)
-            index = types[..., None].expand_as(done)
-            by_type = done.new_zeros(len(left), self.num_types, self.decays).scatter_add(1, index, done)
-            return torch.einsum("bmr,kmr->bk", by_type, self.branching)
-        by_source = nn.functional.embedding(types, self.rate.transpose(0, 1).flatten(1))  # (b, l, k r)
-        share = nn.functional.embedding(types, self.branching.transpose(0, 1).flatten(1))
-        done = share * -torch.expm1(-left.to(share)[..., None] * by_source)
-        return done.sum(1).unflatten(-1, (self.num_types, self.decays)).sum(-1)
+            return torch.einsum("bmr,kmr->bk", done.squeeze(2), self.branching)
+        return torch.einsum("bmkr,kmr->bk", done, self.branching)
 
     def _before_events(self, batch: EventBatch) -> Tensor:
         """(l, b, k | 1, k, r) the states just before each event, of what lies strictly before it."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.events import EventBatch
 from models.hawkes.excitation import Excitation
-from models.hawkes.history import counted_events, window_bounds
+from models.hawkes.history import first_counted, window_bounds
 from models.hawkes.process import Levels, PointProcess, Snapshot
 
 
@@ -53,14 +53,20 @@ class ExponentialHawkes(PointProcess):
         baseline = self.baseline.expand_as(total)
         return baseline, total - baseline, torch.zeros_like(total)
 
+    def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
+        own, integral = self._likelihood(batch, window, each=False)
+        return own.squeeze(1) - integral.sum(1)
+
     def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
-        """As for every process, but only the type that occurred at each event, and the compensator event by event."""
-        counted = counted_events(batch, window)
+        return self._likelihood(batch, window, each=True)
+
+    def _likelihood(self, batch: EventBatch, window: str, *, each: bool) -> tuple[Tensor, Tensor]:
+        # As for every process, but only the type that occurred at each event, and the compensator event by event.
         batch.check_types(self.num_types)
-        own = torch.where(counted, self.excitation.at_events(batch, self.baseline), 1.0).log()
+        first = first_counted(window)
+        own = self.excitation.log_at_events(batch, self.baseline, first=first, each=each)
         start, end = window_bounds(batch, window)
-        left = torch.where(batch.mask, end[:, None] - batch.times, 0.0)
-        return own, self.baseline * (end - start)[:, None] + self.excitation.offspring(left, batch.types)
+        return own, self.baseline * (end - start)[:, None] + self.excitation.offspring(batch, end)
 
     @torch.no_grad()
     def snapshot(self, batch: EventBatch) -> Snapshot:

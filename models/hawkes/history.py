@@ -40,13 +40,17 @@ def position_before(batch: EventBatch, at: Tensor) -> Tensor:
     return torch.minimum(count, batch.lengths[:, None])
 
 
-def counted_events(batch: EventBatch, window: str) -> Tensor:
-    """(b, l) bool: the events whose intensities the likelihood multiplies; ValueError for an unknown window."""
+def first_counted(window: str) -> int:
+    """The number of the first event whose intensity the likelihood multiplies; ValueError for an unknown window."""
     if window not in WINDOWS:
         raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
+    return 1 if window == "events" else 0  # there the first is given, not predicted
+
+
+def counted_events(batch: EventBatch, window: str) -> Tensor:
+    """(b, l) bool: the events whose intensities the likelihood multiplies; ValueError for an unknown window."""
     counted = batch.mask
-    if window == "events":
-        counted[:, :1] = False  # given, not predicted
+    counted[:, : first_counted(window)] = False
     return counted
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes
+from models.hawkes.excitation import Excitation
 from tests.models.hawkes.conftest import make_batch
 
 
@@ -58,23 +60,29 @@ def random_process(*, decays, shared, seed):
     return process
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("window", ["observation", "events"])
 @pytest.mark.parametrize("shared", [False, True])
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), decays=st.integers(1, 3), ties=st.booleans())
-def test_equals_the_definition_with_gradients(shared, window, seed, decays, ties):
+def test_equals_the_definition_with_gradients(compiled, shared, window, seed, decays, ties):
     process = random_process(decays=decays, shared=shared, seed=seed)
     batch = make_batch(seed=seed, rows=3, longest=9, ties=ties)
     want, integral = reference(process, batch, window)
-    got = process.log_likelihood(batch, window=window)
-    torch.testing.assert_close(got, want, rtol=1e-8, atol=1e-8)
-    if window == "observation":
-        torch.testing.assert_close(process.compensator(batch), integral, rtol=1e-8, atol=1e-8)
+    with mock.patch.object(Excitation, "_compiled", lambda *_: compiled):  # elsewhere than on a CPU nothing is
+        got = process.log_likelihood(batch, window=window)
+        own, caused = process.log_likelihood_parts(batch, window=window)
+        if window == "observation":
+            torch.testing.assert_close(process.compensator(batch), integral, rtol=1e-8, atol=1e-8)
     weights = torch.tensor([0.3, 1.0, -2.0], dtype=torch.float64)
     parameters = list(process.parameters())
     expected = torch.autograd.grad((want * weights).sum(), parameters)
-    for a, b in zip(torch.autograd.grad((got * weights).sum(), parameters), expected):
-        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+    assert own.shape == batch.times.shape
+    torch.testing.assert_close(caused, integral, rtol=1e-8, atol=1e-8)
+    for found in (got, own.sum(1) - caused.sum(1)):
+        torch.testing.assert_close(found, want, rtol=1e-8, atol=1e-8)
+        for a, b in zip(torch.autograd.grad((found * weights).sum(), parameters, retain_graph=True), expected):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
 # What tick 0.8.0.2 gives for these events: ModelHawkesExpKernLogLik(1.3), an event, its likelihood being relative to a
