@@ -1,6 +1,6 @@
 """CPU milliseconds a small clip, by step, from the file to all that the encoders of a profile make of it.
 
-    python tests/benchmarks/clip_costs.py [--profile handcrafted|tiny] [--clips 10] [--rounds 4]
+    OMP_NUM_THREADS=1 python tests/benchmarks/clip_costs.py [--profile handcrafted|tiny] [--clips 10] [--rounds 4]
         [--width 192] [--height 144] [--frames 72]
 
 Clips of 3 s, 192 x 144 pixels at 24 frames a second, H.264 and AAC, or as told; ten frames, at most 512 pixels long as the
