@@ -42,16 +42,19 @@ class EventBatch:
         times = torch.as_tensor(self.times, dtype=torch.float64)
         device = times.device
         types = torch.as_tensor(self.types, device=device)
-        lengths = torch.as_tensor(self.lengths, dtype=torch.int64, device=device)
-        t_end = torch.as_tensor(self.t_end, dtype=torch.float64, device=device)
+        # Copies, as of times and types: what was checked here cannot change with the arrays that were given.
+        lengths = torch.as_tensor(self.lengths, device=device).clone()
+        t_end = torch.as_tensor(self.t_end, dtype=torch.float64, device=device).clone()
         shapes = [tuple(part.shape) for part in (times, types, lengths, t_end)]
         if times.ndim != 2 or shapes != [shapes[0], shapes[0], shapes[0][:1], shapes[0][:1]]:
             raise EventError(
                 "times and types must be (b, l), lengths and t_end (b,); given times {}, types {}, lengths {}, "
                 "t_end {}".format(*shapes)
             )
-        if types.is_floating_point() or types.dtype == torch.bool:
-            raise EventError(f"types must be integers, given {types.dtype}")
+        for name, part in (("types", types), ("lengths", lengths)):
+            if part.numel() and (part.is_floating_point() or part.dtype == torch.bool):
+                raise EventError(f"{name} must be integers, given {part.dtype}")
+        lengths = lengths.to(torch.int64)
         given_times, given_types = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
         placed, kinds = np.empty(times.shape), np.empty(times.shape, np.int64)
         highest = _settle(given_times, given_types, lengths, t_end, placed, kinds)
@@ -81,7 +84,9 @@ class EventBatch:
                 padded_times[row, : len(when)], padded_types[row, : len(what)] = when, kinds
         if t_end is None:
             t_end = [float(when[-1]) if len(when) else 0.0 for when in times]
-        end = torch.as_tensor(t_end, dtype=torch.float64)
+        end = torch.as_tensor(t_end, dtype=torch.float64).clone()
+        if end.shape != lengths.shape:
+            raise EventError(f"t_end must be {tuple(lengths.shape)}, one a sequence; given {tuple(end.shape)}")
         highest = _settle(padded_times, padded_types, lengths, end, padded_times, padded_types)
         return _trusted(highest, torch.from_numpy(padded_times), torch.from_numpy(padded_types), lengths, end)
 
@@ -104,9 +109,13 @@ class EventBatch:
         return self.times.shape[0]
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> EventBatch:
-        """The sequences `rows`, in that order, padded no further than their longest."""
+        """The sequences `rows`, in that order, padded no further than their longest.
+
+        rows: a slice, row numbers, or a bool of each row, True where it is to be kept. Raises IndexError for a row that is
+        not there and for a bool of the wrong length, TypeError for anything else, such as one number.
+        """
         if not isinstance(rows, slice):
-            rows = torch.as_tensor(rows, dtype=torch.int64, device=self.times.device)
+            rows = row_numbers(rows, len(self)).to(self.times.device)
         lengths = self.lengths[rows]
         width = int(lengths.max()) if len(lengths) else 0
         return _trusted(self._highest, self.times[rows, :width], self.types[rows, :width], lengths, self.t_end[rows])
@@ -130,6 +139,18 @@ class EventBatch:
                 f"sequence {row}: event {event} has the unknown type {self.types[row, event]}; "
                 f"the process knows the types 0 to {num_types - 1}"
             )
+
+
+def row_numbers(rows: Tensor | Sequence[int] | Sequence[bool], count: int) -> Tensor:
+    """int64 numbers of the chosen of `count` rows, given as numbers or as a bool each: see `EventBatch.__getitem__`."""
+    rows = torch.as_tensor(rows)
+    if rows.ndim != 1 or (rows.numel() and rows.is_floating_point()):
+        raise TypeError(f"rows must be a slice, row numbers or a bool a row; given {rows.tolist()}")
+    if rows.dtype == torch.bool:
+        if len(rows) != count:
+            raise IndexError(f"{len(rows)} bools for {count} rows: one each")
+        return rows.nonzero().squeeze(1)
+    return rows.to(torch.int64)
 
 
 def _trusted(highest: int, times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor) -> EventBatch:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import hawkes
-from models.events import EventBatch
+from models.events import EventBatch, row_numbers
 from models.hawkes import MambaHawkesProcess
 from models.hawkes.history import gaps_of
 from models.thinning import simulate
@@ -35,7 +35,7 @@ class Completed:
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Completed:
         if not isinstance(rows, slice):
-            rows = torch.as_tensor(rows, dtype=torch.int64)
+            rows = row_numbers(rows, len(self.events))
         return Completed(self.events[rows], self.observed[rows], self.simulated[rows], self.observed_until[rows])
 
 
@@ -118,7 +118,7 @@ class TemporalEncoder(nn.Module):
         levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
         time = gaps_of(events).start[row, position]
         just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=time.device)
-        log_rate = self.process.log_rate(levels, just_after).view(*position.shape, -1)
+        log_rate = self.process.log_rate(levels, just_after).view(*position.shape, self.process.num_types)
         observed, window = completed.observed.double(), completed.observed_until
         summary = torch.stack([observed.log1p(), window.log1p(), (observed / window.clamp_min(1e-3)).log1p()], dim=-1)
         channels = [

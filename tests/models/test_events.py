@@ -1,5 +1,6 @@
 """Event batches: what is accepted, what is refused, and that refusals name the sequence."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,28 @@ def test_rows_are_selected_in_order_and_trimmed():
     part = batch[[2, 1]]
     assert part.times.tolist() == [[7.0], [3.0]] and part.lengths.tolist() == [0, 1]
     assert batch[1:].t_end.tolist() == [8.0, 7.0]
+
+
+def test_rows_are_selected_by_a_bool_each():
+    """As numbers True would be row 1 and False row 0: other sequences than those asked for."""
+    batch = EventBatch.from_sequences([[1.0, 2.0], [3.0], []], [[0, 1], [2], []], t_end=[9.0, 8.0, 7.0])
+    for keep in (batch.lengths < 2, [False, True, True], np.array([False, True, True])):
+        assert batch[keep].t_end.tolist() == [8.0, 7.0]
+    with pytest.raises(IndexError, match="2 bools for 3 rows"):
+        batch[[True, False]]
+    for rows in (1, [0.7], [[0]]):
+        with pytest.raises(TypeError, match="rows must be"):
+            batch[rows]
+    assert len(batch[[]]) == 0
+
+
+def test_a_batch_does_not_change_with_the_arrays_it_was_made_from():
+    times, lengths, t_end = torch.ones(2, 1).double(), torch.tensor([1, 0]), torch.full((2,), 3.0).double()
+    made = EventBatch(times, torch.zeros(2, 1, dtype=torch.uint8), lengths, t_end)
+    other = EventBatch.from_sequences([[1.0], []], [[0], []], t_end=t_end)
+    times.zero_(), lengths.fill_(7), t_end.zero_()
+    assert made.lengths.tolist() == [1, 0] and made.times[0].tolist() == [1.0]
+    assert made.t_end.tolist() == other.t_end.tolist() == [3.0, 3.0]
 
 
 def test_no_sequence_at_all_is_a_batch():
@@ -78,8 +101,12 @@ def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
         EventBatch(ones, ones.long(), torch.tensor([4, 1]), torch.ones(2))
     with pytest.raises(EventError, match="integers"):
         EventBatch(ones, ones, torch.ones(2).long(), torch.ones(2))
+    with pytest.raises(EventError, match="lengths must be integers"):
+        EventBatch(ones, ones.long(), torch.tensor([1.7, 1.0]), torch.ones(2))
     with pytest.raises(EventError, match="integers"):
         EventBatch.from_sequences([[1.0]], [[0.5]])
+    with pytest.raises(EventError, match=r"t_end must be \(1,\), one a sequence; given \(1, 1\)"):
+        EventBatch.from_sequences([[1.0]], [[0]], t_end=[[2.0]])
     with pytest.raises(EventError, match="sequence 0: 2 times but 1 types"):
         EventBatch.from_sequences([[1.0, 2.0]], [[0]])
     with pytest.raises(EventError, match="one of each"):

@@ -162,3 +162,10 @@ def test_an_encoder_comes_back_from_its_folder(encoder, tmp_path):
 def test_a_length_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1; given 0"):
         TemporalEncoder(make_process(), length=0)
+
+
+def test_no_item_at_all_gives_no_rows_and_a_bool_an_item_chooses(encoder):
+    completed = encoder.complete(make_batch(), seeds=[1, 2, 3, 4])
+    assert completed[completed.simulated < 16].observed.tolist() == [1, 5, 40]
+    rows, mask = encoder(completed[[]])
+    assert rows.shape == (0, LENGTH, encoder.width) and mask.shape == (0, LENGTH)
