@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 
@@ -20,6 +21,8 @@ def can_fuse(x: Tensor, delta: Tensor, discretization: str) -> str | None:
     """None where the fused kernel can run, else why it cannot."""
     if discretization != "euler":
         return f"mamba-ssm's kernel discretises by euler, not by {discretization}"
+    if x.dtype == torch.float64:
+        return "mamba-ssm's kernel has no float64"
     if not x.is_cuda:
         return f"mamba-ssm's kernel runs on CUDA; the tensors are on {x.device}"
     if _kernel() is None:

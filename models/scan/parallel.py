@@ -25,7 +25,7 @@ def stretched_scan(
     """
     b, length, d = x.shape
     n = A.shape[1]
-    stretches = max(1, min(SLAB // (b * n * d), length // MIN_STRETCH))
+    stretches = max(1, min(SLAB // max(b * n * d, 1), length // MIN_STRETCH))
     size = -(-length // stretches)
     x, delta, B, C = _folded(x, delta, B, C, stretches, size)
     x, B, C, delta = (part.flatten(0, 1) for part in (x, B, C, delta))

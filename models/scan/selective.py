@@ -18,19 +18,21 @@ def selective_scan(
 ) -> Tensor:
     """Scan x (b, l, d) over the gaps delta (b, l) >= 0 and return y (b, l, d), differentiable in every argument.
 
-    A (d, n), negative, or (1, n) where all channels share their decays; B (b, l, n); C (b, l, n).
+    A (d, n), negative, or (1, n) where all channels share their decays; B (b, l, n); C (b, l, n). The gaps are taken in the
+    precision of x, so that times in float64 may go with a network in float32.
 
     backend  sequential  one step an event, all sequences and channels at once
              parallel    parts of the sequence side by side, their last states carried from one to the next
              fused       mamba-ssm's kernel: CUDA and `euler` only
              auto        fused where it can run, else by shape
 
-    Raises ValueError for shapes that do not fit, a positive A, an unknown discretization or backend, and `fused` where
-    it cannot run.
+    Raises ValueError for shapes that do not fit, a positive A, a gap that is negative or NaN, an unknown discretization or
+    backend, and `fused` where it cannot run.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r}; allowed: {', '.join(BACKENDS)}")
     _check(x, delta, A, B, C, discretization)
+    delta = delta.to(x.dtype)
     if backend in ("auto", "fused"):
         obstacle = can_fuse(x, delta, discretization)
         if obstacle is None:
@@ -45,7 +47,7 @@ def scan_with_state(
 ) -> tuple[Tensor, Tensor]:
     """`selective_scan`, and the state z (b, n, d) after the last event."""
     _check(x, delta, A, B, C, discretization)
-    return _run(x, delta, A, B, C, discretization, "auto")
+    return _run(x, delta.to(x.dtype), A, B, C, discretization, "auto")
 
 
 def scan_step(
@@ -85,5 +87,7 @@ def _check(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, discretiza
             f"x (b, l, d) = {tuple(x.shape)}, n = {n} ask for delta {per_event[:2]}, A {(d, n)} or {(1, n)}, B and C "
             f"{per_event}; given delta {tuple(delta.shape)}, A {tuple(A.shape)}, B {tuple(B.shape)}, C {tuple(C.shape)}"
         )
+    if not bool((delta >= 0).all()):
+        raise ValueError(f"the gaps delta must be >= 0; given {delta[~(delta >= 0)][0].item()}")
     if bool((A > 0).any()):
         raise ValueError(f"A must be negative, or its states grow without end; its largest entry is {float(A.max())}")

@@ -136,14 +136,29 @@ def test_stepping_is_scanning(rule):
 
 def test_gradients_flow_through_the_last_state():
     x, delta, A, B, C = (part.requires_grad_() for part in inputs(9, seed=3))
-    delta = delta.detach().clamp_max(5).requires_grad_()
+    delta = delta.detach().clamp(1e-5, 5).requires_grad_()  # finite differences must not go below 0
     function = lambda *p: scan_with_state(*p, discretization="zoh")[1]  # noqa: E731
     assert torch.autograd.gradcheck(function, (x, delta, A.detach() - 0.1, B, C))
 
 
-def test_an_empty_sequence_has_no_output():
-    x, delta, A, B, C = inputs(0)
-    assert selective_scan(x, delta, A, B, C).shape == (2, 0, 3)
+@pytest.mark.parametrize("backend", ["auto", "sequential", "parallel"])
+def test_an_empty_sequence_or_batch_has_no_output(backend):
+    for length, rows in ((0, 2), (100, 0)):
+        x, delta, A, B, C = inputs(length, b=rows)
+        assert selective_scan(x, delta, A, B, C, backend=backend).shape == (rows, length, 3)
+
+
+@pytest.mark.parametrize("backend", ["sequential", "parallel"])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("rule", DISCRETIZATIONS)
+def test_gaps_in_float64_go_with_a_network_in_float32(rule, shared, backend):
+    parts = inputs(40, dtype=torch.float32, shared=shared)
+    exact = [parts[0], parts[1].double(), *parts[2:]]
+    function = lambda *p: selective_scan(*p, discretization=rule, backend=backend)  # noqa: E731
+    (want, gradients), (got, found) = (with_gradients(function, given, 1.0) for given in (parts, exact))
+    assert torch.equal(got, want) and found[1].dtype == torch.float64
+    for one, other in zip(found, gradients):
+        torch.testing.assert_close(one.to(other), other, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +167,10 @@ def test_an_empty_sequence_has_no_output():
         ({"discretization": "bilinear"}, "zoh, euler, impulse"),
         ({"backend": "triton"}, "auto, sequential, parallel, fused"),
         ({"backend": "fused"}, "euler"),
-        ({"backend": "fused", "discretization": "euler"}, "CUDA"),
+        ({"backend": "fused", "discretization": "euler"}, "no float64"),
+        ({"backend": "fused", "discretization": "euler", "x": torch.ones(2, 5, 3)}, "CUDA"),
+        ({"delta": torch.full((2, 5), -1e-3, dtype=torch.float64)}, "must be >= 0; given -0.001"),
+        ({"delta": torch.full((2, 5), float("nan"), dtype=torch.float64)}, "must be >= 0; given nan"),
         ({"A": torch.full((3, 4), 0.5, dtype=torch.float64)}, "negative"),
         ({"B": torch.ones(2, 6, 4, dtype=torch.float64)}, "B and C"),
     ],
