@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from models.differentiation import first_order
 from models.events import EventBatch
 from models.hawkes.compiled import (
     chunks_of,
@@ -59,7 +59,7 @@ class _LogOwnIntensity(torch.autograd.Function):
         return torch.from_numpy(logs)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, grad):
         baseline, jump, rate = ctx.saved_tensors
         level, weights, rates = (_flat(part) for part in (baseline, jump, rate))
@@ -93,7 +93,7 @@ class _ExpectedOffspring(torch.autograd.Function):
         return torch.from_numpy(caused)
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx, grad):
         branching, rate = ctx.saved_tensors
         weights, upstream = _flat(branching), np.ascontiguousarray(grad.numpy())

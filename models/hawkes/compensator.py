@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.differentiation import first_order
 from models.hawkes.link import softplus
 
 MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
@@ -36,10 +37,13 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest:
     rate: nodes are graded towards the gap's start, t = L expm1(c s) / expm1(c), c = log(1 + fastest L), so that a
     decay much shorter than the gap is resolved. A gap is cut into stretches that span few decays each, and those are
     halved whose 15-point Kronrod value may be wrong by more than `tolerance` relative to the gap's integral, as its
-    distance from the 7-point Gauss value tells, until there are none.
+    distance from the 7-point Gauss value tells, until there are none. A gap without end has an infinite integral: the link of
+    what the argument tends to is above 0.
 
     Raises ArithmeticError where that takes more stretches than an intensity ever needs.
     """
+    endless = torch.isinf(length)
+    length = torch.where(endless, 0.0, length)
     grading = _grading(length, fastest)
     # Two rules that are both too coarse for a spike can agree by chance, so a stretch must span few decays.
     pieces = (grading / MAX_GRADING).ceil().clamp_min(1).long()
@@ -63,7 +67,7 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest:
     total, whole = None, None
     while len(rows) <= MAX_STRETCHES * len(length):
         if len(rows) == 0:
-            return rate(rows, low[:, None]).sum(1) if total is None else total
+            return rate(rows, low[:, None]).sum(1) if total is None else torch.where(endless[:, None], torch.inf, total)
         fine, error = estimate(rows, low, width)
         if total is None:
             total = fine.new_zeros(len(length), fine.shape[1])
@@ -147,6 +151,7 @@ class _DecayingIntegral(torch.autograd.Function):
         return value
 
     @staticmethod
+    @first_order
     def backward(ctx, grad):
         amplitude, softness, at, weight, decay, scaled, value = ctx.saved_tensors
         inner = torch.sigmoid(scaled).mul_(weight[:, None]).mul_(grad[..., None])  # dL/d argument (g, k, q)
@@ -193,7 +198,7 @@ def softplus_line_integral(start: Tensor, slope: Tensor, length: Tensor) -> Tens
     (F(start + slope length) - F(start)) / slope with the dilogarithm F; where that difference would cancel, the
     mean of softplus over the short stretch by an eight-point rule, exact there to rounding.
     """
-    rise = slope * length
+    rise = torch.where(slope == 0, 0.0, slope * length)  # a gap may be infinite
     short = rise.abs() < 0.5
     divisor = torch.where(short, 1.0, slope)
     closed = (_SoftplusIntegral.apply(start + rise) - _SoftplusIntegral.apply(start)) / divisor

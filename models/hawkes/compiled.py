@@ -117,6 +117,8 @@ def log_rates_gradient(
         at[:] = 0.0
         when, what, chunk = times[row, : lengths[row]], types[row, : lengths[row]], row // ROWS_AT_ONCE
         for i in range(first, lengths[row]):
+            if upstream[row, i * each] == 0:  # its intensity may be 0 too, and 0 / 0 would spoil everyone's gradient
+                continue
             k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:

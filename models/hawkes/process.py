@@ -103,7 +103,7 @@ class PointProcess(nn.Module):
         return self.rate(levels, elapsed[:, None]).view(*at.shape, self.num_types)
 
     def compensator(self, batch: EventBatch, upto: Tensor | None = None) -> Tensor:
-        """(b, k) float64 integral of the intensity over [0, t_end], or [0, upto], upto (b,) >= 0."""
+        """(b, k) float64 integral of the intensity over [0, t_end], or [0, upto], upto (b,) >= 0, inf among them."""
         batch.check_types(self.num_types)
         gaps = gaps_of(batch)
         end = gaps.end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.differentiation import first_order
+
 DISCRETIZATIONS = ("zoh", "euler", "impulse")
 
 # Below this |D A| the slope of the zero-order hold is summed as a series: its closed form would cancel.
@@ -48,6 +50,7 @@ class _ZeroOrderHold(torch.autograd.Function):
         return weight
 
     @staticmethod
+    @first_order
     def backward(ctx, grad):
         delta, A, weight = ctx.saved_tensors
         exponent = delta * A

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.differentiation import first_order
+
 
 def linear_recurrence(decay: Tensor, input: Tensor) -> Tensor:
     """s_i = decay_i s_{i-1} + input_i, s_{-1} = 0, differentiable in both.
@@ -29,6 +31,7 @@ class _LinearRecurrence(torch.autograd.Function):
         return states
 
     @staticmethod
+    @first_order
     def backward(ctx, grad):
         decay, states = ctx.saved_tensors
         costates = torch.empty_like(states)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.differentiation import first_order
 from models.scan.discretization import bounded_decay, zoh_slope
 
 _LOG2_E = 1.4426950408889634
@@ -39,6 +40,7 @@ class _SequentialScan(torch.autograd.Function):
         return y.squeeze(2).transpose(0, 1), states[-1].clone()
 
     @staticmethod
+    @first_order
     def backward(ctx, grad_y, grad_last):
         x, delta, A, B, C, states = ctx.saved_tensors
         b, length, d = x.shape

@@ -177,3 +177,27 @@ def test_the_digits_do_not_hang_on_the_threads(shared):
     parts = [gradients(slice(begin, begin + 50))[1] for begin in range(0, 200, 50)]
     for whole, *pieces in zip(alone, *parts):
         torch.testing.assert_close(whole, sum(pieces), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_an_impossible_sequence_leaves_the_others_their_gradients(shared):
+    """Its first event has an intensity of 0, so that its likelihood is -inf; weighed by 0 it must not make NaN of the rest."""
+    process = random_process(decays=1, shared=shared, seed=2)
+    process.baseline.data[0] = 0.0
+    batch = EventBatch.from_sequences([[1.0, 2.0], [1.0, 2.0]], [[0, 0], [1, 0]], t_end=[3.0, 3.0])
+    value = process.log_likelihood(batch)
+    assert value[0] == -torch.inf and torch.isfinite(value[1])
+    alone = process.log_likelihood(batch[[1]])[0]
+    for got, want in zip(*(torch.autograd.grad(one, list(process.parameters())) for one in (value[1], alone))):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_never_decays_excites_nobody(shared):
+    """A rate of 0 spreads the offspring over all time: likelihood and compensator are those of the Poisson process."""
+    process, batch = random_process(decays=2, shared=shared, seed=4), make_batch(seed=4)
+    process.excitation.log_rate.data.fill_(-torch.inf)
+    torch.testing.assert_close(process.compensator(batch), process.baseline * batch.t_end[:, None])
+    silent = random_process(decays=2, shared=shared, seed=4)
+    silent.excitation.branching.data.zero_()
+    torch.testing.assert_close(process.log_likelihood(batch), silent.log_likelihood(batch))

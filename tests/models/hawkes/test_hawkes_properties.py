@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import cubature
 
 from models.events import EventBatch, EventError
+from models.hawkes import ExponentialHawkes
 from models.hawkes.process import spectral_radius
 from tests.models.hawkes.conftest import KINDS, make_batch, make_process
 
@@ -222,3 +223,34 @@ def test_training_in_float32_is_close_to_float64(kind):
     batch = make_batch(seed=4, longest=40)
     exact = process.log_likelihood(batch)
     torch.testing.assert_close(process.float().log_likelihood(batch), exact, rtol=2e-5, atol=2e-5)
+
+
+def test_without_an_end_the_compensator_is_what_it_tends_to(process):
+    """Infinite where the intensity keeps a level above 0; finite where it falls for ever, as mufm's with a negative slope."""
+    batch = make_batch(seed=4)
+    endless = process.compensator(batch, upto=torch.full((4,), math.inf))
+    far = process.compensator(batch, upto=torch.full((4,), 1e6))
+    falling = torch.zeros(3, dtype=torch.bool)
+    if not isinstance(process, ExponentialHawkes) and process.form == "mufm":
+        assert process.slope.tolist() == pytest.approx([-0.3, -0.05, 0.2])
+        falling = process.slope < 0
+    torch.testing.assert_close(endless[:, falling], far[:, falling], rtol=1e-12, atol=0)
+    assert bool(torch.isinf(endless[:, ~falling]).all()) and bool(torch.isfinite(far).all())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("training", [False, True])
+def test_second_derivatives_are_refused_and_not_wrong(kind, training):
+    process = make_process(kind).requires_grad_(True).train(training)
+    likelihood = process.log_likelihood(make_batch(seed=2)).sum()
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(likelihood, list(process.parameters()), create_graph=True)
+
+
+def test_second_derivatives_by_the_softness_alone_are_refused_too():
+    """Its link is written by hand as well; nothing else on the way takes part."""
+    process = make_process("m3tr shared").train()
+    softness = process.log_softness.requires_grad_(True)
+    likelihood = process.log_likelihood(make_batch(seed=2)).sum()
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        torch.autograd.grad(likelihood, softness, create_graph=True)
