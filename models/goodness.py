@@ -34,7 +34,7 @@ class TimeRescaling:
         """Quantiles (points,) of the unit exponential and of the residuals of one type, or of all together."""
         sample = torch.cat(self.residuals) if type is None else self.residuals[type]
         if len(sample) == 0:
-            raise ValueError(f"type {type} has no residuals")
+            raise ValueError("there are no residuals" if type is None else f"type {type} has no residuals")
         probability = (torch.arange(points, dtype=torch.float64) + 0.5) / points
         at = (probability * (len(sample) - 1)).round().long()
         return -torch.log1p(-probability), sample.sort().values[at]
@@ -49,7 +49,7 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
     process all residuals are independent and exponential with mean 1. `window` is that of the likelihood.
     """
     process.eval()
-    parts = [batch[rows] for rows in torch.arange(len(batch)).split(BATCH)]
+    parts = [batch[begin : begin + BATCH] for begin in range(0, len(batch), BATCH)]
     found: list[list[Tensor]] = [[] for _ in range(process.num_types)]
     offset = torch.zeros(process.num_types, dtype=torch.float64, device=batch.times.device)
     for part in parts:
@@ -61,7 +61,8 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
             row, event = (counted & (part.types == kind)).nonzero(as_tuple=True)
             found[kind].append(passed[row, event, kind] + begin[row, kind])
         offset = offset + ends[-1]
-    residuals = [torch.cat(times).diff(prepend=offset.new_zeros(1)) for times in found]
+    # from 0 on: a type without any event has no residual
+    residuals = [torch.cat([offset.new_zeros(1), *times]).diff() for times in found]
     tests = [_test(sample) for sample in (torch.cat(residuals), *residuals)]
     by_type = torch.tensor(tests[1:], dtype=torch.float64)
     return TimeRescaling(residuals, *tests[0], by_type[:, 0], by_type[:, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,10 @@ from models.hawkes.process import Levels, PointProcess
 
 HISTORIES = ("updated", "frozen")
 DRAWS_AT_ONCE = 64
+EXPECTED = (
+    8.0  # events at the bound, at most, in a stretch over which an intensity may rise; more than the 2 where it stays
+)
+FAINTEST = 1e-30  # an intensity below it is taken for it when the first stretch to look at is chosen
 TOLERANCE = 1e-5  # relative, by which rounding may take an intensity above its bound
 
 
@@ -44,10 +49,13 @@ def simulate(
     max_events  no sequence may grow by more events than this
 
     Raises SimulationError where the branching ratio is 1 or more (allow_unstable=True with a `length` overrides),
-    where a sequence exceeds max_events, and where an intensity exceeds its bound, which would be a defect.
+    where a sequence exceeds max_events, where an intensity is not a finite number, and where it exceeds its bound, which
+    would be a defect; ValueError or TypeError for arguments that do not fit.
     """
     if length is None and until is None:
         raise ValueError("simulate needs a length, an until, or both")
+    if max_events < 0:
+        raise ValueError(f"max_events must be at least 0; given {max_events}")
     if history not in HISTORIES:
         raise ValueError(f"history {history!r}; allowed: {', '.join(HISTORIES)}")
     ratio = process.branching_ratio()
@@ -63,8 +71,8 @@ def simulate(
         if until is None
         else torch.as_tensor(until, dtype=torch.float64, device="cpu").expand(len(batch))
     )
-    if bool((end < batch.t_end).any()):
-        row = int((end < batch.t_end).nonzero()[0, 0])
+    if not bool((end >= batch.t_end).all()):  # nor is NaN
+        row = int((~(end >= batch.t_end)).nonzero()[0, 0])
         raise ValueError(f"sequence {row}: until {float(end[row])} is before its t_end {float(batch.t_end[row])}")
     target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length, device="cpu").expand(
         len(batch)
@@ -133,6 +141,10 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
         rates = process.rate(levels, (at - since)[:, None])[:, 0].double()
         total = rates.sum(-1)
         above = ~(total <= ceiling * (1 + TOLERANCE))
+        wild = ~(torch.isfinite(ceiling) & torch.isfinite(total))
+        if bool(wild.any()):
+            row = int(wild.nonzero()[0, 0])
+            raise _not_finite(int(active[row]), float(at[row]))
         if bool(above.any()):
             row = int(above.nonzero()[0, 0])
             raise _above_bound(int(active[row]), float(at[row]), float(total[row]), float(ceiling[row]))
@@ -177,6 +189,8 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
         compiled.share_rows(rows, work)
         for row in np.flatnonzero(ended == compiled.SILENT)[:1]:
             raise _silence(int(row), float(growth.now[row]))
+        for row in np.flatnonzero(ended == compiled.NOT_FINITE)[:1]:
+            raise _not_finite(int(row), float(growth.now[row]))
         for row in np.flatnonzero(ended == compiled.ABOVE_BOUND)[:1]:
             raise _above_bound(int(row), float(growth.now[row]), *times[row, :2])
         row, place = (torch.from_numpy(index) for index in np.nonzero(np.arange(DRAWS_AT_ONCE) < found[:, None]))
@@ -188,18 +202,30 @@ def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor)
     """The intensity's exact maximum from `elapsed` after its event on, and for how long it holds, at most `left`: (a,) each.
 
     Between events every type's intensity is monotone, so its maximum lies at an end of the stretch: at its beginning where
-    it falls; where it rises, at the end of a stretch in which some two events are expected.
+    it falls; where it rises, at the end of a stretch for which its bound lets a few events be expected. However low it is
+    now and however fast it will rise, a stretch is therefore passed within a few proposals.
     """
     here = process.rate(levels, elapsed[:, None])[:, 0].double()
     if not process.rising:
         return here.sum(-1), left
-    horizon = torch.minimum(2 / here.sum(-1), left)
-    there = process.rate(levels, (elapsed + horizon)[:, None])[:, 0].double()
-    return torch.maximum(here, there).sum(-1), horizon
+    horizon = torch.minimum(2 / here.sum(-1).clamp_min(FAINTEST), left)
+    while True:
+        there = process.rate(levels, (elapsed + horizon)[:, None])[:, 0].double()
+        ceiling = torch.maximum(here, there).sum(-1)
+        steep = ceiling * horizon > EXPECTED
+        if not bool(steep.any()):
+            return ceiling, horizon
+        horizon = torch.where(steep, horizon / 4, horizon)
 
 
 def _silence(row: int, now: float) -> SimulationError:
     return SimulationError(f"sequence {row}: the intensity is 0 from {now} on and there is no `until`")
+
+
+def _not_finite(row: int, at: float) -> SimulationError:
+    return SimulationError(
+        f"sequence {row}: the intensity at {at} is not a finite number; look at the process's parameters"
+    )
 
 
 def _above_bound(row: int, at: float, total: float, ceiling: float) -> SimulationError:
@@ -212,7 +238,9 @@ class _Draws:
     def __init__(self, seeds: Sequence[int] | Tensor, rows: int) -> None:
         if len(seeds) != rows:
             raise ValueError(f"{len(seeds)} seeds for {rows} sequences: one each")
-        self._streams = [np.random.Generator(np.random.Philox(key=int(seed) % 2**64)) for seed in seeds]
+        # not int(): it would make one seed of 0.2 and 0.7
+        numbers = map(operator.index, seeds.tolist() if isinstance(seeds, Tensor) else seeds)
+        self._streams = [np.random.Generator(np.random.Philox(key=number % 2**64)) for number in numbers]
         self._drawn = np.empty((rows, DRAWS_AT_ONCE, 3))
         self._buffer = torch.from_numpy(self._drawn).flatten(0, 1)
         self._next = torch.arange(rows) * DRAWS_AT_ONCE

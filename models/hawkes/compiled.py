@@ -22,7 +22,7 @@ inlined = numba.njit(nogil=True, cache=True, forceinline=True)  # a call costs m
 # what a thread takes, and what a gradient is summed over first: its digits do not hang on the threads
 ROWS_AT_ONCE = 64
 
-GOES_ON, DONE, SILENT, ABOVE_BOUND = range(4)  # how a row of `thin` ended
+GOES_ON, DONE, SILENT, ABOVE_BOUND, NOT_FINITE = range(5)  # how a row of `thin` ended
 
 
 def chunks_of(rows: int) -> int:
@@ -211,6 +211,9 @@ def thin(
         while count[row] < target[row] and now[row] < end[row]:
             if used[row] == draws.shape[1]:
                 ended[row] = GOES_ON
+                break
+            if not math.isfinite(total):
+                ended[row] = NOT_FINITE
                 break
             if total == 0 and math.isinf(end[row]):
                 ended[row] = SILENT

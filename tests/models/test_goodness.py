@@ -1,5 +1,7 @@
 """Time rescaling: residuals by hand, and the power to reject a wrong process."""
 
+import math
+
 import pytest
 import torch
 
@@ -53,3 +55,11 @@ def test_a_type_without_events_has_no_statistic():
     assert len(result.residuals[1]) == 0 and bool(torch.isnan(result.type_statistic[1]))
     with pytest.raises(ValueError, match="type 1 has no residuals"):
         result.qq(type=1)
+
+
+def test_no_sequence_at_all_has_no_residuals():
+    result = time_rescaling(poisson(1.0, 2.0), EventBatch.from_sequences([], []))
+    assert [len(residuals) for residuals in result.residuals] == [0, 0]
+    assert math.isnan(result.p_value) and bool(torch.isnan(result.type_p_value).all())
+    with pytest.raises(ValueError, match="no residuals"):
+        result.qq()

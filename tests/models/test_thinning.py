@@ -141,11 +141,37 @@ def test_an_intensity_above_its_bound_is_an_error():
         simulate(process, empty(1), until=100.0, seeds=[0])
 
 
-def test_an_intensity_that_is_not_a_number_is_an_error():
-    process = hawkes()
-    process.baseline[1] = math.nan
-    with pytest.raises(SimulationError, match="sequence 0: the intensity nan"):
+@pytest.mark.parametrize("level", [math.nan, math.inf])
+@pytest.mark.parametrize("name", PROCESSES)
+def test_an_intensity_that_is_not_a_finite_number_is_an_error(name, level):
+    process = PROCESSES[name]()
+    process.baseline[1] = level
+    with pytest.raises(SimulationError, match=r"sequence 0: the intensity .* is not a finite number"):
         simulate(process, empty(2), until=5.0, seeds=[0, 1])
+
+
+class Counted(MambaHawkesProcess):
+    """Stops a simulation that goes on proposing."""
+
+    calls = 0
+
+    def rate(self, levels, elapsed):
+        Counted.calls += 1
+        assert Counted.calls < 3000
+        return super().rate(levels, elapsed)
+
+
+@pytest.mark.parametrize(("start", "slope"), [(-14.0, 1.0), (-1000.0, 1.0), (-10.0, 1e-3)])
+def test_an_intensity_that_rises_from_next_to_nothing_is_followed(start, slope):
+    """exp(-1000) is 0 in float64: a bound as far ahead as 2 events at the present rate would be met by no proposal."""
+    process = Counted(2, intensity="mufm", hidden=4, state=2).double().requires_grad_(False)
+    process.head.weight.zero_()
+    process.baseline.fill_(start)
+    process.slope.copy_(torch.tensor([slope, -0.1]))
+    Counted.calls = 0
+    result = simulate(process, empty(200), length=2, seeds=range(200))
+    assert result.lengths.tolist() == [2] * 200
+    assert time_rescaling(process, result).p_value > 0.01
 
 
 def test_an_unstable_process_is_refused_with_its_ratio():
@@ -176,12 +202,21 @@ def test_a_process_that_fell_silent_is_an_error_without_an_end():
         ({"until": None}, "a length, an until, or both"),
         ({"history": "none"}, "updated, frozen"),
         ({"seeds": [1]}, "1 seeds for 2 sequences"),
+        ({"max_events": -1}, "max_events must be at least 0; given -1"),
+        ({"until": math.nan}, r"sequence 0: until nan is before its t_end 1\.0"),
         ({"until": torch.tensor([5.0, 0.5])}, r"sequence 1: until 0\.5 is before its t_end 1\.0"),
     ],
 )
 def test_refuses_what_makes_no_sense(change, message):
     with pytest.raises(ValueError, match=message):
         simulate(hawkes(), empty(2, t_end=1.0), **({"until": 5.0, "seeds": [1, 2]} | change))
+
+
+def test_a_seed_is_an_integer():
+    with pytest.raises(TypeError, match="integer"):  # 0.2 and 0.7 would be the same one
+        simulate(hawkes(), empty(2), until=5.0, seeds=[0.2, 0.7])
+    listed, given = (simulate(hawkes(), empty(2), until=5.0, seeds=s) for s in ([3, 4], torch.tensor([3, 4]).int()))
+    assert torch.equal(listed.times, given.times)
 
 
 def test_mean_counts_are_those_of_theory():
