@@ -140,3 +140,5 @@ def _climb(
     result = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
     put(result.x)
     process.zero_grad()
+    if not values:  # where it began was the maximum already
+        record(latest["value"])

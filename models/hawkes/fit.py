@@ -13,7 +13,7 @@ from models.events import EventBatch
 from models.hawkes.averaging import AveragedProcess
 from models.hawkes.classical_fit import fit_classical
 from models.hawkes.exponential import ExponentialHawkes
-from models.hawkes.history import counted_events
+from models.hawkes.history import counted_events, window_bounds
 from models.hawkes.initialisation import initialise
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.penalties import penalty_slope
@@ -56,14 +56,28 @@ def fit(
                    same machine and thread count gives the same process
     progress       called with each Epoch
 
-    Raises EventError for a type the process does not know, ValueError for an unknown penalty or a set without events.
+    Raises EventError for a type the process does not know; ValueError for an unknown penalty or window, a number out of
+    range, a set in which the window leaves no event to predict, and a training set in whose windows no time passes: its
+    likelihood has no maximum.
     """
     for name, part in (("train", train), ("dev", dev)):
         part.check_types(process.num_types)
-        if part.num_events == 0:
-            raise ValueError(f"the {name} set holds no event")
+        if not bool(counted_events(part, window).any()):
+            given = f" to predict: window {window!r} leaves out each sequence's first" if part.num_events else ""
+            raise ValueError(f"the {name} set holds no event{given}")
+    start, end = window_bounds(train, window)
+    if not bool((end > start).any()):
+        raise ValueError(
+            f"no time passes in the training set's windows ({window!r}), so that the likelihood has no maximum"
+        )
     if penalty not in (None, "mcp", "scad"):
         raise ValueError(f"penalty {penalty!r}; allowed: None, mcp, scad")
+    if strength is not None and not strength >= 0:
+        raise ValueError(f"strength must be at least 0; given {strength}")
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"max_seconds must be above 0; given {max_seconds}")
+    if min(epochs, batch_size) < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1; given {epochs} and {batch_size}")
     if isinstance(process, ExponentialHawkes):
         return fit_classical(
             process,

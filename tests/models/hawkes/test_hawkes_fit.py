@@ -168,6 +168,43 @@ def test_refuses_what_it_cannot_fit(small):
         fit(tiny(intensity="mufm"), train, dev, penalty="mcp", strength=0.1)
 
 
+@pytest.mark.parametrize(
+    ("times", "t_end", "change", "message"),
+    [
+        ([1.0], 2.0, {"window": "events"}, "the train set holds no event to predict: window 'events' leaves out each"),
+        ([1.0, 1.0], 2.0, {"window": "events"}, r"no time passes in the training set's windows \('events'\)"),
+        ([0.0, 0.0], 0.0, {}, r"no time passes in the training set's windows \('observation'\)"),
+        ([1.0, 2.0], 3.0, {"window": "day"}, "allowed: observation, events"),
+        ([1.0, 2.0], 3.0, {"max_seconds": 0}, "max_seconds must be above 0; given 0"),
+        ([1.0, 2.0], 3.0, {"epochs": 0}, "epochs and batch_size must be at least 1; given 0 and 64"),
+        ([1.0, 2.0], 3.0, {"penalty": "scad", "strength": -1.0}, "strength must be at least 0; given -1"),
+    ],
+)
+@pytest.mark.parametrize("make", [ExponentialHawkes, MambaHawkesProcess])
+def test_refuses_data_and_numbers_without_a_fit(make, times, t_end, change, message):
+    few = EventBatch.from_sequences([times], [[0] * len(times)], t_end=[t_end])
+    with pytest.raises(ValueError, match=message):
+        fit(make(1), few, few, **change)
+
+
+def test_a_dev_set_without_an_event_to_predict_is_refused(small):
+    """Its score would be 0 whatever the process, and the first epoch the best."""
+    first = EventBatch.from_sequences([[1.0]], [[0]], t_end=[2.0])
+    with pytest.raises(ValueError, match="the dev set holds no event to predict"):
+        fit(tiny(), small[1], first, window="events")
+
+
+@pytest.mark.parametrize("penalty", [None, "mcp"])
+def test_one_event_is_enough_for_the_classical_process(penalty):
+    """The maximum is known where the ascent begins, and the report says it all the same."""
+    one = EventBatch.from_sequences([[1.0], []], [[1], []], t_end=[2.0, 6.0])
+    fitted = ExponentialHawkes(3)
+    report = fit(fitted, one, one, penalty=penalty)
+    assert fitted.baseline[1].item() == pytest.approx(1 / 8, rel=1e-3)
+    assert report.best.train == pytest.approx(evaluate(fitted, one), abs=1e-9)
+    assert report.best.train == pytest.approx(math.log(1 / 8) - 1, abs=1e-3)
+
+
 def test_the_link_of_the_paper_stays_as_it_is(small):
     """softness=None: softplus with beta = 1 on the scaled clock, before and after the fit."""
     _, train, dev = small
