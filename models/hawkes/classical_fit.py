@@ -38,7 +38,7 @@ def fit_classical(
     began = time.monotonic()
     report = FitReport()
     if not bool(process.initialised):
-        initialise_classical(process, train)
+        initialise_classical(process, train, window=window)
     batches = _cut(train)
     scored = max(int(counted_events(train, window).sum()), 1)
 

@@ -95,7 +95,7 @@ def fit(
         )
     generator = torch.Generator().manual_seed(seed)
     if not bool(process.initialised):
-        initialise(process, train, seed=seed)
+        initialise(process, train, window=window, seed=seed)
 
     began = time.monotonic()
     optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))

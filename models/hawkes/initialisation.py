@@ -9,11 +9,12 @@ from torch import Tensor
 
 from models.events import EventBatch
 from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.history import window_bounds
 from models.hawkes.mamba import MambaHawkesProcess
 
 
 @torch.no_grad()
-def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) -> None:
+def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, seed: int) -> None:
     """Take the clock's scale, the baseline and the decay rates from `events`, and draw the network's weights anew."""
     process.time_scale.fill_(mean_gap(events))
     with torch.random.fork_rng(devices=[]):
@@ -41,17 +42,27 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, seed: int) ->
     if process.excitation is not None:
         decays = decay_grid(events, process.excitation.decays) * float(process.time_scale)
         process.excitation.log_rate.copy_(decays.log().expand_as(process.excitation.log_rate))
+        process.excitation.branching.mul_(has_sources(events, process.num_types, window)[None, :, None])
     process.initialised.fill_(True)
 
 
 @torch.no_grad()
-def initialise_classical(process: ExponentialHawkes, events: EventBatch) -> None:
+def initialise_classical(process: ExponentialHawkes, events: EventBatch, *, window: str) -> None:
     """Half of each type's rate to the baseline, half of an offspring an event spread over all pairs, data's decays."""
     process.baseline.copy_(0.5 * type_rates(events, process.num_types))
     excitation = process.excitation
     excitation.log_rate.copy_(decay_grid(events, excitation.decays).log().expand_as(excitation.log_rate))
     excitation.branching.fill_(0.5 / (process.num_types * excitation.decays))
+    excitation.branching.mul_(has_sources(events, process.num_types, window)[None, :, None])
     process.initialised.fill_(True)
+
+
+def has_sources(events: EventBatch, num_types: int, window: str) -> Tensor:
+    """(k,) bool: the types that had time to excite anything. Of the others the likelihood says nothing: their influence is
+    0, or it would stay what the fit began with.
+    """
+    _, end = window_bounds(events, window)
+    return torch.bincount(events.types[events.mask & (events.times < end[:, None])], minlength=num_types) > 0
 
 
 def mean_gap(events: EventBatch) -> float:

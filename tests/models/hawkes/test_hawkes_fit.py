@@ -8,6 +8,7 @@ import torch
 from models.events import EventBatch, EventError
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess, fit
 from models.hawkes.fit import evaluate
+from models.hawkes.process import spectral_radius
 from models.thinning import simulate
 
 
@@ -192,6 +193,21 @@ def test_a_dev_set_without_an_event_to_predict_is_refused(small):
     first = EventBatch.from_sequences([[1.0]], [[0]], t_end=[2.0])
     with pytest.raises(ValueError, match="the dev set holds no event to predict"):
         fit(tiny(), small[1], first, window="events")
+
+
+@pytest.mark.parametrize("make", [ExponentialHawkes, MambaHawkesProcess])
+def test_a_type_that_never_had_time_to_excite_has_no_influence(small, make):
+    """Of seven types three never occur and one comes at the very end only; what a fit begins with must not be its result."""
+    _, train, _ = small
+    sequences = [(train.times[row, : train.lengths[row]], train.types[row, : train.lengths[row]]) for row in range(60)]
+    times = [[*when.tolist(), 25.0] for when, _ in sequences]
+    types = [[*what.tolist(), 3] for _, what in sequences]
+    batch = EventBatch.from_sequences(times, types, t_end=[25.0] * 60)
+    fitted = make(7)
+    report = fit(fitted, batch, batch, epochs=2)
+    matrix = fitted.branching_matrix()
+    assert float(matrix[:, 3:].max()) == 0.0 and float(matrix[:3, :3].min(0).values.max()) > 0.0
+    assert report.branching_ratio == pytest.approx(spectral_radius(matrix[:3, :3]), rel=1e-9)
 
 
 @pytest.mark.parametrize("penalty", [None, "mcp"])
