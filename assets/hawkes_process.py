@@ -38,7 +38,7 @@ COMPLETED_AT_ONCE = 128
 
 
 class NoFeedback(RuntimeError):
-    """The training items have no event in their observation windows: there is nothing to fit a process to."""
+    """The training items have no event in their observation windows, or no time: there is nothing to fit a process to."""
 
 
 @dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__, **ON_THE_DEVICE)
@@ -102,6 +102,11 @@ def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Seq
         )
         for items in (training, items_of(sides, "val"))
     )
+    if not (train.t_end > 0).any():
+        raise NoFeedback(
+            "every training item's observation window ends at t = 0, with its first event: there is no time between events; "
+            "see [protocol] hours and first_k"
+        )
     return train, dev, types
 
 

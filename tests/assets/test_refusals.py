@@ -32,6 +32,17 @@ def test_an_item_without_any_label_says_what_is_needed(settings_of, materialise,
     assert "at least 10 are needed" in failure(result)
 
 
+def test_windows_that_end_where_they_begin_say_what_sets_them(settings_of, materialise, tmp_path):
+    """The first event of an item is its t = 0 where no publication is known, and with first_k = 1 all that is seen of it."""
+    (tmp_path / "videos.csv").write_text("item\n" + "".join(f"{item}\n" for item in range(20)))
+    hour, start = 3_600_000, 1_780_000_000_000
+    rows = [f"{item},{start + 100 * item * hour + after * hour}\n" for item in range(20) for after in (0, 1, 24, 4000)]
+    (tmp_path / "events.csv").write_text("item,time\n" + "".join(rows))
+    result = materialise(settings_of(data__folder=str(tmp_path), protocol__first_k="1"), "*hawkes_process")
+    assert not result.success
+    assert "observation window ends at t = 0" in failure(result) and "first_k" in failure(result)
+
+
 def test_a_store_is_kept_to_one_data_set(tmp_path):
     store = Store(tmp_path / "store")
     claim(store, tmp_path / "one")
