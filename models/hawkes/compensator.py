@@ -16,6 +16,7 @@ from models.hawkes.link import softplus
 MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
 MAX_GRADING = 4.0  # of a stretch: log of the ratio of its longest to its shortest scale
 SAFETY = 1000.0  # of an error's estimate; QUADPACK takes 200
+NEGLIGIBLE = 1e-9  # share of all types' integral
 STRETCHES_AT_ONCE = 1024  # so that their nodes stay in the processor's cache
 
 
@@ -73,6 +74,10 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest:
         if total is None:
             total = fine.new_zeros(len(length), fine.shape[1])
             whole = total.index_add(0, rows, fine.detach()).abs()
+            # Nor of numbers that all but underflow, or of a type that adds next to nothing to the others: rounding alone would
+            # keep them from ever reaching the tolerance.
+            tiny = torch.finfo(fine.dtype).tiny / torch.finfo(fine.dtype).eps
+            whole = torch.maximum(whole, NEGLIGIBLE * whole.sum(-1, keepdim=True)).clamp_min(tiny)
         # The distance is the Gauss value's error; the Kronrod value, exact to degree 22 rather than 13, has gained half
         # as many digits again, but near a kink, where a high excitation sinks below its softness, both are wrong alike.
         # A float32 integrand cannot be asked for more digits than it carries.

@@ -159,3 +159,15 @@ def test_the_compensator_sees_the_kink_where_a_high_excitation_sinks_below_its_s
     want = by_panels(start, amplitude, rate, torch.tensor(10.0**softness, dtype=torch.float64), gap)
     close = 1e-6 if dtype == torch.float64 else 1e-3
     assert float(got) == pytest.approx(want, rel=close, abs=1e-30)
+
+
+@pytest.mark.parametrize("level", [-100.0, -95.0, -90.0, -600.0])
+def test_an_intensity_that_all_but_underflows_has_an_integral(level):
+    """exp(-95) is subnormal in float32, where no two rules agree to a relative tolerance; beside it one that does not."""
+    process = MambaHawkesProcess(2, hidden=2, state=1).requires_grad_(False).eval()
+    process.excitation.log_rate.copy_(torch.tensor([[3.0, 11.0], [0.0, 5.0]])[..., None])
+    process.log_softness.copy_(torch.tensor([0.01, 1.0]).log())
+    base, height = torch.tensor([[0.01 * level, 1.0]]), torch.tensor([[[0.03, 0.02], [1.0, 1.0]]])
+    for gap in torch.logspace(-3, 3, 20, dtype=torch.float64):
+        found = process.integral(Levels(base, height), gap[None])
+        assert float(found[0, 0]) < 1e-30 and 1.0 < float(found[0, 1]) / float(gap) < 4.0
