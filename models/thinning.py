@@ -16,9 +16,8 @@ from models.hawkes.process import Levels, PointProcess
 
 HISTORIES = ("updated", "frozen")
 DRAWS_AT_ONCE = 64
-EXPECTED = (
-    8.0  # events at the bound, at most, in a stretch over which an intensity may rise; more than the 2 where it stays
-)
+# events at the bound, at most, in a stretch over which an intensity may rise; more than the 2 where it stays
+EXPECTED = 8.0
 FAINTEST = 1e-30  # an intensity below it is taken for it when the first stretch to look at is chosen
 TOLERANCE = 1e-5  # relative, by which rounding may take an intensity above its bound
 

@@ -143,9 +143,7 @@ class Excitation(nn.Module):
     def accumulated(self, amplitude: Tensor, elapsed: Tensor) -> Tensor:
         """(g, k) integral of the excitation from the event to `elapsed` (g,) after it."""
         rate = self.rate[0] if self.shared else self.rate.flatten(-2)
-        rate = rate.clamp_min(
-            torch.finfo(rate.dtype).tiny
-        )  # what does not decay at all adds its height times `elapsed`
+        rate = rate.clamp_min(torch.finfo(rate.dtype).tiny)  # what does not decay adds its height times `elapsed`
         return (amplitude * (-torch.expm1(-elapsed[:, None, None] * rate) / rate)).sum(-1)
 
     def influence(self) -> Tensor:

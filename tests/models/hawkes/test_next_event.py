@@ -50,8 +50,25 @@ def test_the_median_where_bursts_are_short_and_waits_long():
         at = batch.times[row, last - 1] + result.median_gap[row, last]
         assert 1.0 < float(at) < 1e6
         before, after = (process.compensator(batch[[row]], t[None])[0].sum() for t in (batch.t_end[row], at))
-        # inside a panel the median is interpolated
-        assert float(after - before) == pytest.approx(math.log(2), rel=2e-3)
+        assert float(after - before) == pytest.approx(math.log(2), rel=1e-9)
+
+
+@pytest.mark.parametrize(("start", "slope"), [(-1000.0, 1.0), (-14.0, 1.0), (-10.0, 1e-3), (-3.0, 1e5), (2.0, 1e-6)])
+def test_the_median_where_an_intensity_rises_from_next_to_nothing(start, slope):
+    process = make_process("mufm").double()
+    process.head.weight.zero_()
+    process.baseline.copy_(torch.tensor([start, start - 1, -50.0]))
+    process.slope.copy_(torch.tensor([slope, slope, -0.1]))
+    batch = EventBatch.from_sequences([[]], [[]])
+    result = next_event(process, batch)
+    by_type = process.compensator(batch, result.median_gap[:, 0])[0]
+    assert float(by_type.sum()) == pytest.approx(math.log(2), rel=1e-6)
+    furthest = float(result.median_gap[0, 0]) * (12 if start == -10 else 3 if start < -5 else 60)
+    at = torch.linspace(0, furthest, 200_001, dtype=torch.float64)
+    rates = process.intensity(batch, at[None])[0]
+    passed = torch.cat([rates.new_zeros(1, 3), torch.cumulative_trapezoid(rates, at, dim=0)])
+    want = torch.trapezoid(rates * torch.exp(-passed.sum(1, keepdim=True)), at, dim=0)
+    torch.testing.assert_close(result.type_probability[0, 0], want, rtol=1e-3, atol=1e-6)
 
 
 def test_a_process_that_may_fall_silent_says_so_and_which_type_it_would_be():
