@@ -33,7 +33,8 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
     rows = sampled.read(columns=["timestamps"])
     timestamps = dict(zip(rows["item"].to_pylist(), rows["timestamps"].to_pylist()))
     cuts = {item: repr(seconds) for item, seconds in timestamps.items()}
-    inputs = combined(contents, cuts, items=outputs(sampled))
+    # frames may hold an item that the data set has lost, where they were not materialised since
+    inputs = combined(contents, cuts, items=[item for item in outputs(sampled) if item in contents])
     rate, seconds = settings.audio_rate(), sampling.segment_seconds
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:

@@ -348,7 +348,10 @@ class Run(dg.Config):
     workers: int = Field(0, ge=0, description="Processes that decode; 0 is one a core.")
     shard_size: int = Field(200, ge=1, description="Videos a part file; a killed run loses at most this much.")
     failure_limit: float = Field(
-        0.25, ge=0, le=1, description="A stage with a larger share of failed rows stops the run."
+        0.25,
+        ge=0,
+        le=1,
+        description="A stage with a larger share of failed rows stops the run, and so do more videos whose files have gone.",
     )
     retry_failed: bool = Field(False, description="Compute rows again that failed before.")
     executor: Literal["in_process", "multiprocess"] = Field(

@@ -18,6 +18,7 @@ from assets.settings import Settings
 from assets.stages import failed_share_check, open_store, read_dataset
 from assets.workers import in_processes, worker_count
 from storage.datasets.dataset import natural_order
+from storage.datasets.errors import DatasetError
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
 from storage.stage import Stage
@@ -69,11 +70,34 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
 
     stage = store.stage(NAME, PAYLOAD)
+    check_files_are_there(stage, items, limit=settings.run.failure_limit, folder=settings.data.folder)
     if is_dry():
         foresee(NAME, *_foreseen(stage, items))
     return run_stage(
         context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
     )
+
+
+def check_files_are_there(
+    stage: Stage, items: Mapping[str, Mapping[str, object]], *, limit: float, folder: str
+) -> None:
+    """Stop where many videos that were read before have gone: a disk that is not mounted, a set that is copied just now.
+
+    Their frames, captions and embeddings would be dropped, and all computed again when the files are back.
+
+    Raises:
+        DatasetError: more than `limit` of the stored videos with a file have none now.
+    """
+    stored = pl.from_arrow(stage.read(columns=["path"])).filter(pl.col("path").is_not_null())["item"].to_list()
+    gone = [item for item in stored if item not in items or items[item]["path"] is None]
+    if len(gone) > limit * len(stored):
+        raise DatasetError(
+            [
+                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have none there now, first "
+                f"{', '.join(gone[:5])}; is the disk mounted? What was computed of them is kept. If they are gone for good, "
+                f"allow it for one run: run.failure_limit = 1 (it is {limit:g}; REELCAST_RUN__FAILURE_LIMIT=1)"
+            ]
+        )
 
 
 def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.DataFrame, frozenset[str]]:

@@ -44,9 +44,9 @@ def in_processes(
     """Call `function(*arguments)` for every `(item, arguments)` in worker processes; yield in the order given.
 
     A worker that dies may have been killed from outside (out of memory, a person): its call is made once more, and fails if
-    the worker dies again. A worker that dies before it works on anything costs no call anything. A call's exception is
-    yielded in place of its result, so that one bad file never ends the others. At most a few calls a worker are in flight,
-    which bounds memory.
+    the worker dies again. One that dies while it works on nothing (it starts, or waits) costs no call anything. A call's
+    exception is yielded in place of its result, so that one bad file never ends the others. At most a few calls a worker are
+    in flight, which bounds memory.
 
     Args:
         function: importable by name, with a light import (it is paid once a worker).
@@ -127,10 +127,14 @@ class _Workers:
             with self._lock:
                 if self._closed or self._ended_at_start >= STARTS:
                     break
-                if self._idle:
-                    return self._idle.pop()
-                worker = _Worker(self._function)
+                idle = self._idle.pop() if self._idle else None
+                worker = idle or _Worker(self._function)
                 self._alive.add(worker)
+            if idle:
+                if idle.waits():
+                    return idle
+                self._forget(idle)  # killed while it had nothing to do: no call dies of it
+                continue
             began = worker.begins()
             with self._lock:
                 self._ended_at_start = 0 if began else self._ended_at_start + 1
@@ -163,6 +167,10 @@ class _Worker:
             return self._pipe.poll(START_SECONDS) and self._pipe.recv() is None
         except (EOFError, OSError):
             return False
+
+    def waits(self) -> bool:
+        """Whether it is still there to be called: who has nothing to do says nothing, but for the end of its pipe."""
+        return not self._pipe.poll()
 
     def call(self, arguments: tuple[Any, ...], timeout: float) -> Any | Exception:
         try:

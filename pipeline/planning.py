@@ -123,8 +123,9 @@ def _reasons(stage: StagePlan) -> list[str]:
     lines = [stage.reason] if stage.reason else []
     if stage.plan is not None:
         lines += [f"{count:,} x {reason}" for reason, count in stage.plan.summary()["reasons"].items()]
-    if stage.follows:
-        names = ", ".join(stage.follows)
-        what = f"{stage.more:,} more" if stage.more else "it"
-        lines.append(f"{what} if the output changes of {names}" if stage.plan is not None else f"follows {names}")
+    names = ", ".join(stage.follows)
+    if names and stage.plan is None:
+        lines.append(f"follows {names}")
+    elif names and stage.more:
+        lines.append(f"{stage.more:,} more if the output changes of {names}")
     return lines

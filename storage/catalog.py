@@ -113,8 +113,9 @@ def _cast(field: pa.Field) -> str | None:
     return f"{_name(field.name)}::{kind} AS {_name(field.name)}"
 
 
-def _parquet(patterns: list[str], options: str) -> str:
-    return f"read_parquet([{', '.join(map(_text, patterns))}], {options})"
+def _parquet(patterns: list[str], options: str = "filename = false") -> str:
+    # a folder above the store that is called `seed=3` is no partition, whose value would stand in a column `seed`
+    return f"read_parquet([{', '.join(map(_text, patterns))}], hive_partitioning = false, {options})"
 
 
 def _views(store: Store) -> dict[str, str]:
@@ -140,7 +141,7 @@ def _views(store: Store) -> dict[str, str]:
         replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
         add(
             current.parent.name,
-            f"SELECT *{replaced} FROM read_parquet({_text(_path(current))})",
+            f"SELECT *{replaced} FROM {_parquet([_path(current)])}",
             f"table {current.parent.name}",
         )
     for log in sorted(store.root.glob("logs/*")):
@@ -181,7 +182,8 @@ def _artifact_query(root: Path) -> str:
         "{version: 'INTEGER', in_service: 'BOOLEAN', created_at: 'TIMESTAMPTZ', inputs_hash: 'VARCHAR', "
         "fingerprint: 'VARCHAR', metadata: 'JSON'}"
     )
-    listed = f"read_json({_text(listings)}, format = 'array', columns = {columns}, filename = true)"
+    options = "format = 'array', filename = true, hive_partitioning = false"
+    listed = f"read_json({_text(listings)}, columns = {columns}, {options})"
     return f"SELECT string_split(filename, '/')[-2] AS artifact, * EXCLUDE (filename) FROM {listed}"
 
 

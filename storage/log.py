@@ -24,5 +24,5 @@ class Log:
 
     def read(self) -> pl.DataFrame:
         """All rows, in the order they were added; an empty frame where there are none."""
-        frames = [pl.read_parquet(file) for file in sorted(self.folder.glob("*.parquet"))]
+        frames = [pl.read_parquet(file, glob=False) for file in sorted(self.folder.glob("*.parquet"))]
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()

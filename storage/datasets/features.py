@@ -161,7 +161,7 @@ def _parquet(path: Path) -> ImportedFeatures:
                 "allowed"
             ]
         )
-    table = pq.read_table(path, columns=["item", lists[0]])
+    table = pq.ParquetFile(path).read(["item", lists[0]])
     rows = _distinct(path, [str(item) for item in table["item"].to_pylist()], "row")
     column = table[lists[0]]
     empty = [row for row, value in enumerate(column) if not value.is_valid or not len(value)]

@@ -75,14 +75,14 @@ def read_tabular(
     """
     if path.suffix.lower() == ".csv":
         try:
-            frame = pl.read_csv(path, infer_schema=False, low_memory=False)
+            frame = pl.read_csv(path, infer_schema=False, low_memory=False, glob=False)
         except pl.exceptions.NoDataError:
             raise DatasetError([f"{path}: the file is empty; a header with {', '.join(required)} is needed"]) from None
         except pl.exceptions.ComputeError as error:
             raise _explain(path, error) from error
     else:
         try:
-            frame = pl.read_parquet(path)
+            frame = pl.read_parquet(path, glob=False)
         except (pl.exceptions.ComputeError, OSError) as error:
             raise DatasetError([f"{path}: cannot be read as parquet: {error}"]) from error
 

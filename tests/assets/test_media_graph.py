@@ -70,6 +70,49 @@ def test_what_a_renamed_file_and_new_feedback_cost(tmp_path, settings_of, materi
     assert done.keys() <= {"interactions", "popularity", "evaluation_items", "evaluation", "predictions"}
 
 
+def test_a_disk_that_is_not_mounted_costs_no_row(tmp_path, settings_of, materialise):
+    folder = make(tmp_path / "set", videos=20, uploads=2, workers=2)
+    settings = settings_of(data__folder=str(folder), sampling__frames="2")
+    assert materialise(settings, ["videos", "frames"]).success
+    stage = open_store(settings).stages()["frames"]
+    sampled = set(stage.read(columns=[])["item"].to_pylist())
+    files = folder / "demo_videos"
+    files.rename(tmp_path / "unmounted")
+    stopped = materialise(settings, ["videos", "frames"])
+    assert not stopped.success
+    told = str(stopped.failure_data_for_node("videos").error)
+    assert "whose files were read before have none there now" in told and "REELCAST_RUN__FAILURE_LIMIT=1" in told
+    assert set(stage.read(columns=[])["item"].to_pylist()) == sampled
+
+    (tmp_path / "unmounted").rename(files)
+    few = sorted(sampled)[:3]  # of some twenty
+    for item in few:
+        (files / f"{item}.mp4").unlink()
+    assert materialise(settings, ["videos", "frames"]).success
+    assert set(stage.read(columns=[])["item"].to_pylist()) == sampled - set(few)
+
+    (folder / "demo_videos").rename(tmp_path / "unmounted")
+    allowed = settings_of(data__folder=str(folder), sampling__frames="2", run__failure_limit="1")
+    assert materialise(allowed, ["videos", "frames"]).success
+    assert stage.read(columns=[])["item"].to_pylist() == []
+
+
+def test_sound_of_a_lost_item_goes_also_before_its_frames_do(tmp_path, settings_of, materialise):
+    folder = make(tmp_path / "set", videos=20, uploads=2, workers=2)
+    settings = settings_of(data__folder=str(folder), sampling__frames="2")
+    assert materialise(settings, ["videos", "frames", "audio"]).success
+    (folder / "demo_videos" / "5.mp4").unlink()
+    for file in folder.glob("*.csv"):
+        lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        place = 1 if file.name == "demo_pairs.csv" else 0
+        file.write_text("".join(line for line in lines if line.split(",")[place] != "5"), encoding="utf-8")
+    assert computed(materialise(settings, "videos"), settings) == {"videos": 1}
+    assert computed(materialise(settings, "audio"), settings) == {"audio": 1}
+    stages = open_store(settings).stages()
+    assert "5" in stages["frames"].states()["item"].to_list()
+    assert "5" not in stages["audio"].states()["item"].to_list()
+
+
 def computed(result: dg.ExecuteInProcessResult, settings: Settings) -> dict[str, int]:
     """How many rows a run computed, by stage; those of none are left out."""
     assert result.success

@@ -96,6 +96,23 @@ def test_workers_that_never_start_end_the_run(killer):
         list(in_processes(behave, [("1", ("good",))], workers=1, timeout=30))
 
 
+def test_workers_killed_while_they_wait_cost_nothing():
+    calls = [(str(number), ("good",)) for number in range(40)]
+    found = in_processes(behave, calls, workers=3, timeout=30)
+    done, idle = dict([next(found)]), set()
+    until = time.monotonic() + 60
+    while len(idle) < 3:  # all start at once; who reads no result keeps them waiting
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        idle = children()
+    time.sleep(1.0)
+    for worker in idle:
+        os.kill(worker, signal.SIGKILL)
+    time.sleep(0.2)
+    done |= dict(found)
+    assert set(done.values()) == {"GOOD"} and len(done) == 40
+
+
 def kill_at_random(killed: list[int], stop: threading.Event) -> None:
     """SIGKILL to a worker now and then: while it starts, waits, works, or is halfway through sending a result."""
     rng = random.Random(5)

@@ -81,6 +81,15 @@ def test_a_changed_parameter_is_named(settings_of, materialise, own_set):
     assert "follows memory_bank" in shown
 
 
+def test_of_a_stage_that_is_computed_whole_nothing_depends_on_what_lies_before(settings_of, materialise):
+    assert materialise(settings_of(), ["videos", "frames", "audio"]).success
+    found = plans(settings_of(sampling__frames="7", sampling__segment_seconds="2"))["audio"]
+    assert found.follows == ("frames",) and found.more == 0
+    (row,) = [line for line in printed(found).splitlines() if "audio" in line]
+    assert row.split() == ["audio", "60", "60", "x", "parameter", "seconds:", "1.0", "->", "2.0"]
+    assert "if the output changes" not in printed(found)
+
+
 def test_a_planned_item_is_listed_with_its_reason(settings_of):
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     show_items(console, plans(settings_of())["videos"])

@@ -196,6 +196,20 @@ def test_a_moved_store_is_published_again(store, stage, tmp_path):
     assert query(moved, "SELECT artifact, version, in_service FROM artifact_versions") == [("memory_bank", 1, True)]
 
 
+def test_a_folder_that_looks_like_a_partition_is_none(tmp_path):
+    store = Store(tmp_path / "seed=3" / "item=x" / "version=9" / "run=b" / "store")
+    store.stage("embeddings", PAYLOAD).commit([ok("a", 1)], fingerprint="f")
+    store.table("evaluation").write(pl.DataFrame({"seed": [0, 1]}), inputs_hash="i", fingerprint="f")
+    store.append("runs", pl.DataFrame({"run": ["a"]}))
+    with store.artifact("memory_bank").new(inputs_hash="i", fingerprint="f"):
+        pass
+    assert query(store, "SELECT item FROM embeddings") == query(store, "SELECT item FROM states") == [("a",)]
+    assert query(store, "SELECT * FROM evaluation ORDER BY ALL") == [(0,), (1,)]
+    assert query(store, "SELECT * FROM runs") == [("a",)]
+    assert query(store, "SELECT version, in_service FROM bank_versions") == [(1, True)]
+    assert len(query(store, "DESCRIBE artifact_versions")) == 7
+
+
 def test_the_file_opens_read_only_without_this_package(store, stage):
     stage.commit([ok("a", 1)], fingerprint="f")
     with duckdb.connect(str(catalog.publish(store)), read_only=True) as connection:

@@ -28,6 +28,15 @@ def test_csv(write):
     assert dataset.events.rows() == [("a", "u", "like", T), ("c", None, "comment", T + 5)]
 
 
+def test_a_folder_may_have_brackets_in_its_name(write):
+    folder = write({"[2026] set */videos.csv": VIDEOS, "[2026] set */events.csv": EVENTS}) / "[2026] set *"
+    dataset = open_dataset(folder)
+    assert dataset.videos["item"].to_list() == ["a", "b", "c"]
+    dataset.videos.select("item", "title").write_parquet(folder / "videos.parquet")
+    (folder / "videos.csv").unlink()
+    assert open_dataset(folder).videos.equals(dataset.videos)
+
+
 def test_parquet_with_timestamps_and_integer_ids(write, tmp_path):
     moment = datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
     pl.DataFrame({"item": [10, 9], "published_at": [moment, None], "author": ["x", None]}).write_parquet(
