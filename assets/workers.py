@@ -101,6 +101,8 @@ class _Workers:
         for worker in alive:  # a thread that waits for one goes on at once
             worker.kill()
         self._threads.shutdown()
+        for worker in alive:
+            worker.close()
 
     def submit(self, arguments: tuple[Any, ...]) -> Future:
         """A future of what the call gives: its result, or the exception that stands for it."""
@@ -148,6 +150,7 @@ class _Workers:
 
     def _forget(self, worker: _Worker) -> None:
         worker.kill()
+        worker.close()
         with self._lock:
             self._alive.discard(worker)
 
@@ -185,6 +188,9 @@ class _Worker:
     def kill(self) -> None:
         self._process.kill()
         self._process.join(5.0)  # longer only where the system itself does not let go of it
+
+    def close(self) -> None:
+        """By who reads it, or when nobody does: another file may get the pipe's number at once."""
         self._pipe.close()
 
 
