@@ -186,6 +186,7 @@ def main() -> None:
         process = PROCESSES[name](splits["train"], splits["dev"], arguments.seconds)
         seconds = time.monotonic() - began
         results[name] = evaluate(process, splits["test"]) | {"seconds": seconds}
+        print(table({name: results[name]}), flush=True)  # a run takes an hour, and may be stopped
     if arguments.easytpp:
         results |= peers(arguments.easytpp, splits, arguments.seconds, arguments.threads)
     print(table(results))
