@@ -16,6 +16,7 @@ from PIL import Image
 
 from models.encoders.errors import EncoderError
 from models.encoders.images import checked_images
+from models.encoders.pretrained.batching import out_of_memory
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.from_files import from_folder
 from models.encoders.pretrained.segments import fitted
@@ -136,9 +137,18 @@ class LaionPreparation(CLAPPreparation):
 
 
 def on_device(videos: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """The rows of all videos as one tensor on the device; from pinned memory the copies don't wait for each other."""
-    moved = [rows.to(device, non_blocking=True) for rows in videos if len(rows)]
-    return torch.cat(moved) if moved else torch.empty(0, device=device)
+    """The rows of all videos as one tensor on the device; from pinned memory the copies don't wait for each other.
+
+    Raises:
+        EncoderError: They don't fit into its memory; fewer videos may.
+    """
+    try:
+        moved = [rows.to(device, non_blocking=True) for rows in videos if len(rows)]
+        return torch.cat(moved) if moved else torch.empty(0, device=device)
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own lack of memory is a RuntimeError
+        if not out_of_memory(error):
+            raise
+        raise EncoderError(f"what was prepared of {len(videos)} videos doesn't fit into memory: {error}") from error
 
 
 def of_each(rows: Sequence[Any], videos: Sequence[torch.Tensor]) -> list[Sequence[Any]]:
