@@ -65,9 +65,18 @@ def encoded_blocks(
         found = dict(block.items)
         outputs = outcomes(encoder.from_prepared, [prepared.given for _, prepared in ready]) if encoder else []
         for (item, prepared), output in zip(ready, outputs, strict=True):
-            found[item] = output if isinstance(output, EncoderError) else work.finish(output, prepared.note)
+            found[item] = _finished(work, output, prepared.note)
         seconds["encode"] = time.monotonic() - started
         yield list(found.items()), {"seconds": seconds, "peaks": device_use(device) if on_gpu else {}}
+
+
+def _finished(work: Work, output: Any, note: Any) -> Mapping[str, object] | EncoderError:
+    if isinstance(output, EncoderError):
+        return output
+    try:
+        return work.finish(output, note)
+    except EncoderError as error:
+        return error.with_traceback(None)
 
 
 def device_use(device: str) -> dict[str, Any]:

@@ -209,12 +209,15 @@ def loaders(settings: Settings, count: int, *, on_gpu: bool) -> int:
 
 
 def load(settings: Settings, role: str) -> Any:
-    """The encoder of a role, loaded once a process."""
+    """The encoder of a role, loaded once a process, and again where its checkpoint has changed since."""
     profile, chosen = settings.encoders.profile, options(settings, role)
     if profile != "handcrafted":
         chosen["device"] = device_of(settings)
     key = (role, profile, tuple(sorted(chosen.items())))
-    if key not in _loaded:
+    kept = _loaded.get(key)
+    if kept is None or kept.identity != encoders.identity(role, profile, **chosen):
+        _loaded.pop(key, None)
+        del kept
         _loaded[key] = encoders.load(role, profile, **chosen)
     return _loaded[key]
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import shutil
 import time
 
 import dagster as dg
@@ -21,6 +22,7 @@ from assets.prepared import Work, prepared_blocks
 from assets.stages import open_store
 from models import encoders
 from models.encoders import EncoderError
+from models.encoders.pretrained.text import AnglEEncoder
 from models.encoders.pretrained.visual import ViTEncoder
 from storage.rows import Row
 
@@ -208,6 +210,61 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
     assert sum(shard["failed"] for shard in metadata(result, "visual_embeddings")["shards"].data) == 1
 
 
+@pytest.mark.parametrize("name", ["visual_embeddings", "text_embeddings"])
+def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monkeypatch, name):
+    settings = tiny(run__failure_limit="0.5")
+    assert materialise(settings, ["videos"]).success
+    encode, words = ViTEncoder._encode, AnglEEncoder._words
+
+    def large(self, pixels):
+        made = encode(self, pixels).clone()
+        made[(pixels == 255).flatten(1).all(1), 0] = 1e5
+        return made
+
+    def large_words(self, texts):
+        return [
+            rows * (1e6 if text.endswith(" 5") else 1) for text, rows in zip(texts, words(self, texts), strict=True)
+        ]
+
+    monkeypatch.setattr(ViTEncoder, "_encode", large)
+    monkeypatch.setattr(AnglEEncoder, "_words", large_words)
+    monkeypatch.setattr("assets.encoding._loaded", {})
+    assert materialise(settings, [name]).success
+    stage = open_store(settings).stages()[name]
+    failed = stage.states().filter(pl.col("status") == "failed")
+    assert failed["item"].to_list() == [BRIGHT] and "more than float16 can store" in failed["error_message"][0]
+    stored = [np.asarray(row, dtype=float) for row in stage.read(columns=["embedding"])["embedding"].to_pylist()]
+    assert len(stored) >= 11 and all(np.isfinite(rows).all() for rows in stored)
+
+
+def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_stages_are_stale(
+    tiny, materialise, tiny_cache, tmp_path, monkeypatch
+):
+    from safetensors.torch import load_file, save_file
+
+    from models.encoders.tiny import checkpoint
+
+    monkeypatch.setattr("assets.encoding._loaded", {})
+    named = {}
+    for role in ("visual", "acoustic", "text", "captions", "sounds"):
+        named[role] = tmp_path / role
+        shutil.copytree(checkpoint(role, cache=tiny_cache / "reelcast" / "tiny"), named[role])
+    settings = tiny(encoders__profile="paper", **{f"encoders__{role}": str(path) for role, path in named.items()})
+    stages = ["visual_embeddings", "text_embeddings"]
+    assert materialise(settings, ["videos", *stages]).success
+    before = vectors(settings, "text_embeddings")
+    weights = named["text"] / "model.safetensors"
+    save_file({name: 1.5 * value for name, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    result = materialise(settings, stages)
+    assert result.success
+    assert metadata(result, "visual_embeddings")["plan"].data["unchanged"] == 12
+    assert metadata(result, "text_embeddings")["plan"].data["stale"] == len(before)
+    after = vectors(settings, "text_embeddings")
+    whole = encoders.load("text", "paper", checkpoint=str(named["text"])).encode_words(["big dance 1"])[0]
+    np.testing.assert_allclose(after["1"], whole, atol=2e-2)
+    assert not np.allclose(after["1"], before["1"], atol=0.1)
+
+
 def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     settings = tiny(run__shard_size="4")
     monkeypatch.setattr("assets.encoded.BLOCK", 4)
@@ -312,7 +369,7 @@ def cursed(_rows, _note):
 
 
 def raising(rows, _note):
-    raise EncoderError(f"planted for {len(rows)} rows")
+    raise ValueError(f"planted for {len(rows)} rows")
 
 
 @pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])
@@ -335,7 +392,7 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
 
 @pytest.mark.parametrize(
     ("finish", "error", "message"),
-    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, EncoderError, "planted for 3 rows")],
+    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, ValueError, "planted for 3 rows")],
 )
 def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
     with pytest.raises(error, match=message):

@@ -291,6 +291,11 @@ def test_wrong_segments_are_refused(cache, role, segment, message):
         encoder.encode([segment], RATE)
 
 
+def test_a_segment_of_which_resampling_leaves_nothing_is_refused(cache):
+    with pytest.raises(EncoderError, match="segment 1 has 1 samples at 192000 Hz, not one at 48000 Hz"):
+        load("sounds", "tiny", cache=cache).describe([np.ones(48000, np.float32), np.ones(1, np.float32)], 192000)
+
+
 def test_no_inputs_give_no_rows(cache):
     for role, arguments in {"visual": ([],), "acoustic": ([], RATE), "sounds": ([], RATE)}.items():
         assert load(role, "tiny", cache=cache).encode(*arguments).shape == (0, 32)
