@@ -6,6 +6,7 @@ the only liberty taken is where an image's values are scaled (see `ImagePreparat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -104,6 +105,13 @@ class ASTPreparation(_SoundPreparation):
 class CLAPPreparation(_SoundPreparation):
     """Segments as CLAP's spectrograms; shorter ones are repeated, as in its training."""
 
+    @cached_property
+    def fused(self) -> bool:
+        """Whether the model takes several crops, by its own configuration: an extractor saved with its defaults says so of
+        any model."""
+        config = json.loads((self.checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get("audio_config", {}).get("enable_fusion", False))
+
     @property
     def seconds(self) -> float:
         """The longest segment that is used whole."""
@@ -115,11 +123,10 @@ class CLAPPreparation(_SoundPreparation):
         if not sounds:
             return torch.empty(0)
         # No sound is longer than the model's length, so nothing is cropped at random.
-        fused = self.extractor.truncation == "fusion"
         return self.extractor(
             sounds,
             sampling_rate=self.rate,
-            truncation="fusion" if fused else "rand_trunc",
+            truncation="fusion" if self.fused else "rand_trunc",
             padding="repeatpad",
             return_tensors="pt",
         )["input_features"]
