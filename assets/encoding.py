@@ -14,7 +14,7 @@ import torch
 
 from assets.device_workers import encoded_on
 from assets.encoded import EncodedBlock, blocks_of, encoded_blocks
-from assets.expected_time import warn_of_cpu
+from assets.expected_time import expected_tokens, warn_of_cpu
 from assets.imported_files import imported
 from assets.increment import row_of, run_stage
 from assets.prepared import Work
@@ -183,10 +183,19 @@ def encode_stage(
         release(role)
 
 
-def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, name: str, role: str, inputs: int) -> None:
-    """Say how long it will take where the papers' models are to run on a CPU."""
+def warn_of_slow_work(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    name: str,
+    role: str,
+    inputs: int,
+    *,
+    texts: Sequence[str] = (),
+) -> None:
+    """Say how long it will take where the papers' models are to run on a CPU; of texts, some of them tell how long they are."""
     if settings.encoders.profile == "paper" and devices_of(settings) == ["cpu"]:
-        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role))
+        length = {"text_tokens": expected_tokens(texts)} if texts else {}
+        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role), **length)
 
 
 def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:

@@ -40,7 +40,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         yield from (Row.missing(item, inputs[item], "empty title") for item in todo if not titles[item])
         written = [item for item in todo if titles[item]]
-        warn_of_slow_work(context, settings, NAME, "text", len(written))
+        warn_of_slow_work(context, settings, NAME, "text", len(written), texts=[titles[item] for item in written])
         for item, outcome in texts.encoded((item, titles[item]) for item in written):
             if isinstance(outcome, Exception):
                 yield Row.failed(item, inputs[item], outcome)

@@ -461,6 +461,24 @@ def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny
     assert "runs on the CPU" not in capfd.readouterr().err
 
 
+def test_the_expected_time_of_prompts_is_that_of_their_length(tiny, materialise, tiny_cache, capfd):
+    from models.encoders.tiny import checkpoint
+
+    cache = tiny_cache / "reelcast" / "tiny"
+    named = {f"encoders__{role}": str(checkpoint(role, cache=cache)) for role in ("text", "captions", "sounds")}
+    kept = {f"encoders__{role}": str(checkpoint(role, cache=cache)) for role in ("visual", "acoustic")}
+    settings = tiny(encoders__profile="paper", **named, **kept)
+    assert materialise(settings, ["videos", "visual_captions", "audio_captions"]).success
+    capfd.readouterr()
+    assert materialise(settings, ["text_embeddings", "retrieval_vectors"]).success
+    said = capfd.readouterr().err
+    pattern = r"{}: text for (\d+) inputs runs on the CPU .*? \((\S+) operations"
+    titles, prompts = (re.search(pattern.format(name), said) for name in ("text_embeddings", "retrieval_vectors"))
+    assert (titles[1], prompts[1]) == ("60", "12")
+    # a title of three words against three captions of up to thirty each, three descriptions and the title
+    assert float(prompts[2]) / 12 > 10 * float(titles[2]) / 60
+
+
 def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp_path, capfd):
     settings = tiny(encoders__captions_backend="lavis", encoders__environments=str(tmp_path / "none"))
     assert not materialise(settings, ["videos"]).success
