@@ -46,6 +46,10 @@ def encoded_blocks(
         `wait`: how long the device waited for it; `load`; `encode`), `peaks` of the device's memory and use.
     """
     on_gpu = device.startswith("cuda")
+    if on_gpu:
+        # What names no device of its own goes to the current one, the thread that pins memory above all: without this every
+        # process would also take memory of the first card, and could not work where that is another's alone.
+        torch.cuda.set_device(torch.device(device).index or 0)
     encoder: PreparingEncoder | None = None
     ahead = prepared_blocks(work, blocks, workers=workers, pinned=on_gpu)
     while True:

@@ -390,6 +390,15 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
             np.testing.assert_allclose(one["embedding"], two["embedding"], atol=1e-6)
 
 
+@pytest.mark.parametrize(("device", "number"), [("cuda", 0), ("cuda:1", 1)])
+def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
+    seen = []
+    monkeypatch.setattr("torch.cuda.set_device", lambda chosen: seen.append(("device", chosen)))
+    monkeypatch.setattr("assets.encoded.prepared_blocks", lambda *_, **told: seen.append(told) or iter([]))
+    assert not list(encoded_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
+    assert seen == [("device", number), {"workers": 2, "pinned": True}]  # before the thread starts that pins memory
+
+
 @pytest.mark.parametrize(
     ("finish", "error", "message"),
     [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, ValueError, "planted for 3 rows")],
