@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import torch
 
-from assets import audio, frames
+from assets import audio, encoding, frames
 from assets.device_workers import DeviceWorkerDied, encoded_on
 from assets.encoded import blocks_of, encoded_blocks
 from assets.encoding import check_encoders, options, release
@@ -235,6 +235,14 @@ def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monk
     assert failed["item"].to_list() == [BRIGHT] and "more than float16 can store" in failed["error_message"][0]
     stored = [np.asarray(row, dtype=float) for row in stage.read(columns=["embedding"])["embedding"].to_pylist()]
     assert len(stored) >= 11 and all(np.isfinite(rows).all() for rows in stored)
+
+
+def test_a_stage_asks_once_which_text_encoder_it_has(tiny, materialise, monkeypatch):
+    asked, load = [], encoding.load
+    monkeypatch.setattr("assets.encoded_texts.BLOCK", 7)
+    monkeypatch.setattr("assets.encoded_texts.load", lambda *told: asked.append(told[1]) or load(*told))
+    assert materialise(tiny(), ["videos", "text_embeddings"]).success  # with allow_download the hub is asked each time
+    assert asked == ["text"]
 
 
 def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_stages_are_stale(
