@@ -46,6 +46,10 @@ def encoded_blocks(
         `wait`: how long the device waited for it; `load`; `encode`), `peaks` of the device's memory and use.
     """
     on_gpu = device.startswith("cuda")
+    if on_gpu:
+        # What names no device of its own goes to the current one, the thread that pins memory above all: without this every
+        # process would also take memory of the first card, and could not work where that is another's alone.
+        torch.cuda.set_device(torch.device(device).index or 0)
     encoder: PreparingEncoder | None = None
     ahead = prepared_blocks(work, blocks, workers=workers, pinned=on_gpu)
     while True:
@@ -65,9 +69,18 @@ def encoded_blocks(
         found = dict(block.items)
         outputs = outcomes(encoder.from_prepared, [prepared.given for _, prepared in ready]) if encoder else []
         for (item, prepared), output in zip(ready, outputs, strict=True):
-            found[item] = output if isinstance(output, EncoderError) else work.finish(output, prepared.note)
+            found[item] = _finished(work, output, prepared.note)
         seconds["encode"] = time.monotonic() - started
         yield list(found.items()), {"seconds": seconds, "peaks": device_use(device) if on_gpu else {}}
+
+
+def _finished(work: Work, output: Any, note: Any) -> Mapping[str, object] | EncoderError:
+    if isinstance(output, EncoderError):
+        return output
+    try:
+        return work.finish(output, note)
+    except EncoderError as error:
+        return error.with_traceback(None)
 
 
 def device_use(device: str) -> dict[str, Any]:

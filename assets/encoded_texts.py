@@ -31,13 +31,15 @@ class TextRows:
         self.statistics = ShardStatistics()
         self._settings = settings
         self._encode = encode
+        self._encoder: TextEncoder | None = None
 
     def encoded(self, texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, np.ndarray | EncoderError]]:
         """(item, text) -> (item, its array, or the error that its row becomes), in order."""
         texts = iter(texts)
         while block := list(islice(texts, BLOCK)):
-            with self.statistics.step("load"):
-                encoder = load(self._settings, "text")
+            if self._encoder is None:
+                with self.statistics.step("load"):
+                    self._encoder = load(self._settings, "text")
             with self.statistics.step("encode"):
-                found = outcomes(partial(self._encode, encoder), [text for _, text in block])
+                found = outcomes(partial(self._encode, self._encoder), [text for _, text in block])
             yield from zip((item for item, _ in block), found, strict=True)

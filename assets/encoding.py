@@ -14,7 +14,7 @@ import torch
 
 from assets.device_workers import encoded_on
 from assets.encoded import EncodedBlock, blocks_of, encoded_blocks
-from assets.expected_time import warn_of_cpu
+from assets.expected_time import expected_tokens, warn_of_cpu
 from assets.imported_files import imported
 from assets.increment import row_of, run_stage
 from assets.prepared import Work
@@ -183,10 +183,19 @@ def encode_stage(
         release(role)
 
 
-def warn_of_slow_work(context: dg.AssetExecutionContext, settings: Settings, name: str, role: str, inputs: int) -> None:
-    """Say how long it will take where the papers' models are to run on a CPU."""
+def warn_of_slow_work(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    name: str,
+    role: str,
+    inputs: int,
+    *,
+    texts: Sequence[str] = (),
+) -> None:
+    """Say how long it will take where the papers' models are to run on a CPU; of texts, some of them tell how long they are."""
     if settings.encoders.profile == "paper" and devices_of(settings) == ["cpu"]:
-        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role))
+        length = {"text_tokens": expected_tokens(texts)} if texts else {}
+        warn_of_cpu(context.log, name, role, "paper", inputs, **options(settings, role), **length)
 
 
 def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[EncodedBlock]:
@@ -209,12 +218,15 @@ def loaders(settings: Settings, count: int, *, on_gpu: bool) -> int:
 
 
 def load(settings: Settings, role: str) -> Any:
-    """The encoder of a role, loaded once a process."""
+    """The encoder of a role, loaded once a process, and again where its checkpoint has changed since."""
     profile, chosen = settings.encoders.profile, options(settings, role)
     if profile != "handcrafted":
         chosen["device"] = device_of(settings)
     key = (role, profile, tuple(sorted(chosen.items())))
-    if key not in _loaded:
+    kept = _loaded.get(key)
+    if kept is None or kept.identity != encoders.identity(role, profile, **chosen):
+        _loaded.pop(key, None)
+        del kept
         _loaded[key] = encoders.load(role, profile, **chosen)
     return _loaded[key]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assets.media_tasks import decode_jpeg, decode_segment
+from models.encoders import EncoderError
 
 
 def prepare_frames(preparation: Callable[..., Any], row: Mapping[str, Any]) -> tuple[Any, None]:
@@ -50,8 +51,16 @@ def distinct(hashes: Sequence[int], *, bits: int) -> tuple[list[int], list[int]]
 def padded(rows: np.ndarray, _note: None, *, count: int) -> dict[str, object]:
     """A video's vectors (n, width) as (count, width) float16, of which the first `rows` are real."""
     made = np.zeros((count, rows.shape[1]), dtype=np.float16)
-    made[: len(rows)] = rows[:count]
+    made[: len(rows)] = as_float16(rows[:count])
     return {"embedding": made, "rows": min(len(rows), count)}
+
+
+def as_float16(rows: np.ndarray) -> np.ndarray:
+    """Vectors as they are stored; EncoderError where a number is too large for that, and would be stored as infinite."""
+    largest = np.abs(rows).max(initial=0.0)
+    if largest > np.finfo(np.float16).max:
+        raise EncoderError(f"a vector holds {largest:.4g}, more than float16 can store")
+    return rows.astype(np.float16)
 
 
 def captions_of_all(captions: list[str], places: list[int] | None) -> dict[str, object]:

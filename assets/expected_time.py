@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from assets.progress import duration
 from models import encoders
 from models.encoders.matrix_rate import matrix_rate
 
+CHARACTERS = 4.0  # of a token, in English
 REACHED = (0.4, 1.0)  # share of the rate of matrix products that models reach on a CPU, from less to more
 
 
@@ -28,3 +30,8 @@ def warn_of_cpu(
         "%s matrices here); on a GPU set encoders.device, or try fewer videos first",
         *(name, role, inputs, low, high, needed, rate / 1e9, dtype),
     )
+
+
+def expected_tokens(texts: Sequence[str]) -> int:
+    """The mean length of texts in tokens, with the two around each, as is told without a tokenizer."""
+    return 2 + round(sum(map(len, texts)) / len(texts) / CHARACTERS)

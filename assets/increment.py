@@ -108,7 +108,7 @@ def row_of(item: str, input_hash: str, outcome: Mapping[str, object] | Exception
 
 def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
     for row in rows:
-        progress.advance(failed=row.status == "failed")
+        progress.advance(failed=row.status == "failed", missing=row.status == "missing")
         yield row
 
 

@@ -62,7 +62,7 @@ class Work:
         role, profile, options: What `models.encoders.load` is told, but for the device.
         folder, payload: The upstream stage; `columns`: those that are read of it.
         prepare: (the encoder's preparation, a row's columns) -> (what the encoder takes, a note for `finish`).
-        finish: (the encoder's output, the note) -> the row's payload.
+        finish: (the encoder's output, the note) -> the row's payload; an EncoderError is the row's failure.
     """
 
     role: encoders.Role

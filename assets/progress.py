@@ -20,17 +20,21 @@ class Progress:
 
     def __init__(self, log: logging.Logger, name: str, total: int, *, unit: str = "items") -> None:
         self._log, self._name, self._total, self._unit = log, name, total, unit
-        self._done = self._failed = 0
+        self._done = self._failed = self._missing = 0
         self._started = self._said = time.monotonic()
 
-    def advance(self, count: int = 1, *, failed: int = 0) -> None:
-        """Count `count` more items as done, `failed` of them with a failed row."""
+    def advance(self, count: int = 1, *, failed: int = 0, missing: int = 0) -> None:
+        """Count `count` more items as done, `failed` of them with a failed row and `missing` with a missing one.
+
+        Missing rows are made without any work, most of them first: they tell nothing about those that are left.
+        """
         self._done += count
         self._failed += failed
+        self._missing += missing
         now = time.monotonic()
         if now - self._said >= EVERY_SECONDS and self._done < self._total:
             self._said = now
-            rate = self._done / (now - self._started)
+            rate = (self._done - self._missing) / (now - self._started)
             left = (self._total - self._done) / rate if rate else float("inf")
             self._log.info(
                 "%s: %d of %d %s, %.1f/s, %s left%s",

@@ -48,11 +48,13 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
     texts = TextRows(settings, encode=lambda encoder, given: list(encoder.encode_sentences(given)))
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        warn_of_slow_work(context, settings, NAME, "text", len(todo))
         for start in range(0, len(todo), BLOCK):
             block = todo[start : start + BLOCK]
             captions, descriptions = _texts(seen, block, "captions"), _texts(heard, block, "descriptions")
             prompts = {item: prompt(captions.get(item, []), descriptions.get(item, []), titles[item]) for item in block}
+            if not start:  # the first prompts tell how long they are: several times a title
+                written = [text for text in prompts.values() if text]
+                warn_of_slow_work(context, settings, NAME, "text", len(todo), texts=written)
             yield from (
                 Row.missing(item, inputs[item], "no caption, sound or title") for item in block if not prompts[item]
             )

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assets.encoded_texts import TextRows
 from assets.encoding import encoder_fingerprint, warn_of_slow_work, width
+from assets.encoding_tasks import as_float16
 from assets.imported_files import imported
 from assets.imports import import_words
 from assets.increment import run_stage
@@ -34,12 +35,12 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     store = open_store(settings)
     titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
     inputs = {item: hashlib.sha256(title.encode()).hexdigest() for item, title in titles.items()}
-    texts = TextRows(settings, encode=lambda encoder, given: encoder.encode_words(given))
+    texts = TextRows(settings, encode=lambda encoder, given: [as_float16(rows) for rows in encoder.encode_words(given)])
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         yield from (Row.missing(item, inputs[item], "empty title") for item in todo if not titles[item])
         written = [item for item in todo if titles[item]]
-        warn_of_slow_work(context, settings, NAME, "text", len(written))
+        warn_of_slow_work(context, settings, NAME, "text", len(written), texts=[titles[item] for item in written])
         for item, outcome in texts.encoded((item, titles[item]) for item in written):
             if isinstance(outcome, Exception):
                 yield Row.failed(item, inputs[item], outcome)

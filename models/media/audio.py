@@ -35,8 +35,9 @@ def sample_audio(
         seconds: Length of a segment.
 
     Returns:
-        n arrays (round(rate * seconds),) float32, mono in [-1, 1], zero where the track has no sound (before its start,
-        after its end, in its gaps); None where the file has no audio track.
+        n arrays (round(rate * seconds),) float32, mono in [-1, 1] (a track of floating-point samples may be louder), zero
+        where the track has no sound (before its start, after its end, in its gaps) or holds NaN; None where the file has no
+        audio track.
 
     Raises:
         FileNotFoundError: No such file.
@@ -140,6 +141,8 @@ class _Run:
         if self._dtype == np.uint8:
             sound -= 128 * sum(self._weights)
         sound *= self._scale
+        if self._dtype.kind == "f" and (wrong := ~np.isfinite(sound)).any():
+            sound[wrong] = 0  # a filter would spread it over some hundred samples
         if rate == self._rate:
             return sound, self.skipped
         # Start where samples of both rates coincide: then these are the samples of the whole stretch resampled.

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import shutil
 import time
 
 import dagster as dg
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 import torch
 
-from assets import audio, frames
+from assets import audio, encoding, frames
 from assets.device_workers import DeviceWorkerDied, encoded_on
 from assets.encoded import blocks_of, encoded_blocks
 from assets.encoding import check_encoders, options, release
@@ -21,6 +22,7 @@ from assets.prepared import Work, prepared_blocks
 from assets.stages import open_store
 from models import encoders
 from models.encoders import EncoderError
+from models.encoders.pretrained.text import AnglEEncoder
 from models.encoders.pretrained.visual import ViTEncoder
 from storage.rows import Row
 
@@ -208,6 +210,69 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
     assert sum(shard["failed"] for shard in metadata(result, "visual_embeddings")["shards"].data) == 1
 
 
+@pytest.mark.parametrize("name", ["visual_embeddings", "text_embeddings"])
+def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monkeypatch, name):
+    settings = tiny(run__failure_limit="0.5")
+    assert materialise(settings, ["videos"]).success
+    encode, words = ViTEncoder._encode, AnglEEncoder._words
+
+    def large(self, pixels):
+        made = encode(self, pixels).clone()
+        made[(pixels == 255).flatten(1).all(1), 0] = 1e5
+        return made
+
+    def large_words(self, texts):
+        return [
+            rows * (1e6 if text.endswith(" 5") else 1) for text, rows in zip(texts, words(self, texts), strict=True)
+        ]
+
+    monkeypatch.setattr(ViTEncoder, "_encode", large)
+    monkeypatch.setattr(AnglEEncoder, "_words", large_words)
+    monkeypatch.setattr("assets.encoding._loaded", {})
+    assert materialise(settings, [name]).success
+    stage = open_store(settings).stages()[name]
+    failed = stage.states().filter(pl.col("status") == "failed")
+    assert failed["item"].to_list() == [BRIGHT] and "more than float16 can store" in failed["error_message"][0]
+    stored = [np.asarray(row, dtype=float) for row in stage.read(columns=["embedding"])["embedding"].to_pylist()]
+    assert len(stored) >= 11 and all(np.isfinite(rows).all() for rows in stored)
+
+
+def test_a_stage_asks_once_which_text_encoder_it_has(tiny, materialise, monkeypatch):
+    asked, load = [], encoding.load
+    monkeypatch.setattr("assets.encoded_texts.BLOCK", 7)
+    monkeypatch.setattr("assets.encoded_texts.load", lambda *told: asked.append(told[1]) or load(*told))
+    assert materialise(tiny(), ["videos", "text_embeddings"]).success  # with allow_download the hub is asked each time
+    assert asked == ["text"]
+
+
+def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_stages_are_stale(
+    tiny, materialise, tiny_cache, tmp_path, monkeypatch
+):
+    from safetensors.torch import load_file, save_file
+
+    from models.encoders.tiny import checkpoint
+
+    monkeypatch.setattr("assets.encoding._loaded", {})
+    named = {}
+    for role in ("visual", "acoustic", "text", "captions", "sounds"):
+        named[role] = tmp_path / role
+        shutil.copytree(checkpoint(role, cache=tiny_cache / "reelcast" / "tiny"), named[role])
+    settings = tiny(encoders__profile="paper", **{f"encoders__{role}": str(path) for role, path in named.items()})
+    stages = ["visual_embeddings", "text_embeddings"]
+    assert materialise(settings, ["videos", *stages]).success
+    before = vectors(settings, "text_embeddings")
+    weights = named["text"] / "model.safetensors"
+    save_file({name: 1.5 * value for name, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    result = materialise(settings, stages)
+    assert result.success
+    assert metadata(result, "visual_embeddings")["plan"].data["unchanged"] == 12
+    assert metadata(result, "text_embeddings")["plan"].data["stale"] == len(before)
+    after = vectors(settings, "text_embeddings")
+    whole = encoders.load("text", "paper", checkpoint=str(named["text"])).encode_words(["big dance 1"])[0]
+    np.testing.assert_allclose(after["1"], whole, atol=2e-2)
+    assert not np.allclose(after["1"], before["1"], atol=0.1)
+
+
 def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     settings = tiny(run__shard_size="4")
     monkeypatch.setattr("assets.encoded.BLOCK", 4)
@@ -312,7 +377,7 @@ def cursed(_rows, _note):
 
 
 def raising(rows, _note):
-    raise EncoderError(f"planted for {len(rows)} rows")
+    raise ValueError(f"planted for {len(rows)} rows")
 
 
 @pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])
@@ -333,9 +398,18 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
             np.testing.assert_allclose(one["embedding"], two["embedding"], atol=1e-6)
 
 
+@pytest.mark.parametrize(("device", "number"), [("cuda", 0), ("cuda:1", 1)])
+def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
+    seen = []
+    monkeypatch.setattr("torch.cuda.set_device", lambda chosen: seen.append(("device", chosen)))
+    monkeypatch.setattr("assets.encoded.prepared_blocks", lambda *_, **told: seen.append(told) or iter([]))
+    assert not list(encoded_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
+    assert seen == [("device", number), {"workers": 2, "pinned": True}]  # before the thread starts that pins memory
+
+
 @pytest.mark.parametrize(
     ("finish", "error", "message"),
-    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, EncoderError, "planted for 3 rows")],
+    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, ValueError, "planted for 3 rows")],
 )
 def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
     with pytest.raises(error, match=message):
@@ -402,6 +476,24 @@ def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny
     assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
     assert materialise(settings, ["visual_embeddings"]).success
     assert "runs on the CPU" not in capfd.readouterr().err
+
+
+def test_the_expected_time_of_prompts_is_that_of_their_length(tiny, materialise, tiny_cache, capfd):
+    from models.encoders.tiny import checkpoint
+
+    cache = tiny_cache / "reelcast" / "tiny"
+    named = {f"encoders__{role}": str(checkpoint(role, cache=cache)) for role in ("text", "captions", "sounds")}
+    kept = {f"encoders__{role}": str(checkpoint(role, cache=cache)) for role in ("visual", "acoustic")}
+    settings = tiny(encoders__profile="paper", **named, **kept)
+    assert materialise(settings, ["videos", "visual_captions", "audio_captions"]).success
+    capfd.readouterr()
+    assert materialise(settings, ["text_embeddings", "retrieval_vectors"]).success
+    said = capfd.readouterr().err
+    pattern = r"{}: text for (\d+) inputs runs on the CPU .*? \((\S+) operations"
+    titles, prompts = (re.search(pattern.format(name), said) for name in ("text_embeddings", "retrieval_vectors"))
+    assert (titles[1], prompts[1]) == ("60", "12")
+    # a title of three words against three captions of up to thirty each, three descriptions and the title
+    assert float(prompts[2]) / 12 > 10 * float(titles[2]) / 60
 
 
 def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp_path, capfd):

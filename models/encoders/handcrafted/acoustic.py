@@ -20,6 +20,7 @@ _FLOOR = 1e-8  # power; -80 dB below full scale
 _SILENCE = -55.0  # dB below which a segment is silent
 _FAINT = 0.002  # deviation of the flux (0.16 dB a window) below which a period is chance
 _BLOCK = 64  # segments that are transformed at once
+_LARGEST = 1e12  # of a sample: squares of what is above leave float32
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ def measure_sound(segments: Sequence[np.ndarray], rate: int) -> SoundMeasurement
     blocks = []
     for first, last in _equal_lengths([len(segment) for segment in segments]):
         waves = np.stack(segments[first:last]).astype(np.float32, copy=False)
-        if not np.isfinite(waves).all():
-            raise EncoderError(f"segments {first} to {last - 1} hold samples that are not finite")
+        if not (np.abs(waves) < _LARGEST).all():  # nor where it is NaN
+            raise EncoderError(
+                f"segments {first} to {last - 1} hold samples that are not finite, or above {_LARGEST:g}"
+            )
         blocks.append(_measure_block(waves, rate, window))
     return SoundMeasurements(**{name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]})
 

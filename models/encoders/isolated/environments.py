@@ -30,7 +30,7 @@ def python_of(library: str, *, root: str | Path = ROOT) -> Path:
     """The interpreter of a library's environment.
 
     Raises:
-        EnvironmentMissing: It was never made, not to its end, or from other requirements.
+        EnvironmentMissing: It was never made, not to its end, from other requirements, or its interpreter is gone.
     """
     folder = Path(root).expanduser().absolute() / library
     command = f"reelcast environment {library}"
@@ -42,7 +42,10 @@ def python_of(library: str, *, root: str | Path = ROOT) -> Path:
         ) from error
     if made != _digest(library):
         raise EnvironmentMissing(f"{folder} was made for another version; make it again with: {command}")
-    return folder / "bin" / "python"
+    python = folder / "bin" / "python"
+    if not python.exists():  # a link to the interpreter that it was made with
+        raise EnvironmentMissing(f"{python} leads nowhere: its interpreter is gone; make it again with: {command}")
+    return python
 
 
 def make(library: str, *, root: str | Path = ROOT, say: Callable[[str], object] = print) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import subprocess
 import tempfile
 import weakref
@@ -43,6 +44,10 @@ class IsolatedModel:
         self, python: Path, model: str, settings: dict[str, Any], *, loading: float = LOADING, running: float = RUNNING
     ):
         ours, theirs = socket.socketpair()
+        # A child that is stopped takes no message either: a batch is more than the socket holds.
+        limit = struct.pack("@ll", int(running), int(running % 1 * 1_000_000))
+        for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, direction, limit)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the child
         # Nothing of this process's packages may reach the child's.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -75,8 +80,10 @@ class IsolatedModel:
         try:
             self._connection.send_bytes(pack(header, arrays))
             if not self._connection.poll(seconds):
-                raise self._failed(f"gave no answer for {seconds:g} s and was killed")
+                raise BlockingIOError
             header, arrays = unpack(self._connection.recv_bytes())
+        except BlockingIOError as error:
+            raise self._failed(f"gave no answer for {seconds:g} s and was killed") from error
         except (EOFError, OSError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(2)  # its exit code tells more than that it was killed here
@@ -96,6 +103,6 @@ class IsolatedModel:
 
 
 def _ended(process: subprocess.Popen, connection: Connection) -> None:
-    connection.close()
     process.kill()
+    connection.close()
     process.wait()

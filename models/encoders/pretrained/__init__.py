@@ -143,16 +143,18 @@ def count_operations(
     revision: str | None = None,
     allow_download: bool = False,
     max_new_tokens: int = CaptionOptions.max_new_tokens,
+    text_tokens: int | None = None,
     **_other: Any,
 ) -> float:
-    """Floating-point operations for one input of `load`'s encoder; CheckpointError as `load`."""
+    """Floating-point operations for one input of `load`'s encoder (a text of `text_tokens`); CheckpointError as `load`."""
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     from transformers import AutoConfig
 
     from models.encoders.pretrained.from_files import from_folder
-    from models.encoders.pretrained.operations import operations
+    from models.encoders.pretrained.operations import TEXT_TOKENS, operations
 
-    return operations(role, from_folder(AutoConfig.from_pretrained, located), new_tokens=max_new_tokens)
+    config = from_folder(AutoConfig.from_pretrained, located)
+    return operations(role, config, new_tokens=max_new_tokens, text_tokens=text_tokens or TEXT_TOKENS)
 
 
 def identity(

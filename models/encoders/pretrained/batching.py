@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from models.encoders.errors import EncoderError
+from models.encoders.isolated.child.memory import lacks_memory
 
 Output = TypeVar("Output")
 _log = logging.getLogger(__name__)
@@ -131,5 +132,4 @@ def free_memory() -> None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether it is the device's or the machine's memory that ran out."""
-    # PyTorch raises a plain RuntimeError where the CPU's memory runs out.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or lacks_memory(str(error))

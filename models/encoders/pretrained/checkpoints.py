@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from models.encoders.errors import CheckpointError
 from models.encoders.roles import Role
@@ -26,8 +27,18 @@ _ARCHITECTURES = {  # the `model_type` of their configurations; any encoder of t
     "sounds": "clap",
 }
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# Without these transformers makes a tokenizer of no words, to which every text is the same, or fails amid the run.
+_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+_BESIDE = {  # of each: one of these
+    "visual": (_PROCESSOR,),
+    "acoustic": (_PROCESSOR,),
+    "text": (_TOKENIZER,),
+    "captions": (_PROCESSOR, _TOKENIZER),
+    "sounds": (_PROCESSOR, _TOKENIZER),
+}
 _OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "openvino/*", "onnx/*"]
-_BLOCK, _BLOCKS = 1 << 20, 64  # of a large file, this many blocks of this many bytes are hashed
+_BLOCK, _BLOCKS = 1 << 14, 1 << 12  # of a large file, this many blocks of this many bytes are hashed
 
 
 @dataclass(frozen=True)
@@ -78,29 +89,51 @@ def locate(role: Role, name: str, *, revision: str | None = None, allow_download
 
 
 def _check(folder: Path, role: Role, name: str, remedy: str) -> None:
-    """A configuration of the right kind and all weights must be there: it is known before the run starts."""
+    """A configuration of the right kind, all weights and what prepares inputs must be there: known before the run starts."""
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
     indices = [folder / f"{weights}.index.json" for weights in _WEIGHTS]
     index = next((path for path in indices if path.is_file()), None)
     if any((folder / weights).is_file() for weights in _WEIGHTS):
         pass
     elif index is not None:
-        shards = set(json.loads(index.read_text())["weight_map"].values())
+        shards = set(_read(index, name, remedy).get("weight_map", {}).values())
         missing += sorted(shard for shard in shards if not (folder / shard).is_file())
     else:
         missing.append(" or ".join(_WEIGHTS))
+    missing += [" or ".join(any_of) for any_of in _BESIDE[role] if not any(map(list, map(folder.glob, any_of)))]
+    if (folder / "config.json").is_file():
+        _check_architecture(_read(folder / "config.json", name, remedy), folder, role, name)
     if missing:
         raise CheckpointError(f"{name} is not whole in {folder}: {', '.join(missing)} is missing; {remedy}")
-    found, expected = json.loads((folder / "config.json").read_text()).get("model_type"), _ARCHITECTURES.get(role)
+
+
+def _check_architecture(config: dict[str, Any], folder: Path, role: Role, name: str) -> None:
+    found, expected = config.get("model_type"), _ARCHITECTURES.get(role)
     if expected is not None and found != expected:
         raise CheckpointError(f"{name} in {folder} is a {found!r} model; the role {role!r} needs {expected!r}")
+    if role == "captions" and not config.get("use_decoder_only_language_model", True):
+        raise CheckpointError(
+            f"{name} in {folder} writes with an encoder and a decoder, as BLIP-2 with FLAN-T5 does; the role {role!r} needs "
+            "a language model that is a decoder alone, such as OPT"
+        )
+
+
+def _read(file: Path, name: str, remedy: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{name}: {file} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{name}: {file} is damaged (it holds no JSON object); {remedy}")
+    return content
 
 
 def content_hash(folder: Path) -> str:
     """A hash of all files of a folder: their names, their sizes and what is in them.
 
-    Of files above 64 MiB, 64 evenly spaced blocks of 1 MiB are read, the first and the last among them: enough to tell
-    one training from another, and quick for weights of many GB.
+    Of files above 64 MiB, 4,096 evenly spaced blocks of 16 KiB are read, the first and the last among them: one falls into
+    every tensor above a four-thousandth of the file (2 MB of BLIP-2's), so it is known which training it is, also where
+    that changed but a layer; and it is quick for weights of many GB.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):

@@ -24,15 +24,23 @@ from models.encoders.pretrained.from_files import quietly
 from models.encoders.pretrained.options import CaptionOptions
 from models.encoders.roles import Role
 
-TEXT_TOKENS = 32  # of a title or of a prompt's sentence, where nothing is known of the texts
+TEXT_TOKENS = 32  # of a title, where nothing is known of the texts
 
 
-def operations(role: Role, config: PreTrainedConfig, *, new_tokens: int = CaptionOptions.max_new_tokens) -> float:
-    """Operations for one frame, segment or text (of `TEXT_TOKENS` tokens); of a caption, with `new_tokens` words."""
-    return sum(operations_by_part(role, config, new_tokens=new_tokens).values())
+def operations(
+    role: Role,
+    config: PreTrainedConfig,
+    *,
+    new_tokens: int = CaptionOptions.max_new_tokens,
+    text_tokens: int = TEXT_TOKENS,
+) -> float:
+    """Operations for one frame, segment or text (of `text_tokens` tokens); of a caption, with `new_tokens` words."""
+    return sum(operations_by_part(role, config, new_tokens=new_tokens, text_tokens=text_tokens).values())
 
 
-def operations_by_part(role: Role, config: PreTrainedConfig, *, new_tokens: int) -> dict[str, float]:
+def operations_by_part(
+    role: Role, config: PreTrainedConfig, *, new_tokens: int, text_tokens: int = TEXT_TOKENS
+) -> dict[str, float]:
     """As `operations`, by part: BLIP-2 has `vision` (with the Q-Former) and `words`, the others `all`."""
     with torch.device("meta"), quietly():
         match role:
@@ -44,7 +52,8 @@ def operations_by_part(role: Role, config: PreTrainedConfig, *, new_tokens: int)
                 return {"all": _counted(lambda: model(torch.zeros(1, config.max_length, config.num_mel_bins)))}
             case "text":
                 model = AutoModel.from_config(config)
-                return {"all": _counted(lambda: model(torch.zeros(1, TEXT_TOKENS, dtype=torch.long)))}
+                length = min(text_tokens, config.max_position_embeddings)
+                return {"all": _counted(lambda: model(torch.zeros(1, length, dtype=torch.long)))}
             case "captions":
                 return _blip2(config, new_tokens)
             case "sounds":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -90,9 +91,9 @@ class SoundOptions:
                 raise ValueError(f"vocabulary {self.vocabulary}: no text file that can be read ({error})") from error
         lines = [line.strip() for line in text.splitlines()]
         descriptions = [line for line in lines if line and not line.startswith("#")]
-        repeated = {line for line in descriptions if descriptions.count(line) > 1}
+        repeated = sorted(line for line, times in Counter(descriptions).items() if times > 1)
         if repeated:
-            raise ValueError(f"{self.vocabulary} holds {sorted(repeated)[0]!r} more than once")
+            raise ValueError(f"{self.vocabulary} holds {repeated[0]!r} more than once")
         if not descriptions:
             raise ValueError(f"vocabulary {self.vocabulary} holds no description")
         return descriptions

@@ -6,6 +6,7 @@ the only liberty taken is where an image's values are scaled (see `ImagePreparat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ from PIL import Image
 
 from models.encoders.errors import EncoderError
 from models.encoders.images import checked_images
+from models.encoders.pretrained.batching import out_of_memory
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.from_files import from_folder
 from models.encoders.pretrained.segments import fitted
@@ -103,6 +105,13 @@ class ASTPreparation(_SoundPreparation):
 class CLAPPreparation(_SoundPreparation):
     """Segments as CLAP's spectrograms; shorter ones are repeated, as in its training."""
 
+    @cached_property
+    def fused(self) -> bool:
+        """Whether the model takes several crops, by its own configuration: an extractor saved with its defaults says so of
+        any model."""
+        config = json.loads((self.checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get("audio_config", {}).get("enable_fusion", False))
+
     @property
     def seconds(self) -> float:
         """The longest segment that is used whole."""
@@ -114,11 +123,10 @@ class CLAPPreparation(_SoundPreparation):
         if not sounds:
             return torch.empty(0)
         # No sound is longer than the model's length, so nothing is cropped at random.
-        fused = self.extractor.truncation == "fusion"
         return self.extractor(
             sounds,
             sampling_rate=self.rate,
-            truncation="fusion" if fused else "rand_trunc",
+            truncation="fusion" if self.fused else "rand_trunc",
             padding="repeatpad",
             return_tensors="pt",
         )["input_features"]
@@ -136,9 +144,18 @@ class LaionPreparation(CLAPPreparation):
 
 
 def on_device(videos: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """The rows of all videos as one tensor on the device; from pinned memory the copies don't wait for each other."""
-    moved = [rows.to(device, non_blocking=True) for rows in videos if len(rows)]
-    return torch.cat(moved) if moved else torch.empty(0, device=device)
+    """The rows of all videos as one tensor on the device; from pinned memory the copies don't wait for each other.
+
+    Raises:
+        EncoderError: They don't fit into its memory; fewer videos may.
+    """
+    try:
+        moved = [rows.to(device, non_blocking=True) for rows in videos if len(rows)]
+        return torch.cat(moved) if moved else torch.empty(0, device=device)
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own lack of memory is a RuntimeError
+        if not out_of_memory(error):
+            raise
+        raise EncoderError(f"what was prepared of {len(videos)} videos doesn't fit into memory: {error}") from error
 
 
 def of_each(rows: Sequence[Any], videos: Sequence[torch.Tensor]) -> list[Sequence[Any]]:

@@ -31,5 +31,7 @@ def _fitted(index: int, segment: np.ndarray, rate: int, to_rate: int, longest: i
     sound = segment.astype(np.float32, copy=False)
     if rate != to_rate:
         sound = soxr.resample(sound, rate, to_rate)
+        if not len(sound):
+            raise EncoderError(f"segment {index} has {len(segment)} samples at {rate} Hz, not one at {to_rate} Hz")
     first = max(0, (len(sound) - longest) // 2)
     return sound[first : first + longest]

@@ -34,6 +34,8 @@ class AnglEEncoder:
         self.batches = Batches(batch_size)
         self.width: int = model.config.hidden_size
         self._model = model
+        # A text's first row is its sentence, and its places are counted from there: padding before it would move both.
+        tokenizer.padding_side = "right"
         self._tokenizer = tokenizer
         self._prompt = options.prompt
         self._max_tokens = min(options.max_tokens, model.config.max_position_embeddings)

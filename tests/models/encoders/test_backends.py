@@ -4,6 +4,7 @@ LAVIS and laion-clap run where `reelcast environment lavis` and `reelcast enviro
 that REELCAST_ENCODERS__ENVIRONMENTS names, or .environments); angle-emb where the extra `angle` is installed.
 """
 
+import hashlib
 import os
 import shutil
 
@@ -86,6 +87,17 @@ def test_an_environment_made_of_other_versions_is_made_again(tmp_path):
     (tmp_path / "lavis").mkdir()
     (tmp_path / "lavis" / "made").write_text("something else")
     with pytest.raises(EnvironmentMissing, match="was made for another version; make it again with"):
+        python_of("lavis", root=tmp_path)
+
+
+def test_an_environment_whose_interpreter_is_gone_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.encoders.isolated.environments.subprocess.run", lambda *_, **__: None)
+    (tmp_path / "lavis" / "bin").mkdir(parents=True)
+    (tmp_path / "lavis" / "bin" / "python").symlink_to(tmp_path / "python3.9")
+    (tmp_path / "lavis" / "made").write_text(hashlib.sha256(requirements("lavis").read_bytes()).hexdigest())
+    with pytest.raises(
+        EnvironmentMissing, match="its interpreter is gone; make it again with: reelcast environment lavis"
+    ):
         python_of("lavis", root=tmp_path)
 
 

@@ -62,6 +62,14 @@ def test_a_segment_is_encoded_the_same_alone_and_among_others():
         np.testing.assert_allclose(encoder.encode([segment], RATE)[0], row, atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_samples_that_nothing_finite_can_be_measured_of_are_refused(value):
+    for role, use in (("acoustic", "encode"), ("sounds", "describe")):
+        with pytest.raises(EncoderError, match="segments 0 to 0 hold samples that are not finite, or above 1e"):
+            getattr(load(role, "handcrafted"), use)([np.full(RATE, value, dtype=np.float32)], RATE)
+    assert np.isfinite(load("acoustic", "handcrafted").encode([np.full(RATE, 9e11, dtype=np.float32)], RATE)).all()
+
+
 def test_wrong_segments_are_refused():
     encoder = load("acoustic", "handcrafted")
     with pytest.raises(EncoderError, match=r"segment 1 has shape \(5,\)"):

@@ -1,5 +1,7 @@
 """A model in another interpreter: answers, errors, a hang and a death, each told apart."""
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -31,6 +33,8 @@ def load(folder, device, dtype, prompt, longest):
             os._exit(7)
         if pixels[0] == 4:
             time.sleep(60)
+        if pixels[0] == 8:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
         return {"words": pixels * 2}
 
     return run
@@ -42,7 +46,7 @@ def model(tmp_path, monkeypatch):
     """Opens a model whose child is the real one, but for the library."""
     child = tmp_path / "child"
     child.mkdir()
-    for name in ("__main__.py", "messages.py"):
+    for name in ("__main__.py", "memory.py", "messages.py"):
         (child / name).write_text((Path(process.CHILD) / name).read_text())
     (child / "lavis_blip2.py").write_text(MODEL)
     monkeypatch.setattr(process, "CHILD", child)
@@ -65,6 +69,8 @@ def test_answers_and_errors(model):
         opened(pixels=np.array([1]))
     with pytest.raises(MemoryError, match="lavis: MemoryError: planted"):
         opened(pixels=np.array([2]))
+    with pytest.raises(MemoryError, match=r"lavis: RuntimeError: .*can't allocate memory"):
+        opened(pixels=np.array([8]))
     assert opened(pixels=np.array([7], dtype=np.uint8))["words"].dtype == np.uint8  # it goes on after an error
     with pytest.raises(EncoderError, match="nowhere holds no weights"):
         model("nowhere")
@@ -81,6 +87,23 @@ def test_a_child_that_hangs_is_killed(model):
     with pytest.raises(IsolatedProcessFailed, match=r"gave no answer for 0.5 s and was killed \(exit code -9\)"):
         opened(pixels=np.array([4]))
     assert time.monotonic() - started < 10
+
+
+def test_a_child_that_takes_no_message_is_killed(model):
+    opened = model(running=0.5)
+    os.kill(opened._process.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    with pytest.raises(IsolatedProcessFailed, match=r"gave no answer for 0.5 s and was killed \(exit code -9\)"):
+        opened(pixels=np.zeros(10_000_000))  # more than a socket holds
+    assert time.monotonic() - started < 10
+
+
+def test_a_child_that_hangs_does_not_outlive_its_parent(model):
+    opened = model()
+    opened._connection.send_bytes(pack({}, {"pixels": np.array([4])}))
+    time.sleep(0.5)  # it is at work
+    opened._connection.close()  # as the end of the parent does
+    assert opened._process.wait(10) == 1
 
 
 def test_messages_carry_any_array_and_no_code():

@@ -30,6 +30,13 @@ def test_words_of_blip2_cost_two_operations_a_weight_each():
     assert (more["words"] - few["words"]) / 20 == pytest.approx(2 * 2.65e9, rel=0.02)
 
 
+def test_longer_texts_cost_more(cache):
+    title, prompt, longest, more = (
+        operations("text", "tiny", cache=cache, text_tokens=count) for count in (16, 64, 128, 1000)
+    )
+    assert prompt > 4 * title and longest > 2 * prompt and more == longest  # what the model has places for
+
+
 @pytest.mark.parametrize("role", ["visual", "acoustic", "text", "captions", "sounds"])
 def test_every_checkpoint_can_be_counted(cache, role):
     assert 1e4 < operations(role, "tiny", cache=cache) < 1e9

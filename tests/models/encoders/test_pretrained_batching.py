@@ -31,6 +31,8 @@ def test_outputs_come_in_the_order_of_the_inputs(lengths, size):
         torch.OutOfMemoryError("out of memory"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        torch.AcceleratorError("CUDA error: out of memory"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_halved_for_good(error, caplog):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -60,6 +61,46 @@ def test_a_checkpoint_that_is_not_whole_names_what_is_missing(cache, tmp_path):
 def test_a_name_that_is_neither_a_folder_nor_a_repository(name):
     with pytest.raises(CheckpointError, match="neither a folder on this machine nor the name of a repository"):
         locate("text", name)
+
+
+@pytest.mark.parametrize(
+    ("role", "file", "named"),
+    [
+        ("visual", "preprocessor_config.json", "preprocessor_config.json or processor_config.json"),
+        ("acoustic", "preprocessor_config.json", "preprocessor_config.json or processor_config.json"),
+        ("text", "tokenizer.json", "tokenizer.json or vocab.txt"),
+        ("captions", "processor_config.json", "preprocessor_config.json or processor_config.json"),
+        ("captions", "tokenizer.json", "tokenizer.json or vocab.txt"),
+        ("sounds", "processor_config.json", "preprocessor_config.json or processor_config.json"),
+        ("sounds", "tokenizer.json", "tokenizer.json or vocab.txt"),
+    ],
+)
+def test_what_prepares_the_inputs_is_part_of_a_checkpoint(cache, tmp_path, role, file, named):
+    folder = tmp_path / "partial"
+    shutil.copytree(checkpoint(role, cache=cache), folder)
+    assert identity(role, "paper", checkpoint=str(folder))
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=f"is not whole in .*: {named}.* is missing; put the missing files there"):
+        identity(role, "paper", checkpoint=str(folder))
+
+
+@pytest.mark.parametrize("content", ["{ cut sho", "[]"])
+def test_a_damaged_configuration_is_an_error(cache, tmp_path, content):
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint("visual", cache=cache), folder)
+    (folder / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
+        identity("visual", "paper", checkpoint=str(folder))
+
+
+def test_a_captioner_with_an_encoder_and_a_decoder_of_words_is_refused(cache, tmp_path):
+    # what it generates doesn't begin with the prompt: to cut that off took the captions' first words
+    folder = tmp_path / "flan"
+    shutil.copytree(checkpoint("captions", cache=cache), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"use_decoder_only_language_model": False}))
+    with pytest.raises(CheckpointError, match="needs a language model that is a decoder alone, such as OPT"):
+        identity("captions", "paper", checkpoint=str(folder))
 
 
 def test_another_model_is_an_error(cache):
@@ -128,6 +169,18 @@ def test_large_files_are_hashed_by_their_ends_and_between(tmp_path):
     assert len(hashes) == 4
 
 
+def test_a_layer_trained_anew_in_a_large_file_is_another_checkpoint(tmp_path):
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.truncate(4 << 30)  # sparse
+    before = content_hash(tmp_path)
+    with path.open("r+b") as file:
+        file.seek(100 << 20)
+        file.write(b"x" * (2 << 20))
+    os.utime(path, ns=(1, 1))
+    assert content_hash(tmp_path) != before
+
+
 def test_options_change_the_identity_and_batch_sizes_do_not(cache, tmp_path):
     plain = identity("text", "tiny", cache=cache)
     assert identity("text", "tiny", cache=cache, batch_size=3) == plain
@@ -177,6 +230,14 @@ def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
         identity("sounds", "tiny", cache=cache, vocabulary=str(path))
     path.write_text("rain\na dog\n")
     assert identity("sounds", "tiny", cache=cache, vocabulary=str(path))["options"]["top"] == 2
+
+
+def test_a_large_vocabulary_is_read_at_once(cache, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join(f"sound number {number}" for number in range(50_000)))
+    started = time.monotonic()
+    assert identity("sounds", "tiny", cache=cache, vocabulary=str(path))["options"]["top"] == 5
+    assert time.monotonic() - started < 5
 
 
 def test_a_word_twice_in_a_vocabulary(cache, tmp_path):

@@ -1,5 +1,8 @@
 """Each encoder gives what its library's own path gives with the same weights, alone and in batches."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import soxr
@@ -110,6 +113,20 @@ def test_angle_puts_the_prompt_around_sentences_only(cache):
     np.testing.assert_allclose(prompted.encode_words(["dog"])[0], plain.encode_words(["dog"])[0], atol=1e-6)
 
 
+def test_a_tokenizer_that_pads_before_the_text_does_not_move_it(cache, tmp_path):
+    folder = tmp_path / "left"
+    shutil.copytree(checkpoint("text", cache=cache), folder)
+    told = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(told | {"padding_side": "left"}))
+    expected = [reference_text(folder, text) for text in TEXTS]
+    encoder = load("text", "paper", checkpoint=str(folder))
+    for rows, whole in zip(encoder.encode_words(TEXTS), expected, strict=True):
+        np.testing.assert_allclose(rows, whole[1:-1], atol=1e-5)
+    sentences = encoder.encode_sentences([text for text in TEXTS if text])
+    first = np.array([whole[0] for text, whole in zip(TEXTS, expected) if text])
+    np.testing.assert_allclose(sentences, first / np.linalg.norm(first, axis=1, keepdims=True), atol=1e-5)
+
+
 def test_angle_cuts_long_texts(cache):
     encoder = load("text", "tiny", cache=cache, max_tokens=10)
     (rows,) = encoder.encode_words(["dog " * 300])
@@ -164,9 +181,6 @@ def test_blip2_without_a_prompt_is_the_librarys_path_without_a_text(cache):
 
 
 def test_blip2_stops_at_the_end_token(cache, tmp_path):
-    import json
-    import shutil
-
     folder = tmp_path / "early"
     shutil.copytree(checkpoint("captions", cache=cache), folder)
     captioner = load("captions", "paper", checkpoint=str(folder), max_new_tokens=20)
@@ -243,6 +257,17 @@ def test_a_fused_clap_is_deterministic_too(cache, tmp_path):
     np.testing.assert_allclose(together[1:2], describer.encode(segments[1:2], 48000), atol=1e-5)
 
 
+def test_an_extractor_that_fuses_beside_a_model_that_does_not(cache, tmp_path):
+    folder = tmp_path / "clap"
+    shutil.copytree(checkpoint("sounds", cache=cache), folder)
+    told = json.loads((folder / "processor_config.json").read_text())
+    told["feature_extractor"]["truncation"] = "fusion"  # the default of transformers' extractor
+    (folder / "processor_config.json").write_text(json.dumps(told))
+    segments = sounds(48000, (2.0, 0.7, 5.0))
+    plain = load("sounds", "tiny", cache=cache).encode(segments, 48000)
+    np.testing.assert_array_equal(load("sounds", "paper", checkpoint=str(folder)).encode(segments, 48000), plain)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_the_size_of_a_batch_does_not_change_the_output(cache, batch_size):
     visual, text = (load(role, "tiny", cache=cache) for role in ("visual", "text"))
@@ -289,6 +314,11 @@ def test_wrong_segments_are_refused(cache, role, segment, message):
     encoder = load(role, "tiny", cache=cache)
     with pytest.raises(EncoderError, match=message):
         encoder.encode([segment], RATE)
+
+
+def test_a_segment_of_which_resampling_leaves_nothing_is_refused(cache):
+    with pytest.raises(EncoderError, match="segment 1 has 1 samples at 192000 Hz, not one at 48000 Hz"):
+        load("sounds", "tiny", cache=cache).describe([np.ones(48000, np.float32), np.ones(1, np.float32)], 192000)
 
 
 def test_no_inputs_give_no_rows(cache):

@@ -116,6 +116,22 @@ def test_any_sample_format_becomes_float(clip, codec):
     np.testing.assert_allclose(segment, sound[RATE : 2 * RATE], atol=0.01 if codec == "pcm_u8" else 1e-4)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_samples_that_are_no_numbers_are_silent(clip, value, rate):
+    sound = sweep()
+    sound[24000:24010] = 0
+    times = [1.2, 1.5, 1.8]
+    silent = sample_audio(
+        clip("a.mkv", frames=75, sound=sound[None], sound_codec="pcm_f32le"), times, rate=rate, seconds=1
+    )
+    sound[24000:24010] = value
+    found = sample_audio(
+        clip("b.mkv", frames=75, sound=sound[None], sound_codec="pcm_f32le"), times, rate=rate, seconds=1
+    )
+    np.testing.assert_array_equal(found, silent)
+
+
 def test_a_gap_in_the_track_is_silent(clip, tmp_path):
     # Two pieces of one track, the second moved by a second: the container's clock jumps.
     import av

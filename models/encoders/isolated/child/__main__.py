@@ -1,9 +1,13 @@
 """`python child MODEL DESCRIPTOR`: load a model, then answer calls on a socket until the other side is gone."""
 
+import os
+import select
 import sys
+import threading
 import traceback
 from multiprocessing.connection import Connection
 
+from memory import lacks_memory
 from messages import pack, unpack
 
 
@@ -18,9 +22,18 @@ def loaded(name, settings):
     return load(**settings)
 
 
+def end_with(connection):
+    """A model that hangs reads no message: without this it would outlive a run that was killed."""
+    hung_up = select.poll()
+    hung_up.register(connection.fileno(), 0)  # of no event but the end
+    hung_up.poll()
+    os._exit(1)
+
+
 def main():
     name, descriptor = sys.argv[1:]
     connection = Connection(int(descriptor))
+    threading.Thread(target=end_with, args=(connection,), daemon=True).start()
     model = None
     while True:
         try:
@@ -35,7 +48,9 @@ def main():
             reply = pack({}, answer)
         except Exception as error:
             traceback.print_exc()
-            memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            memory = (
+                isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or lacks_memory(str(error))
+            )
             if memory and "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
                 error.__traceback__ = None  # it holds on to the tensors that must go
                 sys.modules["torch"].cuda.empty_cache()
