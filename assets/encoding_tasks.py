@@ -13,7 +13,7 @@ from models.encoders import EncoderError
 
 def prepare_frames(preparation: Callable[..., Any], row: Mapping[str, Any]) -> tuple[Any, None]:
     """Decode the kept frames and prepare each."""
-    return preparation([decode_jpeg(data) for data in row["frames"]]), None
+    return preparation([_picture(data) for data in row["frames"]]), None
 
 
 def prepare_segments(preparation: Callable[..., Any], row: Mapping[str, Any]) -> tuple[Any, None]:
@@ -26,7 +26,14 @@ def prepare_distinct_frames(
 ) -> tuple[Any, list[int]]:
     """Decode and prepare the frames that differ, and note of every frame which of those stands for it."""
     chosen, places = distinct(row["hashes"], bits=bits)
-    return preparation([decode_jpeg(row["frames"][index]) for index in chosen]), places
+    return preparation([_picture(row["frames"][index]) for index in chosen]), places
+
+
+def _picture(data: bytes) -> np.ndarray:
+    try:
+        return decode_jpeg(data)
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"a kept frame is no JPEG that can be read: {error}") from error
 
 
 def distinct(hashes: Sequence[int], *, bits: int) -> tuple[list[int], list[int]]:

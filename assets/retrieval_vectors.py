@@ -15,7 +15,7 @@ from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import combined, failed_share_check, open_store, outputs
-from assets.videos import known_items, videos
+from assets.videos import known_titles, videos
 from storage.arrays import fixed
 from storage.rows import Row
 from storage.stage import Stage
@@ -40,7 +40,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
     if NAME in imported(settings):
         return import_vectors(context, settings, NAME, payload)
     store = open_store(settings)
-    titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
+    titles = known_titles(store)
     seen, heard = store.stage(sights.NAME, sights.PAYLOAD), store.stage(sounds.NAME, sounds.PAYLOAD)
     sight_hashes, sound_hashes = outputs(seen), outputs(heard)
     usable = [item for item in titles if item in sight_hashes and item in sound_hashes]

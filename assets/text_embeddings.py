@@ -15,7 +15,7 @@ from assets.increment import run_stage
 from assets.pools import ON_THE_DEVICE
 from assets.settings import Settings
 from assets.stages import failed_share_check, open_store
-from assets.videos import known_items, videos
+from assets.videos import known_titles, videos
 from storage.arrays import ragged
 from storage.rows import Row
 
@@ -33,7 +33,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     if NAME in imported(settings):
         return import_words(context, settings, NAME, payload)
     store = open_store(settings)
-    titles = {item: (title or "").strip() for item, title in known_items(store).select("item", "title").iter_rows()}
+    titles = known_titles(store)
     inputs = {item: hashlib.sha256(title.encode()).hexdigest() for item, title in titles.items()}
     texts = TextRows(settings, encode=lambda encoder, given: [as_float16(rows) for rows in encoder.encode_words(given)])
 

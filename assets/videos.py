@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -137,3 +138,14 @@ def known_items(store: Store) -> pl.DataFrame:
         frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
     order = {item: rank for rank, item in enumerate(natural_order(frame["item"]))}
     return frame.sort(pl.col("item").replace_strict(order, return_dtype=pl.Int64))
+
+
+def known_titles(store: Store) -> dict[str, str]:
+    """The titles of `known_items`, without the blanks around them; empty where nothing of one can be seen."""
+    rows = known_items(store).select("item", "title").iter_rows()
+    return {item: title.strip() if title and any(map(_is_seen, title)) else "" for item, title in rows}
+
+
+def _is_seen(character: str) -> bool:
+    """Neither a blank nor a control or format character, such as a joiner or a mark of direction (Unicode's categories)."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zs", "Zl", "Zp")

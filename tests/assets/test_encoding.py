@@ -431,6 +431,19 @@ def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
         list(made)
 
 
+def test_a_kept_frame_that_cannot_be_read_costs_its_own_row(tiny, materialise):
+    settings = tiny()
+    stage = open_store(settings).stage(frames.NAME, frames.PAYLOAD)
+    (row,) = stage.read(items=["4"]).to_pylist()
+    spoilt = {**{name: row[name] for name in frames.PAYLOAD.names}, "frames": [b"not a picture", *row["frames"][1:]]}
+    stage.commit([Row.ok("4", "4", spoilt)], fingerprint="frames")
+    assert materialise(settings, ["visual_embeddings", "visual_captions"]).success
+    for name in ("visual_embeddings", "visual_captions"):
+        failed = open_store(settings).stages()[name].states().filter(pl.col("status") == "failed")
+        assert failed["item"].to_list() == ["4"]
+        assert "no JPEG that can be read" in failed["error_message"].item()
+
+
 def hanging_frames(path, *chosen):
     from assets.media_tasks import take_frames
 

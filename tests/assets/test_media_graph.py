@@ -113,6 +113,22 @@ def test_sound_of_a_lost_item_goes_also_before_its_frames_do(tmp_path, settings_
     assert "5" not in stages["audio"].states()["item"].to_list()
 
 
+def test_a_title_of_which_nothing_can_be_seen_is_none(tmp_path, settings_of, materialise):
+    folder = make(tmp_path / "set", videos=20, uploads=2, workers=2)
+    titles = folder / "demo_title_en.csv"
+    unseen = {"3": "\u200b\u2060", "5": " \u200e ", "7": "\u200b seen "}
+    lines = titles.read_text(encoding="utf-8").splitlines()
+    named = [line.split(",")[0].lstrip("\ufeff") for line in lines]
+    titles.write_text(
+        "".join(f"{item},{unseen.get(item, line.split(',', 1)[1])}\n" for item, line in zip(named, lines)), "utf-8"
+    )
+    settings = settings_of(data__folder=str(folder), sampling__frames="2")
+    assert materialise(settings, ["videos", "text_embeddings"]).success
+    states = open_store(settings).stages()["text_embeddings"].states()
+    missing = states.filter(pl.col("status") == "missing")["item"].to_list()
+    assert {"3", "5"} <= set(missing) and "7" not in missing
+
+
 def computed(result: dg.ExecuteInProcessResult, settings: Settings) -> dict[str, int]:
     """How many rows a run computed, by stage; those of none are left out."""
     assert result.success
