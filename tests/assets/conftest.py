@@ -1,6 +1,7 @@
-"""A small data set of feedback and titles in the plain form, and quick settings over it."""
+"""A small data set in the plain form, quick settings over it, and a store of what encoders read."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets import audio, frames
+from assets.encoding import release
+from assets.media_tasks import _jpeg
 from assets.settings import Settings
+from assets.stages import open_store
 from pipeline.settings import load
+from storage.rows import Row
 
 HOUR = 3_600_000
 START = 1_780_000_000_000
+ITEMS = [str(number) for number in range(1, 13)]
+BRIGHT = "5"  # the one video whose frames are all white
+SILENT = "7"
 
 
 def write_plain_set(folder: Path, *, items: int = 60, seed: int = 0) -> Path:
@@ -88,3 +97,51 @@ def materialise() -> Callable[..., dg.ExecuteInProcessResult]:
         return dg.materialize(graph, resources={"settings": settings}, selection=selection, raise_on_error=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory):
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def tiny(settings_of, tiny_cache, monkeypatch):
+    """Settings with tiny models over a store that holds the frames and the sound of twelve videos."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_cache))
+    rng = np.random.default_rng(0)
+
+    def make(**environment):
+        given = {"encoders__profile": "tiny", "encoders__device": "cpu", "sampling__frames": "3"}
+        settings = settings_of(**(given | environment))
+        store = open_store(settings)
+        pictures = {item: rng.integers(0, 200, (3, 24, 32, 3), dtype=np.uint8) for item in ITEMS}
+        pictures[BRIGHT][:] = 255
+        rows = [
+            Row.ok(
+                item,
+                item,
+                {
+                    "frames": [_jpeg(picture, 92) for picture in pictures[item]],
+                    "timestamps": [0.0, 1.0, 2.0],
+                    "indices": [0, 1, 2],
+                    "hashes": [1, 3, 2**40],
+                    "damage": None,
+                },
+            )
+            for item in ITEMS
+        ]
+        store.stage(frames.NAME, frames.PAYLOAD).commit(rows, fingerprint="frames")
+        sound = [(rng.standard_normal(16000) * 3000).astype("<i2").tobytes() for _ in range(3)]
+        heard = [
+            Row.missing(item, item, "no audio track")
+            if item == SILENT
+            else Row.ok(item, item, {"segments": sound, "rate": 16000})
+            for item in ITEMS
+        ]
+        store.stage(audio.NAME, audio.PAYLOAD).commit(heard, fingerprint="audio")
+        return settings
+
+    yield make
+    for role in ("visual", "acoustic", "captions", "sounds"):
+        release(role)
