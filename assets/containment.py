@@ -25,12 +25,12 @@ def outcomes(
         return list(encode(inputs))
     except EncoderError as error:
         if len(inputs) == 1:
-            return [_without_traceback(error)]
+            return [without_traceback(error)]
     half = len(inputs) // 2
     return outcomes(encode, inputs[:half]) + outcomes(encode, inputs[half:])
 
 
-def _without_traceback(error: EncoderError) -> EncoderError:
+def without_traceback(error: EncoderError) -> EncoderError:
     """The error with its words alone: the calls that it came through hold on to their tensors, and it waits for its shard."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

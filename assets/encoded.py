@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from assets.containment import outcomes
+from assets.containment import outcomes, without_traceback
 from assets.prepared import Prepared, Work, prepared_blocks
 from models.encoders import EncoderError, PreparingEncoder
 
@@ -80,7 +80,7 @@ def _finished(work: Work, output: Any, note: Any) -> Mapping[str, object] | Enco
     try:
         return work.finish(output, note)
     except EncoderError as error:
-        return error.with_traceback(None)
+        return without_traceback(error)
 
 
 def device_use(device: str) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def test_items_with_a_duplicate_are_left_out(store):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1860)  # its own limit comes first
 def test_some_faults(tmp_path):
     command = [sys.executable, "-m", "tests.drill", "--faults", "5", "--folder", str(tmp_path / "drill")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
