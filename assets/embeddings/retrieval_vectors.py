@@ -8,12 +8,13 @@ import pyarrow as pa
 from assets.captions import audio_captions as sounds
 from assets.captions import visual_captions as sights
 from assets.encoding.encoded_texts import BLOCK, TextRows
-from assets.encoding.encoder_stage import encoder_fingerprint, warn_of_slow_work, width
+from assets.encoding.encoder_stage import encoder_fingerprint, origin_mark, warn_of_slow_work, width
 from assets.encoding.feature_imports import import_vectors
 from assets.encoding.imported_files import imported
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
-from assets.engine.run_stage import run_stage
+from assets.engine.run_stage import run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.store_access import combined, open_store, outputs
 from assets.ingest.videos import import_items, known_titles, videos
 from assets.settings import Settings
@@ -35,6 +36,15 @@ def payload(width: int) -> pa.Schema:
     deps=[videos, sights.visual_captions, sounds.audio_captions],
     description=__doc__,
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "retrieval_vectors",
+    reads=lambda store, settings: [
+        *stage_marks(store, "videos", "visual_captions", "audio_captions"),
+        origin_mark(settings, NAME, "text"),
+    ],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""

@@ -7,13 +7,14 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.encoding.encoded_texts import TextRows
-from assets.encoding.encoder_stage import encoder_fingerprint, warn_of_slow_work, width
+from assets.encoding.encoder_stage import encoder_fingerprint, origin_mark, warn_of_slow_work, width
 from assets.encoding.encoding_tasks import as_float16
 from assets.encoding.feature_imports import import_words
 from assets.encoding.imported_files import imported
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
-from assets.engine.run_stage import run_stage
+from assets.engine.run_stage import run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.store_access import open_store
 from assets.ingest.videos import import_items, known_titles, videos
 from assets.settings import Settings
@@ -29,6 +30,12 @@ def payload(width: int) -> pa.Schema:
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, **ON_THE_DEVICE)
+@skip_unchanged(
+    "text_embeddings",
+    reads=lambda store, settings: [*stage_marks(store, "videos"), origin_mark(settings, NAME, "text")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""
     store = open_store(settings)

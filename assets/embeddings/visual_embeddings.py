@@ -3,10 +3,13 @@
 import dagster as dg
 
 from assets.encoding.aligned_embeddings import embed_aligned, import_vectors_of_parts
+from assets.encoding.encoder_stage import origin_mark
 from assets.encoding.encoding_tasks import prepare_frames
 from assets.encoding.imported_files import imported
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.store_access import open_store
 from assets.ingest.videos import import_items
 from assets.sampling import frames as upstream
@@ -16,6 +19,12 @@ NAME = "visual_embeddings"
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
+@skip_unchanged(
+    "visual_embeddings",
+    reads=lambda store, settings: [*stage_marks(store, "videos", "frames"), origin_mark(settings, NAME, "visual")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept frame."""
     if NAME in imported(settings):

@@ -16,7 +16,7 @@ from assets.encoding.device_workers import encoded_on
 from assets.encoding.encode_blocks import EncodedBlock, blocks_of, encoded_blocks
 from assets.encoding.encoder_loader import Work
 from assets.encoding.expected_time import expected_tokens, warn_of_cpu
-from assets.encoding.imported_files import imported
+from assets.encoding.imported_files import import_mark, imported
 from assets.engine.decoding_workers import worker_count
 from assets.engine.run_stage import row_of, run_stage
 from assets.engine.shard_statistics import ShardStatistics
@@ -107,6 +107,13 @@ def encoder_fingerprint(settings: Settings, role: str, *, code: int, **parameter
     """Fingerprint of a stage that one encoder fills; the encoder says who it is without loading its weights."""
     identity = encoders.identity(role, settings.encoders.profile, **options(settings, role))
     return Fingerprint(code=code, parameters=parameters, model=identity)
+
+
+def origin_mark(settings: Settings, name: str, role: str) -> str:
+    """Mark of what fills a stage: the file that it is imported from, or else its encoder."""
+    if name in imported(settings):
+        return import_mark(settings, name)
+    return encoder_fingerprint(settings, role, code=0).hash
 
 
 def width(settings: Settings, role: str) -> int:

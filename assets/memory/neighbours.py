@@ -7,6 +7,7 @@ import polars as pl
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import frame_hash, open_store
 from assets.feedback import temporal_embeddings
 from assets.memory import memory_bank as bank_in_service
@@ -25,6 +26,15 @@ NAME = "neighbours"
 
 
 @dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__, **IN_THE_CATALOG)
+@skip_unchanged(
+    "neighbours",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "popularity", "splits"),
+        *artifact_marks(store, "memory_bank"),
+    ],
+    makes=lambda store, settings: table_marks(store, NAME),
+)
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
     store = open_store(settings)
@@ -134,6 +144,10 @@ def read_neighbours(store: Store) -> pl.DataFrame:
 
 
 @dg.asset_check(asset=neighbours, blocking=True)
+@verdict_stands(
+    "no_neighbour_leaks_a_label",
+    reads=lambda store, settings: table_marks(store, NAME, "popularity", "splits"),
+)
 def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
     """Neighbours are training items, never the item itself nor its duplicate, and their labels were known in time."""
     store = open_store(settings)

@@ -9,7 +9,7 @@ A row may be one vector (pooled over the video) or several (frame by frame, word
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,15 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
     if path.suffix == ".parquet":
         return _parquet(path)
     raise DatasetError([f"{path}: its format is not known; {ALLOWED}"])
+
+
+def source_files(path: str | Path) -> Iterator[Path]:
+    """Every file that `open_features` may read there, also those that are absent."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        yield from path.glob("*.npy")
+    else:
+        yield from (path, path.with_suffix(".ids.txt"), path.with_suffix(".ids.npy"))
 
 
 def _load(path: Path) -> np.ndarray:
