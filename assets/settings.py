@@ -18,7 +18,7 @@ import dagster as dg
 from dagster._utils.schedules import is_valid_cron_string
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from storage.presence import present
+from storage.process_lock import present
 
 DEFAULT_HORIZON_HOURS = 7 * 24.0
 

@@ -8,10 +8,10 @@ import faiss
 import numpy as np
 
 from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.arrangement import Bank
 from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, Effort, SortedLists, as_array
-from storage.bank.measures import SearchQuality, recall, sampled
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
+from storage.bank.recall_latency import SearchQuality, recall, sampled
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch
 from storage.bank.version import (

@@ -13,9 +13,9 @@ import faiss
 import numpy as np
 
 from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.arrangement import Bank
 from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
-from storage.bank.measures import recall, sampled
+from storage.bank.member_order import Bank
+from storage.bank.recall_latency import recall, sampled
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch
 from storage.durable import StoreError
