@@ -24,7 +24,7 @@ from assets.settings import Settings
 from storage.durable import write_text
 from storage.file_marks import tree_mark
 from storage.hashing import content_hash
-from storage.presence import is_present, present
+from storage.process_lock import is_present, present
 from storage.store import Store
 
 Asset = Callable[[dg.AssetExecutionContext, Settings], dg.MaterializeResult]
