@@ -17,12 +17,13 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from storage.artifact import ArtifactVersion
-from storage.bank import MemoryBank, Neighbours
+from storage.bank import MemoryBank, Neighbours, search_again
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
+ANSWERS = "neighbour_answers"  # kept for the next search: what the table is made of, by query
 
 
 @dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__, **IN_THE_CATALOG)
@@ -33,7 +34,7 @@ NAME = "neighbours"
         *table_marks(store, "popularity", "splits"),
         *artifact_marks(store, "memory_bank"),
     ],
-    makes=lambda store, settings: table_marks(store, NAME),
+    makes=lambda store, settings: [*table_marks(store, NAME), *artifact_marks(store, ANSWERS)],
 )
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
@@ -102,16 +103,17 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
         )
         # an upload without any clock is asked about now, when every label of the bank is known
         times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()
-    found = bank.search(
+    queries = bank.queries(
         content,
         temporal,
-        size=settings.retrieval.neighbours,
         query_items=items,
         query_groups=sides["group"].to_numpy(),
         query_times=times,
         content_mask=with_content,
         temporal_mask=with_temporal,
     )
+    banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
+    found = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
     return _frame(items, found, bank)
 
 
