@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from storage.datasets.errors import DatasetError, Problems
 
 FLOATS = (np.float16, np.float32, np.float64)
+BLOCK = 4096  # rows of an array that are checked at a time
 ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are allowed"
 
 
@@ -31,6 +32,7 @@ class ImportedFeatures:
     places: Mapping[str, str]
     width: int
     _read: Callable[[str], np.ndarray]
+    _whole: np.ndarray | None = None  # all rows, where they lie in one array
 
     def read(self, item: str) -> np.ndarray:
         return np.atleast_2d(np.asarray(self._read(item)))
@@ -42,9 +44,12 @@ class ImportedFeatures:
         beyond `largest` (what the store's type can hold), and for items that are missing where that is not allowed.
         """
         problems, missing = Problems(), []
+        faultless = self._is_faultless(most_rows, largest)
         for item in items:
             if item not in self.places:
                 missing.append(item)
+                continue
+            if faultless:
                 continue
             rows = self.read(item)
             text = self._wrong(rows, most_rows, largest)
@@ -59,6 +64,15 @@ class ImportedFeatures:
             )
         problems.raise_if_any()
         return missing
+
+    def _is_faultless(self, most_rows: int | None, largest: float) -> bool:
+        """Whether no row of the file is wrong, told some hundred times as fast as row by row; False where it cannot be."""
+        array = self._whole
+        if array is None or (array.ndim == 3 and most_rows is not None and array.shape[1] > most_rows):
+            return False
+        blocks = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
+        with np.errstate(invalid="ignore"):
+            return all((np.abs(block) <= largest).all() for block in blocks)
 
     def _wrong(self, rows: np.ndarray, most_rows: int | None, largest: float) -> str | None:
         if rows.ndim != 2 or rows.shape[1] != self.width or not len(rows):
@@ -119,7 +133,7 @@ def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
         raise DatasetError([f"{path}: it has {len(array)} rows, {source} {len(ids)}; one row an id is allowed"])
     rows = _distinct(path, ids, "row")
     return ImportedFeatures(
-        path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]]
+        path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]], array
     )
 
 
