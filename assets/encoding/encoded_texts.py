@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from assets.encoding.bisect_failures import outcomes
+from assets.encoding.bisect_failures import encode_or_bisect
 from assets.encoding.encoder_stage import load
 from assets.engine.shard_statistics import ShardStatistics
 from assets.settings import Settings
@@ -41,5 +41,5 @@ class TextRows:
                 with self.statistics.step("load"):
                     self._encoder = load(self._settings, "text")
             with self.statistics.step("encode"):
-                found = outcomes(partial(self._encode, self._encoder), [text for _, text in block])
+                found = encode_or_bisect(partial(self._encode, self._encoder), [text for _, text in block])
             yield from zip((item for item, _ in block), found, strict=True)

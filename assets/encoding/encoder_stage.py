@@ -12,8 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import torch
 
-from assets.encoding.device_workers import encoded_on
-from assets.encoding.encode_blocks import EncodedBlock, blocks_of, encoded_blocks
+from assets.encoding.encode_blocks import EncodedBlock, blocks_of, encode_blocks, encode_on_devices
 from assets.encoding.encoder_loader import Work
 from assets.encoding.expected_time import expected_tokens, warn_of_cpu
 from assets.encoding.imported_files import imported
@@ -203,8 +202,8 @@ def _encoded(settings: Settings, work: Work, todo: Sequence[str]) -> Iterator[En
     devices = devices_of(settings)[: len(blocks)]
     workers = loaders(settings, len(todo), on_gpu=devices[0].startswith("cuda"))
     if len(devices) > 1:
-        return encoded_on(devices, work, blocks, workers=workers)
-    return encoded_blocks(work, blocks, lambda: load(settings, work.role), device=devices[0], workers=workers)
+        return encode_on_devices(devices, work, blocks, workers=workers)
+    return encode_blocks(work, blocks, lambda: load(settings, work.role), device=devices[0], workers=workers)
 
 
 def loaders(settings: Settings, count: int, *, on_gpu: bool) -> int:

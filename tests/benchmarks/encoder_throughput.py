@@ -42,10 +42,10 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from assets.encoding.encode_blocks import BLOCK, blocks_of, encoded_blocks
+from assets.encoding.encode_blocks import BLOCK, blocks_of, encode_blocks
 from assets.encoding.encoder_loader import Work
 from assets.encoding.encoding_tasks import padded, prepare_frames
-from assets.engine.media_tasks import _jpeg
+from assets.engine.media_tasks import encode_jpeg
 from models.encoders.matrix_rate import matrix_rate, synchronise
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.batching import fastest_size, free_memory
@@ -228,7 +228,7 @@ def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) 
     encoder.batches.size = fastest_size(encoder.trial, most=512) if device.gpu else 4
     payload = pa.schema({"frames": pa.list_(pa.binary())})
     stage, items = Stage(folder / "frames", payload), [str(number) for number in range(videos)]
-    picture = _jpeg(PICTURE, 92)
+    picture = encode_jpeg(PICTURE, 92)
     for some in blocks_of(items, 200):
         stage.commit([Row.ok(item, "x", {"frames": [picture] * FRAMES}) for item in some], fingerprint="x")
     folder_of_processor = {"checkpoint": str(folder)}
@@ -241,7 +241,7 @@ def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) 
     waited = encoded = 0.0
     started = None
     for number, (_, measures) in enumerate(
-        encoded_blocks(work, blocks_of(items, block), lambda: encoder, device=device.name, workers=workers)
+        encode_blocks(work, blocks_of(items, block), lambda: encoder, device=device.name, workers=workers)
     ):
         if number == 0:  # the workers have started
             started = time.perf_counter()

@@ -80,8 +80,8 @@ def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, 
         raise AssertionError("something was started")
 
     for name in (
-        "assets.encoding.encoder_stage.encoded_blocks",
-        "assets.encoding.encoder_stage.encoded_on",
+        "assets.encoding.encoder_stage.encode_blocks",
+        "assets.encoding.encoder_stage.encode_on_devices",
         "assets.encoding.encoder_stage.warn_of_slow_work",
     ):
         monkeypatch.setattr(name, refuse)

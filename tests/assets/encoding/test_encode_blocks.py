@@ -7,8 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from assets.encoding.device_workers import DeviceWorkerDied, encoded_on
-from assets.encoding.encode_blocks import blocks_of, encoded_blocks
+from assets.encoding.encode_blocks import DeviceWorkerDied, blocks_of, encode_blocks, encode_on_devices
 from assets.encoding.encoder_loader import Work, prepared_blocks
 from assets.encoding.encoder_stage import options
 from assets.encoding.encoding_tasks import prepare_frames
@@ -54,10 +53,10 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
         return [pair for outcomes, _ in made for pair in outcomes]
 
     encoder = encoders.load("visual", profile)
-    plain = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
+    plain = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
     assert plain[-1] == ("unknown", None)
-    loaded = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
-    spread = gathered(encoded_on(["cpu", "cpu"], work, blocks, workers=0))
+    loaded = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
+    spread = gathered(encode_on_devices(["cpu", "cpu"], work, blocks, workers=0))
     for other in (loaded, spread):
         assert [item for item, _ in other] == [item for item, _ in plain]
         for (_, one), (_, two) in zip(plain[:-1], other[:-1], strict=True):
@@ -71,7 +70,7 @@ def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
     monkeypatch.setattr(
         "assets.encoding.encode_blocks.prepared_blocks", lambda *_, **told: seen.append(told) or iter([])
     )
-    assert not list(encoded_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
+    assert not list(encode_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
     assert seen == [("device", number), {"workers": 2, "pinned": True}]  # before the thread starts that pins memory
 
 
@@ -81,7 +80,7 @@ def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
 )
 def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
     with pytest.raises(error, match=message):
-        list(encoded_on(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
+        list(encode_on_devices(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
 
 
 def bulky(_rows, _note):
@@ -90,7 +89,7 @@ def bulky(_rows, _note):
 
 
 def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
-    made = encoded_on(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
+    made = encode_on_devices(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
     next(made)
     time.sleep(0.2)
     (process,) = [child for child in multiprocessing.active_children() if child.name == "reelcast-visual-cpu"]
