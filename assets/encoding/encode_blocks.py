@@ -15,23 +15,36 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from assets.encoding.bisect_failures import encode_or_bisect, without_traceback
-from assets.encoding.encoder_loader import Prepared, Work, prepared_blocks
+from assets.encoding.encoder_loader import Missing, Prepared, Work, prepared_blocks
 from assets.engine.decoding_workers import sendable
-from models import encoders
-from models.encoders import EncoderError, PreparingEncoder
+from models.encoders import EncoderError
 
 BLOCK = 32  # videos that are read, prepared and encoded together
 _AHEAD = 4  # encoded blocks that a device may be ahead of the block that is read next
 
-# (item, result) pairs. `result` is the row's payload, the error that the row becomes, or None if there is no row upstream.
-Outcome = tuple[str, Mapping[str, object] | EncoderError | None]
+Result = (
+    Mapping[str, object] | EncoderError | Missing
+)  # a row's payload, the error that it becomes, or why it is missing
 
-EncodedBlock = tuple[list[Outcome], dict[str, dict[str, float]]]
+
+class EncodedBlock(NamedTuple):
+    """A block of videos after the encoder.
+
+    Attributes:
+        results: (item, result) pairs in order.
+        seconds: Time by step: `decode` (spent in preparing, by all workers), `wait` (how long the device waited for it),
+            `load`, `encode`.
+        peaks: The device's memory and utilisation at their highest, where it has such counters.
+    """
+
+    results: list[tuple[str, Result]]
+    seconds: dict[str, float]
+    peaks: dict[str, float]
 
 
 class DeviceWorkerDied(RuntimeError):
@@ -46,7 +59,7 @@ def blocks_of(items: Sequence[str], size: int = BLOCK) -> list[Sequence[str]]:
 def encode_blocks(
     work: Work,
     blocks: Sequence[Sequence[str]],
-    load: Callable[[], PreparingEncoder],
+    load: Callable[[], Any],
     *,
     device: str,
     workers: int,
@@ -61,15 +74,14 @@ def encode_blocks(
         workers: Processes that prepare ahead of the encoder.
 
     Yields:
-        A block's outcomes in order, and its measures: `seconds` by step (`decode`: spent in preparing, by all workers;
-        `wait`: how long the device waited for it; `load`; `encode`), `peaks` of the device's memory and use.
+        The blocks in order.
     """
     on_gpu = device.startswith("cuda")
     if on_gpu:
         # The thread that pins memory uses the current device: without this, every process would also take memory of the
         # first card, and could not work where that card belongs to somebody else.
         torch.cuda.set_device(torch.device(device).index or 0)
-    encoder: PreparingEncoder | None = None
+    encoder = None
     ahead = prepared_blocks(work, blocks, workers=workers, pinned=on_gpu)
     while True:
         seconds, started = {}, time.monotonic()
@@ -79,21 +91,23 @@ def encode_blocks(
         seconds["decode"] = block.seconds
         if workers:
             seconds["wait"] = time.monotonic() - started
-        ready = [(item, found) for item, found in block.items if isinstance(found, Prepared)]
+        ready = [(item, prepared) for item, prepared in block.items if isinstance(prepared, Prepared)]
         if ready and encoder is None:
             started = time.monotonic()
             encoder = load()
             seconds["load"] = time.monotonic() - started
         started = time.monotonic()
-        found = dict(block.items)
-        outputs = encode_or_bisect(encoder.from_prepared, [prepared.given for _, prepared in ready]) if encoder else []
-        for (item, prepared), output in zip(ready, outputs, strict=True):
-            found[item] = _finished(work, output, prepared.note)
+        results: dict[str, Any] = dict(block.items)
+        inputs = [prepared.given for _, prepared in ready]
+        for (item, prepared), output in zip(
+            ready, encode_or_bisect(partial(work.encode, encoder), inputs), strict=True
+        ):
+            results[item] = _finished(work, output, prepared.note)
         seconds["encode"] = time.monotonic() - started
-        yield list(found.items()), {"seconds": seconds, "peaks": device_use(device) if on_gpu else {}}
+        yield EncodedBlock(list(results.items()), seconds, device_use(device) if on_gpu else {})
 
 
-def _finished(work: Work, output: Any, note: Any) -> Mapping[str, object] | EncoderError:
+def _finished(work: Work, output: Any, note: Any) -> Result:
     if isinstance(output, EncoderError):
         return output
     try:
@@ -138,7 +152,7 @@ def encode_on_devices(
             process = context.Process(
                 target=_serve,
                 args=(work, blocks[place :: len(devices)], device, each, theirs),
-                name=f"reelcast-{work.role}-{device}",
+                name=f"reelcast-{work.encoder.role}-{device}",
             )
             process.start()
             theirs.close()  # so that the end of the process is the end of its pipe, also amid a message
@@ -170,21 +184,16 @@ def _received(results: Connection, process: Any) -> EncodedBlock:
 def _serve(work: Work, blocks: Sequence[Sequence[str]], device: str, workers: int, results: Connection) -> None:
     """Encode a device's blocks and send them: the main function of its process."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    load = partial(_load, work.role, work.profile, device, work.options)
     held: queue.Queue = queue.Queue(_AHEAD)
     sender = threading.Thread(target=_send, args=(held, results), daemon=True)
     sender.start()
     try:
-        for block in encode_blocks(work, blocks, load, device=device, workers=workers):
+        for block in encode_blocks(work, blocks, partial(work.encoder.load, device), device=device, workers=workers):
             held.put(block)
     except Exception as error:
         held.put(sendable(error))
     held.put(None)
     sender.join()
-
-
-def _load(role: encoders.Role, profile: encoders.Profile, device: str, options: Mapping[str, Any]) -> Any:
-    return encoders.load(role, profile, device=device, **options)
 
 
 def _send(held: queue.Queue, results: Connection) -> None:

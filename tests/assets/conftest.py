@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.encoding.encoder_stage import release
+from assets.encoding.encoder_choice import release
 from assets.engine.media_tasks import encode_jpeg
 from assets.engine.store_access import open_store
 from assets.sampling import audio, frames

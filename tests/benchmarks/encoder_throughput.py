@@ -43,7 +43,8 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from assets.encoding.encode_blocks import BLOCK, blocks_of, encode_blocks
-from assets.encoding.encoder_loader import Work
+from assets.encoding.encoder_loader import Source, Work
+from assets.encoding.encoder_spec import EncoderSpec
 from assets.encoding.encoding_tasks import padded, prepare_frames
 from assets.engine.media_tasks import encode_jpeg
 from models.encoders.matrix_rate import matrix_rate, synchronise
@@ -234,20 +235,19 @@ def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) 
     folder_of_processor = {"checkpoint": str(folder)}
     (folder / "config.json").write_text('{"model_type": "vit"}')
     (folder / "model.safetensors").touch()  # the workers ask for the checkpoint's processor alone
-    work = Work(
-        "visual", "paper", folder_of_processor, stage.folder, payload, ("frames",), prepare_frames,
-        partial(padded, count=FRAMES),
-    )  # fmt: skip
+    source = Source(stage.folder, payload, ("frames",))
+    encoder_spec = EncoderSpec("visual", "paper", folder_of_processor)
+    work = Work(encoder_spec, (source,), prepare_frames, partial(padded, count=FRAMES))
     waited = encoded = 0.0
     started = None
-    for number, (_, measures) in enumerate(
+    for number, done in enumerate(
         encode_blocks(work, blocks_of(items, block), lambda: encoder, device=device.name, workers=workers)
     ):
         if number == 0:  # the workers have started
             started = time.perf_counter()
             continue
-        waited += measures["seconds"].get("wait", measures["seconds"]["decode"])
-        encoded += measures["seconds"]["encode"]
+        waited += done.seconds.get("wait", done.seconds["decode"])
+        encoded += done.seconds["encode"]
     seconds = time.perf_counter() - started
     return (
         f"From the store's JPEGs (512 x 288) to ViT's vectors, {workers} worker processes: "

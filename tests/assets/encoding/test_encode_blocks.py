@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from assets.encoding.encode_blocks import DeviceWorkerDied, blocks_of, encode_blocks, encode_on_devices
-from assets.encoding.encoder_loader import Work, prepared_blocks
-from assets.encoding.encoder_stage import options
+from assets.encoding.encoder_choice import chosen_encoder
+from assets.encoding.encoder_loader import Missing, Source, Work, prepared_blocks
+from assets.encoding.encoder_spec import EncoderSpec
 from assets.encoding.encoding_tasks import prepare_frames
 from assets.engine.store_access import open_store
-from assets.sampling import frames
+from assets.sampling.frames import FRAMES
 from models import encoders
 from tests.assets.conftest import ITEMS
 
 
 def work_of(settings, profile: str = "handcrafted", finish=None) -> Work:
-    stage = open_store(settings).stage(frames.NAME, frames.PAYLOAD)
-    told = options(settings, "visual") if profile == "tiny" else {}
-    given = (stage.folder, frames.PAYLOAD, ("frames",))
-    return Work("visual", profile, told, *given, prepare_frames, finish or whole_video)
+    encoder = chosen_encoder(settings, "visual") if profile == "tiny" else EncoderSpec("visual", profile)
+    source = Source(FRAMES.open(open_store(settings)).folder, FRAMES.payload, ("frames",))
+    return Work(encoder, (source,), prepare_frames, finish or whole_video)
 
 
 def whole_video(rows, _note):
@@ -50,11 +50,11 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
     work, blocks = work_of(tiny(), profile), blocks_of([*ITEMS, "unknown"], 3)
 
     def gathered(made):
-        return [pair for outcomes, _ in made for pair in outcomes]
+        return [pair for block in made for pair in block.results]
 
     encoder = encoders.load("visual", profile)
     plain = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
-    assert plain[-1] == ("unknown", None)
+    assert plain[-1] == ("unknown", Missing("no frames"))
     loaded = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
     spread = gathered(encode_on_devices(["cpu", "cpu"], work, blocks, workers=0))
     for other in (loaded, spread):
@@ -99,9 +99,11 @@ def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
 
 
 def test_handcrafted_work_is_spread_over_processes_for_many_videos(settings_of):
-    from assets.encoding.encoder_stage import MANY, loaders
+    from assets.encoding.encoder_choice import MANY, loader_count
 
-    few, many = (loaders(settings_of(run__workers="3"), count, on_gpu=False) for count in (MANY - 1, MANY))
+    frames, texts = EncoderSpec("visual", "handcrafted"), EncoderSpec("text", "handcrafted")
+    few, many = (loader_count(settings_of(run__workers="3"), frames, count, on_gpu=False) for count in (MANY - 1, MANY))
     assert (few, many) == (0, 3)
-    assert loaders(settings_of(encoders__loaders="1"), 10, on_gpu=True) == 1
+    assert loader_count(settings_of(encoders__loaders="1"), frames, 10, on_gpu=True) == 1
+    assert loader_count(settings_of(encoders__loaders="1"), texts, 10, on_gpu=True) == 0
     assert encoders.preparation("visual", "handcrafted")([np.zeros((8, 8, 3), np.uint8)]).shape == (1, 95)
