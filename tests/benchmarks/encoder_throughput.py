@@ -64,7 +64,7 @@ from models.encoders.pretrained.options import (
 from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
 from models.encoders.pretrained.sounds import CLAPDescriber
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 from models.encoders.tiny import tokenization
 from storage.rows import Row
 from storage.stage import Stage
@@ -131,7 +131,7 @@ def encoder_of(role: str, folder: Path, device: Device, options: CaptionOptions)
         case "visual":
             ViTImageProcessorPil().save_pretrained(folder)
             model = device.built(ViTModel, config := ViTConfig(), add_pooling_layer=False)
-            return ViTEncoder(model, ImagePreparation(located), VisualOptions(), **told), config, [model]
+            return ImageEncoder(model, ImagePreparation(located), VisualOptions(), **told), config, [model]
         case "acoustic":
             ASTFeatureExtractor().save_pretrained(folder)
             model = device.built(ASTModel, config := ASTConfig())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assets.encoding.bisect_failures import encode_or_bisect
 from models.encoders import EncoderError, load
 from models.encoders.pretrained.batching import Batches
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 
 
 @given(good=st.lists(st.booleans(), max_size=40))
@@ -67,6 +67,6 @@ def test_videos_that_do_not_fit_on_the_device_together_go_there_by_halves(tmp_pa
 
     monkeypatch.setattr("torch.cat", at_most_four_rows)
     found = encode_or_bisect(encoder.from_prepared, videos)
-    assert isinstance(encoder, ViTEncoder) and len(found) == 5
+    assert isinstance(encoder, ImageEncoder) and len(found) == 5
     for rows, whole in zip(found, expected, strict=True):
         assert rows == pytest.approx(whole, abs=1e-5)

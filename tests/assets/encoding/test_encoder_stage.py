@@ -14,7 +14,7 @@ from assets.engine.store_access import open_store
 from assets.sampling import audio, frames
 from models import encoders
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 from storage.rows import Row
 from tests.assets.conftest import BRIGHT, ITEMS, SILENT
 
@@ -95,7 +95,7 @@ def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, 
 
 def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, monkeypatch, caplog):
     settings = tiny()
-    sizes, encode = [], ViTEncoder._encode
+    sizes, encode = [], ImageEncoder._encode
 
     def one_by_one(self, pixels):
         # Kernels round by the size of the batch, and a number that is rounded to float16 then may be a step off.
@@ -107,10 +107,10 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
             raise torch.OutOfMemoryError("planted")
         return one_by_one(self, pixels)
 
-    monkeypatch.setattr(ViTEncoder, "_encode", one_by_one)
+    monkeypatch.setattr(ImageEncoder, "_encode", one_by_one)
     assert materialise(settings, ["visual_embeddings"]).success
     expected = vectors(settings)
-    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    monkeypatch.setattr(ImageEncoder, "_encode", planted)
     open_store(settings).stages()["visual_embeddings"].drop(ITEMS)
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
@@ -125,7 +125,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
 
 def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkeypatch):
     settings = tiny(run__failure_limit="0.5")
-    encode = ViTEncoder._encode
+    encode = ImageEncoder._encode
 
     def planted(self, pixels):
         white = (pixels == 255).flatten(1).all(1)
@@ -133,7 +133,7 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
         made[white] = float("nan")
         return made
 
-    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    monkeypatch.setattr(ImageEncoder, "_encode", planted)
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
     failed = open_store(settings).stages()["visual_embeddings"].states().filter(pl.col("status") == "failed")
@@ -150,7 +150,7 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
 def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monkeypatch, name):
     settings = tiny(run__failure_limit="0.5")
     assert materialise(settings, ["videos"]).success
-    encode, words = ViTEncoder._encode, AnglEEncoder._words
+    encode, words = ImageEncoder._encode, AnglEEncoder._words
 
     def large(self, pixels):
         made = encode(self, pixels).clone()
@@ -162,7 +162,7 @@ def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monk
             rows * (1e6 if text.endswith(" 5") else 1) for text, rows in zip(texts, words(self, texts), strict=True)
         ]
 
-    monkeypatch.setattr(ViTEncoder, "_encode", large)
+    monkeypatch.setattr(ImageEncoder, "_encode", large)
     monkeypatch.setattr(AnglEEncoder, "_words", large_words)
     monkeypatch.setattr("assets.encoding.encoder_choice._loaded", {})
     assert materialise(settings, [name]).success
@@ -228,7 +228,7 @@ def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_st
 def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     settings = tiny(run__shard_size="4")
     monkeypatch.setattr("assets.encoding.encoder_stage.BLOCK", 4)
-    seen, whole = [], ViTEncoder.from_prepared
+    seen, whole = [], ImageEncoder.from_prepared
 
     def stopped(self, videos):
         seen.append(len(videos))
@@ -236,7 +236,7 @@ def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
             raise RuntimeError("the machine went away")
         return whole(self, videos)
 
-    monkeypatch.setattr(ViTEncoder, "from_prepared", stopped)
+    monkeypatch.setattr(ImageEncoder, "from_prepared", stopped)
     assert not materialise(settings, ["visual_embeddings"]).success
     assert len(vectors(settings)) == 8
     result = materialise(settings, ["visual_embeddings"])
