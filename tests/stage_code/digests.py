@@ -63,13 +63,13 @@ def encoders(repository: Repository, classes: dict[str, dict[str, str]]) -> dict
         for profile, path in named.items():
             root = Definition(*path.split(":"))
             used, numbers = closure(repository, [root], machinery=()), _entries(repository.nodes(root))
-            found[f"encoder {role} {profile}"] = _code(repository, used, max(numbers, default=None))
+            found[f"encoder/{role}/{profile}"] = _code(repository, used, max(numbers, default=None))
     pretrained = "models.encoders.pretrained"
     roots = [Definition(f"{pretrained}.loading", name) for name in ("load_encoder", "load_with_own_library")]
     options = Definition(f"{pretrained}.options", "CODE_VERSION")
     (statement,) = repository.nodes(options)
     used = closure(repository, [*roots, Definition(pretrained, "preparation")], machinery=("assets", "storage"))
-    found["encoders pretrained"] = _code(repository, used, ast.literal_eval(statement.value))
+    found["encoder/pretrained"] = _code(repository, used, ast.literal_eval(statement.value))
     return found
 
 
