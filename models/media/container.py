@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from models.media.demuxers import DEMUXERS
 from models.media.errors import MediaError
 from models.media.orientation import display_matrix, rotation_of
 
@@ -59,18 +60,22 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         raise MediaError("not_media", path, "not a regular file")
     if size == 0:
         raise MediaError("empty_file", path, "the file has no bytes")
-    try:
-        # Only the file itself: a playlist must not make the decoder read other files or the network. With the protocol
-        # before it, a name such as `10:30.mp4` is no protocol's.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        # FFmpeg gets an open file and no name: a name can be a pattern that stands for several files or an address. It may
+        # use neither another protocol nor a demuxer that opens further files.
+        allowed = {"protocol_whitelist": "fd", "format_whitelist": ",".join(DEMUXERS), "enable_drefs": "0"}
+        try:
+            container = av.open(
+                "fd:", container_options={"fd": str(file.fileno()), **allowed}, metadata_errors="replace"
+            )
+        except (av.FFmpegError, ValueError) as error:
+            file.seek(0)  # FFmpeg shares the place in the file
             head = file.read(16)
-        if any(head[offset : offset + len(mark)] == mark for offset, mark in _SIGNATURES):
-            raise MediaError(
-                "truncated", path, f"cut short or damaged before its index could be read: {_words(error)}"
-            ) from error
-        raise MediaError("not_media", path, f"no container that FFmpeg can read: {_words(error)}") from error
+            if any(head[offset : offset + len(mark)] == mark for offset, mark in _SIGNATURES):
+                raise MediaError(
+                    "truncated", path, f"cut short or damaged before its index could be read: {_words(error)}"
+                ) from error
+            raise MediaError("not_media", path, f"no container that may be read: {_words(error)}") from error
     with container:
         yield container
 
