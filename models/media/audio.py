@@ -13,8 +13,9 @@ from av.audio.frame import format_dtypes
 from av.audio.layout import AudioLayout
 from av.stream import Discard
 
-from models.media.container import audio_stream, open_media, read_packets
+from models.media.container import open_media, read_packets
 from models.media.errors import MediaError
+from models.media.tracks import audio_track
 
 _TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
 _MARGIN = 0.05  # seconds kept around a segment, so that the resampling filter sees real samples at its ends
@@ -48,7 +49,7 @@ def sample_audio(
     if rate < 1 or seconds <= 0:
         raise ValueError(f"rate and seconds must be positive, not {rate} and {seconds}")
     with open_media(path) as container:
-        stream = audio_stream(container)
+        stream = audio_track(container, path)
         if stream is None:
             return None
         for other in container.streams:
