@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
 
-from models.media.audio import cut_segments, sample_audio
+from models.media.audio import Segments, cut_segments, sample_audio
 from models.media.container import open_media, read_packets
 from models.media.frames import Frames, FrameSampler, SamplingMethod, sample_frames
 from models.media.media_info import MediaInfo, describe, probe
@@ -23,7 +22,7 @@ class Sample:
 
     info: MediaInfo
     frames: Frames
-    audio: list[np.ndarray] | None
+    audio: Segments | None
 
 
 def sample(
