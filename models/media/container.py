@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from models.media.data_references import lies_elsewhere
 from models.media.demuxers import DEMUXERS
 from models.media.errors import MediaError
 
@@ -50,6 +51,9 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
                     "truncated", path, f"cut short or damaged before its index could be read: {_words(error)}"
                 ) from error
             raise MediaError("not_media", path, f"no container that may be read: {_words(error)}") from error
+    if "mp4" in container.format.name and lies_elsewhere(path):
+        container.close()
+        raise MediaError("not_media", path, "its pictures or its sound lie in another file, which is not opened")
     with container:
         yield container
 
