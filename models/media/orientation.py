@@ -25,7 +25,8 @@ def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
     FFmpeg stores the matrix as nine int32 in 16.16 fixed point, row by row: `(x', y') = (x, y) [[a, b], [c, d]]`, with
     y pointing down. Turns that are no multiple of 90 degrees become the nearest one.
     """
-    side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+    # The container's comes first, and a player goes by that one.
+    side_data = next((data for data in frame.side_data if data.type is Type.DISPLAYMATRIX), None)
     if side_data is None:
         return None
     a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5].tolist()

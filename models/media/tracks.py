@@ -43,8 +43,6 @@ def video_track(container: InputContainer, path: str | Path) -> VideoStream:
     if stream is None:
         tracks = ", ".join(stream.type for stream in container.streams) or "none"
         raise MediaError("no_video", path, f"no video track that can be decoded; tracks found: {tracks}")
-    # Where both the container and the pictures tell an orientation, a player goes by the container's.
-    stream.codec_context.options = {"side_data_prefer_packet": "displaymatrix"}
     return stream
 
 
