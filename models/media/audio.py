@@ -19,6 +19,7 @@ from models.media.errors import MediaError
 from models.media.tracks import audio_track
 
 _TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
+_TOLERANCE_AFTER_LOSS = 0.002  # after a packet that was lost, whose length is known but for the container's rounding
 _MARGIN = 0.05  # seconds kept around a segment, so that the resampling filter sees real samples at its ends
 # What a channel weighs in the mono sum, relative to front left and right: Rec. ITU-R BS.775 down-mix to stereo, then
 # the mean of both. The bass channel is left out, as there; channels not named here lie beside or behind the listener.
@@ -192,7 +193,7 @@ def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) ->
     """
     found = _Decoded()
     origin, rate, position = 0.0, 1, 0  # the stretch at hand: its start, its rate, its samples so far
-    follows = False  # whether the next frame follows the samples before it
+    tolerance = -1.0  # the first frame begins a stretch in any case
     total, refused = 0, 0
     try:
         for packet in packets:
@@ -205,15 +206,16 @@ def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) ->
                 if not refused:
                     at = origin + position / rate if packet.pts is None else packet.pts * tick
                     reason = f"the first at {at:.2f} s: {error.strerror}"
-                refused, follows = refused + 1, False
+                refused += 1
                 position += round((packet.duration or 0) * tick * rate)
+                tolerance = min(tolerance, _TOLERANCE_AFTER_LOSS)
                 continue
             for frame in frames:
                 begin = origin + position / rate
                 time = begin if frame.pts is None else frame.pts * tick
-                if not follows or abs(time - begin) > _TOLERANCE or frame.sample_rate != rate:
+                if abs(time - begin) > tolerance or frame.sample_rate != rate:
                     origin, rate, position = time, frame.sample_rate, 0
-                follows = found.has_sound = True
+                tolerance, found.has_sound = _TOLERANCE, True
                 begin = origin + position / rate
                 end = begin + frame.samples / rate
                 if any(first < end and last > begin for first, last in windows):
