@@ -1,6 +1,6 @@
 """The feedback of a data set in order: cut at the end of the data, without duplicates, sorted; and what is odd about it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,35 +113,40 @@ def _note_spellings_of_types(table: Tabular, types: pl.Series, notes: list[Note]
             )
 
 
-def check_items(items: Iterable[str], listed: Collection[str], events: pl.DataFrame, notes: list[Note]) -> None:
-    """Note the items that no list or file names: they may be other spellings of listed ones.
+def check_items(
+    items: Iterable[str], sources: Sequence[Collection[str]], events: pl.DataFrame, notes: list[Note]
+) -> None:
+    """Note the items that no list or file names, and those that are named in several spellings.
 
     Args:
         items: every item.
-        listed: items of the lists and of the media files.
+        sources: the items that each list names, and those that have a media file.
         events: the events, before any is dropped.
         notes: receives what was found.
     """
+    listed = set().union(*sources)
     if not listed:
         return
     counts = events["item"].value_counts(name="events")
     strangers = counts.filter(~pl.col("item").is_in(list(listed)))
-    share = strangers["events"].sum() / max(counts["events"].sum(), 1)
     if strangers.height:
-        text = (
-            f"{strangers['events'].sum():,} of {len(events):,} events belong to {strangers.height:,} items of no list"
-        )
-        examples = strangers.sort("item")["item"].head(EXAMPLES).to_list()
+        among = int(strangers["events"].sum())
+        examples = strangers.sort("item")["item"].head(EXAMPLES)
+        text = f"{among:,} of {len(events):,} events belong to {strangers.height:,} items of no list"
         text += f", such as {_quoted(examples)}"
-        if share > 0.5:
+        most = among > len(events) / 2
+        if most:
             text += (
                 f"; listed are items such as {_quoted(sorted(listed)[:EXAMPLES])}: are the ids spelled in another way?"
             )
-        notes.append(Note("warning" if share > 0.5 else "info", text))
+        notes.append(Note("warning" if most else "info", text))
+    named = [set(source) for source in (*sources, counts["item"]) if len(source)]
+    if len(set.intersection(*named)) == len(set.union(*named)):
+        return  # all name the same items: no two are one
     alike: dict[str, list[str]] = {}
     for item in items:
         alike.setdefault(loose_id(item), []).append(item)
-    twins = [same for same in alike.values() if len(same) > 1 and any(item not in listed for item in same)]
+    twins = [same for same in alike.values() if len(same) > 1 and not any(source.issuperset(same) for source in named)]
     if twins:
         notes.append(
             Note(

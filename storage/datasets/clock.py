@@ -97,9 +97,12 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
 def read_times(table: Tabular, name: str, problems: Problems, *, iso: bool) -> pl.Series:
     """Return the column as Int64 unix milliseconds; problems for what is not a time or not in milliseconds."""
     given = table.frame[name]
+    allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if iso else "")
+    if given.dtype.is_nested():
+        problems.add(table.path, f"{name} is {given.dtype}, must be {allowed}")
+        return pl.Series(name, [None] * len(given), dtype=pl.Int64)
     times = to_milliseconds(given, iso=iso)
     wrong = np.flatnonzero((times.is_null() & given.is_not_null()).to_numpy())
-    allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if iso else "")
     for place, row in zip(table.where(wrong[:LOCATED]), wrong):
         problems.add(place, f"{name} is {given[int(row)]!r}, must be {allowed}")
     if not len(wrong):

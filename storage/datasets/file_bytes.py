@@ -57,7 +57,7 @@ def read_text_bytes(path: Path) -> bytes:
     """Return a text file's bytes, decompressed, as UTF-8 (from UTF-16 if its byte order mark says so), without the mark.
 
     Raises:
-        DatasetError: the file is compressed and damaged, an archive, or UTF-16 that cannot be decoded.
+        DatasetError: the file is compressed and damaged, an archive, UTF-16 that cannot be decoded, or holds zero bytes.
     """
     data = read_bytes(path)
     for magic, kind in _FOREIGN.items():
@@ -69,6 +69,11 @@ def read_text_bytes(path: Path) -> bytes:
         except UnicodeDecodeError as error:
             raise DatasetError([f"{path}: its byte order mark says UTF-16, which it is not ({error})"]) from error
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if (zero := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, zero) + 1
+        raise DatasetError(
+            [f"{path}, line {line}: a zero byte; the file is damaged, or UTF-16 without its byte order mark"]
+        )
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")  # line ends of old Macintosh programs
     return data

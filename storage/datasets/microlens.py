@@ -106,9 +106,8 @@ def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None) -> Da
         problems.found += error.problems
     problems.raise_if_any()
 
-    listed = {*titles, *categories, *media, *published}
-    items = natural_order([*listed, *events["item"].unique()])
-    check_items(items, listed, events, notes)
+    items = natural_order([*titles, *categories, *media, *published, *events["item"].unique()])
+    check_items(items, [titles, categories, media, published], events, notes)
     videos = pl.DataFrame(
         {
             "item": items,

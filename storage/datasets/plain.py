@@ -60,7 +60,7 @@ def read_plain(folder: Path, *, as_of: int | None = None) -> Dataset:
     problems.raise_if_any()
 
     items = natural_order([*listed["item"], *media, *events["item"].unique()])
-    check_items(items, set(listed["item"]) | media.keys(), events, notes)
+    check_items(items, [listed["item"], media], events, notes)
     in_order = pl.DataFrame({"item": items}, schema={"item": pl.String})
     videos = in_order.join(listed, on="item", how="left", maintain_order="left")
     in_files = pl.Series([media.get(item) for item in items], dtype=pl.String)

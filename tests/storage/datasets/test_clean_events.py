@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +53,6 @@ def test_a_publication_after_the_end_of_the_data_is_told(write):
 
 @given(st.lists(st.integers(0, 80 * DAY_MS), min_size=1, max_size=50))
 def test_data_without_long_silence_end_with_their_last_event(gaps):
-    import numpy as np
-
     times = T + np.cumsum(gaps)
     assert end_of_data(times[::-1]) == times[-1]
 
@@ -62,8 +61,6 @@ def test_data_without_long_silence_end_with_their_last_event(gaps):
     "bulk, stray, days, apart", [(1000, 3, 200, True), (1000, 4, 200, False), (1000, 1, 100, False)]
 )
 def test_few_events_after_a_silence_longer_than_all_before_stand_apart(bulk, stray, days, apart):
-    import numpy as np
-
     times = T + np.linspace(0, 120 * DAY_MS, bulk).astype(np.int64)
     late = times[-1] + days * DAY_MS + np.arange(stray)
     assert (end_of_data(np.concatenate([late, times])) == times[-1]) == apart

@@ -81,6 +81,11 @@ def test_encodings_and_line_ends(write, encoding, ends):
     assert titles(write({"videos.csv": text.encode(encoding), "events.csv": EVENTS})) == {"a": "héllo", "b": "x"}
 
 
+@pytest.mark.parametrize("data", ["item\na\n".encode("utf-16-le"), b"item\na\n\0\0\0\0"])
+def test_zero_bytes_are_refused(write, data):
+    assert "a zero byte; the file is damaged, or UTF-16" in problem(write({"videos.csv": data, "events.csv": EVENTS}))
+
+
 def test_names_of_columns_are_compared_loosely_and_an_index_is_left_out(write):
     text = ",Item , TITLE,Published At\n0,a,A,2023-11-01\n1,b,B,2023-11-01\n"
     dataset = open_dataset(write({"videos.csv": text, "events.csv": EVENTS}))

@@ -106,3 +106,8 @@ def test_one_id_in_another_spelling_is_a_warning_too(write):
 def test_a_few_unlisted_items_are_no_warning(write):
     notes = open_dataset(plain(write, "a b c", "a b c x")).notes
     assert [note.severity for note in notes if "1 of 4 events belong to 1 items of no list" in note.text] == ["info"]
+
+
+def test_a_file_in_another_spelling_than_the_lists_item_is_a_warning(write):
+    notes = open_dataset(plain(write, "1 2", "1 2", **{"files/001.mp4": b""})).notes
+    assert [note.text for note in notes if note.severity == "warning" and "'1', '001'" in note.text]

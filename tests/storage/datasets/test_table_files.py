@@ -121,6 +121,12 @@ def test_a_column_that_is_no_text(write, tmp_path, title, told):
     assert told in problem(tmp_path)
 
 
+def test_times_that_are_lists_are_one_problem(write, tmp_path):
+    write({"videos.csv": VIDEOS})
+    pl.DataFrame({"item": ["a", "b"], "time": [[T], [T]]}).write_parquet(tmp_path / "events.parquet")
+    assert "events.parquet: time is List(Int64), must be integer unix milliseconds or" in problem(tmp_path)
+
+
 def test_columns_that_can_be_told_as_text(write, tmp_path):
     write({"events.csv": EVENTS})
     frame = pl.DataFrame({"item": [b"a", b"b"], "title": [1, None], "category": ["x", "y"], "extra": [[1], [2]]})
