@@ -12,9 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets import memory_bank
+from assets.engine.store_access import open_store
+from assets.memory import memory_bank
 from assets.settings import Settings
-from assets.stages import open_store
 from pipeline.runs import going_on
 from storage.upkeep import upkeep as keep_up
 

@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Carries out what was asked. Raises StoreError for a version that is not there or may not come into service."""
-    from assets.memory_bank import ACCEPTED, NAME, REFUSED
-    from assets.stages import open_store
+    from assets.engine.store_access import open_store
+    from assets.memory.memory_bank import ACCEPTED, NAME, REFUSED
 
     artifact = open_store(load()).artifact(NAME)
     if given.action == "list":

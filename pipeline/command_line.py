@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from assets.stages import OtherDataSet
+from assets.engine.store_access import OtherDataSet
 from models.encoders.errors import EncoderError
 from models.encoders.isolated.environments import LIBRARIES, make
 from pipeline import bank_commands
@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def results(console: Console) -> int:
     """Print the last evaluation and what failed on the way to it."""
-    from assets.stages import damages, failures, open_store
+    from assets.engine.failure_checks import damages, failures
+    from assets.engine.store_access import open_store
 
     chosen = load()
     folder = Path(chosen.store.results).expanduser().resolve()

@@ -10,9 +10,9 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from assets.dry_run import NothingToCompute, WouldCompute, dry_run
+from assets.engine.dry_run import NothingToCompute, WouldCompute, dry_run
+from assets.engine.store_access import open_store
 from assets.settings import Settings
-from assets.stages import open_store
 from storage.plan import Plan
 
 

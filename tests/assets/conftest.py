@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets import audio, frames
-from assets.encoding import release
-from assets.media_tasks import _jpeg
+from assets.encoding.encoder_stage import release
+from assets.engine.media_tasks import _jpeg
+from assets.engine.store_access import open_store
+from assets.sampling import audio, frames
 from assets.settings import Settings
-from assets.stages import open_store
 from pipeline.settings import load
 from storage.rows import Row
 
@@ -91,9 +91,9 @@ def materialise() -> Callable[..., dg.ExecuteInProcessResult]:
     """Run the graph, or a selection of it, as Dagster does."""
 
     def run(settings: Settings, selection: str | list[str] = "*") -> dg.ExecuteInProcessResult:
-        from pipeline.definitions import STAGES
+        from pipeline.definitions import ASSET_CHECKS, ASSETS
 
-        graph = [*dg.load_assets_from_modules(STAGES), *dg.load_asset_checks_from_modules(STAGES)]
+        graph = [*ASSETS, *ASSET_CHECKS]
         return dg.materialize(graph, resources={"settings": settings}, selection=selection, raise_on_error=False)
 
     return run

@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.predictions import read_predictions
-from assets.results import SHOWN
+from assets.engine.store_access import open_store
+from assets.prediction.predictions import read_predictions
+from assets.prediction.results import SHOWN
+from assets.protocol.splits import read_splits
 from assets.settings import Settings
-from assets.splits import read_splits
-from assets.stages import open_store
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"

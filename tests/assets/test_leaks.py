@@ -5,25 +5,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-import assets.neighbours
-import assets.observation
-import assets.temporal_embeddings
-from assets.evaluation import check_evaluation
-from assets.hawkes_process import check_fitted
-from assets.interactions import read_events
-from assets.memory_bank import check_members
-from assets.neighbours import check_neighbours, read_neighbours
-from assets.popularity import check_labels, read_popularity
+import assets.feedback.temporal_embeddings
+import assets.memory.neighbours
+import assets.protocol.observation
+from assets.engine.store_access import open_store
+from assets.feedback.hawkes_process import check_fitted
+from assets.feedback.temporal_embeddings import check_windows
+from assets.ingest.interactions import read_events
+from assets.memory.memory_bank import check_members
+from assets.memory.neighbours import check_neighbours, read_neighbours
+from assets.prediction.evaluation import check_evaluation
+from assets.protocol.popularity import check_labels, read_popularity
+from assets.protocol.splits import check_splits, read_splits
 from assets.settings import Protocol, Settings
-from assets.splits import check_splits, read_splits
-from assets.stages import open_store
-from assets.temporal_embeddings import check_windows
 from storage.store import Store
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, plain_set) -> Settings:
-    from pipeline.definitions import STAGES
+    from pipeline.definitions import ASSET_CHECKS, ASSETS
     from pipeline.settings import load
     from tests.assets.conftest import QUICK
 
@@ -34,7 +34,7 @@ def ran(tmp_path_factory, plain_set) -> Settings:
         "STORE__RESULTS": str(folder / "results"),
     }
     settings = load(environment={**QUICK, **{f"REELCAST_{name}": value for name, value in variables.items()}})
-    graph = [*dg.load_assets_from_modules(STAGES), *dg.load_asset_checks_from_modules(STAGES)]
+    graph = [*ASSETS, *ASSET_CHECKS]
     assert dg.materialize(graph, resources={"settings": settings}).success
     return settings
 
@@ -110,10 +110,10 @@ def test_a_window_that_is_not_cut_stops_the_run(settings_of, materialise, monkey
         made.t_end[:] = [max([end, *hours]) for end, hours in zip(made.t_end, made.hours)]
         return made
 
-    original = assets.sequences.observed_sequences
-    monkeypatch.setattr("assets.sequences.observed", everything)
+    original = assets.protocol.process_inputs.observed_sequences
+    monkeypatch.setattr("assets.protocol.process_inputs.observed", everything)
     for module in ("hawkes_process", "temporal_embeddings"):
-        monkeypatch.setattr(f"assets.{module}.observed_sequences", whole)
+        monkeypatch.setattr(f"assets.feedback.{module}.observed_sequences", whole)
     settings = settings_of()
     result = materialise(settings)
     assert not result.success
@@ -171,7 +171,7 @@ class TestFitted:
 
 class TestBank:
     def members(self, store: Store) -> tuple[np.ndarray, np.ndarray]:
-        bank = assets.memory_bank.open_bank(store)
+        bank = assets.memory.memory_bank.open_bank(store)
         return bank.items, bank.labels
 
     def test_clean(self, store):
@@ -221,8 +221,8 @@ class TestNeighbours:
         def leak(items, found, bank):
             return frame_of(items, found, bank).with_columns(pl.col("item").alias("neighbour"))
 
-        frame_of = assets.neighbours._frame
-        monkeypatch.setattr(assets.neighbours, "_frame", leak)
+        frame_of = assets.memory.neighbours._frame
+        monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
         settings = settings_of()
         assert not materialise(settings).success
         assert open_store(settings).artifact("popularity_model_0").current() is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.stages import OtherDataSet, claim, open_store
+from assets.engine.store_access import OtherDataSet, claim, open_store
 from storage.store import Store
 
 

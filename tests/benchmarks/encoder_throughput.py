@@ -42,10 +42,10 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from assets.encoded import BLOCK, blocks_of, encoded_blocks
-from assets.encoding_tasks import padded, prepare_frames
-from assets.media_tasks import _jpeg
-from assets.prepared import Work
+from assets.encoding.encode_blocks import BLOCK, blocks_of, encoded_blocks
+from assets.encoding.encoder_loader import Work
+from assets.encoding.encoding_tasks import padded, prepare_frames
+from assets.engine.media_tasks import _jpeg
 from models.encoders.matrix_rate import matrix_rate, synchronise
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.batching import fastest_size, free_memory

@@ -76,10 +76,10 @@ def materialise(variables: dict[str, str]) -> int:
     import dagster as dg
     import torch
 
-    from pipeline.definitions import STAGES
+    from pipeline.definitions import ASSET_CHECKS, ASSETS
     from pipeline.settings import load
 
     torch.set_num_threads(1)
-    graph = [*dg.load_assets_from_modules(STAGES), *dg.load_asset_checks_from_modules(STAGES)]
+    graph = [*ASSETS, *ASSET_CHECKS]
     done = dg.materialize(graph, resources={"settings": load(file=None, environment=variables)}, raise_on_error=False)
     return 0 if done.success else FAILED

@@ -5,7 +5,7 @@ import subprocess
 import polars as pl
 import pytest
 
-from assets.results import evaluation_markdown, write_results
+from assets.prediction.results import evaluation_markdown, write_results
 from pipeline.command_line import main
 
 

@@ -5,7 +5,8 @@ import dagster as dg
 from pipeline.definitions import defs
 
 GRAPH = {
-    "ingest": {"videos", "interactions", "popularity", "splits"},
+    "ingest": {"videos", "interactions"},
+    "protocol": {"popularity", "splits"},
     "sampling": {"frames", "audio"},
     "captions": {"visual_captions", "audio_captions"},
     "embeddings": {"visual_embeddings", "acoustic_embeddings", "text_embeddings", "retrieval_vectors"},

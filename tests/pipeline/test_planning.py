@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console
 
+from assets.engine.store_access import open_store
 from assets.settings import Settings
-from assets.stages import open_store
 from pipeline.command_line import main
 from pipeline.definitions import defs
 from pipeline.planning import StagePlan, plan_run, show, show_items

@@ -1,0 +1,1 @@
+"""Words for frames and for sound."""

@@ -1,0 +1,37 @@
+"""[captions] audio_captions: the descriptions that fit the sound best, with scores (CLAP in M3TR section 3.3)."""
+
+from functools import partial
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.encoding.encoder_stage import encode_stage
+from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
+from assets.engine.failure_checks import failed_share_check
+from assets.engine.pools import ON_THE_DEVICE
+from assets.sampling import audio as upstream
+from assets.settings import Settings
+
+NAME = "audio_captions"
+PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
+KEPT = 3
+
+
+@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
+def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Describe the sound of every video that has any."""
+    return encode_stage(
+        context,
+        settings,
+        name=NAME,
+        payload=PAYLOAD,
+        role="sounds",
+        upstream=upstream,
+        columns=["segments", "rate"],
+        prepare=prepare_segments,
+        finish=partial(best_descriptions, kept=KEPT),
+        kept=KEPT,
+    )
+
+
+audio_captions_failed_share = failed_share_check(audio_captions, NAME)

@@ -1,0 +1,1 @@
+"""Vectors of frames, sound, words and whole videos."""

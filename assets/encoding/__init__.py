@@ -1,0 +1,1 @@
+"""What every stage that an encoder fills runs on, and imported features."""

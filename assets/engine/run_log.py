@@ -1,0 +1,88 @@
+"""What every asset leaves behind beside its rows: a line in the log of runs, and a catalog that shows what is new."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.engine.dry_run import is_dry, stop_if_planning
+from assets.engine.store_access import frame_hash
+from storage.catalog import publish
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+from storage.table import TableState
+
+
+def keep_table(
+    context: dg.AssetExecutionContext, store: Store, name: str, frame: pl.DataFrame, fingerprint: Fingerprint
+) -> bool:
+    """Put a whole frame in service unless it is there already; returns whether it changed anything."""
+    digest, table = frame_hash(frame), store.table(name)
+    if table.is_current(digest, fingerprint.hash):
+        _note_unchanged(context, store, name)
+        return False
+    stop_if_planning(reason=_why(table.state(), fingerprint, "its rows change"))
+    _write(context, store, name, frame, digest, fingerprint)
+    return True
+
+
+def made_table(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    name: str,
+    *,
+    inputs_hash: str,
+    fingerprint: Fingerprint,
+    compute: Callable[[], pl.DataFrame],
+) -> pl.DataFrame:
+    """The table in service where it was made from these; otherwise `compute` makes it, and it is put in service."""
+    table = store.table(name)
+    if table.is_current(inputs_hash, fingerprint.hash):
+        _note_unchanged(context, store, name)
+        return table.read()
+    stop_if_planning(reason=_why(table.state(), fingerprint, "what it is made from changed"))
+    frame = compute()
+    _write(context, store, name, frame, inputs_hash, fingerprint)
+    return frame
+
+
+def _note_unchanged(context: dg.AssetExecutionContext, store: Store, name: str) -> None:
+    if not is_dry():
+        note_run(context, store, name, computed=0, seconds=0.0)
+
+
+def _why(before: TableState | None, fingerprint: Fingerprint, otherwise: str) -> str:
+    if before is None:
+        return "not made yet"
+    return otherwise if before.fingerprint == fingerprint.hash else "its parameters changed"
+
+
+def _write(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    name: str,
+    frame: pl.DataFrame,
+    inputs_hash: str,
+    fingerprint: Fingerprint,
+) -> None:
+    started = time.monotonic()
+    store.table(name).write(frame, inputs_hash=inputs_hash, fingerprint=fingerprint.hash)
+    note_run(context, store, name, computed=len(frame), seconds=time.monotonic() - started)
+
+
+def note_run(
+    context: dg.AssetExecutionContext, store: Store, name: str, *, computed: int, failed: int = 0, seconds: float
+) -> None:
+    """Add a line to the log `runs`, and bring the catalog up to date (also after a run that was stopped before it did)."""
+    line = {
+        "run_id": context.run.run_id,
+        "asset": name,
+        "finished_at": datetime.now(UTC),
+        "seconds": seconds,
+        "computed": computed,
+        "failed": failed,
+    }
+    store.append("runs", pl.DataFrame([line]))
+    publish(store)

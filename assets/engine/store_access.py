@@ -1,0 +1,87 @@
+"""The store and the data set as the settings name them, and the hashes that a later stage builds on."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from assets.engine.dry_run import is_dry
+from assets.settings import Settings
+from storage.datasets import Dataset, open_dataset
+from storage.durable import write_text
+from storage.stage import Stage
+from storage.store import Store
+
+
+class OtherDataSet(RuntimeError):
+    """The store holds another data set."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name.
+
+    Raises:
+        storage.store.StoreError: the folder cannot be written, or the disk is fuller than `store.min_free_mb` allows.
+    """
+    store = Store(settings.store_folder())
+    store.check(min_free=settings.store.min_free_mb * 2**20)
+    return store
+
+
+def read_dataset(store: Store, settings: Settings) -> Dataset:
+    """The data set that the settings name, validated.
+
+    Raises:
+        storage.datasets.DatasetError: what is wrong with it, by file and line.
+        OtherDataSet: the store holds another one.
+    """
+    folder = Path(settings.data.folder)
+    dataset = open_dataset(folder, prefix=settings.data.prefix)
+    claim(store, folder)
+    return dataset
+
+
+def claim(store: Store, folder: Path) -> None:
+    """Keep a store to one data set: run on another one, every row of the first would be dropped as orphaned.
+
+    Raises:
+        OtherDataSet: the store holds another data set.
+    """
+    mark = store.root / "dataset.json"
+    ours = str(folder.expanduser().resolve())
+    if not mark.exists():
+        if is_dry():
+            return
+        write_text(mark, json.dumps({"folder": ours}))
+    theirs = json.loads(mark.read_text(encoding="utf-8"))["folder"]
+    if theirs != ours:
+        raise OtherDataSet(
+            f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
+            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {mark}"
+        )
+
+
+def frame_hash(frame: pl.DataFrame) -> str:
+    """Digest of a frame's values, column names and row order."""
+    digest = hashlib.sha256(repr(frame.schema).encode())
+    digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def outputs(stage: Stage) -> dict[str, str]:
+    """What a later stage builds on: the hash of each item's row, in stored order. Failed items are not among them."""
+    states = stage.states().filter(pl.col("status") != "failed")
+    return {
+        item: digest or status for item, digest, status in states.select("item", "output_hash", "status").iter_rows()
+    }
+
+
+def combined(*hashes: Mapping[str, str] | str, items: Iterable[str]) -> dict[str, str]:
+    """Input hash of each item from several upstream ones: by item, or one that all share."""
+    made = {}
+    for item in items:
+        parts = [part if isinstance(part, str) else part.get(item, "") for part in hashes]
+        made[item] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return made

@@ -1,0 +1,1 @@
+"""The Mamba-Hawkes process and what it says of each item."""

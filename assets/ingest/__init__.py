@@ -1,0 +1,1 @@
+"""The data set: its videos and its feedback."""

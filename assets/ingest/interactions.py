@@ -1,0 +1,37 @@
+"""[ingest] interactions: the audience's feedback, one row an event, in time order within its item."""
+
+import dagster as dg
+import polars as pl
+
+from assets.engine.pools import IN_THE_CATALOG
+from assets.engine.run_log import keep_table
+from assets.engine.store_access import open_store, read_dataset
+from assets.settings import Settings
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "interactions"
+FINGERPRINT = Fingerprint(code=1)
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, **IN_THE_CATALOG)
+def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Keep the data set's events with their rank in their item (`order`, from 0)."""
+    store = open_store(settings)
+    events = read_dataset(store, settings).events
+    events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
+    keep_table(context, store, NAME, events, FINGERPRINT)
+    by_type = events["type"].value_counts(sort=True)
+    return dg.MaterializeResult(
+        metadata={
+            "events": len(events),
+            "items": events["item"].n_unique(),
+            "users": events["user"].n_unique(),
+            "types": dg.MetadataValue.json(dict(by_type.iter_rows())),
+        }
+    )
+
+
+def read_events(store: Store) -> pl.DataFrame:
+    """All events: `item`, `user`, `type`, `time` (unix ms), `order`."""
+    return store.table(NAME).read()

@@ -1,0 +1,159 @@
+"""[ingest] videos: every item of the data set, its file's facts and its texts."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pyarrow as pa
+
+from assets.encoding.encoder_stage import check_encoders
+from assets.encoding.feature_imports import ImportItems
+from assets.encoding.imported_files import check_imports
+from assets.engine.decoding_workers import in_processes, worker_count
+from assets.engine.dry_run import foresee, foreseen, is_dry
+from assets.engine.failure_checks import failed_share_check
+from assets.engine.media_tasks import inspect_file
+from assets.engine.run_stage import row_of, run_stage
+from assets.engine.store_access import open_store, read_dataset
+from assets.settings import Settings
+from storage.datasets.dataset import natural_order
+from storage.datasets.errors import DatasetError
+from storage.fingerprint import Fingerprint
+from storage.rows import Row
+from storage.stage import Stage
+from storage.store import Store
+
+NAME = "videos"
+PAYLOAD = pa.schema(
+    {
+        "path": pa.string(),
+        "sha256": pa.string(),
+        "bytes": pa.int64(),
+        "duration": pa.float64(),
+        "fps": pa.float64(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "rotation": pa.int32(),
+        "has_audio": pa.bool_(),
+        "title": pa.string(),
+        "category": pa.string(),
+        "author": pa.string(),
+        "published_at": pa.int64(),
+    }
+)
+TEXTS = ("title", "category", "author", "published_at")
+
+
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
+    store = open_store(settings)
+    check_encoders(settings)
+    dataset = read_dataset(store, settings)
+    for severity, note in dataset.notes:
+        context.log.log(30 if severity == "warning" else 20, "%s: %s", settings.data.folder, note)
+    items = {row["item"]: row for row in dataset.videos.iter_rows(named=True)}
+    check_imports(settings, list(items))
+    inputs = {item: _input_hash(row) for item, row in items.items()}
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        for item in todo:
+            if items[item]["path"] is None:
+                yield Row.ok(item, inputs[item], {name: items[item].get(name) for name in PAYLOAD.names})
+        calls = ((item, (items[item]["path"],)) for item in todo if items[item]["path"] is not None)
+        workers = worker_count(settings.run.workers)
+        for item, outcome in in_processes(
+            inspect_file, calls, workers=workers, timeout=settings.sampling.timeout_seconds
+        ):
+            texts = {name: items[item][name] for name in ("path", *TEXTS)}
+            yield row_of(item, inputs[item], outcome if isinstance(outcome, Exception) else {**texts, **outcome})
+
+    stage = store.stage(NAME, PAYLOAD)
+    check_files_are_there(stage, items, limit=settings.run.failure_limit, folder=settings.data.folder)
+    if is_dry():
+        foresee(NAME, *_foreseen(stage, items))
+    return run_stage(
+        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
+    )
+
+
+def check_files_are_there(
+    stage: Stage, items: Mapping[str, Mapping[str, object]], *, limit: float, folder: str
+) -> None:
+    """Stop where many videos that were read before have gone: a disk that is not mounted, a set that is copied just now.
+
+    Their frames, captions and embeddings would be dropped, and all computed again when the files are back.
+
+    Raises:
+        DatasetError: more than `limit` of the stored videos with a file have none now.
+    """
+    stored = pl.from_arrow(stage.read(columns=["path"])).filter(pl.col("path").is_not_null())["item"].to_list()
+    gone = [item for item in stored if item not in items or items[item]["path"] is None]
+    if len(gone) > limit * len(stored):
+        raise DatasetError(
+            [
+                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have none there now, first "
+                f"{', '.join(gone[:5])}; is the disk mounted? What was computed of them is kept. If they are gone for good, "
+                f"allow it for one run: run.failure_limit = 1 (it is {limit:g}; REELCAST_RUN__FAILURE_LIMIT=1)"
+            ]
+        )
+
+
+def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.DataFrame, frozenset[str]]:
+    """The rows as a run would leave them, as far as no file need be opened: stored ones with the texts of the data set; and
+    the items of which that is all."""
+    hashes = dict(stage.states().select("item", "input_hash").iter_rows())
+    stored, rows, certain = pl.from_arrow(stage.read()), [], set()
+    for row in stored.iter_rows(named=True):
+        now = items.get(row["item"])
+        if now is None:
+            certain.add(row["item"])
+            continue
+        # the file is as it was when the row was made, if with the row's own texts its input is the same
+        if now["path"] == row["path"] and _input_hash(row) == hashes[row["item"]]:
+            certain.add(row["item"])
+            row.update({name: now[name] for name in TEXTS})
+        rows.append(row)
+    return pl.DataFrame(rows, schema=stored.schema), frozenset(certain)
+
+
+def _input_hash(row: dict[str, object]) -> str:
+    """What an item's row depends on: its texts, and its file by path, size and time of change (not read for planning)."""
+    facts = [row[name] for name in TEXTS]
+    if row["path"] is not None:
+        stat = Path(str(row["path"])).stat()
+        facts += [row["path"], stat.st_size, stat.st_mtime_ns]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+videos_failed_share = failed_share_check(videos, NAME)
+
+
+def known_items(store: Store) -> pl.DataFrame:
+    """Items that were read without a failure, with their texts and file facts, in natural order."""
+    frame = foreseen(NAME)
+    if frame is None:
+        frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
+    order = {item: rank for rank, item in enumerate(natural_order(frame["item"]))}
+    return frame.sort(pl.col("item").replace_strict(order, return_dtype=pl.Int64))
+
+
+def import_items(store: Store) -> ImportItems:
+    """The items of the data set, as imported features are read for them."""
+    listed = store.stage(NAME, PAYLOAD).states()["item"].to_list()
+    return ImportItems(listed=listed, readable=known_items(store)["item"].to_list())
+
+
+def known_titles(store: Store) -> dict[str, str]:
+    """The titles of `known_items`, without the blanks around them; empty where nothing of one can be seen."""
+    rows = known_items(store).select("item", "title").iter_rows()
+    return {item: title.strip() if title and any(map(_is_seen, title)) else "" for item, title in rows}
+
+
+def _is_seen(character: str) -> bool:
+    """Neither a blank nor a control or format character, such as a joiner or a mark of direction (Unicode's categories)."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zs", "Zl", "Zp")

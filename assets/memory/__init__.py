@@ -1,0 +1,1 @@
+"""The memory bank and the neighbours that are found in it."""

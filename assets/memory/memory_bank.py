@@ -1,0 +1,210 @@
+"""[memory] memory_bank: the training items' vectors and labels, built beside the bank in service and switched in one step."""
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets.embeddings.acoustic_embeddings import acoustic_embeddings
+from assets.embeddings.retrieval_vectors import retrieval_vectors
+from assets.embeddings.text_embeddings import text_embeddings
+from assets.embeddings.visual_embeddings import visual_embeddings
+from assets.engine.dry_run import stop_if_plan_is_empty, stop_if_planning
+from assets.engine.pools import IN_THE_CATALOG
+from assets.engine.run_log import note_run
+from assets.engine.store_access import open_store
+from assets.feedback.temporal_embeddings import temporal_embeddings
+from assets.memory.bank_checks import CHECKS, MIXED, Verdict, judge
+from assets.memory.feature_join import fingerprints, retrieval_keys, sample_digests, usable_items, versions
+from assets.protocol.popularity import read_popularity
+from assets.protocol.splits import items_of, read_splits
+from assets.settings import Settings
+from storage.artifact import Artifact, ArtifactVersion
+from storage.bank import MemoryBank, build
+from storage.durable import StoreError, exclusive
+from storage.hashing import content_hash
+from storage.store import Store
+
+NAME = "memory_bank"
+ACCEPTED, REFUSED = "accepted", "refused"
+
+
+@dg.asset(
+    group_name="memory",
+    kinds={"faiss"},
+    deps=[visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors, temporal_embeddings],
+    check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in CHECKS.items()],
+    description=__doc__,
+    **IN_THE_CATALOG,
+)
+def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Build the bank of the training items beside the one in service, check it, and switch to it if it passes.
+
+    Where a check fails the version in service stays, the new one is kept as refused, and the run goes on. While a version
+    is pinned, new ones stay beside it.
+    """
+    store = open_store(settings)
+    artifact, made_of = store.artifact(NAME), _made_of(store, settings)
+    artifact.folder.mkdir(parents=True, exist_ok=True)
+    last = _last_checked(artifact)
+    if last is not None and last.metadata["made_of"] == made_of:
+        context.log.info("memory_bank: unchanged since version %d was checked", last.version)
+        stop_if_plan_is_empty()
+        note_run(context, store, NAME, computed=0, seconds=0.0)
+        return _result(last, artifact.current())
+    stop_if_planning(reason="not built yet" if last is None else "its members, their vectors or its settings changed")
+    with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
+        started, known = time.monotonic(), {version.version for version in artifact.versions()}
+        built = _build(store, settings, artifact)
+        built = _consider(context, store, settings, built, made_of)
+        artifact.prune(keep=settings.bank.keep)
+        computed = 0 if built.version in known else built.metadata["members"]
+        note_run(context, store, NAME, computed=computed, seconds=time.monotonic() - started)
+    return _result(built, artifact.current())
+
+
+def _last_checked(artifact: Artifact) -> ArtifactVersion | None:
+    """The version that was checked last: an old one where the data are again as they were when it was built."""
+    checked = [version for version in artifact.versions() if "made_of" in version.metadata]
+    return max(checked, key=lambda version: (version.metadata.get("checked_at", ""), version.version), default=None)
+
+
+def _made_of(store: Store, settings: Settings) -> str:
+    """Hash of all that a version depends on, known without reading a vector."""
+    return content_hash(
+        sample_digests(store, "train"),
+        dict(usable_items(store).select("item", "group").iter_rows()),
+        fingerprints(store),
+        [settings.retrieval.model_dump(), settings.bank.model_dump(exclude={"keep"}), settings.protocol.split],
+    )
+
+
+def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVersion:
+    sides = usable_items(store).filter(pl.col("split") == "train")
+    items = sides["item"].to_list()
+    labels = sides.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
+    content, with_content, temporal, with_temporal = retrieval_keys(
+        store, items, temporal_key=settings.retrieval.temporal_key
+    )
+    return build(
+        artifact,
+        items=items,
+        content=content,
+        content_mask=with_content,
+        temporal=temporal,
+        temporal_mask=with_temporal,
+        labels=labels["target"].to_numpy(),
+        label_times=labels["label_time"].to_numpy() if settings.protocol.split == "chronological" else None,
+        groups=sides["group"].to_numpy(),
+        versions={name: MIXED.join(prints) or "empty" for name, prints in fingerprints(store).items()},
+        metadata={"temporal_key": settings.retrieval.temporal_key},
+        index=settings.bank.index,
+        size=settings.retrieval.neighbours,
+        aim=settings.bank.recall,
+    )
+
+
+def _consider(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    settings: Settings,
+    built: ArtifactVersion,
+    made_of: str,
+) -> ArtifactVersion:
+    """Checks a version, switches to it where it passes and none is pinned, and notes the verdicts on it.
+
+    They are noted last: where this is killed before, the next run checks the version again.
+    """
+    artifact = store.artifact(NAME)
+    service = artifact.current()
+    verdicts, measured = judge(store, settings, built, service)
+    reasons = [f"{verdict.check}: {_measured(verdict)}" for verdict in verdicts if not verdict.passed]
+    stays = "none is in service" if service is None else f"version {service.version} stays in service"
+    if reasons:
+        context.log.error("memory_bank: version %d is refused (%s); %s", built.version, "; ".join(reasons), stays)
+    elif artifact.pinned() is not None:
+        context.log.info("memory_bank: version %d passes and stays beside: %s, pinned", built.version, stays)
+    else:
+        artifact.activate(built.version)
+        context.log.info("memory_bank: version %d is in service, %d members", built.version, built.metadata["members"])
+    return artifact.annotate(
+        built.version,
+        {
+            "made_of": made_of,
+            "status": REFUSED if reasons else ACCEPTED,
+            "reasons": reasons,
+            "checks": [asdict(verdict) for verdict in verdicts],
+            "measured": measured,
+            "checked_at": datetime.now(UTC).isoformat(),
+        },
+    )
+
+
+def _measured(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return verdict.told
+    return f"{verdict.value:.4g}, the limit is {verdict.limit:g} ({verdict.told})"
+
+
+def _result(built: ArtifactVersion, service: ArtifactVersion | None) -> dg.MaterializeResult:
+    verdicts = [Verdict(**verdict) for verdict in built.metadata["checks"]]
+    return dg.MaterializeResult(
+        metadata=_metadata(built, service), check_results=[verdict.result() for verdict in verdicts]
+    )
+
+
+def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[str, dg.MetadataValue | int | str]:
+    shown = {name: built.metadata[name] for name in ("members", "with_content", "with_temporal", "status")}
+    if built.metadata["reasons"]:
+        shown["reasons"] = dg.MetadataValue.json(built.metadata["reasons"])
+    return {
+        "version": built.version,
+        "in_service": 0 if service is None else service.version,
+        "index": built.metadata["measured"]["index"],
+        "members_without_feedback": built.metadata["members"] - built.metadata["with_temporal"],
+        **shown,
+        "made_of": dg.MetadataValue.json(built.metadata["versions"]),
+    }
+
+
+def open_bank(store: Store) -> MemoryBank:
+    """The bank in service, refused where the store's features are of another version.
+
+    Raises:
+        storage.durable.StoreError: none is in service; where one was refused, why.
+        storage.bank.BankVersionError: the features were made by other encoders, or another process, than the bank's.
+    """
+    artifact = store.artifact(NAME)
+    refused = [version for version in artifact.versions() if version.metadata.get("status") == REFUSED]
+    if artifact.current() is None and refused:
+        last = refused[-1]
+        raise StoreError(
+            f"no memory bank is in service: version {last.version} was refused ({'; '.join(last.metadata['reasons'])}). Set "
+            f"the limits in [bank], or take it as it is with `reelcast bank activate {last.version} --force`"
+        )
+    return MemoryBank.open(artifact, expect=versions(store))
+
+
+@dg.asset_check(asset=memory_bank, blocking=True)
+def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
+    """No validation, test or unlabelled item is a member (design section 5, rule 3)."""
+    store = open_store(settings)
+    bank = open_bank(store)
+    return check_members(bank.items, bank.labels, read_splits(store), read_popularity(store))
+
+
+def check_members(
+    items: np.ndarray, labels: np.ndarray, sides: pl.DataFrame, known: pl.DataFrame
+) -> dg.AssetCheckResult:
+    """Members outside the training split, and members whose label is not their own."""
+    outside = sorted(set(items.tolist()) - set(items_of(sides, "train")))
+    members = pl.DataFrame({"item": items, "label": labels}, schema={"item": pl.String, "label": pl.Float32})
+    joined = members.join(known.select("item", "target"), on="item", how="left")
+    wrong = joined.filter((pl.col("label") - pl.col("target")).abs().fill_null(1.0) > 1e-4)["item"].to_list()
+    found = {name: items[:10] for name, items in {"not in training": outside, "wrong label": wrong}.items() if items}
+    return dg.AssetCheckResult(
+        passed=not found, metadata={"members": len(items), "problems": dg.MetadataValue.json(found)}
+    )

@@ -1,0 +1,1 @@
+"""The predictor: its inputs, its training, its evaluation, its forecasts."""

@@ -1,0 +1,161 @@
+"""[prediction] popularity_model: M3TR, one fitted model a seed, by the joint loss L_pred + gamma L_mhp (M3TR section 3.4)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import dagster as dg
+
+from assets.encoding.encoder_stage import device_of
+from assets.engine.dry_run import stop_if_planning
+from assets.engine.plots import fit_curve
+from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.progress import Progress
+from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
+from assets.engine.run_log import note_run
+from assets.engine.store_access import open_store
+from assets.feedback.hawkes_process import check_fitted, fitted_process
+from assets.memory.feature_join import sample_digests, usable_items, versions
+from assets.memory.neighbours import neighbours
+from assets.prediction.predictor_inputs import bank_of, samples_of
+from assets.protocol.splits import items_of, read_splits
+from assets.settings import Settings
+from models import predictors, temporal
+from models.determinism import deterministic
+from models.predictors import M3TRConfig, TrainingOptions, TrainingReport
+from storage.artifact import Artifact, ArtifactVersion
+from storage.fingerprint import Fingerprint
+from storage.hashing import content_hash
+from storage.store import Store
+
+NAME = "popularity_model"
+MODEL = "model"
+
+
+@dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__, **ON_THE_DEVICE)
+def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
+    store = open_store(settings)
+    digests, training = sample_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
+    fingerprint = model_fingerprint(store, settings)
+    todo: dict[int, str] = {}
+    for seed in settings.model.seeds:
+        service = artifact_of(store, seed).current()
+        todo[seed] = "not trained yet" if service is None else "its parameters or its features' versions changed"
+        if service is not None and service.fingerprint == fingerprint.hash:
+            change = changed_since(service.path, digests, training)
+            todo[seed] = str(change)
+            if change.keeps(settings.model.refit_share):
+                context.log.info("popularity_model: seed %d stays, %s", seed, change)
+                del todo[seed]
+    if todo:
+        stop_if_planning(reason="; ".join(f"seed {seed}: {reason}" for seed, reason in todo.items()))
+    for seed in todo:
+        _train(context, store, settings, seed, digests, fingerprint)
+    versions = [artifact_of(store, seed).current() for seed in settings.model.seeds]
+    metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(list(todo))}
+    for seed, version in zip(settings.model.seeds, versions, strict=True):
+        metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
+        metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def artifact_of(store: Store, seed: int) -> Artifact:
+    """Where the model of a seed is kept."""
+    return store.artifact(f"{NAME}_{seed}")
+
+
+def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
+    """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
+    chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
+    parameters = {**chosen, "neighbours": settings.retrieval.neighbours}
+    return Fingerprint(code=1, parameters=parameters, model=versions(store))
+
+
+def network_config(settings: Settings) -> M3TRConfig:
+    """The network's hyper-parameters from the settings."""
+    chosen = settings.model
+    return M3TRConfig(
+        width=chosen.dim,
+        hidden=chosen.dim,
+        alpha=chosen.alpha,
+        dropout=chosen.dropout,
+        neighbours=settings.retrieval.neighbours,
+        aggregate=chosen.aggregate,
+        **{name: value for name, value in chosen.model_dump().items() if name.startswith("use_")},
+    )
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    settings: Settings,
+    seed: int,
+    digests: dict[str, str],
+    fingerprint: Fingerprint,
+) -> None:
+    chosen, size = settings.model, settings.retrieval.neighbours
+    bank = bank_of(store)
+    train, dev = (samples_of(store, split, size=size) for split in ("train", "val"))
+    options = TrainingOptions(
+        learning_rate=chosen.learning_rate,
+        batch_size=chosen.batch_size,
+        weight_decay=chosen.weight_decay,
+        gamma=chosen.gamma,
+        epochs=chosen.max_epochs,
+        patience=chosen.patience,
+    )
+    progress = Progress(context.log, f"popularity_model: seed {seed}", chosen.max_epochs, unit="passes")
+    with deterministic():
+        model, report = predictors.train(
+            train,
+            dev,
+            bank,
+            config=network_config(settings),
+            options=options,
+            temporal_encoder=temporal.load(fitted_process(store)[1]),
+            seed=seed,
+            device=device_of(settings),
+            progress=lambda epoch: progress.advance(),
+        )
+    metadata = {
+        "seed": seed,
+        "best_epoch": report.best_epoch,
+        "best_dev_nmse": report.best_dev_nmse,
+        "seconds": round(report.seconds, 2),
+        "curve": list(_curve(report)),
+        "options": asdict(options),
+    }
+    with artifact_of(store, seed).new(
+        inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
+    ) as folder:
+        predictors.save(model, folder / MODEL)
+        keep_facts(folder, {name: train.items.tolist() for name in ("model", "standardisers")}, digests)
+    note_run(context, store, f"{NAME}_{seed}", computed=len(train), seconds=report.seconds)
+    context.log.info(
+        "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
+        *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),
+    )
+
+
+def load_model(store: Store, seed: int) -> predictors.M3TR:
+    """The model of a seed as it is in service, with its process inside where it was trained with one."""
+    folder = artifact_of(store, seed).current().path / MODEL
+    joint = json.loads((folder / "config.json").read_text())["process"]
+    return predictors.load(folder, temporal_encoder=temporal.load(fitted_process(store)[1]) if joint else None)
+
+
+def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
+    for epoch in report.epochs:
+        yield [epoch.epoch, epoch.prediction_loss, epoch.dev_nmse]
+
+
+@dg.asset_check(asset=popularity_model, blocking=True)
+def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
+    """Every model and its standardisers saw training items only (design section 5, rule 5)."""
+    store = open_store(settings)
+    fitted: dict[str, list[str]] = {}
+    for seed in settings.model.seeds:
+        version: ArtifactVersion = artifact_of(store, seed).current()
+        fitted |= {f"seed {seed} {name}": items for name, items in fitted_on(version.path).items()}
+    return check_fitted(fitted, read_splits(store))

@@ -1,0 +1,97 @@
+"""[prediction] predictions: every item without a label yet, on both scales, with the neighbours it rests on."""
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_log import made_table
+from assets.engine.store_access import open_store
+from assets.ingest.videos import known_items
+from assets.memory.neighbours import read_neighbours
+from assets.prediction.evaluation import evaluation
+from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.seed_predictions import forecasts, made_from
+from assets.protocol.popularity import read_popularity
+from assets.settings import Settings
+from models import targets
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "predictions"
+
+
+@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[evaluation], description=__doc__, **ON_THE_DEVICE)
+def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Predict with every seed's model and average on the scale of the target; one row an item."""
+    store = open_store(settings)
+    frame = made_table(
+        context,
+        store,
+        NAME,
+        inputs_hash=made_from(store, settings, "predict"),
+        fingerprint=Fingerprint(code=1, parameters={"target": settings.protocol.target}),
+        compute=lambda: _predict(store, settings),
+    )
+    stop_if_plan_is_empty()
+    folder = Path(settings.store.results).expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
+    flat.write_csv(folder / "predictions.csv")
+    context.log.info("predictions: %d items without a label, in %s", len(frame), folder / "predictions.csv")
+    shown = (
+        frame.sort("predicted", descending=True).head(10).select("item", "title", "predicted_count", "observed_events")
+    )
+    preview = ["| item | title | predicted count | events so far |", "|---|---|---:|---:|"]
+    preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
+    by_mode = dict(frame["retrieval"].value_counts(sort=True).iter_rows())
+    return dg.MaterializeResult(
+        metadata={
+            "items": len(frame),
+            "retrieval": dg.MetadataValue.json(by_mode),
+            "highest": dg.MetadataValue.md("\n".join(preview)),
+            "results": str(folder),
+        }
+    )
+
+
+def _predict(store: Store, settings: Settings) -> pl.DataFrame:
+    samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
+    items = samples.items.tolist()
+    values = forecasts(store, settings, samples)
+    rests_on = (
+        read_neighbours(store)
+        .sort("item", "rank")
+        .group_by("item", maintain_order=True)
+        .agg(
+            pl.struct(pl.col("neighbour").alias("item"), "score", "ss_modal", "ss_temp", "label").alias("neighbours"),
+            pl.col("mode").first().alias("retrieval"),
+            pl.col("bank_version").first(),
+        )
+    )
+    made = pl.DataFrame(
+        {
+            "item": items,
+            "predicted": values.mean(axis=0),
+            "predicted_low": values.min(axis=0),
+            "predicted_high": values.max(axis=0),
+            "predicted_count": targets.inverse(values.mean(axis=0), settings.protocol.target),
+            "seeds": np.full(len(items), len(values), dtype=np.int32),
+        },
+        schema_overrides={"item": pl.String},
+    )
+    known = read_popularity(store).select("item", "t0", "observed_until", "observed_events", "window_complete")
+    return (
+        made.join(known_items(store).select("item", "title"), on="item", how="left", maintain_order="left")
+        .join(known, on="item", how="left", maintain_order="left")
+        .join(rests_on, on="item", how="left", maintain_order="left")
+        .with_columns(pl.col("retrieval").fill_null("none"))
+    )
+
+
+def read_predictions(store: Store) -> pl.DataFrame:
+    """One row an unlabelled item; `neighbours` lists what the prediction rests on, most similar first."""
+    return store.table(NAME).read()

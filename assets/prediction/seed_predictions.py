@@ -1,0 +1,42 @@
+"""What evaluation and predictions share: every seed's forecasts for the items of a split, and what those are made from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assets.encoding.encoder_stage import device_of
+from assets.ingest.videos import known_items
+from assets.memory import memory_bank, neighbours
+from assets.memory.feature_join import sample_digests
+from assets.prediction.popularity_model import artifact_of, load_model
+from assets.prediction.predictor_inputs import bank_of
+from assets.protocol import popularity
+from assets.settings import Settings
+from models.predictors import Samples, predict
+from storage.hashing import content_hash
+from storage.store import Store
+
+
+def forecasts(store: Store, settings: Settings, samples: Samples) -> np.ndarray:
+    """(seeds, items) float64 on the scale of the target: each seed's model, in the order of the settings."""
+    made = np.zeros((len(settings.model.seeds), len(samples)))
+    if len(samples):
+        bank = bank_of(store)
+        for row, seed in enumerate(settings.model.seeds):
+            made[row] = predict(load_model(store, seed), samples, bank, device=device_of(settings))
+    return made
+
+
+def made_from(store: Store, settings: Settings, split: str) -> str:
+    """Hash of all that the forecasts of a split, and what is shown beside them, depend on."""
+    bank = store.artifact(memory_bank.NAME).current()
+    models = [artifact_of(store, seed).current() for seed in settings.model.seeds]
+    tables = [store.table(name).state() for name in (popularity.NAME, neighbours.NAME)]
+    titles = known_items(store).select("item", "title")
+    return content_hash(
+        sample_digests(store, split),
+        [[version.version, version.inputs_hash, version.fingerprint] for version in (bank, *models)],
+        [[state.inputs_hash, state.fingerprint] for state in tables],
+        dict(titles.iter_rows()),
+        settings.model.seeds,
+    )

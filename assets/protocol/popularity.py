@@ -1,0 +1,95 @@
+"""[protocol] popularity: each item's observation window, label and label status."""
+
+import dagster as dg
+import polars as pl
+
+from assets.engine.pools import IN_THE_CATALOG
+from assets.engine.run_log import keep_table
+from assets.engine.store_access import open_store, read_dataset
+from assets.ingest.interactions import interactions, read_events
+from assets.ingest.videos import videos
+from assets.protocol.observation import HOUR_MS, label_event
+from assets.protocol.observation import popularity as measure
+from assets.settings import Protocol, Settings
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "popularity"
+
+
+class TooFewLabels(RuntimeError):
+    """The protocol leaves too few labelled items to train, validate and test."""
+
+
+@dg.asset(group_name="protocol", kinds={"parquet"}, deps=[videos, interactions], description=__doc__, **IN_THE_CATALOG)
+def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Cut the observation window, count the label up to the horizon, transform it."""
+    store = open_store(settings)
+    # the data set's items, not the readable ones: a file that fails for a night must not change anybody's side of the split
+    items, events, protocol = read_dataset(store, settings).videos, read_events(store), settings.protocol
+    labels = measure(items, events, protocol)
+    for note in labels.notes:
+        context.log.info("popularity: %s", note)
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    keep_table(context, store, NAME, labels.frame, fingerprint)
+    labelled = labels.frame.filter("labelled")
+    if len(labelled) < 10:
+        raise TooFewLabels(
+            f"{len(labelled)} of {len(items)} items have a complete window and a known label; at least 10 are needed. "
+            f"The data's clock ends at {labels.as_of} ms; window and horizon are set in [protocol]"
+        )
+    counts = labelled["count"]
+    return dg.MaterializeResult(
+        metadata={
+            "items": len(items),
+            "labelled": len(labelled),
+            "label_event": labels.label_event,
+            "as_of_ms": labels.as_of,
+            "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
+            "observed_median": float(labelled["observed_events"].median()),
+            "horizon_hours": protocol.horizon or "end of the data",
+        }
+    )
+
+
+SPLIT_FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
+
+
+def read_popularity(store: Store) -> pl.DataFrame:
+    """Window and label of every item; see `assets.protocol.observation.popularity`."""
+    return store.table(NAME).read()
+
+
+@dg.asset_check(asset=popularity, blocking=True)
+def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
+    """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
+    store = open_store(settings)
+    return check_labels(read_popularity(store), read_events(store), settings.protocol)
+
+
+def check_labels(frame: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:
+    """Recount every label from the raw events, and compare the clocks (design section 5, rules 1 and 2)."""
+    as_of = events["time"].max()
+    labelled = frame.filter("labelled")
+    counted = label_event(protocol, events)
+    until = events.join(labelled.select("item", "label_time"), on="item").filter(pl.col("time") <= pl.col("label_time"))
+    if counted != "all":
+        until = until.filter(pl.col("type") == counted)
+    recount = labelled.join(until.group_by("item").len("recount"), on="item", how="left").with_columns(
+        pl.col("recount").fill_null(0)
+    )
+    if protocol.first_k is None:
+        too_long = pl.col("observed_until") - pl.col("t0") > round(protocol.hours * HOUR_MS)
+    else:
+        too_long = pl.col("observed_events") > protocol.first_k
+    problems = {
+        "label not yet known": labelled.filter(pl.col("label_time") > as_of),
+        "window longer than allowed": frame.filter(too_long),
+        "window longer than the horizon": labelled.filter(pl.col("observed_until") > pl.col("label_time")),
+        "label given where none is known": frame.filter(~pl.col("labelled") & pl.col("count").is_not_null()),
+        "count differs from the events": recount.filter(pl.col("count") != pl.col("recount")),
+    }
+    found = {name: rows["item"].head(10).to_list() for name, rows in problems.items() if len(rows)}
+    return dg.AssetCheckResult(
+        passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)}
+    )

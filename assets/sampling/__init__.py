@@ -1,0 +1,1 @@
+"""Frames and sound, taken from the media files."""

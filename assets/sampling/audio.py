@@ -1,0 +1,63 @@
+"""[sampling] audio: the segments of sound aligned with the frames, mono 16-bit samples."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.engine.decoding_workers import in_processes, worker_count
+from assets.engine.failure_checks import failed_share_check
+from assets.engine.media_tasks import take_audio
+from assets.engine.run_stage import row_of, run_stage
+from assets.engine.store_access import combined, open_store, outputs
+from assets.ingest.videos import known_items, videos
+from assets.sampling.frames import NAME as FRAMES
+from assets.sampling.frames import PAYLOAD as FRAMES_PAYLOAD
+from assets.sampling.frames import frames
+from assets.settings import Settings
+from storage.fingerprint import Fingerprint
+from storage.rows import Row
+
+NAME = "audio"
+PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32()})
+
+
+@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, frames], description=__doc__)
+def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Cut each video's sound at its frames' timestamps; a video without an audio track has a missing row."""
+    store, sampling = open_store(settings), settings.sampling
+    items = known_items(store)
+    paths = dict(items.select("item", "path").iter_rows())
+    sounding = dict(items.select("item", "has_audio").iter_rows())
+    contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
+    sampled = store.stage(FRAMES, FRAMES_PAYLOAD)
+    rows = sampled.read(columns=["timestamps"])
+    timestamps = dict(zip(rows["item"].to_pylist(), rows["timestamps"].to_pylist()))
+    cuts = {item: repr(seconds) for item, seconds in timestamps.items()}
+    # frames may hold an item that the data set has lost, where they were not materialised since
+    inputs = combined(contents, cuts, items=[item for item in outputs(sampled) if item in contents])
+    rate, seconds = settings.audio_rate(), sampling.segment_seconds
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        yield from (Row.missing(item, inputs[item], "no audio track") for item in todo if not sounding[item])
+        calls = ((item, (paths[item], timestamps[item], rate, seconds)) for item in todo if sounding[item])
+        workers = worker_count(settings.run.workers)
+        for item, outcome in in_processes(take_audio, calls, workers=workers, timeout=sampling.timeout_seconds):
+            if outcome is None:  # the container names a track, and it holds no sound
+                yield Row.missing(item, inputs[item], "no sound in the audio track")
+            else:
+                yield row_of(item, inputs[item], outcome)
+
+    fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
+    return run_stage(
+        context,
+        store,
+        settings.run,
+        store.stage(NAME, PAYLOAD),
+        inputs=inputs,
+        fingerprint=fingerprint,
+        compute=compute,
+    )
+
+
+audio_failed_share = failed_share_check(audio, NAME)

@@ -1,0 +1,60 @@
+"""[sampling] frames: K frames a video as JPEG, with their timestamps and perceptual hashes."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.engine.decoding_workers import in_processes, worker_count
+from assets.engine.failure_checks import failed_share_check
+from assets.engine.media_tasks import take_frames
+from assets.engine.run_stage import row_of, run_stage
+from assets.engine.store_access import combined, open_store
+from assets.ingest.videos import known_items, videos
+from assets.settings import Settings
+from storage.fingerprint import Fingerprint
+from storage.rows import Row
+
+NAME = "frames"
+PAYLOAD = pa.schema(
+    {
+        "frames": pa.list_(pa.binary()),
+        "timestamps": pa.list_(pa.float64()),
+        "indices": pa.list_(pa.int64()),
+        "hashes": pa.list_(pa.uint64()),
+        "damage": pa.string(),
+    }
+)
+
+
+@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos], description=__doc__)
+def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Decode and keep each video's frames; a renamed file with the same bytes is not decoded again."""
+    store, sampling = open_store(settings), settings.sampling
+    items = known_items(store)
+    paths = dict(items.select("item", "path").iter_rows())
+    contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
+    inputs = combined(contents, items=contents)
+    chosen = (sampling.frames, sampling.method, sampling.stride, sampling.max_side, sampling.jpeg_quality)
+
+    def compute(todo: Sequence[str]) -> Iterable[Row]:
+        yield from (Row.missing(item, inputs[item], "no video file") for item in todo if not contents[item])
+        calls = ((item, (paths[item], *chosen)) for item in todo if contents[item])
+        workers = worker_count(settings.run.workers)
+        for item, outcome in in_processes(take_frames, calls, workers=workers, timeout=sampling.timeout_seconds):
+            yield row_of(item, inputs[item], outcome)
+
+    named = dict(zip(("frames", "method", "stride", "max_side", "jpeg_quality"), chosen))
+    stage = store.stage(NAME, PAYLOAD)
+    return run_stage(
+        context,
+        store,
+        settings.run,
+        stage,
+        inputs=inputs,
+        fingerprint=Fingerprint(code=1, parameters=named),
+        compute=compute,
+    )
+
+
+frames_failed_share = failed_share_check(frames, NAME)

@@ -1,0 +1,32 @@
+"""The section `[automation]` of the settings."""
+
+from __future__ import annotations
+
+from zoneinfo import available_timezones
+
+import dagster as dg
+from dagster._utils.schedules import is_valid_cron_string
+from pydantic import Field, field_validator
+
+
+class Automation(dg.Config):
+    """When runs start by themselves. Read at start, not in the launchpad; each is switched on in the UI or the shell."""
+
+    nightly: str = Field("0 3 * * *", description="Cron of the nightly rebuild of the memory bank.")
+    upkeep: str = Field("30 5 * * *", description="Cron of the store's upkeep.")
+    timezone: str = Field("UTC", description="Time zone of both, as in `Europe/Berlin`.")
+    sensor_seconds: int = Field(60, ge=10, description="Seconds between two looks at the data folder.")
+
+    @field_validator("nightly", "upkeep")
+    @classmethod
+    def _cron(cls, cron: str) -> str:
+        if not is_valid_cron_string(cron):
+            raise ValueError(f"five cron fields are allowed, for example '0 3 * * *'; got {cron!r}")
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"a name of the time zone database is allowed, for example 'Europe/Berlin'; got {zone!r}")
+        return zone

@@ -1,0 +1,72 @@
+"""The section `[protocol]` of the settings."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Self
+
+import dagster as dg
+from pydantic import Field, field_validator, model_validator
+
+DEFAULT_HORIZON_HOURS = 7 * 24.0
+
+
+class Protocol(dg.Config):
+    """What the model may see, what it must forecast, and how items are split (design section 5)."""
+
+    hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
+    first_k: int | None = Field(
+        None, ge=1, description="Observe the first k events instead of hours; items with fewer events are left out."
+    )
+    label_event: str = Field(
+        "auto",
+        min_length=1,
+        description="Type of event that is counted; `all`; or `auto`: comments where there are any.",
+    )
+    horizon_hours: float | None = Field(
+        None,
+        gt=0,
+        description="Count up to here. Unset: 168 (seven days) with a window in hours, the end of the data with first_k.",
+    )
+    target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale the model is trained on.")
+    split: Literal["paper", "chronological"] = Field(
+        "paper", description="`paper`: seeded random 80/10/10; `chronological`: by time of publication."
+    )
+    split_file: str | None = Field(None, description="A published split (item,split) to use instead of a drawn one.")
+    fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
+    split_seed: int = Field(0, ge=0, description="Seed of the random split.")
+    duplicate_bits: float = Field(
+        10.0, ge=0, le=32, description="Videos whose frames differ by at most this many of 64 hash bits are duplicates."
+    )
+
+    @field_validator("fractions")
+    @classmethod
+    def _shares(cls, fractions: list[float]) -> list[float]:
+        if len(fractions) != 3 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1.0, abs_tol=1e-6):
+            raise ValueError(
+                f"three positive shares that add up to 1 are allowed, for example [0.8, 0.1, 0.1]; got {fractions}"
+            )
+        return fractions
+
+    @model_validator(mode="after")
+    def _window_before_label(self) -> Self:
+        if self.first_k is None and self.horizon is not None and self.horizon <= self.hours:
+            raise ValueError(
+                f"horizon_hours ({self.horizon:g}) must be longer than the observation window hours ({self.hours:g}): "
+                "otherwise the label is observed"
+            )
+        if self.split == "chronological" and self.horizon is None:
+            raise ValueError(
+                "split = 'chronological' needs horizon_hours: with the label counted to the end of the data no neighbour's "
+                "label is known before a query is published"
+            )
+        if self.split == "chronological" and self.split_file:
+            raise ValueError("split_file goes with split = 'paper'; with 'chronological' leave it unset")
+        return self
+
+    @property
+    def horizon(self) -> float | None:
+        """Label horizon in hours; None is the end of the data."""
+        if self.horizon_hours is not None:
+            return self.horizon_hours
+        return DEFAULT_HORIZON_HOURS if self.first_k is None else None

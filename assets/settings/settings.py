@@ -1,0 +1,67 @@
+"""Every section joined into the one resource that the assets are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import dagster as dg
+
+from assets.settings.automation import Automation
+from assets.settings.bank import Bank
+from assets.settings.data import Data
+from assets.settings.encoders import Encoders
+from assets.settings.imports import Imports
+from assets.settings.model import Model
+from assets.settings.process import Process
+from assets.settings.protocol import Protocol
+from assets.settings.retrieval import Retrieval
+from assets.settings.run import Run
+from assets.settings.sampling import Sampling
+from assets.settings.store import Store
+from assets.settings.upkeep import Upkeep
+from storage.presence import present
+
+
+class Settings(dg.ConfigurableResource):
+    """Every setting, by section. Validated when it is made; a wrong one is refused with what is allowed."""
+
+    data: Data = Data()
+    store: Store = Store()
+    protocol: Protocol = Protocol()
+    sampling: Sampling = Sampling()
+    encoders: Encoders = Encoders()
+    imports: Imports = Imports()
+    process: Process = Process()
+    retrieval: Retrieval = Retrieval()
+    bank: Bank = Bank()
+    model: Model = Model()
+    run: Run = Run()
+    automation: Automation = Automation()
+    upkeep: Upkeep = Upkeep()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """A run's processes hold a mark of its name while they work, so that others can tell that it still goes on."""
+        if context.run is None or context.instance is None:
+            yield self
+            return
+        with present(run_mark(context.instance, context.run.run_id)):
+            yield self
+
+    def audio_rate(self) -> int:
+        """Sampling rate kept in the store, Hz."""
+        if self.sampling.audio_rate is not None:
+            return self.sampling.audio_rate
+        return 16_000 if self.encoders.profile == "handcrafted" else 48_000
+
+    def store_folder(self) -> Path:
+        """Absolute folder of the store."""
+        return Path(self.store.path).expanduser().resolve()
+
+
+def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
+    """What the processes of a run hold while they work."""
+    return Path(instance.root_directory) / "running" / run_id

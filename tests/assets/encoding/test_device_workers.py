@@ -1,0 +1,108 @@
+"""Work of encoders that is spread over processes and devices."""
+
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from assets.encoding.device_workers import DeviceWorkerDied, encoded_on
+from assets.encoding.encode_blocks import blocks_of, encoded_blocks
+from assets.encoding.encoder_loader import Work, prepared_blocks
+from assets.encoding.encoder_stage import options
+from assets.encoding.encoding_tasks import prepare_frames
+from assets.engine.store_access import open_store
+from assets.sampling import frames
+from models import encoders
+from tests.assets.conftest import ITEMS
+
+
+def work_of(settings, profile: str = "handcrafted", finish=None) -> Work:
+    stage = open_store(settings).stage(frames.NAME, frames.PAYLOAD)
+    told = options(settings, "visual") if profile == "tiny" else {}
+    given = (stage.folder, frames.PAYLOAD, ("frames",))
+    return Work("visual", profile, told, *given, prepare_frames, finish or whole_video)
+
+
+def whole_video(rows, _note):
+    return {"embedding": rows}
+
+
+def cursed(_rows, _note):
+    """What a fault in native code does to the process of a device."""
+    os._exit(13)
+
+
+def raising(rows, _note):
+    raise ValueError(f"planted for {len(rows)} rows")
+
+
+@pytest.mark.parametrize(("blocks", "workers"), [(1, 1), (3, 3), (9, 4)])
+def test_no_more_processes_than_blocks(tiny, monkeypatch, blocks, workers):
+    told = {}
+    monkeypatch.setattr("assets.encoding.encoder_loader.DataLoader", lambda *_, **options: told.update(options) or [])
+    assert not list(prepared_blocks(work_of(tiny()), blocks_of(ITEMS * 9, 12)[:blocks], workers=4))
+    assert told["num_workers"] == workers
+
+
+@pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])
+def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
+    work, blocks = work_of(tiny(), profile), blocks_of([*ITEMS, "unknown"], 3)
+
+    def gathered(made):
+        return [pair for outcomes, _ in made for pair in outcomes]
+
+    encoder = encoders.load("visual", profile)
+    plain = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
+    assert plain[-1] == ("unknown", None)
+    loaded = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
+    spread = gathered(encoded_on(["cpu", "cpu"], work, blocks, workers=0))
+    for other in (loaded, spread):
+        assert [item for item, _ in other] == [item for item, _ in plain]
+        for (_, one), (_, two) in zip(plain[:-1], other[:-1], strict=True):
+            np.testing.assert_allclose(one["embedding"], two["embedding"], atol=1e-6)
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", 0), ("cuda:1", 1)])
+def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
+    seen = []
+    monkeypatch.setattr("torch.cuda.set_device", lambda chosen: seen.append(("device", chosen)))
+    monkeypatch.setattr(
+        "assets.encoding.encode_blocks.prepared_blocks", lambda *_, **told: seen.append(told) or iter([])
+    )
+    assert not list(encoded_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
+    assert seen == [("device", number), {"workers": 2, "pinned": True}]  # before the thread starts that pins memory
+
+
+@pytest.mark.parametrize(
+    ("finish", "error", "message"),
+    [(cursed, DeviceWorkerDied, "visual-cpu ended with exit code 13"), (raising, ValueError, "planted for 3 rows")],
+)
+def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
+    with pytest.raises(error, match=message):
+        list(encoded_on(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
+
+
+def bulky(_rows, _note):
+    """More than a pipe holds, so that the process is halfway through sending it."""
+    return {"embedding": np.zeros(1_000_000, np.float32)}
+
+
+def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
+    made = encoded_on(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
+    next(made)
+    time.sleep(0.2)
+    (process,) = [child for child in multiprocessing.active_children() if child.name == "reelcast-visual-cpu"]
+    process.kill()
+    with pytest.raises(DeviceWorkerDied, match="exit code -9"):
+        list(made)
+
+
+def test_handcrafted_work_is_spread_over_processes_for_many_videos(settings_of):
+    from assets.encoding.encoder_stage import MANY, loaders
+
+    few, many = (loaders(settings_of(run__workers="3"), count, on_gpu=False) for count in (MANY - 1, MANY))
+    assert (few, many) == (0, 3)
+    assert loaders(settings_of(encoders__loaders="1"), 10, on_gpu=True) == 1
+    assert encoders.preparation("visual", "handcrafted")([np.zeros((8, 8, 3), np.uint8)]).shape == (1, 95)
