@@ -37,7 +37,7 @@ def inspect_file(path: str) -> dict[str, object]:
 def take_frames(
     path: str, count: int, method: str, stride: int | None, max_side: int, quality: int
 ) -> dict[str, object]:
-    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and why it ends early if it does."""
+    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and its damage in words or None."""
     frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side)
     return {
         "frames": [encode_jpeg(image, quality) for image in frames.images],
@@ -49,12 +49,16 @@ def take_frames(
 
 
 def take_audio(path: str, timestamps: list[float], rate: int, seconds: float) -> dict[str, object] | None:
-    """Cut the segments aligned with the frames' timestamps as 16-bit samples; None where there is no sound."""
+    """Cut the segments aligned with the frames' timestamps as 16-bit samples, with the track's damage in words or None.
+
+    Returns:
+        The columns of `audio`; None if there is no sound.
+    """
     segments = sample_audio(path, np.asarray(timestamps), rate=rate, seconds=seconds)
     if segments is None:
         return None
     samples = [np.round(np.clip(segment, -1.0, 1.0) * 32767).astype("<i2").tobytes() for segment in segments]
-    return {"segments": samples, "rate": rate}
+    return {"segments": samples, "rate": rate, "damage": segments.damage}
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -66,7 +70,7 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
 
 def decode_jpeg(data: bytes) -> np.ndarray:
     """Return a kept frame as (h, w, 3) uint8."""
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         return np.asarray(image.convert("RGB"))
 
 

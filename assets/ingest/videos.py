@@ -78,7 +78,7 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     if is_dry():
         foresee(NAME, *_foreseen(stage, items))
     return run_stage(
-        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
+        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=2), compute=compute
     )
 
 

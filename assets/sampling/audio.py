@@ -18,7 +18,7 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "audio"
-PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32()})
+PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "damage": pa.string()})
 
 
 @dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, FRAMES.asset], description=__doc__)
@@ -47,7 +47,7 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
             else:
                 yield row_of(item, inputs[item], outcome)
 
-    fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
+    fingerprint = Fingerprint(code=2, parameters={"rate": rate, "seconds": seconds})
     return run_stage(
         context,
         store,

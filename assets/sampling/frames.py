@@ -53,7 +53,7 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         settings.run,
         stage,
         inputs=inputs,
-        fingerprint=Fingerprint(code=1, parameters=named),
+        fingerprint=Fingerprint(code=2, parameters=named),
         compute=compute,
     )
 

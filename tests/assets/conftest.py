@@ -136,7 +136,7 @@ def tiny(settings_of, tiny_cache, monkeypatch):
         heard = [
             Row.missing(item, item, "no audio track")
             if item == SILENT
-            else Row.ok(item, item, {"segments": sound, "rate": 16000})
+            else Row.ok(item, item, {"segments": sound, "rate": 16000, "damage": None})
             for item in ITEMS
         ]
         store.stage(audio.NAME, audio.PAYLOAD).commit(heard, fingerprint="audio")

@@ -14,7 +14,7 @@ from models.encoders.isolated.environments import ROOT
 from models.encoders.pretrained.backends import checked_backend
 from models.encoders.pretrained.checkpoints import PAPER, Checkpoint, locate
 from models.encoders.pretrained.options import (
-    CODE_VERSION,
+    CODE_VERSIONS,
     CaptionOptions,
     Options,
     checked_attention,
@@ -196,5 +196,5 @@ def _identity(role: Role, located: Checkpoint, dtype: str, backend: str, options
         "checkpoint": located.name,
         "revision": located.revision,
         "options": values,
-        "code": CODE_VERSION,
+        "code": CODE_VERSIONS[role],
     }
