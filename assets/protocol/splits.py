@@ -12,7 +12,7 @@ from assets.engine.store_access import open_store
 from assets.ingest.videos import known_items, videos
 from assets.protocol.learnable_labels import LEAST_ITEMS
 from assets.protocol.popularity import popularity, read_popularity
-from assets.sampling import frames as sampled
+from assets.sampling.frames import FRAMES
 from assets.settings import Protocol, Settings
 from storage.datasets import read_splits as read_split_file
 from storage.duplicates import duplicate_groups
@@ -31,7 +31,7 @@ class SplitTooSmall(RuntimeError):
 @dg.asset(
     group_name="protocol",
     kinds={"parquet"},
-    deps=[videos, popularity, sampled.frames],
+    deps=[videos, popularity, FRAMES.asset],
     description=__doc__,
     **IN_THE_CATALOG,
 )
@@ -108,7 +108,7 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
 
 
 def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
-    rows = store.stage(sampled.NAME, sampled.PAYLOAD).read(columns=["hashes"])
+    rows = FRAMES.open(store).read(columns=["hashes"])
     of_item = dict(zip(rows["item"].to_pylist(), rows["hashes"].to_pylist()))
     hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)  # 0: no frame there
     for row, item in enumerate(items["item"]):
