@@ -40,7 +40,7 @@ def take_frames(
     """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and its damage in words or None."""
     frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side)
     return {
-        "frames": [_jpeg(image, quality) for image in frames.images],
+        "frames": [encode_jpeg(image, quality) for image in frames.images],
         "timestamps": [float(second) for second in frames.timestamps],
         "indices": [int(index) for index in frames.indices],
         "hashes": [int(value) for value in perceptual_hash(frames.images)],
@@ -61,6 +61,13 @@ def take_audio(path: str, timestamps: list[float], rate: int, seconds: float) ->
     return {"segments": samples, "rate": rate, "damage": segments.damage}
 
 
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Return a frame (h, w, 3) uint8 as the JPEG bytes that are kept."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def decode_jpeg(data: bytes) -> np.ndarray:
     """Return a kept frame as (h, w, 3) uint8."""
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
@@ -70,9 +77,3 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 def decode_segment(data: bytes) -> np.ndarray:
     """Return a kept audio segment as (samples,) float32 in [-1, 1]."""
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32767.0
-
-
-def _jpeg(image: np.ndarray, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()

@@ -20,7 +20,12 @@ RETRIEVAL_PROMPT = "Represent this sentence for searching relevant passages: {te
 
 @dataclass(frozen=True)
 class VisualOptions:
-    """Of ViT. `pooling`: `cls`, the first token of the last layer, or `mean`, the mean of its patches."""
+    """Of image encoders.
+
+    Attributes:
+        pooling: `cls`, the model's own vector of a picture (the first token of the last layer, or what CLIP and SigLIP pool),
+            or `mean`, the mean of its patches.
+    """
 
     pooling: Literal["cls", "mean"] = "cls"
 
