@@ -30,7 +30,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     labels = measure(items, events, protocol)
     for note in labels.notes:
         context.log.info("popularity: %s", note)
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
     if len(labelled) < 10:

@@ -126,7 +126,7 @@ def fit(
                 torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
                 optimiser.step()
                 if penalty is not None:
-                    _shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
+                    shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
                 project(process, max_branching=max_branching)
                 averaged.update()
                 total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
@@ -182,7 +182,7 @@ def project(process: MambaHawkesProcess, *, max_branching: float | None) -> None
 
 
 @torch.no_grad()
-def _shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
+def shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
     """The proximal step of the penalty's tangent, in Adam's own metric: what it takes below 0 is then exactly 0."""
     matrix = process.excitation.branching
     group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
