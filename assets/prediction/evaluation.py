@@ -1,6 +1,5 @@
 """[prediction] evaluation: M3TR on the test split beside the trivial baselines, with whole windows and at younger ages."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -41,14 +40,15 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
     store = open_store(settings)
     fingerprint = Fingerprint(code=2, parameters={"target": settings.protocol.target, "ages": settings.protocol.ages})
-    lines = _extrapolations(store, settings)
+    training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
+    line = _extrapolation(training, training["observed_count"].to_numpy())
     frame = made_table(
         context,
         store,
         ITEMS,
         inputs_hash=made_from(store, settings, "test"),
         fingerprint=fingerprint,
-        compute=lambda: _predict(store, settings, lines),
+        compute=lambda: _predict(store, settings, training),
     )
     table = _metrics(frame)
     if keep_table(context, store, NAME, table, fingerprint):
@@ -56,9 +56,7 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     stop_if_plan_is_empty()
     folder = Path(settings.store.results).expanduser().resolve()
     window = f"{settings.protocol.hours:g} h" if settings.protocol.first_k is None else "whole window"
-    notes = [
-        f"log-linear extrapolation does not apply: {line}" for line in [lines[None]] if isinstance(line, NotApplicable)
-    ]
+    notes = [f"log-linear extrapolation does not apply: {line}"] if isinstance(line, NotApplicable) else []
     text = evaluation_markdown(table, frame, notes, window=window)
     write_results(folder, table=table, items=frame, text=text)
     failed = failures(store)
@@ -78,56 +76,60 @@ def _of(labels: pl.DataFrame, items: np.ndarray) -> pl.DataFrame:
     return wanted.join(labels, on="item", how="left", maintain_order="left")
 
 
-def _extrapolations(store: Store, settings: Settings) -> dict[float | None, LogLinear | NotApplicable]:
-    """The log-linear extrapolation of the training items' counts at each age (None: in their whole windows), or why not.
-
-    An age at which no training item was still observed has none.
-    """
-    events, known = read_events(store), read_popularity(store)
-    training = _of(known, np.array(items_of(usable_items(store), "train"), dtype=str))
-    lines: dict[float | None, LogLinear | NotApplicable] = {}
-    for age in (None, *settings.protocol.ages):
-        part = training
-        if age is not None:
-            part = training.filter((pl.col("observed_until") - pl.col("t0")) / HOUR_MS > age)
-        counts = counted_at(events, known, settings.protocol, items=part["item"].to_list(), age=age)
-        try:
-            lines[age] = LogLinear.fit(counts, part["count"].to_numpy())
-        except NotApplicable as reason:
-            lines[age] = reason
-    return lines
+def _extrapolation(training: pl.DataFrame, counts: np.ndarray) -> LogLinear | NotApplicable:
+    """Fit the log-linear extrapolation to the training items' counts at some age, or return why it does not apply."""
+    try:
+        return LogLinear.fit(counts, training["count"].to_numpy())
+    except NotApplicable as reason:
+        return reason
 
 
-def _predict(store: Store, settings: Settings, lines: Mapping[float | None, LogLinear | NotApplicable]) -> pl.DataFrame:
+def _predict(store: Store, settings: Settings, training: pl.DataFrame) -> pl.DataFrame:
     """Every predictor's forecast of every test item: with its whole window, then as it was at each younger age."""
-    events, known, scale = read_events(store), read_popularity(store), settings.protocol.target
-    training = _of(known, np.array(items_of(usable_items(store), "train"), dtype=str))["target"].to_numpy()
-    frames = []
-    for age, line in lines.items():
-        test = samples_of(store, "test", size=settings.retrieval.neighbours, age="own" if age is None else age)
-        if not len(test):
-            continue
-        counted, found = (
-            counted_at(events, known, settings.protocol, items=test.items.tolist(), age=age),
-            test.neighbourhood,
-        )
-        # the training mean looks at no item, and a model without the temporal branch at no feedback: not at its count either
-        predicted = [
-            ("training mean", None, training_mean(training, len(test))),
-            ("mean of neighbours", None, at_least(neighbour_mean(found.label, found.mask, training), counted, scale)),
-        ]
-        if isinstance(line, LogLinear):
-            counts = np.maximum(line.predict(counted), targets.smallest_count(scale))
-            predicted.append(
-                ("log-linear extrapolation", None, at_least(targets.forward(counts, scale), counted, scale))
+    known, size = read_popularity(store), settings.retrieval.neighbours
+    test = samples_of(store, "test", size=size)
+    whole = _of(known, test.items)["observed_count"].to_numpy()
+    frames = [_forecast(store, settings, test, training, training["observed_count"].to_numpy(), whole, age=None)]
+    events = read_events(store)
+    for age in settings.protocol.ages:
+        test = samples_of(store, "test", size=size, age=age)
+        if len(test):
+            observed = training.filter((pl.col("observed_until") - pl.col("t0")) / HOUR_MS > age)
+            counts, counted = (
+                counted_at(events, known, settings.protocol, items=items, age=age)
+                for items in (observed["item"].to_list(), test.items.tolist())
             )
-        made = forecasts(store, settings, test)
-        if settings.model.use_temporal:
-            made = at_least(made, counted, scale)
-        predicted += [(MODEL, seed, values) for seed, values in zip(settings.model.seeds, made, strict=True)]
-        frame = _per_item(test, _of(known, test.items), predicted, scale)
-        frames.append(frame.with_columns(pl.lit(age, pl.Float64).alias("age_hours")))
+            frames.append(_forecast(store, settings, test, observed, counts, counted, age=age))
     return pl.concat(frames)
+
+
+def _forecast(
+    store: Store,
+    settings: Settings,
+    test: Samples,
+    training: pl.DataFrame,
+    counts: np.ndarray,
+    counted: np.ndarray,
+    *,
+    age: float | None,
+) -> pl.DataFrame:
+    """Every predictor's forecast at one age: `counts` are the training items' there, `counted` the test items'."""
+    scale, found, known = settings.protocol.target, test.neighbourhood, training["target"].to_numpy()
+    # the training mean looks at no item, and a model without the temporal branch at no feedback: not at its count either
+    predicted: list[tuple[str, int | None, np.ndarray]] = [
+        ("training mean", None, training_mean(known, len(test))),
+        ("mean of neighbours", None, at_least(neighbour_mean(found.label, found.mask, known), counted, scale)),
+    ]
+    line = _extrapolation(training, counts)
+    if isinstance(line, LogLinear):
+        late = np.maximum(line.predict(counted), targets.smallest_count(scale))
+        predicted.append(("log-linear extrapolation", None, at_least(targets.forward(late, scale), counted, scale)))
+    made = forecasts(store, settings, test)
+    if settings.model.use_temporal:
+        made = at_least(made, counted, scale)
+    predicted += [(MODEL, seed, values) for seed, values in zip(settings.model.seeds, made, strict=True)]
+    frame = _per_item(test, _of(read_popularity(store), test.items), predicted, scale)
+    return frame.with_columns(pl.lit(age, pl.Float64).alias("age_hours"))
 
 
 def _per_item(
