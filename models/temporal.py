@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from models import hawkes
 from models.events import EventBatch, row_numbers
 from models.hawkes import MambaHawkesProcess
-from models.hawkes.fit import project, shrink
 from models.hawkes.history import gaps_of
+from models.hawkes.neural_fit import shrink
 from models.thinning import simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
@@ -136,7 +136,7 @@ class TemporalEncoder(nn.Module):
         """
         if penalty is not None and self.process.excitation is not None:
             shrink(self.process, optimiser, penalty, strength)
-        project(self.process, max_branching=max_branching)
+        self.process.project_(max_branching=max_branching)
 
     @torch.no_grad()
     def fit_standardiser(self, completed_batches: Iterable[Completed]) -> None:

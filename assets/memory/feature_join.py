@@ -12,6 +12,7 @@ from assets.protocol.splits import read_splits
 from models.predictors.features import PackedRows, VideoFeatures
 from storage.hashing import content_hash
 from storage.pack import open_pack
+from storage.splits import GAP
 from storage.stage import Stage
 from storage.store import Store
 
@@ -31,13 +32,13 @@ def failed_items(store: Store, *, but: str | None = None) -> set[str]:
 
 
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the items that failed in any stage but one.
+    """The splits' rows without the gap's, and without the items that failed in any stage but one.
 
     Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
     appendix H.3).
     """
     failed = failed_items(store, but=temporal_embeddings.NAME)
-    return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
+    return read_splits(store).filter((pl.col("split") != GAP) & ~pl.col("item").is_in(sorted(failed)))
 
 
 def fingerprints(store: Store) -> dict[str, list[str]]:

@@ -63,7 +63,7 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for stage, item, kind, message in failed.iter_rows():
         context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)
     for item, damage in damages(store).iter_rows():
-        context.log.warning("damaged file, used up to there: item %s: %s", item, damage)
+        context.log.warning("damaged file, used in part: item %s: %s", item, damage)
     tested = frame.filter(pl.col("age_hours").is_null())["item"].n_unique()
     context.log.info("evaluation on %d test items\n%s\nresults: %s", tested, text, folder)
     return dg.MaterializeResult(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.encoding.encoder_stage import device_of
+from assets.encoding.encoder_choice import device_of
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve
 from assets.engine.pools import ON_THE_DEVICE

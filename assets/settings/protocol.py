@@ -12,7 +12,7 @@ DEFAULT_HORIZON_HOURS = 7 * 24.0
 
 
 class Protocol(dg.Config):
-    """What the model may see, what it must forecast, and how items are split (design section 5)."""
+    """What the model may see, what it must forecast, and how items are split (docs/protocol.md)."""
 
     hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
     first_k: int | None = Field(
@@ -34,7 +34,9 @@ class Protocol(dg.Config):
     )
     target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale the model is trained on.")
     split: Literal["paper", "chronological"] = Field(
-        "paper", description="`paper`: seeded random 80/10/10; `chronological`: by time of publication."
+        "paper",
+        description="`paper`: seeded random 80/10/10; `chronological`: by time of publication, trained on "
+        "labels that were known when the first test item was published.",
     )
     split_file: str | None = Field(None, description="A published split (item,split) to use instead of a drawn one.")
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")

@@ -1,9 +1,11 @@
 """The demonstration set: videos, titles, users and simulated feedback in the MicroLens layout.
 
-    from pipeline.demonstration import make
-    make("data/demonstration")
+docs/demonstration.md describes the simulation and the checks on it.
 
-See docs/demonstration.md for what is simulated and how honest it is.
+Example:
+    from pipeline.demonstration import make
+
+    make("data/demonstration")
 """
 
 from pipeline.demonstration.dataset import make

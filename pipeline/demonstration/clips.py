@@ -1,4 +1,7 @@
-"""One mp4 file (H.264, and AAC where there is sound) for each video, written beside and renamed into place."""
+"""Encode one mp4 file per video: H.264, and AAC if the video has sound.
+
+Each file is written under a temporary name and then renamed, so that an interrupted run leaves no half file.
+"""
 
 import os
 import shutil
@@ -11,20 +14,24 @@ import numpy as np
 from pipeline.demonstration import scenes, sound
 from pipeline.demonstration.plan import Video
 
-# x264 options: quick and small at these sizes. Not "veryfast" or slower: their macroblock tree made other bytes of the
-# same frames in each run (20 of 70 clips, PyAV 18.1). A re-upload has been through another service's encoder.
+# x264 presets slower than "superfast" use a macroblock tree that encodes the same frames to different bytes in each run
+# (20 of 70 clips, PyAV 18.1). REENCODED stands for another service's encoder.
 OWN = {"preset": "superfast", "crf": "30"}
 REENCODED = {"preset": "ultrafast", "crf": "36"}
 AUDIO_BITS = 32_000
-DAMAGED_SHARE = 0.6  # of the bytes of a damaged file are there; its index, at the end, is not
+DAMAGED_SHARE = 0.6  # kept share of a damaged file's bytes; the index at its end is lost
 
 
 def path_of(folder: Path, item: int) -> Path:
+    """Return the path of an item's file in the set's folder."""
     return folder / "demo_videos" / f"{item}.mp4"
 
 
 def make(video: Video, folder: Path, seed: int) -> None:
-    """Write the video's file, if it has one. Pixels and samples follow from the seed, bytes from FFmpeg too."""
+    """Encode the video's file, unless the video has none.
+
+    Pixels and samples depend on the seed alone; the file's bytes also depend on the version of FFmpeg.
+    """
     if video.file == "missing":
         return
     target = path_of(folder, video.item)
@@ -38,7 +45,7 @@ def make(video: Video, folder: Path, seed: int) -> None:
 
 
 def copy(video: Video, folder: Path) -> None:
-    """Write a re-upload that has the very bytes of its original."""
+    """Copy the original's file as that of its re-upload."""
     target = path_of(folder, video.item)
     partial = target.with_suffix(".partial")
     shutil.copyfile(path_of(folder, video.original), partial)
@@ -46,12 +53,19 @@ def copy(video: Video, folder: Path) -> None:
 
 
 def encode(path: Path, frames: np.ndarray, samples: np.ndarray | None, *, options: dict[str, str]) -> None:
-    """Encode (n, height, width, 3) uint8 frames and (samples,) float32 sound, if any, into an mp4 file."""
+    """Encode frames, and sound if there is any, into an mp4 file.
+
+    Args:
+        path: File to write.
+        frames: (n, height, width, 3) uint8.
+        samples: (samples,) float32 in [-1, 1], or None.
+        options: Options of x264.
+    """
     with av.open(str(path), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=scenes.FPS, options=options)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
-        video.codec_context.thread_count = 1  # the processes share the cores; threads would only queue
+        video.codec_context.thread_count = 1  # one process per core encodes; more threads would only compete
         audio = None
         if samples is not None:
             audio = container.add_stream("aac", rate=sound.RATE, layout="mono")

@@ -1,15 +1,15 @@
-"""Exact simulation of a multivariate Hawkes process by its clusters.
+"""Exact simulation of a multivariate Hawkes process by its cluster representation.
 
 A linear Hawkes process with intensity
 
     lambda_k(t) = mu_k(t) + sum_m sum_{t_j < t, type m} G_km d_m exp(-d_m (t - t_j))
 
-is a Poisson cluster process (Hawkes and Oakes, 1974): immigrants of type k arrive as a Poisson process of rate mu_k(t),
-and every event of type m has, by itself, a Poisson(G_km) number of children of type k, each after an exponential delay
-of rate d_m. So the process is drawn generation by generation, all sequences at once: no bound, no grid, no rejection.
+is a Poisson cluster process (Hawkes and Oakes, 1974). Immigrants of type k arrive as a Poisson process of rate mu_k(t). Every
+event of type m has, independently, a Poisson(G_km) number of children of type k, each after an exponential delay of rate d_m.
+The simulation draws all sequences generation by generation. It needs no bound, no grid and no rejection.
 
-Time is in hours since publication. Events after a sequence's end are dropped as they appear: their descendants come
-later still, so what is kept is exactly the process on the window.
+Time is in hours since publication. Events after a sequence's end are dropped at once. Their descendants would come even
+later, so the kept events are exactly the process on the window.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """mu_k(t) of n sequences: a sum of c components, each dying away from its start.
+    """mu_k(t) of n sequences: a sum of c components that decay exponentially.
 
-    Component i of sequence s is `rate[s, i] * exp(-(t - start[s, i]) / lasting[s, i])` from `start[s, i]` on, and
-    `mix[s, k]` of its events are of type k. `lasting = inf` is a constant rate.
+    Component i of sequence s is `rate[s, i] * exp(-(t - start[s, i]) / lasting[s, i])` from `start[s, i]` on. A share
+    `mix[s, k]` of its events is of type k. `lasting = inf` gives a constant rate.
     """
 
-    rate: np.ndarray  # (n, c) events an hour, all types
+    rate: np.ndarray  # (n, c) events per hour, all types
     start: np.ndarray  # (n, c) hours
     lasting: np.ndarray  # (n, c) hours
     mix: np.ndarray  # (n, types), rows sum to 1
 
     def mass(self, end: np.ndarray) -> np.ndarray:
-        """Expected immigrants of all types on [0, end]: (n, c), with `end` (n,) in hours."""
+        """Return the expected immigrants of all types on [0, end] as (n, c); `end` is (n,) in hours."""
         return self.rate * _elapsed(np.maximum(end[:, None] - self.start, 0.0), self.lasting)
 
 
 def _elapsed(length: np.ndarray, lasting: np.ndarray) -> np.ndarray:
-    """Integral of exp(-t / lasting) on [0, length]; `length` itself where lasting is infinite."""
+    """Return the integral of exp(-t / lasting) on [0, length]; it is `length` where `lasting` is infinite."""
     constant = np.isinf(lasting)
     scale = np.where(constant, 1.0, lasting)
     return np.where(constant, length, -scale * np.expm1(-length / scale))
@@ -54,11 +54,17 @@ class Events:
 def simulate(
     background: Background, branching: np.ndarray, decay: np.ndarray, end: np.ndarray, rng: np.random.Generator
 ) -> Events:
-    """Draw n sequences of the process above.
+    """Draw n sequences of the process.
 
-    branching: (n, types, types), G[s, k, m] = mean number of children of type k of an event of type m; decay: (types,),
-    an hour; end: (n,) hours. Raises ValueError where a branching matrix has spectral radius 1 or more, since then the
-    clusters need not end.
+    Args:
+        background: mu_k(t) of the n sequences.
+        branching: (n, types, types); G[s, k, m] is the mean number of children of type k per event of type m.
+        decay: (types,) per hour.
+        end: (n,) hours.
+        rng: Source of randomness.
+
+    Raises:
+        ValueError: A branching matrix has a spectral radius of 1 or more, so its clusters need not end.
     """
     radius = np.abs(np.linalg.eigvals(branching)).max(axis=-1)
     if (radius >= 1).any():
@@ -69,7 +75,7 @@ def simulate(
     mass = background.mass(end)  # (n, c)
     count = rng.poisson(mass)
     sequence, component = (np.repeat(index.ravel(), count.ravel()) for index in np.indices(mass.shape))
-    # Inversion: the cumulative background of one component is a truncated exponential (or uniform) in closed form.
+    # Inversion: the time of an immigrant in one component is truncated exponential, or uniform if the rate is constant.
     lasting, start = background.lasting[sequence, component], background.start[sequence, component]
     length = np.maximum(end[sequence] - start, 0.0)
     uniform = rng.random(sequence.size)

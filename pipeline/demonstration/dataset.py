@@ -1,8 +1,9 @@
-"""Makes the demonstration set in a folder, once: the files of the MicroLens layout with the prefix `demo`.
+"""Write the demonstration set to a folder, in the MicroLens layout with the prefix `demo`.
 
-demo_videos/{item}.mp4   demo_title_en.csv   demo_pairs.csv   tags_to_summary.csv   demo_published.csv
-truth/videos.csv         what the simulation knew; for tests and documents, read by no stage
-demonstration.json       the arguments and the version of the generator; written last
+Files:
+    demo_videos/{item}.mp4, demo_title_en.csv, demo_pairs.csv, tags_to_summary.csv, demo_published.csv: the data set.
+    truth/videos.csv: the parameters of the simulation, for tests and documents; no stage reads them.
+    demonstration.json: the arguments, the generator's version and the size of every file; written last.
 """
 
 import json
@@ -21,11 +22,11 @@ from pipeline.demonstration.clusters import Events
 from pipeline.demonstration.plan import CATEGORIES, DAY, HOUR, LABEL_DAYS, Video
 from pipeline.demonstration.randomness import generator
 
-VERSION = 1  # raise it with any change of what is made: sets of another version are made anew
+VERSION = 1  # raise it when the generated data change; sets of another version are made again
 MANIFEST = "demonstration.json"
 UNFINISHED = "demonstration.unfinished.json"
 OBSERVED_HOURS = 24
-DUPLICATE_ROWS = 0.001  # part of the feedback rows that stand twice in the file, as in the real set
+DUPLICATE_ROWS = 0.001  # share of feedback rows that occur twice, as in MicroLens
 TABLES = ("demo_title_en.csv", "demo_pairs.csv", "tags_to_summary.csv", "demo_published.csv", "truth/videos.csv")
 
 Progress = Callable[[int, int], None]
@@ -40,13 +41,25 @@ def make(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Path:
-    """Make the set of `videos` labelled items and `uploads` new ones in `folder`, unless it is there; return `folder`.
+    """Make the set in `folder`, unless it is complete already.
 
-    A complete set of the same arguments and generator is left alone; an interrupted one goes on; another is made anew.
-    `workers` processes make the files (1: this process alone); `progress(done, total)` is called as they are made.
+    A complete set with the same arguments and generator version is left alone. An interrupted set is continued. A set with
+    other arguments is replaced.
 
-    Raises ValueError for arguments out of range, and FileExistsError for a folder that holds anything but a
-    demonstration set: nothing of it is touched then.
+    Args:
+        folder: Folder of the set; made if it does not exist.
+        videos: Number of items with a label, at least 10.
+        uploads: Number of new items without a label.
+        seed: Seed of everything random.
+        workers: Number of processes that encode files; 1 uses this process alone.
+        progress: Called as `progress(done, total)` after each file.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: An argument is out of range.
+        FileExistsError: The folder holds something other than a demonstration set. Nothing in it is changed.
     """
     for name, value, least in (
         ("videos", videos, 10),
@@ -72,7 +85,7 @@ def make(
 
 
 def is_complete(folder: Path, arguments: dict) -> bool:
-    """Whether `folder` holds a finished set of these arguments, every file of its size."""
+    """Return whether `folder` holds a finished set with these arguments, with every file at its recorded size."""
     manifest = _read_json(folder / MANIFEST)
     if manifest is None or any(manifest.get(key) != value for key, value in arguments.items()):
         return False
@@ -81,10 +94,11 @@ def is_complete(folder: Path, arguments: dict) -> bool:
 
 
 def _start(folder: Path, arguments: dict) -> None:
-    """Make way for a set: keep the files of an interrupted one with the same arguments, clear those of another."""
+    """Prepare the folder: keep an interrupted set with the same arguments, remove the files of any other set."""
     folder.mkdir(parents=True, exist_ok=True)
     begun = _read_json(folder / UNFINISHED)
-    strange = any(path.suffix != ".partial" for path in folder.iterdir())  # a manifest cut short by a full disk is ours
+    # a `.partial` file can be our own manifest, cut short by a full disk
+    strange = any(path.suffix != ".partial" for path in folder.iterdir())
     if begun is None and _read_json(folder / MANIFEST) is None and strange:
         raise FileExistsError(f"{folder} is not empty and holds no {MANIFEST}: allowed is a new folder or such a set")
     if begun != arguments:
@@ -100,7 +114,7 @@ def _start(folder: Path, arguments: dict) -> None:
 def _make_clips(
     items: Sequence[Video], folder: Path, *, seed: int, workers: int, progress: Progress | None
 ) -> list[Path]:
-    """Make the files that are not there yet; all files of the set."""
+    """Encode the missing files and return the paths of all files."""
     having = [video for video in items if video.file != "missing"]
     encoded = [video for video in having if video.file != "copy"]
     left = [video for video in encoded if not clips.path_of(folder, video.item).exists()]
@@ -122,7 +136,7 @@ def _run(left: Sequence[Video], folder: Path, seed: int, workers: int) -> Iterat
         for video in left:
             yield clips.make(video, folder, seed)
         return
-    # Spawned, not forked: the caller may have threads (Dagster, torch).
+    # Spawn, because a forked child of a process with threads (Dagster, torch) can deadlock.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         tasks = [pool.submit(clips.make, video, folder, seed) for video in left]
         try:
@@ -138,7 +152,7 @@ def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) 
     events = feedback.draw(items, process, end=end, rng=generator(seed, "events"))
     published = np.array([video.published_at for video in items])
     stamp = published[events.sequence] + np.floor(events.time * HOUR).astype(np.int64)
-    now = int(stamp.max(initial=plan.START))  # the set's clock ends at its last event
+    now = int(stamp.max(initial=plan.START))  # the data end at the last event
 
     category = np.array([list(CATEGORIES).index(video.category) for video in items])
     audience = users.audience(generator(seed, "audience"))
@@ -160,7 +174,7 @@ def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) 
     (folder / "demo_title_en.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
     tags = "".join(f"{video.item},{video.category}\n" for video in items)
     (folder / "tags_to_summary.csv").write_text(tags, encoding="utf-8")
-    # A video that nobody has met yet can't be newer than the clock (this happens in very small sets only).
+    # In a very small set a video without feedback could be newer than the last event of the set.
     shown = pl.DataFrame({"item": [v.item for v in items], "published_at": np.minimum(published, now)})
     shown.write_csv(folder / "demo_published.csv")
     _truth(items, process, events, shown["published_at"], now).write_csv(folder / "truth" / "videos.csv")
@@ -169,7 +183,7 @@ def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) 
 def _truth(
     items: Sequence[Video], process: feedback.Parameters, events: Events, published: pl.Series, now: int
 ) -> pl.DataFrame:
-    """One row a video: its archetype, appeal, style and process, and what was counted."""
+    """Return one row per video: archetype, appeal, style, parameters of the process, and counts."""
     n = len(items)
     first_day, labelled = events.time < OBSERVED_HOURS, events.time < LABEL_DAYS * 24
     comments = labelled & (events.type == feedback.TYPES.index("comment"))
@@ -193,7 +207,7 @@ def _truth(
 
 
 def _read_json(path: Path) -> dict | None:
-    """The content of a manifest; None where there is none, or none that can be read."""
+    """Return a manifest's content, or None if the file is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -1,16 +1,16 @@
-"""Feedback of the demonstration set: each video's parameters of a known Hawkes process, by archetype, and its events.
+"""Feedback of the demonstration set: the parameters of each video's Hawkes process, by archetype, and its events.
 
-The four shapes are those of M3TR's figure 2 and appendix A. Each is a background (those whom a platform brings) and a
-branching matrix (those whom the audience itself brings):
+The four archetypes are those of M3TR's figure 2 and appendix A. Each has a background (viewers that the platform brings) and a
+branching matrix (viewers that other viewers bring):
 
-- *viral explosion*: a strong start, and an audience that brings the next one (branching ratio 0.75); the background
-  dies within a day, and the cascade with it;
-- *slow burn*: a steady background over weeks, little excitation;
-- *flash in the pan*: a surge in the first hours, much of it comments that excite only further comments, then nothing;
-- *sleeper hit*: dormant, until a catalyst (a mention, a change of the recommender) one to four days after publication.
-  Whether and how strongly it comes depends on the video's potential, which shows early in the part of shares.
+- *viral explosion*: a strong start and strong excitation (branching ratio 0.75). The background decays within a day, and the
+  cascade with it.
+- *slow burn*: a steady background over weeks, with little excitation.
+- *flash in the pan*: a surge in the first hours. Many of its events are comments, which excite only further comments.
+- *sleeper hit*: nearly no feedback until a catalyst (a mention, a change of the recommender) one to four days after
+  publication. Its probability and size depend on the video's potential, which shows early in the share of `share` events.
 
-Nothing is adjusted afterwards: counts are counts of simulated events.
+Nothing is adjusted afterwards: every count is a count of simulated events.
 """
 
 from collections.abc import Sequence
@@ -23,23 +23,23 @@ from pipeline.demonstration.clusters import Background, Events, simulate
 from pipeline.demonstration.plan import CATEGORIES, HOUR, Video
 
 TYPES = ("like", "comment", "share")
-DECAY = np.array([1 / 1.5, 1 / 3.0, 1 / 5.0])  # an hour, by the parent's type
-LIFETIME_DAYS = 9  # feedback is simulated this long: the seven days of the label are a cut, not the end
+DECAY = np.array([1 / 1.5, 1 / 3.0, 1 / 5.0])  # per hour, by the parent's type
+LIFETIME_DAYS = 9  # longer than the seven days of the label, so that the label cuts the feedback off
 
-# Children of each type (rows) of one event of each type (columns), before scaling to the archetype's branching ratio.
+# Mean children of each type (rows) per event of each type (columns), before scaling to the archetype's branching ratio.
 INSPIRING = np.array([[0.50, 0.30, 1.60], [0.12, 0.40, 0.40], [0.06, 0.05, 0.30]])
 QUARRELSOME = np.array([[0.40, 0.00, 0.80], [0.15, 0.70, 0.30], [0.04, 0.00, 0.20]])
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Parameters of an archetype: the first component of its background, and what its audience sets off."""
+    """Parameters of an archetype: the first component of its background, and its excitation."""
 
-    log2_immigrants: float  # over the life of the first component, or over seven days if it lasts longer
-    log2_appeal: float  # how much a unit of appeal adds to it
-    log2_spread: float  # standard deviation of what nobody knows
+    log2_immigrants: float  # over the life of the first component, at most seven days
+    log2_appeal: float  # added per unit of appeal
+    log2_spread: float  # standard deviation of the part that no feature shows
     lasting: float  # hours
-    lasting_appeal: float  # a unit of appeal multiplies `lasting` by its exponential
+    lasting_appeal: float  # one unit of appeal multiplies `lasting` by exp(lasting_appeal)
     branching: float  # spectral radius
     excitation: np.ndarray
     mix: tuple[float, float, float]
@@ -57,7 +57,7 @@ CATALYST_LASTING = 18.0  # hours
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Everything that the simulation of n videos takes; kept with the set as its truth."""
+    """Parameters of the simulation of n videos; stored with the set as its truth."""
 
     background: Background
     branching: np.ndarray  # (n, 3, 3)
@@ -75,7 +75,7 @@ def parameters(videos: Sequence[Video], rng: np.random.Generator) -> Parameters:
 
     luck = each("log2_spread") * rng.standard_normal(n)
     immigrants = 2.0 ** (each("log2_immigrants") + each("log2_appeal") * appeal + category + luck)
-    # The rate is that of mean appeal: an appealing video starts higher, and keeps its background longer as well.
+    # `rate` uses the lasting of mean appeal: an appealing video both starts higher and decays later.
     rate = immigrants / np.minimum(each("lasting"), 7 * 24)
     lasting = each("lasting") * np.exp(each("lasting_appeal") * appeal)
 
@@ -97,13 +97,20 @@ def parameters(videos: Sequence[Video], rng: np.random.Generator) -> Parameters:
 
 
 def branching_matrix(archetype: str) -> np.ndarray:
-    """(3, 3) mean numbers of children, scaled to the archetype's branching ratio (its spectral radius)."""
+    """Return the (3, 3) mean numbers of children, scaled so that the spectral radius is the archetype's branching ratio."""
     shape = SHAPES[archetype]
     return shape.excitation * (shape.branching / np.abs(np.linalg.eigvals(shape.excitation)).max())
 
 
 def draw(videos: Sequence[Video], process: Parameters, *, end: int, rng: np.random.Generator) -> Events:
-    """All events of all videos up to `end` (unix ms) or to the end of a video's life; sequence = index in `videos`."""
+    """Draw all events of all videos.
+
+    Args:
+        videos: The videos; `sequence` of the events is the index in this list.
+        process: Parameters of the videos, from `parameters`.
+        end: Unix milliseconds at which the data end. A video's feedback ends there or after nine days.
+        rng: Source of randomness.
+    """
     published = np.array([video.published_at for video in videos], dtype=np.int64)
     window = np.minimum((end - published) / HOUR, LIFETIME_DAYS * 24.0)
     return simulate(process.background, process.branching, DECAY, window, rng)

@@ -1,7 +1,7 @@
-"""What moves in the frame, one function a category: `draw(canvas, beat, layout, palette)`.
+"""The moving figures, one function per category: `draw(canvas, beat, layout, palette)`.
 
-`beat` is the scene's own clock (it runs faster where the pace is higher), `layout` is (16,) numbers in [0, 1) fixed for
-the scene, and `palette` its colours: two of the subject, a light and a dark.
+`beat` is the scene's clock, which runs faster at a higher pace. `layout` holds (16,) numbers in [0, 1), fixed per scene.
+`palette` holds four colours: two of the subject, a light one and a dark one.
 """
 
 from math import cos, pi, sin
@@ -14,7 +14,7 @@ Palette = tuple[Colour, Colour, Colour, Colour]
 
 
 def dance(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """Dancers who swing arms and legs under a spotlight that sweeps."""
+    """Draw dancers who swing arms and legs under a sweeping spotlight."""
     main, second, light, _ = palette
     h = canvas.height
     sweep = 0.5 + 0.4 * sin(beat + 6 * layout[0])
@@ -31,7 +31,7 @@ def dance(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> 
 
 
 def cooking(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A pan from above, pieces that are stirred, steam that rises."""
+    """Draw a pan from above, stirred pieces and rising steam."""
     main, second, light, dark = palette
     h = canvas.height
     x, y, r = 0.35 + 0.3 * layout[0], h * (0.5 + 0.25 * layout[1]), 0.26 + 0.12 * layout[2]
@@ -51,7 +51,7 @@ def cooking(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -
 
 
 def cats(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A cat: it sways, blinks, swings its tail, and follows a ball of wool."""
+    """Draw a cat that sways, blinks, swings its tail and follows a ball of wool."""
     main, second, light, dark = palette
     h = canvas.height
     x, y = 0.5 + 0.3 * (layout[0] - 0.5) + 0.05 * sin(beat), h * (0.42 + 0.2 * layout[1])
@@ -74,7 +74,7 @@ def cats(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> N
 
 
 def cars(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A road with its markings and cars that cross, a skyline behind."""
+    """Draw a road with markings and crossing cars before a skyline."""
     main, second, light, dark = palette
     h = canvas.height
     road = h * (0.5 + 0.2 * layout[0])
@@ -98,7 +98,7 @@ def cars(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> N
 
 
 def nature(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """Hills, a low sun, trees that sway, birds that pass."""
+    """Draw hills, a low sun, swaying trees and passing birds."""
     main, second, light, dark = palette
     h = canvas.height
     canvas.disc((0.15 + 0.7 * layout[0], h * (0.12 + 0.2 * layout[1]) - 0.01 * beat), 0.1 + 0.08 * layout[2], light)
@@ -117,7 +117,7 @@ def nature(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) ->
 
 
 def sports(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A court with lines, two players who run, a ball that bounces between them."""
+    """Draw a court, two running players and a bouncing ball."""
     main, second, light, dark = palette
     h = canvas.height
     ground = h * (0.55 + 0.2 * layout[0])
@@ -140,7 +140,7 @@ def sports(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) ->
 
 
 def gaming(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """Blocks that scroll, a hero who jumps, shots, and the bars of a game's display."""
+    """Draw scrolling blocks, a jumping hero, shots and a game's status bars."""
     main, second, light, dark = palette
     h = canvas.height
     cell = 0.1 + 0.05 * layout[0]
@@ -164,7 +164,7 @@ def gaming(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) ->
 
 
 def news(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A presenter, an inset picture, a banner whose words run."""
+    """Draw a presenter, an inset picture and a banner with running words."""
     main, second, light, dark = palette
     h = canvas.height
     x = 0.3 + 0.4 * layout[0]
@@ -185,7 +185,7 @@ def news(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> N
 
 
 def music(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """Bars of an equaliser, a record that turns, rings that spread with the beat."""
+    """Draw equaliser bars, a turning record and rings that spread with the beat."""
     main, second, light, dark = palette
     h = canvas.height
     x, y = 0.3 + 0.4 * layout[0], h * (0.25 + 0.2 * layout[1])
@@ -202,7 +202,7 @@ def music(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> 
 
 
 def diy(canvas: Canvas, beat: float, layout: np.ndarray, palette: Palette) -> None:
-    """A bench with planks, a wheel that turns, a hammer that falls, sparks."""
+    """Draw a bench with planks, a turning wheel, a falling hammer and sparks."""
     main, second, light, dark = palette
     h = canvas.height
     bench = h * (0.65 + 0.15 * layout[0])

@@ -1,4 +1,4 @@
-"""What each video of the set is (category, style, appeal, archetype, publication), drawn before anything is made."""
+"""The plan of the set: category, style, appeal, archetype and publication time of each video."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,18 @@ from scipy.special import ndtr, softmax
 HOUR = 3_600_000  # ms
 DAY = 24 * HOUR
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z, unix ms
-SPREAD_DAYS = 60  # the labelled videos are published over these days
+SPREAD_DAYS = 60  # labelled videos are published within this many days
 LABEL_DAYS = 7
-MARGIN_DAYS = 1  # the last event lies this close to the clock's end, so every labelled video has its seven days
+MARGIN_DAYS = 1  # slack between the last label's horizon and the end of the data
 
 ARCHETYPES = ("viral explosion", "slow burn", "flash in the pan", "sleeper hit")  # M3TR, figure 2
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    share: float  # of the videos, not normalised
+    """A category's effect on feedback."""
+
+    share: float  # relative share of the videos
     log2_rate: float  # effect on the log2 rate of the background
     tendency: tuple[float, float, float, float]  # logits of the archetypes
 
@@ -34,7 +36,7 @@ CATEGORIES = {
     "music": Category(0.9, -0.3, (0.2, 0.0, -0.8, 1.2)),
     "diy": Category(0.7, -0.8, (-0.8, 1.4, -0.4, 0.5)),
 }
-# How much a style, in standard units, tends to each archetype.
+# Logit added to each archetype per standard unit of a style property.
 STYLE_LOGITS = {
     "quality": (0.0, 0.6, -1.0, 0.8),
     "pace": (1.3, -0.6, 0.3, -0.8),
@@ -47,7 +49,7 @@ APPEAL_HIDDEN = (1.0 - sum(w * w for w in APPEAL_WEIGHTS.values())) ** 0.5  # ap
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What is seen and heard of a video, each in (0, 1)."""
+    """The visible and audible properties of a video, each in (0, 1)."""
 
     quality: float  # sharpness, steadiness, clean sound
     pace: float  # motion and tempo
@@ -57,10 +59,10 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One video before its frames, sound, title and feedback are made.
+    """One planned video.
 
-    `file` is "ok", "missing" (no file at all), "damaged" (cut short), "copy" (the bytes of `original`) or "reencoded"
-    (the scene of `original` at another size and bit rate).
+    `file` is "ok", "missing" (no file), "damaged" (cut short), "copy" (the bytes of `original`) or "reencoded" (the frames of
+    `original` at another size and bit rate).
     """
 
     item: int
@@ -69,16 +71,23 @@ class Video:
     appeal: float  # standard units; 29% of its variance shows in no frame and no sound
     archetype: str
     published_at: int  # unix ms
-    upload: bool  # new: its seven days are not over
-    original: int  # item whose scene this shows; its own unless it's a re-upload
+    upload: bool  # published less than seven days before the end of the data
+    original: int  # the item itself, or the source of a re-upload
     file: str
     sound: bool
 
 
 def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[Video], int]:
-    """Draw `videos` items with seven observed days and `uploads` new ones; also the end of the set's clock (unix ms).
+    """Draw the plan of the set.
 
-    Items are numbered from 1 in order of publication, so the uploads come last.
+    Args:
+        videos: Number of items whose label is known.
+        uploads: Number of new items without a label.
+        rng: Source of randomness.
+
+    Returns:
+        The videos, numbered from 1 in order of publication (the uploads come last), and the end of the data in unix
+        milliseconds.
     """
     n = videos + uploads
     end = START + (SPREAD_DAYS + LABEL_DAYS + MARGIN_DAYS) * DAY
@@ -94,7 +103,7 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
     original = np.arange(n)
     file = np.full(n, "ok", dtype=object)
     _plant_imperfections(original, file, videos, rng)
-    again = original != np.arange(n)  # a re-upload shows the same scene, and finds its own audience
+    again = original != np.arange(n)  # a re-upload has its original's content and feedback of its own
     category[again], style[again], appeal[again] = (x[original[again]] for x in (category, style, appeal))
 
     logits = np.array([CATEGORIES[name].tendency for name in names])[category] + style @ np.array(
@@ -122,7 +131,7 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
 
 
 def _upload_ages(uploads: int, rng: np.random.Generator) -> np.ndarray:
-    """Ages (ms) of the new uploads at the end of the clock: most some days, some hours, a few minutes."""
+    """Draw the ages of the new uploads at the end of the data, in ms: 60 % days, 25 % hours, 15 % minutes."""
     kind = rng.choice(3, uploads, p=(0.6, 0.25, 0.15))
     low = np.array([6 * HOUR, HOUR, HOUR // 60])[kind]
     high = np.array([6 * DAY, 6 * HOUR, HOUR])[kind]
@@ -130,7 +139,7 @@ def _upload_ages(uploads: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _plant_imperfections(original: np.ndarray, file: np.ndarray, videos: int, rng: np.random.Generator) -> None:
-    """Choose, in place, the re-uploads (2.5% of the videos), the missing files (three at 600) and the damaged one."""
+    """Choose, in place, the re-uploads (2.5% of the videos), the missing files (0.5%) and one damaged file."""
     copies, reencoded = max(1, videos // 200), max(1, videos // 50)
     missing, damaged = max(1, videos // 200), 1
     late = rng.permutation(np.arange(videos // 2, videos))  # a re-upload comes after its original

@@ -1,4 +1,4 @@
-"""Random streams of the set, one for each purpose and each scene: none depends on how much another draws."""
+"""Independent random streams, one per purpose and scene, so that no stream depends on how much another one draws."""
 
 import numpy as np
 
@@ -6,5 +6,5 @@ STREAMS = ("plan", "scene", "sound", "process", "events", "audience", "user", "r
 
 
 def generator(seed: int, stream: str, item: int = 0) -> np.random.Generator:
-    """The generator of a stream (one of `STREAMS`) of the set with this seed."""
+    """Return the generator of a stream (one of `STREAMS`) for a seed and an item."""
     return np.random.default_rng([seed, STREAMS.index(stream), item])

@@ -1,7 +1,7 @@
-"""The frames of a video: a drifting background in the category's colours, figures in motion, the marks of its style.
+"""The frames of a video: a drifting background in the category's colours, moving figures, and the style.
 
-Quality is sharpness, steadiness and little grain; pace is the speed of the scene's clock; colour is saturation and
-brightness; drama is a zoom that pulses and frames that flash. So what the audience will like is there to be seen.
+Quality shows as sharpness, steadiness and little grain. Pace is the speed of the motion. Colour is saturation and brightness.
+Drama is a pulsing zoom and flashing frames. So the properties that drive the simulated feedback are visible.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from pipeline.demonstration.plan import Video
 from pipeline.demonstration.randomness import generator
 
 FPS = 12
-SIZES = ((128, 228), (128, 228), (128, 228), (144, 256), (128, 160), (228, 128))  # mostly vertical, as on the platforms
+SIZES = ((128, 228), (128, 228), (128, 228), (144, 256), (128, 160), (228, 128))  # (width, height), mostly vertical
 
-GRAIN_MARGIN = 16  # pixels by which the grain is shifted at random, so that it is new in every frame
+GRAIN_MARGIN = 16  # pixels; the grain is shifted at random within this margin, so that it differs in every frame
 
 # Hue of the background and of the subject.
 HUES = {
@@ -36,7 +36,7 @@ HUES = {
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """All of a scene that doesn't change from frame to frame."""
+    """The parts of a scene that do not change between frames."""
 
     width: int
     height: int
@@ -45,18 +45,20 @@ class _Scene:
     layout: np.ndarray  # (16,)
     palette: Palette
     grain: np.ndarray  # (height + GRAIN_MARGIN, width + GRAIN_MARGIN, 1) int16
-    start: float  # of the scene's clock
+    start: float  # of the scene's clock, in beats
 
 
 def draw(video: Video, seed: int) -> np.ndarray:
-    """The frames of a video, (n, height, width, 3) uint8 at `FPS`; the same for the same seed.
+    """Draw the frames of a video.
 
-    Height and width are even, as H.264 with 4:2:0 asks. A re-encoded video has its original's frames, made smaller.
+    Returns:
+        (n, height, width, 3) uint8 at `FPS` frames per second, the same for the same seed. Height and width are even, as
+        H.264 with 4:2:0 chroma requires. A re-encoded video has its original's frames at three quarters of their size.
     """
     rng = generator(seed, "scene", video.original)
     style, scene = video.style, _scene(video, rng)
     width, height = scene.width, scene.height
-    # A poor camera has fewer pixels and shakes; a dramatic one zooms, and its pictures flash.
+    # Low quality: fewer pixels and a shaking camera. High drama: zoom and flashes.
     sharp = 0.35 + 0.65 * style.quality
     drawn = (round(width * sharp), round(height * sharp))
     shake = 0.012 * (1 - style.quality)
@@ -103,7 +105,7 @@ def _scene(video: Video, rng: np.random.Generator) -> _Scene:
 def _backdrop(
     rng: np.random.Generator, hue: float, saturation: float, value: float, width: int, height: int
 ) -> Image.Image:
-    """A soft random field of nearby hues, twice as wide as the frame: it tells scenes of one category apart."""
+    """Draw a soft random field of nearby hues, twice as wide as the frame; it distinguishes scenes of one category."""
     rows, columns = (8, 10) if height >= width else (5, 16)
     shade = 0.45 + 0.65 * rng.random((rows, columns))
     tint = hue + 0.08 * rng.standard_normal((rows, columns))
@@ -115,14 +117,14 @@ def _backdrop(
 
 
 def _behind(backdrop: Image.Image, drift: float, drawn: tuple[int, int]) -> Image.Image:
-    """The part of the backdrop behind the frame once it has drifted by `drift` frame widths (there and back)."""
+    """Return the visible part of the backdrop after a drift of `drift` frame widths, back and forth."""
     width = backdrop.width / 2
     left = width * (1 - abs(1 - drift % 2.0))
     return backdrop.resize(drawn, Image.Resampling.BILINEAR, box=(left, 0, left + width, backdrop.height))
 
 
 def _view(size: tuple[int, int], zoom: float, jump: np.ndarray) -> tuple[float, float, float, float]:
-    """The box of the drawn image that a camera sees which zooms by `zoom` >= 1 and jumps by parts of the frame."""
+    """Return the box of the image that the camera sees at a zoom of at least 1, moved by `jump` in parts of the frame."""
     room = 0.5 * (1 - 1 / zoom)
     x, y = (room + float(np.clip(j, -room, room)) for j in jump)
     width, height = size
@@ -130,7 +132,7 @@ def _view(size: tuple[int, int], zoom: float, jump: np.ndarray) -> tuple[float, 
 
 
 def _smaller(frames: np.ndarray) -> np.ndarray:
-    """The frames at three quarters of their size."""
+    """Shrink the frames to three quarters of their size."""
     height, width = (3 * side // 4 // 2 * 2 for side in frames.shape[1:3])
     shrink = [Image.fromarray(f).resize((width, height), Image.Resampling.BILINEAR) for f in frames]
     return np.stack([np.asarray(image) for image in shrink])

@@ -1,4 +1,4 @@
-"""The sound of a video: one synthesis a category, tempo by its pace, noise by its quality, a swell by its drama."""
+"""The sound of a video: one synthesis per category; pace sets the tempo, quality the noise, drama a crescendo."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ RATE = 24_000  # Hz, mono
 
 
 def synthesise(video: Video, seconds: float, seed: int) -> np.ndarray:
-    """(samples,) float32 in [-1, 1] at `RATE`; the same for the same seed."""
+    """Return (samples,) float32 in [-1, 1] at `RATE`, the same for the same seed."""
     rng = generator(seed, "sound", video.original)
     style = video.style
     time = np.arange(round(seconds * RATE)) / RATE
-    tempo = 1.2 + 2.6 * style.pace  # beats a second
+    tempo = 1.2 + 2.6 * style.pace  # beats per second
     wave = SYNTHESES[video.category](time, tempo, rng)
     wave /= max(np.abs(wave).max(), 1e-9)
     swell = 1.0 + 1.5 * style.drama**2 * (time / seconds) ** 2
@@ -23,18 +23,18 @@ def synthesise(video: Video, seconds: float, seed: int) -> np.ndarray:
 
 
 def _pulses(time: np.ndarray, rate: float, decay: float, shift: float = 0.0) -> np.ndarray:
-    """An envelope that is struck `rate` times a second and dies at `decay` a second."""
+    """Return an envelope of `rate` pulses per second, each decaying at `decay` per second."""
     return np.exp(-decay * (((time + shift) * rate) % 1.0) / rate)
 
 
 def _tone(time: np.ndarray, pitch: np.ndarray | float, harmonics: int = 1) -> np.ndarray:
-    """A tone of a pitch in Hz (may vary over time), its k-th harmonic at 1/k."""
+    """Return a tone whose k-th harmonic has amplitude 1/k; `pitch` is in Hz and may vary over time."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(pitch, time.shape)) / RATE
     return sum(np.sin(k * phase) / k for k in range(1, harmonics + 1))
 
 
 def _noise(time: np.ndarray, rng: np.random.Generator, smooth: int = 1) -> np.ndarray:
-    """White noise, or with its high frequencies taken out by a mean over `smooth` samples; unit variance."""
+    """Return noise of unit variance, low-pass filtered by a mean over `smooth` samples."""
     total = np.cumsum(rng.standard_normal(time.size + smooth))
     return (total[smooth:] - total[:-smooth]) / smooth**0.5
 

@@ -1,4 +1,4 @@
-"""Titles from templates: words by category, and tones of voice that go with the video's style."""
+"""Titles from templates: the category gives the subject, the style gives the tone."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ TAGGED_SHARE = 0.4
 
 
 def write(video: Video, rng: np.random.Generator) -> str:
-    """A title on one line; it may hold commas, and is empty now and then."""
+    """Return a title on one line. It may contain commas; 2 % of the titles are empty."""
     if rng.random() < EMPTY_SHARE:
         return ""
     strength = {name: getattr(video.style, name) for name in TONES if name != "plain"}

@@ -1,4 +1,4 @@
-"""The audience: users with a taste for categories and an activity; the user of an event is drawn by both."""
+"""The audience: each user has an activity and a taste over categories, and both decide who causes an event."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,13 @@ ACTIVITY_SPREAD = 0.9  # standard deviation of log activity
 
 @dataclass(frozen=True, slots=True)
 class Audience:
+    """Users with their tastes and activities."""
+
     taste: np.ndarray  # (users, categories), rows sum to 1
     activity: np.ndarray  # (users,)
 
     def draw(self, category: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One user for each event, numbered from 1; `category` (events,) indexes `plan.CATEGORIES`."""
+        """Draw one user per event, numbered from 1; `category` (events,) indexes `plan.CATEGORIES`."""
         user = np.empty(category.size, np.int64)
         for c in range(self.taste.shape[1]):
             chosen = category == c
@@ -27,5 +29,6 @@ class Audience:
 
 
 def audience(rng: np.random.Generator, *, users: int = COUNT) -> Audience:
+    """Draw an audience: Dirichlet tastes and log-normal activities."""
     taste = rng.dirichlet(np.full(len(CATEGORIES), CONCENTRATION), users)
     return Audience(taste, rng.lognormal(0.0, ACTIVITY_SPREAD, users))

@@ -10,6 +10,7 @@ import pytest
 import assets.feedback.temporal_embeddings
 import assets.memory.neighbours
 import assets.protocol.observation
+import assets.protocol.splits
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import check_fitted
 from assets.feedback.temporal_embeddings import CHECKED, check_windows
@@ -156,11 +157,37 @@ class TestSplits:
                 "group": [1, 2, 3, 4, 4],
             }
         ).with_columns(pl.lit("chronological").alias("protocol"))
+        sides = sides.with_columns(
+            pl.when(pl.col("item") == "old").then(pl.lit("gap")).otherwise("split").alias("split")
+        )
         clocks = pl.DataFrame({"item": ["a", "b", "c", "old", "new"], "t0": [10, 20, 30, 5, 40]})
+        clocks = clocks.with_columns(label_time=pl.col("t0") + 10)
         protocol = Protocol(split="chronological")
         assert check_splits(sides, clocks, protocol).passed
         planted = clocks.with_columns(pl.when(pl.col("item") == "b").then(35).otherwise("t0").alias("t0"))
         assert not check_splits(sides, planted, protocol).passed
+
+    @pytest.mark.parametrize("side", ["train", "val"])
+    def test_a_label_that_was_not_known_when_the_first_test_item_was_published(self, side):
+        """The leak of a plain cut by time: the newest of the older items were still being counted."""
+        sides = pl.DataFrame(
+            {"item": ["a", "b", "late", "c"], "split": ["train", "val", side, "test"], "group": range(4)}
+        )
+        clocks = pl.DataFrame({"item": ["a", "b", "late", "c"], "t0": [10, 20, 21, 40], "label_time": [20, 30, 41, 50]})
+        planted = check_splits(sides, clocks, Protocol(split="chronological"))
+        assert not planted.passed
+        problems = planted.metadata["problems"].value
+        assert problems["label not known when the first test item was published"] == ["late"]
+        known = clocks.with_columns(pl.col("label_time").clip(upper_bound=40))
+        assert "label not known" not in str(check_splits(sides, known, Protocol(split="chronological")).metadata)
+
+    def test_a_planted_late_label_stops_the_run(self, settings_of, materialise, monkeypatch):
+        def cut_without_gap(items, times, groups, *, label_times, fractions):
+            return chronological(items, times, groups, label_times=times, fractions=fractions)
+
+        chronological = assets.protocol.splits.chronological
+        monkeypatch.setattr(assets.protocol.splits, "chronological", cut_without_gap)
+        assert not materialise(settings_of(protocol__split="chronological"), "*splits").success
 
     def test_a_shuffled_chronological_split(self, store):
         assert not check_splits(read_splits(store), read_popularity(store), Protocol(split="chronological")).passed
@@ -240,10 +267,15 @@ class TestNeighbours:
         assert open_store(settings).artifact("popularity_model_0").current() is None
 
 
-def test_chronological_neighbours_are_known_in_time(settings_of, materialise):
+def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, materialise):
     settings = settings_of(protocol__split="chronological")
     assert materialise(settings).success
     store = open_store(settings)
+    labels = read_splits(store).join(read_popularity(store), on="item")
+    begin = labels.filter(pl.col("split") == "test")["t0"].min()
+    assert labels.filter(pl.col("split").is_in(["train", "val"]))["label_time"].max() <= begin
+    assert labels.filter(pl.col("split") == "gap")["label_time"].min() > begin
+    assert not set(read_neighbours(store)["item"]) & set(labels.filter(pl.col("split") == "gap")["item"])
     clocks = read_popularity(store).select("item", "t0", "label_time")
     pairs = (
         read_neighbours(store).join(clocks, on="item").join(clocks, left_on="neighbour", right_on="item", suffix="_of")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from transformers import ASTModel, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel, ViTModel
+from transformers import ASTModel, AutoConfig, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel
 
 from models.encoders.isolated.environments import python_of
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.captions import BLIP2Captioner
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.from_files import from_folder, load_model
+from models.encoders.pretrained.image_models import IMAGE_MODELS
 from models.encoders.pretrained.options import Options
 from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation, LaionPreparation
 from models.encoders.pretrained.sounds import CLAPDescriber
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder, image_config
 from models.encoders.roles import Encoder, Role
 
 
@@ -37,9 +38,10 @@ def load_encoder(
     told = {"identity": identity, "batch_size": batch_size}
     match role:
         case "visual":
-            # The pooling layer is not used, and the published checkpoint's is not trained.
-            model = load_model(ViTModel, located, add_pooling_layer=False, **running)
-            encoder, compiled = ViTEncoder(model, ImagePreparation(located), options, **told), [model]
+            config = image_config(from_folder(AutoConfig.from_pretrained, located))
+            arguments = IMAGE_MODELS[config.model_type].arguments
+            model = load_model(AutoModel, located, config=config, **arguments, **running)
+            encoder, compiled = ImageEncoder(model, ImagePreparation(located), options, **told), [model]
         case "acoustic":
             model = load_model(ASTModel, located, **running)
             encoder, compiled = ASTEncoder(model, ASTPreparation(located), options, **told), [model]
