@@ -36,10 +36,10 @@ class Process(dg.Config):
         description="Events of a window that the process reads: the first ones. The window's count and age stay whole.",
     )
     younger: int = Field(
-        5,
+        4,
         ge=0,
         le=100,
-        description="Windows per labelled item that are cut at a random younger age, for training; each costs one simulation.",
+        description="Windows per training item that are cut at a random younger age, for training; each costs one simulation.",
     )
     seed: int = Field(0, ge=0, description="Seed of the fit and of the thinning.")
     refit_share: float = Field(
