@@ -5,13 +5,14 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding.encoder_stage import encode_stage, origin_mark
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
-from assets.sampling import audio as upstream
+from assets.engine.stage_declaration import StageDeclaration
+from assets.sampling.audio import AUDIO
 from assets.settings import Settings
 
 NAME = "audio_captions"
@@ -19,7 +20,7 @@ PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(p
 KEPT = 3
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(group_name="captions", kinds={"parquet"}, deps=[AUDIO.asset], description=__doc__, **ON_THE_DEVICE)
 @skip_unchanged(
     "audio_captions",
     reads=lambda store, settings: [*stage_marks(store, "audio"), origin_mark(settings, NAME, "sounds")],
@@ -28,18 +29,17 @@ KEPT = 3
 )
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has any."""
-    return encode_stage(
-        context,
-        settings,
+    return EncoderStage(
         name=NAME,
-        payload=PAYLOAD,
+        code=1,
         role="sounds",
-        upstream=upstream,
-        columns=["segments", "rate"],
+        upstream=(AUDIO.columns("segments", "rate"),),
+        payload=PAYLOAD,
         prepare=prepare_segments,
         finish=partial(best_descriptions, kept=KEPT),
-        kept=KEPT,
-    )
+        parameters={"kept": KEPT},
+    ).run(context, settings)
 
 
+AUDIO_CAPTIONS = StageDeclaration(NAME, PAYLOAD, audio_captions)
 audio_captions_failed_share = failed_share_check(audio_captions, NAME)

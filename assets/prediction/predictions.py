@@ -9,8 +9,10 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
+from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.neighbours import read_neighbours
+from assets.prediction.counted import at_least, counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.popularity_model import model_names
 from assets.prediction.predictor_inputs import samples_of
@@ -32,20 +34,23 @@ FILE = "predictions.csv"
     "predictions",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "popularity", "splits", "neighbours"),
+        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
         *artifact_marks(store, "hawkes_process", "memory_bank", *model_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([results_folder(settings) / FILE])],
 )
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Predict with every seed's model and average on the scale of the target; one row an item."""
+    """Predict with every seed's model and average on the scale of the target; one row per item.
+
+    No forecast is below what has been counted of the item up to now, also after its observation window.
+    """
     store = open_store(settings)
     frame = made_table(
         context,
         store,
         NAME,
         inputs_hash=made_from(store, settings, "predict"),
-        fingerprint=Fingerprint(code=1, parameters={"target": settings.protocol.target}),
+        fingerprint=Fingerprint(code=2, parameters={"target": settings.protocol.target}),
         compute=lambda: _predict(store, settings),
     )
     stop_if_plan_is_empty()
@@ -73,7 +78,9 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
 def _predict(store: Store, settings: Settings) -> pl.DataFrame:
     samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
     items = samples.items.tolist()
-    values = forecasts(store, settings, samples)
+    scale = settings.protocol.target
+    counted = counted_so_far(read_events(store), read_popularity(store), settings.protocol, items=items)
+    values = at_least(forecasts(store, settings, samples), counted, scale)
     rests_on = (
         read_neighbours(store)
         .sort("item", "rank")
@@ -90,7 +97,8 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
             "predicted": values.mean(axis=0),
             "predicted_low": values.min(axis=0),
             "predicted_high": values.max(axis=0),
-            "predicted_count": targets.inverse(values.mean(axis=0), settings.protocol.target),
+            "predicted_count": np.maximum(targets.inverse(values.mean(axis=0), scale), counted),
+            "counted_so_far": counted.astype(np.int64),
             "seeds": np.full(len(items), len(values), dtype=np.int32),
         },
         schema_overrides={"item": pl.String},

@@ -35,6 +35,25 @@ def test_every_change_to_a_file_that_is_read_changes_the_mark(folder, change: Ca
     assert source_mark(folder) != before
 
 
-def test_where_videos_name_their_files_nothing_can_be_told(folder):
-    (folder / "videos.csv").write_text("item, Path\n1,elsewhere.mp4\n")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("videos.csv", "item, Path\n1,elsewhere.mp4\n"),
+        ("videos.tsv", "item\tpath\n1\telsewhere.mp4\n"),
+        ("videos.csv", '\ufeff"path";"item"\nelsewhere.mp4;1\n'),
+        ("videos.parquet", "no parquet"),
+        ("videos.csv", ""),
+    ],
+)
+def test_where_videos_name_their_files_or_cannot_be_read_nothing_can_be_told(folder, name, text):
+    (folder / "videos.csv").unlink()
+    (folder / name).write_text(text, encoding="utf-8")
     assert source_mark(folder) is None
+
+
+def test_a_folder_that_is_a_link_is_looked_into(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / "events").symlink_to(elsewhere)
+    before = source_mark(folder)
+    (elsewhere / "part-1.csv").write_text("item,time\n")
+    assert source_mark(folder) != before
