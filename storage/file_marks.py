@@ -1,9 +1,14 @@
 """Marks of files: whether any of them may have changed, told without reading one."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from storage.hashing import content_hash, file_hash
+
+LARGE = 2 * 2**30
 
 
 def files_mark(paths: Iterable[str | os.PathLike[str]]) -> str:
@@ -24,12 +29,27 @@ def files_mark(paths: Iterable[str | os.PathLike[str]]) -> str:
     return f"{total % 2**256:064x}"
 
 
-def folder_mark(folder: Path) -> str:
-    """Mark of the files in a folder, without its subfolders; hidden files and locks are passed over."""
-    if not folder.is_dir():
-        return "absent"
-    with os.scandir(folder) as entries:
-        return files_mark(entry.path for entry in entries if _counts(entry.name) and entry.is_file())
+def contents_mark(paths: Iterable[Path]) -> str:
+    """Digest of the files' paths and contents, for files that may be written again as they were.
+
+    A file is read once in a process. One of over `LARGE` bytes goes by its size and time of change.
+    """
+    named = []
+    for path in sorted(paths):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            named.append([str(path), "absent"])
+        else:
+            read = path.is_file() and stat.st_size <= LARGE
+            facts = _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino) if read else files_mark([path])
+            named.append([str(path), facts])
+    return content_hash(named)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, *stat: int) -> str:
+    return file_hash(path)
 
 
 def tree_mark(folder: Path) -> str:

@@ -6,7 +6,9 @@ import numpy as np
 
 from assets.settings import Settings
 from storage.datasets.features import ImportedFeatures, open_features, source_files
-from storage.file_marks import files_mark
+from storage.file_marks import contents_mark, files_mark
+
+FEW = 3
 
 
 def check_imports(settings: Settings, items: Sequence[str]) -> None:
@@ -28,7 +30,11 @@ def imported(settings: Settings) -> list[str]:
 def import_mark(settings: Settings, name: str) -> str:
     """Mark of the files that a stage is imported from; empty where it is not."""
     path = getattr(settings.imports, name)
-    return "" if path is None else files_mark(source_files(path))
+    if path is None:
+        return ""
+    files = list(source_files(path))
+    # vectors in one file go by their content, as tables do; of files of one item each there are many
+    return contents_mark(files) if len(files) <= FEW else files_mark(files)
 
 
 def open_import(settings: Settings, name: str, items: Sequence[str]) -> tuple[ImportedFeatures, list[str]]:

@@ -7,13 +7,15 @@ import polars as pl
 
 from storage.datasets.errors import DatasetError
 from storage.datasets.table_files import find_table
-from storage.file_marks import folder_mark, tree_mark
+from storage.file_marks import contents_mark, tree_mark
 from storage.hashing import content_hash
 
 
 def source_mark(folder: str | Path) -> str | None:
     """Mark of every file in a data set's folder; None where that may not be all that a reader looks at.
 
+    Tables go by their content: an export that writes them again as they were changes nothing. Files in folders are many,
+    and go by size and time of change.
     It may not where the table of videos has a column `path`: the files that it names may lie anywhere.
     """
     folder = Path(folder).expanduser().absolute()
@@ -27,7 +29,8 @@ def source_mark(folder: str | Path) -> str | None:
         return None
     # each folder by itself, so that one that is a link to another place is looked into
     folders = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-    return content_hash([str(folder), folder_mark(folder), *(tree_mark(child) for child in folders)])
+    files = [child for child in folder.iterdir() if child.is_file() and not child.name.startswith(".")]
+    return content_hash([contents_mark(files), *(tree_mark(child) for child in folders)])
 
 
 def _names_files(table: Path) -> bool:

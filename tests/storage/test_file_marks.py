@@ -1,7 +1,7 @@
 import os
 import tracemalloc
 
-from storage.file_marks import files_mark, folder_mark, tree_mark
+from storage.file_marks import contents_mark, files_mark, tree_mark
 
 
 def test_a_mark_changes_with_a_files_size_time_name_and_absence(tmp_path):
@@ -28,18 +28,38 @@ def test_a_file_that_is_written_again_with_its_old_content_size_and_time_has_ano
     assert files_mark([tmp_path / "a"]) != before
 
 
-def test_marks_of_folders_pass_over_hidden_files_and_locks(tmp_path):
+def test_the_mark_of_contents_changes_with_them_alone(tmp_path):
+    file = tmp_path / "a"
+    absent = contents_mark([file])
+    file.write_text("1")
+    before = contents_mark([file])
+    file.unlink()
+    file.write_text("1")
+    os.utime(file, ns=(1, 1))
+    assert contents_mark([file]) == before != absent
+    file.write_text("2")
+    os.utime(file, ns=(2, 2))
+    assert contents_mark([file]) != before
+
+
+def test_a_large_file_goes_by_its_size_and_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("storage.file_marks.LARGE", 3)
+    (tmp_path / "a").write_text("1234")
+    before = contents_mark([tmp_path / "a"])
+    assert contents_mark([tmp_path / "a"]) == before
+    os.utime(tmp_path / "a", ns=(1, 1))
+    assert contents_mark([tmp_path / "a"]) != before
+
+
+def test_marks_of_trees_pass_over_hidden_files_and_locks(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_text("1")
-    (tmp_path / "b").write_text("1")
-    flat, deep = folder_mark(tmp_path), tree_mark(tmp_path)
+    before = tree_mark(tmp_path)
     (tmp_path / ".writing-1").write_text("1")
     (tmp_path / "sub" / "listing.lock").write_text("1")
-    assert (folder_mark(tmp_path), tree_mark(tmp_path)) == (flat, deep)
+    assert tree_mark(tmp_path) == before
     (tmp_path / "sub" / "a").write_text("22")
-    assert folder_mark(tmp_path) == flat
-    assert tree_mark(tmp_path) != deep
-    assert folder_mark(tmp_path / "absent") == "absent"
+    assert tree_mark(tmp_path) != before
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
