@@ -73,10 +73,11 @@ class MambaHawkesProcess(PointProcess):
                             to all from 17 types on, because memory and time grow with the square of the types otherwise
     log_gaps                whether an event's embedding holds the logarithm of the gap before it
     count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
-    clock_periods           number of periods at which the time since t = 0 enters the embedding (0: none)
+    clock_periods           number of periods at which the time since t_start enters the embedding (0: none)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
-    softness                beta_k before the fit, which takes it times the type's mean intensity, and learns it unless
-                            `learn_softness` is False. None: beta = 1 on the scaled clock for good, M3TR's eq. 1 as written
+    softness                beta_k before the fit, relative to the type's mean intensity; m3tr's fit starts it lower where the
+                            classical process asks for it, and both learn it unless `learn_softness` is False. None: beta = 1
+                            on the scaled clock for good, M3TR's eq. 1 as written
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
     """
 
