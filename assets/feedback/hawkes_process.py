@@ -1,6 +1,7 @@
 """[feedback] hawkes_process: the Mamba-Hawkes process, fitted on the training items' observed windows (M3TR section 3.2)."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         "dev_ks_p_value": goodness.p_value,
         "train_log_likelihood_per_event": report.best.train,
         "dev_log_likelihood_per_event": report.best.dev,
+        "expected_events_per_event": report.events_ratio,
         "best_epoch": report.best_epoch,
         "branching_ratio": report.branching_ratio,
         "seconds": round(report.seconds, 2),
@@ -126,8 +128,8 @@ def _fit(
     )
     batch = train.batch()
     context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
-    progress = Progress(context.log, "hawkes_process", chosen.max_epochs, unit="passes")
-    with deterministic():
+    progress = Progress(context.log, "hawkes_process", chosen.max_epochs + 1, unit="passes")  # and the start
+    with deterministic(), warnings.catch_warnings(record=True) as caught:
         report = fit(
             process,
             batch,
@@ -142,6 +144,8 @@ def _fit(
             seed=chosen.seed,
             progress=lambda epoch: progress.advance(),
         )
+    for warning in caught:
+        context.log.warning("hawkes_process: %s", warning.message)
     progress.finish()
     return process, report
 
