@@ -29,7 +29,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for note in (*labels.notes, describe_followed(labels)):
         context.log.info("popularity: %s", note)
     check_learnable(labels, events, protocol)
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
     counts = labelled["count"]

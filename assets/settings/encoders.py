@@ -104,13 +104,13 @@ class Encoders(dg.Config):
         checkpoints = [role for role in get_args(encoders.Role) if getattr(self, role) is not None]
         for role in checkpoints:
             if self.profile_of(role) != "paper":
-                raise ValueError(f"{role}: a checkpoint goes with the profile 'paper', not {self.profile_of(role)!r}")
+                raise ValueError(f"{role}: a checkpoint goes with profile = 'paper', not {self.profile_of(role)!r}")
         options = {f"{role}_backend": role for role in ("text", "captions", "sounds")}
         options |= {"text_prompt": "text", "vocabulary": "sounds"}
         for option, role in options.items():
             profile = self.profile_of(role)
             if getattr(self, option) not in (None, "transformers") and profile not in encoders.PRETRAINED:
-                raise ValueError(f"{option}: this goes with the profile 'paper' or 'tiny' of {role}, not {profile!r}")
+                raise ValueError(f"{option}: this goes with profile = 'paper' or 'tiny' for {role}, not {profile!r}")
         if self.revision is not None and not checkpoints:
             raise ValueError(
                 "revision goes with a checkpoint that is named: visual, acoustic, text, captions or sounds"

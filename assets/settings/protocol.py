@@ -18,6 +18,10 @@ class Protocol(dg.Config):
     first_k: int | None = Field(
         None, ge=1, description="Observe the first k events instead of hours; items with fewer events are left out."
     )
+    ages: list[float] = Field(
+        [1.0, 3.0, 8.0],
+        description="Younger ages, in hours, at which the same items are also scored; those within the window count.",
+    )
     label_event: str = Field(
         "auto",
         min_length=1,
@@ -49,6 +53,15 @@ class Protocol(dg.Config):
                 f"three positive shares that add up to 1 are allowed, for example [0.8, 0.1, 0.1]; got {fractions}"
             )
         return fractions
+
+    @field_validator("ages")
+    @classmethod
+    def _ascending(cls, ages: list[float]) -> list[float]:
+        if sorted(set(ages)) != ages or min(ages, default=1.0) <= 0:
+            raise ValueError(
+                f"different ages above 0 in ascending order are allowed, for example [1, 3, 8]; got {ages}"
+            )
+        return ages
 
     @model_validator(mode="after")
     def _window_before_label(self) -> Self:

@@ -52,6 +52,11 @@ class Settings(dg.ConfigurableResource):
         with present(run_mark(context.instance, context.run.run_id)):
             yield self
 
+    @property
+    def similarity(self) -> str:
+        """What neighbours are alike in: a model without the temporal branch sees no feedback, in neighbours neither."""
+        return self.retrieval.similarity if self.model.use_temporal else "content"
+
     def audio_rate(self) -> int:
         """Return the sampling rate of the kept sound in Hz: 16,000 suffices where no pretrained encoder hears it."""
         if self.sampling.audio_rate is not None:

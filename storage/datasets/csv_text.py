@@ -230,8 +230,11 @@ class _Record:
 
 
 def _split(text: str, separator: str) -> Iterator[_Record]:
-    """Split text into records. A field is quoted if its quotes stand at its ends; any other quote is a character."""
-    field = re.compile(rf'"((?:[^"]|"")*+)"(?=[{separator}\n]|\r\n|\r?\Z)|([^{separator}\n]*)')
+    """Split text into records.
+
+    A field is quoted if quotes stand at its ends, blanks apart; any other quote is a character of it.
+    """
+    field = re.compile(rf' *"((?:[^"]|"")*+)" *(?=[{separator}\n]|\r\n|\r?\Z)|([^{separator}\n]*)')
     position = start = 0
     line = first = 1
     fields: list[str] = []

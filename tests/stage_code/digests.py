@@ -26,6 +26,12 @@ PURE = (  # within the machinery, yet they decide what rows hold
     "storage.splits",
 )
 NUMBERED = ("Fingerprint", "EncoderStage")  # calls whose `code=` is the number
+PRETRAINED = "models.encoders.pretrained"
+LIBRARIES = {  # encoders that run a model by its own library
+    "text": [("angle_text", "AngleLibraryEncoder")],
+    "captions": [("lavis_captions", "LavisCaptioner")],
+    "sounds": [("laion_sounds", "LaionDescriber"), ("preparing", "LaionPreparation")],
+}
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,18 @@ def stages(repository: Repository) -> dict[str, Code]:
 
 
 def encoders(repository: Repository, classes: dict[str, dict[str, str]]) -> dict[str, Code]:
-    """Return the code of every encoder in the table of roles, and of all pretrained ones together."""
+    """Return the code of every encoder in the table of roles, and of each role's pretrained ones."""
     found = {}
     for role, named in classes.items():
         for profile, path in named.items():
             root = Definition(*path.split(":"))
             used, numbers = closure(repository, [root], machinery=()), _entries(repository.nodes(root))
             found[f"encoder/{role}/{profile}"] = _code(repository, used, max(numbers, default=None))
-    pretrained = "models.encoders.pretrained"
-    roots = [Definition(f"{pretrained}.loading", name) for name in ("load_encoder", "load_with_own_library")]
-    options = Definition(f"{pretrained}.options", "CODE_VERSION")
-    (statement,) = repository.nodes(options)
-    used = closure(repository, [*roots, Definition(pretrained, "preparation")], machinery=("assets", "storage"))
-    found["encoder/pretrained"] = _code(repository, used, ast.literal_eval(statement.value))
+    (versions,) = repository.nodes(Definition(f"{PRETRAINED}.options", "CODE_VERSIONS"))
+    for role, number in ast.literal_eval(versions.value).items():
+        roots = [Definition(f"{PRETRAINED}.loading", f"_{role}")]
+        roots += [Definition(f"{PRETRAINED}.{module}", name) for module, name in LIBRARIES.get(role, ())]
+        found[f"encoder/{role}/pretrained"] = _code(repository, closure(repository, roots, machinery=()), number)
     return found
 
 

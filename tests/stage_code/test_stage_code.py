@@ -153,7 +153,8 @@ def test_what_a_stage_of_this_repository_uses(codes):
     assert "models.predictors.training.train" in used["popularity_model"]
     assert "assets.encoding.encoding_tasks.padded" in used["visual_embeddings"]
     assert "models.encoders.handcrafted.visual.measure" in used["encoder/captions/handcrafted"]
-    assert "models.encoders.pretrained.preparing.ASTPreparation" in used["encoder/pretrained"]
+    assert "models.encoders.pretrained.preparing.ASTPreparation" in used["encoder/acoustic/pretrained"]
+    assert not any("ASTPreparation" in name for name in used["encoder/visual/pretrained"])
     assert not any("sample_frames" in name for name in used["visual_embeddings"])  # another stage's
     assert {name for name, code in codes.items() if code.number is None} == {"memory_bank"}
 
@@ -164,7 +165,7 @@ def test_every_stage_and_encoder_is_watched(codes):
 
     names = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     names |= {f"encoder/{role}/{profile}" for role, named in CLASSES.items() for profile in named}
-    assert codes.keys() == names | {"encoder/pretrained"}
+    assert codes.keys() == names | {f"encoder/{role}/pretrained" for role in CLASSES}
 
 
 def test_a_stage_whose_code_changed_has_another_number(codes):

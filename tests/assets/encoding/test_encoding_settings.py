@@ -39,7 +39,7 @@ def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
         ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
         (
             {"vocabulary": "words.txt"},
-            "vocabulary: this goes with the profile 'paper' or 'tiny' of sounds, not 'handcrafted'",
+            "vocabulary: this goes with profile = 'paper' or 'tiny' for sounds, not 'handcrafted'",
         ),
         ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
         ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
@@ -48,7 +48,7 @@ def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
         ({"visual_profile": "vit"}, "VISUAL_PROFILE: handcrafted, tiny, paper are allowed; got 'vit'"),
         (
             {"visual": "a/b", "captions_profile": "paper"},
-            "visual: a checkpoint goes with the profile 'paper', not 'handc",
+            "visual: a checkpoint goes with profile = 'paper', not 'handc",
         ),
         (
             {"text_backend": "angle-emb", "profile": "paper", "text_profile": "handcrafted"},

@@ -40,6 +40,12 @@ def test_an_inch_mark_is_a_character_of_its_title(write):
     assert any("first in line 2" in note.text for note in open_dataset(folder).notes)
 
 
+def test_blanks_may_stand_around_quotes(write):
+    text = 'item, title, author\na, "one, two" , x\nb,  B, "y"\n'
+    videos = open_dataset(write({"videos.csv": text, "events.csv": EVENTS})).videos
+    assert videos.select("item", "title", "author").rows() == [("a", "one, two", "x"), ("b", "B", "y")]
+
+
 def test_a_quote_that_swallows_rows_is_refused_with_its_line(write):
     text = 'item,title\nz,Z\na,"The 5 best\nb,B\nc,so good"\nd,D\n'
     found = problem(write({"videos.csv": text, "events.csv": EVENTS}))
