@@ -51,7 +51,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=4, parameters=chosen.model_dump(exclude={"refit_share"}))
+    fingerprint = Fingerprint(code=4, parameters=chosen.model_dump(exclude={"refit_share", "younger"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current()

@@ -86,8 +86,9 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     )
     ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, chosen)
     place = {item: row for row, item in enumerate(sequences.items)}
-    used = sequences.at_most(chosen.max_events).digests()
-    inputs = {item: content_hash(digest, ages[item]) for item, digest in used.items()}
+    inputs = {
+        item: content_hash(digest, ages[item], chosen.max_events) for item, digest in sequences.digests().items()
+    }
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         seen = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
