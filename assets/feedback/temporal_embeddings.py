@@ -12,14 +12,13 @@ from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage
 from assets.engine.store_access import open_store
-from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds
+from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds, load_encoder
 from assets.ingest.interactions import read_events
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
 from assets.settings import Settings
-from models import temporal
 from models.temporal import TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed
@@ -53,8 +52,8 @@ def payload(length: int, width: int) -> pa.Schema:
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window; an item without feedback in it has a missing row."""
     store, chosen = open_store(settings), settings.process
-    version, folder, fitted = fitted_process(store)
-    encoder = temporal.load(folder)
+    version, fitted = fitted_process(store)
+    encoder = load_encoder(version)
     sequences = observed_sequences(
         read_events(store),
         read_popularity(store),
@@ -128,7 +127,7 @@ def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)
     rows = store.stages()[NAME].read(columns=["observed", "window_hours", "times"])
-    types = fitted_process(store)[2]["types"]
+    types = fitted_process(store)[1]["types"]
     return check_windows(pl.from_arrow(rows), read_events(store), read_popularity(store), settings, types)
 
 

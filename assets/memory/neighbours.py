@@ -15,7 +15,7 @@ from assets.memory.memory_bank import memory_bank, open_bank
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from storage.artifact import ArtifactVersion
+from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, Neighbours
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
