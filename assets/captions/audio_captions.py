@@ -5,11 +5,12 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding.encoder_stage import encode_stage
+from assets.encoding.encoder_stage import EncoderStage
 from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
-from assets.sampling import audio as upstream
+from assets.engine.stage_declaration import StageDeclaration
+from assets.sampling.audio import AUDIO
 from assets.settings import Settings
 
 NAME = "audio_captions"
@@ -17,21 +18,20 @@ PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(p
 KEPT = 3
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(group_name="captions", kinds={"parquet"}, deps=[AUDIO.asset], description=__doc__, **ON_THE_DEVICE)
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has any."""
-    return encode_stage(
-        context,
-        settings,
+    return EncoderStage(
         name=NAME,
-        payload=PAYLOAD,
+        code=1,
         role="sounds",
-        upstream=upstream,
-        columns=["segments", "rate"],
+        upstream=(AUDIO.columns("segments", "rate"),),
+        payload=PAYLOAD,
         prepare=prepare_segments,
         finish=partial(best_descriptions, kept=KEPT),
-        kept=KEPT,
-    )
+        parameters={"kept": KEPT},
+    ).run(context, settings)
 
 
+AUDIO_CAPTIONS = StageDeclaration(NAME, PAYLOAD, audio_captions)
 audio_captions_failed_share = failed_share_check(audio_captions, NAME)

@@ -50,7 +50,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=3, parameters=chosen.model_dump(exclude={"refit_share"}))
+    fingerprint = Fingerprint(code=4, parameters=chosen.model_dump(exclude={"refit_share"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current(verify=True)
@@ -66,7 +66,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     process, report = _fit(context, settings, train, dev, len(types))
     encoder = TemporalEncoder(process, length=chosen.length)
     encoder.fit_standardiser(
-        encoder.complete(part.batch(), seeds=item_seeds(part.items, chosen.seed))
+        encoder.complete(part.batch(), seeds=item_seeds(part.items, chosen.seed), **part.observation())
         for part in train.blocks(COMPLETED_AT_ONCE)
     )
     goodness = time_rescaling(process, dev.batch())

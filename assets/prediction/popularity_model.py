@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.encoding.encoder_stage import device_of
+from assets.encoding.encoder_choice import device_of
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve
 from assets.engine.pools import ON_THE_DEVICE
@@ -85,8 +85,8 @@ def model_in_service(store: Store, seed: int) -> ArtifactVersion:
 def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
     """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
     chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
-    parameters = {**chosen, "neighbours": settings.retrieval.neighbours}
-    return Fingerprint(code=1, parameters=parameters, model=versions(store))
+    parameters = {**chosen, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
+    return Fingerprint(code=2, parameters=parameters, model=versions(store))
 
 
 def network_config(settings: Settings) -> M3TRConfig:
@@ -113,7 +113,12 @@ def _train(
 ) -> None:
     chosen, size = settings.model, settings.retrieval.neighbours
     bank = bank_of(store)
-    train, dev = (samples_of(store, split, size=size) for split in ("train", "val"))
+    train, dev = (
+        samples_of(
+            store, split, size=size, age="own" if chosen.whole_share == 1 else "all", whole_share=chosen.whole_share
+        )
+        for split in ("train", "val")
+    )
     options = TrainingOptions(
         learning_rate=chosen.learning_rate,
         batch_size=chosen.batch_size,
@@ -121,6 +126,8 @@ def _train(
         gamma=chosen.gamma,
         epochs=chosen.max_epochs,
         patience=chosen.patience,
+        penalty=None if settings.process.penalty == "none" else settings.process.penalty,
+        penalty_strength=settings.process.penalty_strength,
     )
     progress = Progress(context.log, f"popularity_model: seed {seed}", chosen.max_epochs, unit="passes")
     with deterministic():
@@ -147,8 +154,8 @@ def _train(
         inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
     ) as folder:
         predictors.save(model, folder / MODEL)
-        keep_facts(folder, {name: train.items.tolist() for name in ("model", "standardisers")}, digests)
-    note_run(context, store, f"{NAME}_{seed}", computed=len(train), seconds=report.seconds)
+        keep_facts(folder, {name: sorted(set(train.items.tolist())) for name in ("model", "standardisers")}, digests)
+    note_run(context, store, f"{NAME}_{seed}", computed=len(set(train.items)), seconds=report.seconds)
     context.log.info(
         "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
         *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),

@@ -11,21 +11,50 @@ from models.metrics import bootstrap, interval
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
 
 
-def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str]) -> str:
-    """The metrics as a table, a line a predictor: mean over its seeds, with a 95 % interval where there are several."""
+def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
+    """Write the metrics as two tables: every metric with whole windows, and nMSE by the age of the item.
+
+    Args:
+        table: one row per predictor, seed and age; see `assets.prediction.evaluation`.
+        items: the predictions that it was made from.
+        notes: further lines below the tables.
+        window: what the whole window is called.
+    """
+    whole, whole_items = (frame.filter(pl.col("age_hours").is_null()) for frame in (table, items))
     lines = ["| predictor | " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * len(SHOWN)]
-    order = table["predictor"].unique(maintain_order=True).reverse()
+    order = whole["predictor"].unique(maintain_order=True).reverse()
+    for name in order:
+        rows = whole.filter(pl.col("predictor") == name)
+        cells = [_cell(rows[metric].to_numpy()) for metric in SHOWN]
+        lines.append(f"| {_label(name, rows)} | " + " | ".join(cells) + " |")
+    said = [
+        f"{whole_items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw "
+        "counts; ± is a 95 % interval over seeds."
+    ]
+    said += _paired(whole_items) + notes
+    return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in said)])
+
+
+def _label(name: str, rows: pl.DataFrame) -> str:
+    return f"**{name}** ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
+
+
+def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str) -> list[str]:
+    """NMSE of the same items at younger ages, and the model's mean error there; nothing where no age is set."""
+    ages = table["age_hours"].unique().drop_nulls().sort().to_list()
+    if not ages:
+        return []
+    parts = {f"{age:g} h": pl.col("age_hours") == age for age in ages} | {window: pl.col("age_hours").is_null()}
+    lines = ["", "| nMSE by age | " + " | ".join(parts) + " |", "|---|" + "---:|" * len(parts)]
     for name in order:
         rows = table.filter(pl.col("predictor") == name)
-        label = f"**{name}** ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
-        lines.append(f"| {label} | " + " | ".join(_cell(rows[metric].to_numpy()) for metric in SHOWN) + " |")
-    count = items["item"].n_unique()
-    said = [
-        f"{count} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw counts; "
-        "± is a 95 % interval over seeds."
-    ]
-    said += _paired(items) + notes
-    return "\n".join([*lines, "", *(f"- {line}" for line in said)])
+        values = [rows.filter(part)["nMSE"].to_numpy() for part in parts.values()]
+        label = _label(name, rows.filter(pl.col("age_hours").is_null()))
+        lines.append(f"| {label} | " + " | ".join(_cell(value) if len(value) else "n/a" for value in values) + " |")
+    error = items.filter(pl.col("predictor") == "M3TR").with_columns(pl.col("predicted") - pl.col("target"))
+    errors = [error.filter(part)["predicted"].mean() for part in parts.values()]
+    lines.append("| mean error of M3TR | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |")
+    return lines
 
 
 def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str) -> None:
@@ -34,7 +63,7 @@ def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, tex
     (folder / "evaluation.md").write_text(f"# Evaluation\n\n{text}\n", encoding="utf-8")
     table.write_csv(folder / "evaluation.csv")
     items.write_csv(folder / "test_predictions.csv")
-    _scatter(items).savefig(folder / "evaluation.png", dpi=120)
+    _scatter(items.filter(pl.col("age_hours").is_null())).savefig(folder / "evaluation.png", dpi=120)
 
 
 def _cell(values: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.media_tasks import take_frames
 from assets.engine.run_stage import row_of, run_stage
+from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import combined, open_store
 from assets.ingest.videos import known_items, videos
 from assets.settings import Settings
@@ -52,9 +53,10 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         settings.run,
         stage,
         inputs=inputs,
-        fingerprint=Fingerprint(code=1, parameters=named),
+        fingerprint=Fingerprint(code=2, parameters=named),
         compute=compute,
     )
 
 
+FRAMES = StageDeclaration(NAME, PAYLOAD, frames)
 frames_failed_share = failed_share_check(frames, NAME)
