@@ -13,7 +13,7 @@ from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage
 from assets.engine.store_access import open_store
-from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds
+from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds, load_encoder
 from assets.feedback.younger_windows import YOUNGER, windows_of, younger_ages
 from assets.ingest.interactions import read_events
 from assets.protocol.observation import HOUR_MS
@@ -21,7 +21,6 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
 from assets.settings import Process, Settings
-from models import temporal
 from models.temporal import TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
@@ -73,8 +72,8 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     An item without feedback has rows too, all simulated: that nothing came, and for how long, is information.
     """
     store, chosen = open_store(settings), settings.process
-    version, folder, fitted = fitted_process(store)
-    encoder = temporal.load(folder)
+    version, fitted = fitted_process(store)
+    encoder = load_encoder(version)
     sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
@@ -191,7 +190,7 @@ def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)
     rows = store.stages()[NAME].read(columns=list(CHECKED))
-    types = fitted_process(store)[2]["types"]
+    types = fitted_process(store)[1]["types"]
     return check_windows(pl.from_arrow(rows), read_events(store), read_popularity(store), settings, types)
 
 

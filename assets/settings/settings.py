@@ -23,7 +23,7 @@ from assets.settings.sampling import Sampling
 from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 from models import encoders
-from storage.presence import present
+from storage.process_lock import present
 
 
 class Settings(dg.ConfigurableResource):

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.arrangement import Bank
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, Effort, SortedLists, as_array
-from storage.bank.measures import SearchQuality, recall, sampled
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
+from storage.bank.recall_latency import SearchQuality, recall, sampled
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch
 from storage.bank.version import (
@@ -37,13 +39,17 @@ class MemoryBank:
     def __init__(self, version: ArtifactVersion):
         self.version = version
         self._hold = version.hold()
+        with version.reading() as folder:
+            self._load(folder)
+
+    def _load(self, folder: Path) -> None:
         # With lists few of the vectors are looked at; without, all of them, again and again.
-        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in version.metadata else 0
+        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in self.version.metadata else 0
         self.content_index, self.temporal_index = (
-            faiss.read_index(str(version.path / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
+            faiss.read_index(str(folder / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
         )
         self.content, self.temporal = as_array(self.content_index), as_array(self.temporal_index)
-        with np.load(version.path / MEMBERS) as members:
+        with np.load(folder / MEMBERS) as members:
             self.items: np.ndarray = members["items"]
             self.labels: np.ndarray = members["labels"]
             self.groups: np.ndarray = members["groups"]
@@ -59,7 +65,8 @@ class MemoryBank:
     def open(artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None) -> "MemoryBank":
         """Opens the version in service, or the one given. expect: identities of what makes the queries.
 
-        Raises BankVersionError where they are not the bank's, StoreError where there is no bank.
+        Raises BankVersionError where they are not the bank's, StoreError where there is no bank, DamageError where its
+        files are not as they were written (it is set aside then, and the next run builds it again).
         """
         while True:
             found = artifact.current() if version is None else artifact.read(version)
