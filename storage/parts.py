@@ -10,7 +10,7 @@ counts, whatever part it lies in.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,7 @@ from storage.damage import DamageError, set_aside
 from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
 from storage.rows import STATE
+from storage.state_cache import marks_of, recall, remember
 
 OPEN = "open"
 RETIRED = "retired"
@@ -37,7 +38,6 @@ class Parts:
 
     folder: Path
     payload: pa.Schema
-    _states: dict[Path, pl.DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layout(self) -> str:
@@ -131,31 +131,30 @@ class Parts:
     def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
         """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (place in it).
 
-        Reads no payload column, and each part once. A damaged part is set aside, with a warning.
+        Reads no payload column, and each part once in a process. A damaged part is set aside, with a warning.
         """
-        files = self.files() if files is None else files
-        frames = [frame for file in files if file.name != EMPTY and (frame := self._states_of(file)) is not None]
-        for gone in self._states.keys() - set(files):
-            del self._states[gone]
-        if not frames:
-            empty = pl.from_arrow(STATE.empty_table())
-            return empty.with_columns(row=pl.lit(0, pl.UInt32), part=pl.lit("", pl.String)).clear()
-        rows = pl.concat(frames).sort("commit", "part")
-        return rows.unique("item", keep="last", maintain_order=True)
+        if files is not None:
+            return _newest([self._states_of(file) for file in files if file.name != EMPTY])
+        marks = marks_of(file for file in self.files() if file.name != EMPTY)
+        read, known = recall(self.folder, marks)
+        if known is not None and len(read) == len(marks):
+            return known
+        new = [self._states_of(file) for file in sorted(marks.keys() - read)]
+        current = _newest([known, *new])
+        if all(frame is not None for frame in new):
+            remember(self.folder, marks, current)
+        return current
 
     def _states_of(self, file: Path) -> pl.DataFrame | None:
-        """One part's states, from memory where it was read before; None where there is nothing to read."""
-        if file not in self._states:
-            try:
-                table = read_table(file, STATE)
-            except FileNotFoundError:
-                return None  # of a generation that was removed since it was listed: what replaced it was there before
-            except DamageError as error:
-                rescued = self._set_aside(file, error)
-                return None if rescued is None else self._states_of(rescued)
-            frame = pl.from_arrow(table).with_row_index("row")
-            self._states[file] = frame.with_columns(part=pl.lit(str(file)))
-        return self._states[file]
+        """One part's states; None where there is nothing to read."""
+        try:
+            table = read_table(file, STATE)
+        except FileNotFoundError:
+            return None  # of a generation that was removed since it was listed: what replaced it was there before
+        except DamageError as error:
+            rescued = self._set_aside(file, error)
+            return None if rescued is None else self._states_of(rescued)
+        return _placed(table, str(file))
 
     def read(self, states: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
         """The given rows of `states()`, in its order: `item` and the payload columns named.
@@ -197,6 +196,18 @@ class Parts:
         done = f"{kept:,} of its rows are intact and stay, the others count as not computed: the next run computes them"
         set_aside(part, self.folder, error.problem, done)
         return rescued
+
+
+def _placed(states: pa.Table, part: str) -> pl.DataFrame:
+    return pl.from_arrow(states).with_row_index("row").with_columns(part=pl.lit(part))
+
+
+def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
+    """Of each item the row that was committed last, in the order of commits; None stands for a frame without rows."""
+    frames = [frame for frame in frames if frame is not None]
+    if not frames:
+        return _placed(STATE.empty_table(), "")
+    return pl.concat(frames).sort("commit", "part", "row").unique("item", keep="last", maintain_order=True)
 
 
 def is_whole(part: Path) -> bool:

@@ -4,11 +4,13 @@ from functools import partial
 
 import dagster as dg
 
-from assets.encoding.encoder_stage import EncoderStage
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import aligned_payload, padded, prepare_frames
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.ingest.videos import import_items
 from assets.sampling.frames import FRAMES
 from assets.settings import Settings
@@ -17,6 +19,12 @@ NAME = "visual_embeddings"
 
 
 @dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[FRAMES.asset], description=__doc__, **ON_THE_DEVICE)
+@skip_unchanged(
+    "visual_embeddings",
+    reads=lambda store, settings: [*stage_marks(store, "videos", "frames"), origin_mark(settings, NAME, "visual")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every sampled frame."""
     count = settings.sampling.frames

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from assets.settings import Settings
-from storage.datasets.features import ImportedFeatures, open_features
+from storage.datasets.features import ImportedFeatures, open_features, source_files
+from storage.file_marks import files_mark
 
 
 def check_imports(settings: Settings, items: Sequence[str]) -> None:
@@ -22,6 +23,12 @@ def imported(settings: Settings) -> list[str]:
     """The stages that are imported."""
     chosen = settings.imports.model_dump(exclude={"missing"})
     return [name for name, path in chosen.items() if path is not None]
+
+
+def import_mark(settings: Settings, name: str) -> str:
+    """Mark of the files that a stage is imported from; empty where it is not."""
+    path = getattr(settings.imports, name)
+    return "" if path is None else files_mark(source_files(path))
 
 
 def open_import(settings: Settings, name: str, items: Sequence[str]) -> tuple[ImportedFeatures, list[str]]:

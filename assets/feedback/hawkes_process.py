@@ -14,6 +14,7 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.progress import Progress
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.protocol.popularity import popularity, read_popularity
@@ -43,6 +44,11 @@ class NoFeedback(RuntimeError):
 
 
 @dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__, **ON_THE_DEVICE)
+@skip_unchanged(
+    "hawkes_process",
+    reads=lambda store, settings: table_marks(store, "interactions", "popularity", "splits"),
+    makes=lambda store, settings: artifact_marks(store, NAME),
+)
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser.
 
@@ -210,6 +216,10 @@ def load_encoder(version: ArtifactVersion) -> TemporalEncoder:
 
 
 @dg.asset_check(asset=hawkes_process, blocking=True)
+@verdict_stands(
+    "process_is_fitted_on_training_items",
+    reads=lambda store, settings: [*artifact_marks(store, NAME), *table_marks(store, "splits")],
+)
 def process_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """The process, its vocabulary and its standardiser saw training items only (design section 5, rule 5)."""
     store = open_store(settings)

@@ -11,7 +11,8 @@ import torch
 
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
-from assets.engine.run_stage import run_stage
+from assets.engine.run_stage import run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds, load_encoder
 from assets.feedback.younger_windows import YOUNGER, windows_of, younger_ages
@@ -66,6 +67,15 @@ def payload(length: int, width: int) -> pa.Schema:
 @dg.asset(
     group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__, **ON_THE_DEVICE
 )
+@skip_unchanged(
+    "temporal_embeddings",
+    reads=lambda store, settings: [
+        *table_marks(store, "interactions", "popularity", "splits"),
+        *artifact_marks(store, "hawkes_process"),
+    ],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window; an item of which no time was observed has a missing row.
 
@@ -85,9 +95,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     )
     ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, chosen)
     place = {item: row for row, item in enumerate(sequences.items)}
-    inputs = {
-        item: content_hash(digest, ages[item], chosen.max_events) for item, digest in sequences.digests().items()
-    }
+    inputs = {item: content_hash(digest, ages[item], chosen.max_events) for item, digest in sequences.digests().items()}
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         seen = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
@@ -186,6 +194,14 @@ temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
 
 
 @dg.asset_check(asset=temporal_embeddings, blocking=True)
+@verdict_stands(
+    "nothing_after_the_window_is_used",
+    reads=lambda store, settings: [
+        *stage_marks(store, NAME),
+        *table_marks(store, "interactions", "popularity"),
+        *artifact_marks(store, "hawkes_process"),
+    ],
+)
 def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)

@@ -15,6 +15,7 @@ from assets.embeddings.visual_embeddings import visual_embeddings
 from assets.engine.dry_run import stop_if_plan_is_empty, stop_if_planning
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.memory.bank_checks import CHECKS, MIXED, Verdict, judge
@@ -41,6 +42,11 @@ ACCEPTED, REFUSED = "accepted", "refused"
     check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in CHECKS.items()],
     description=__doc__,
     **IN_THE_CATALOG,
+)
+@skip_unchanged(
+    "memory_bank",
+    reads=lambda store, settings: [*stage_marks(store), *table_marks(store, "popularity", "splits")],
+    makes=lambda store, settings: artifact_marks(store, NAME),
 )
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Build the bank of the training items beside the one in service, check it, and switch to it if it passes.
@@ -210,6 +216,14 @@ def open_bank(store: Store) -> MemoryBank:
 
 
 @dg.asset_check(asset=memory_bank, blocking=True)
+@verdict_stands(
+    "bank_holds_training_items_only",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "popularity", "splits"),
+        *artifact_marks(store, NAME),
+    ],
+)
 def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
     """No validation, test or unlabelled item is a member (design section 5, rule 3)."""
     store = open_store(settings)

@@ -13,6 +13,7 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.progress import Progress
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import check_fitted, fitted_process, load_encoder
 from assets.memory.feature_join import sample_digests, usable_items, versions
@@ -35,6 +36,16 @@ MODEL = "model"
 
 
 @dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__, **ON_THE_DEVICE)
+@skip_unchanged(
+    "popularity_model",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
+        *artifact_marks(store, "hawkes_process", "memory_bank"),
+    ],
+    makes=lambda store, settings: artifact_marks(store, *model_names(settings)),
+    when_skipped=lambda last: {**last, "trained_seeds": dg.MetadataValue.json([])},
+)
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
     store = open_store(settings)
@@ -61,6 +72,11 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
         metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
         metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
     return dg.MaterializeResult(metadata=metadata)
+
+
+def model_names(settings: Settings) -> list[str]:
+    """The artifacts in which the seeds' models are kept."""
+    return [f"{NAME}_{seed}" for seed in settings.model.seeds]
 
 
 def artifact_of(store: Store, seed: int) -> Artifact:
@@ -176,6 +192,10 @@ def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
 
 
 @dg.asset_check(asset=popularity_model, blocking=True)
+@verdict_stands(
+    "model_is_fitted_on_training_items",
+    reads=lambda store, settings: [*artifact_marks(store, *model_names(settings)), *table_marks(store, "splits")],
+)
 def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """Every model and its standardisers saw training items only (design section 5, rule 5)."""
     store = open_store(settings)

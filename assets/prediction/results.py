@@ -6,9 +6,16 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
+from assets.settings import Settings
 from models.metrics import bootstrap, interval
 
+WRITTEN = ("evaluation.md", "evaluation.csv", "test_predictions.csv", "evaluation.png")
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
+
+
+def results_folder(settings: Settings) -> Path:
+    """Absolute folder that receives the tables a person reads."""
+    return Path(settings.store.results).expanduser().resolve()
 
 
 def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
