@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from assets.engine.store_access import claimed
 from assets.settings import Settings
 from storage.check import Finding, check_store
+from storage.damage import DamageError
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ def _store(settings: Settings, deep: bool) -> Iterator[Finding]:
         yield Finding(str(root), "there is no store yet", "the first run makes it", "note")
         return
     yield from check_store(root, deep=deep)
+    try:
+        claimed(root)
+    except DamageError as error:
+        way_out = f"rm {shlex.quote(str(error.path))}, if the store was computed from {settings.data.folder}"
+        yield Finding(str(error.path), error.problem, way_out)
+    except FileNotFoundError:
+        return
 
 
 CHECKS = [Check("store", _store)]

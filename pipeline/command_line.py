@@ -13,6 +13,7 @@ from assets.engine.store_access import OtherDataSet
 from models.encoders.errors import EncoderError
 from models.encoders.isolated.environments import LIBRARIES, make
 from pipeline import bank_commands
+from pipeline.check import check
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
     planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
     planned.add_argument("--stage", help="the items of this stage, one a line, with the reason for each")
+    checked = commands.add_parser("check", help="what is damaged in the store, and the way out; changes nothing")
+    checked.add_argument("--deep", action="store_true", help="read every byte, instead of footers, sizes and states")
+    checked.add_argument("--json", action="store_true", help="one JSON object, for programs")
     bank_commands.add(commands)
     made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
     made.add_argument("library", choices=LIBRARIES)
@@ -41,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
             return results(Console())
         if given.command == "plan":
             return plan(Console(), stage=given.stage)
+        if given.command == "check":
+            return check(load(), Console(), deep=given.deep, as_json=given.json)
         return settings(Console(), markdown=given.markdown)
     except subprocess.CalledProcessError as error:
         print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)

@@ -100,22 +100,26 @@ def row_groups(path: Path) -> Iterator[pa.Table]:
     """
     file = open_parquet(path)
     for group in range(file.num_row_groups):
-        yield _row_group(file, path, group)
+        with reading(path):
+            rows = file.read_row_group(group)
+        yield rows
 
 
-def intact_row_groups(path: Path) -> list[pa.Table]:
-    """Read the row groups that are as they were written; none where the footer itself is damaged."""
+def intact_row_groups(path: Path, schema: pa.Schema) -> list[pa.Table]:
+    """Read the row groups that are as they were written; none where the footer itself is damaged.
+
+    Args:
+        path: The file.
+        schema: Columns that each row group must have, beside others.
+    """
     try:
         file = open_parquet(path)
     except DamageError:
         return []
     tables = []
     for group in range(file.num_row_groups):
-        with suppress(DamageError):
-            tables.append(_row_group(file, path, group))
+        with suppress(DamageError), reading(path):
+            rows = file.read_row_group(group)
+            rows.select(schema.names).cast(schema)
+            tables.append(rows)
     return tables
-
-
-def _row_group(file: pq.ParquetFile, path: Path, group: int) -> pa.Table:
-    with reading(path):
-        return file.read_row_group(group)

@@ -30,7 +30,11 @@ class DamageError(StoreError):
     def __init__(self, path: Path, problem: object, done: str = "") -> None:
         self.path = path
         self.problem = " ".join(str(problem).split())
+        self.done = done
         super().__init__(f"{path} is damaged: {self.problem}" + (f"; {done}" if done else ""))
+
+    def __reduce__(self) -> tuple[type["DamageError"], tuple[Path, str, str]]:
+        return DamageError, (self.path, self.problem, self.done)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from storage.arrays import shape_of, to_numpy
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.damage import DamageError
 from storage.durable import exclusive
 from storage.hashing import content_hash

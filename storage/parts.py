@@ -186,7 +186,7 @@ class Parts:
 
     def _set_aside(self, part: Path, error: DamageError) -> Path | None:
         """Move a damaged part out of every reader's sight, after copying its intact rows to a new part, which is returned."""
-        tables, rescued = intact_row_groups(part), None
+        tables, rescued = intact_row_groups(part, STATE), None
         if tables:
             _, name = ordered_name(part.parent, ".parquet")
             rescued = part.parent / name

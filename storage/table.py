@@ -99,10 +99,17 @@ class Table:
                 self.current, error.problem, "it was set aside, and the next run makes it again: run again"
             ) from error
 
-    def state(self) -> TableState | None:
-        """What the version in service was made from; None where there is none."""
+    def state(self, *, verify: bool = False) -> TableState | None:
+        """What the version in service was made from; None where there is none.
+
+        Args:
+            verify: Whether to read all of it too. What makes the table does so: damage is then mended in the same run.
+        """
         try:
-            return state_of(self.current)
+            found = state_of(self.current)
+            if verify:
+                read_table(self.current)
+            return found
         except DamageError as error:
             self._set_aside(self.current, error)
         except FileNotFoundError:
@@ -136,23 +143,9 @@ class Table:
         set_aside(file, self.folder, error.problem, "the next run makes the table again")
 
     def is_current(self, inputs_hash: str, fingerprint: str, *, verify: bool = False) -> bool:
-        """Whether the version in service was made from these.
-
-        Args:
-            inputs_hash: What it was made from.
-            fingerprint: What else determined it.
-            verify: Whether to read all of it too: a damaged version is set aside, and is not current.
-        """
-        state = self.state()
-        if state is None or (state.inputs_hash, state.fingerprint) != (inputs_hash, fingerprint):
-            return False
-        try:
-            if verify:
-                read_table(self.current)
-        except DamageError as error:
-            self._set_aside(self.current, error)
-            return False
-        return True
+        """Whether the version in service was made from these; verify: see `state`."""
+        state = self.state(verify=verify)
+        return state is not None and (state.inputs_hash, state.fingerprint) == (inputs_hash, fingerprint)
 
     def versions(self) -> list[Path]:
         """Files of the versions kept, oldest first."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
+from storage.damage import DamageError, reading
 from storage.datasets import Dataset, open_dataset
 from storage.durable import write_text
 from storage.stage import Stage
 from storage.store import Store
+
+CLAIM = "dataset.json"  # names the data folder that a store was computed from
 
 
 class OtherDataSet(RuntimeError):
@@ -48,19 +52,36 @@ def claim(store: Store, folder: Path) -> None:
 
     Raises:
         OtherDataSet: the store holds another data set.
+        DamageError: the file that names the store's data set cannot be read.
     """
-    mark = store.root / "dataset.json"
+    mark = store.root / CLAIM
     ours = str(folder.expanduser().resolve())
-    if not mark.exists():
-        if is_dry():
-            return
-        write_text(mark, json.dumps({"folder": ours}))
-    theirs = json.loads(mark.read_text(encoding="utf-8"))["folder"]
+    try:
+        theirs = claimed(store.root)
+    except FileNotFoundError:
+        if not is_dry():
+            write_text(mark, json.dumps({"folder": ours}))
+        return
+    except DamageError as error:
+        done = f"if the store was computed from {ours}, remove that file (rm {shlex.quote(str(mark))}) and run again"
+        raise DamageError(mark, error.problem, done) from error
     if theirs != ours:
         raise OtherDataSet(
             f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
             f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {mark}"
         )
+
+
+def claimed(root: Path) -> str:
+    """The data folder that a store was computed from.
+
+    Raises:
+        DamageError: the file that names it is not as it was written.
+        FileNotFoundError: there is none: nothing was computed yet.
+    """
+    mark = root / CLAIM
+    with reading(mark):
+        return str(json.loads(mark.read_text(encoding="utf-8"))["folder"])
 
 
 def frame_hash(frame: pl.DataFrame) -> str:

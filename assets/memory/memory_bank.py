@@ -24,7 +24,8 @@ from assets.memory.temporal_keys import Ages, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, build
 from storage.durable import StoreError, exclusive
 from storage.hashing import content_hash
@@ -56,13 +57,15 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     store = open_store(settings)
     artifact, made_of = store.artifact(NAME), _made_of(store, settings)
     artifact.folder.mkdir(parents=True, exist_ok=True)
-    last = _last_checked(artifact)
-    if last is not None and last.metadata["made_of"] == made_of:
+    service, last = artifact.current(verify=True), _last_checked(artifact)
+    is_lost = service is None and last is not None and last.metadata["status"] == ACCEPTED
+    if last is not None and last.metadata["made_of"] == made_of and not is_lost:
         context.log.info("memory_bank: unchanged since version %d was checked", last.version)
         stop_if_plan_is_empty()
         note_run(context, store, NAME, computed=0, seconds=0.0)
-        return _result(last, artifact.current())
-    stop_if_planning(reason="not built yet" if last is None else "its members, their vectors or its settings changed")
+        return _result(last, service)
+    reason = "the version in service was lost" if is_lost else "its members, their vectors or its settings changed"
+    stop_if_planning(reason="not built yet" if last is None else reason)
     with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
         started, known = time.monotonic(), {version.version for version in artifact.versions()}
         built = _build(store, settings, artifact)
@@ -180,6 +183,18 @@ def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[s
         **shown,
         "made_of": dg.MetadataValue.json(built.metadata["versions"]),
     }
+
+
+def bank_in_service(store: Store) -> ArtifactVersion:
+    """The version of the bank in service, not opened.
+
+    Raises:
+        storage.durable.StoreError: there is none.
+    """
+    version = store.artifact(NAME).current()
+    if version is None:
+        raise StoreError(f"no memory bank is in service; build it (dagster asset materialize --select '{NAME}+')")
+    return version
 
 
 def open_bank(store: Store) -> MemoryBank:

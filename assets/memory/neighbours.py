@@ -17,7 +17,7 @@ from assets.memory.temporal_keys import Ages, Windows, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from storage.artifact import ArtifactVersion
+from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, Neighbours, search_again
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash

@@ -50,7 +50,7 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol
     fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
-    before = store.table(NAME).state()
+    before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
     frame = make_splits(store, protocol, kept=kept)
     sizes = dict(frame["split"].value_counts().iter_rows())

@@ -8,7 +8,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, Effort, SortedLists, as_array
 from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries

@@ -12,7 +12,8 @@ from typing import Any
 import faiss
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
 from storage.bank.member_order import Bank
 from storage.bank.recall_latency import recall, sampled
