@@ -94,6 +94,7 @@ def test_what_a_stage_computes_with_is_part_of_it(code, file, old, new):
             "def size(\n    context: object,\n    settings: object\n) -> None:",
         ),
         ("assets/sampling/size.py", 'group_name="sampling"', 'group_name="ingest"'),
+        ("assets/sampling/size.py", "def size", "@run_stage\ndef size"),
         ("assets/sampling/size.py", "code=1", "code=2"),
         ("assets/engine/run.py", "return fingerprint", "return [fingerprint]"),
         ("models/measures/extremes.py", "return values", "return list(values)"),
