@@ -36,7 +36,7 @@ def evaluated() -> tuple[pl.DataFrame, pl.DataFrame]:
 def test_results_shows_the_table_and_where_it_lies(folder, capsys):
     table, items = evaluated()
     text = evaluation_markdown(table, items, ["a note"])
-    assert "| **M3TR** (2 seeds) | 0.550 ± 0.635 |" in text
+    assert "| **M3TR (2 seeds)** | **0.550 ± 0.635** |" in text
     assert "| training mean | 1.000 | n/a |" in text
     assert "- a note" in text
     write_results(folder / "results", table=table, items=items, text=text)
