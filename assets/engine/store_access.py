@@ -1,7 +1,6 @@
 """The store and the data set as the settings name them, and the hashes that a later stage builds on."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,35 +8,38 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
+from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
-from storage.durable import write_text
+from storage.durable import StoreError, check_writable
 from storage.stage import Stage
 from storage.store import Store
 
 
-class OtherDataSet(RuntimeError):
+class OtherDataSet(StoreError):
     """The store holds another data set."""
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name.
+    """Open the store that the settings name, and make sure that results can be written.
 
     Raises:
-        storage.store.StoreError: the folder cannot be written, or the disk is fuller than `store.min_free_mb` allows.
+        storage.store.StoreError: the store's or the results' folder cannot be written, or the disk is fuller than
+            `store.min_free_mb` allows.
     """
     store = Store(settings.store_folder())
     store.check(min_free=settings.store.min_free_mb * 2**20)
+    check_writable(settings.results_folder())
     return store
 
 
 def read_dataset(store: Store, settings: Settings) -> Dataset:
-    """The data set that the settings name, validated.
+    """Read and validate the data set that the settings name.
 
     Raises:
         storage.datasets.DatasetError: what is wrong with it, by file and line.
         OtherDataSet: the store holds another one.
     """
-    folder = Path(settings.data.folder)
+    folder = settings.data_folder()
     dataset = open_dataset(folder, prefix=settings.data.prefix)
     claim(store, folder)
     return dataset
@@ -49,17 +51,14 @@ def claim(store: Store, folder: Path) -> None:
     Raises:
         OtherDataSet: the store holds another data set.
     """
-    mark = store.root / "dataset.json"
-    ours = str(folder.expanduser().resolve())
-    if not mark.exists():
-        if is_dry():
-            return
-        write_text(mark, json.dumps({"folder": ours}))
-    theirs = json.loads(mark.read_text(encoding="utf-8"))["folder"]
-    if theirs != ours:
+    ours, theirs = folder.expanduser().resolve(), marked_folder(store.root)
+    if theirs is None:
+        if not is_dry():
+            mark_store(store.root, ours)
+    elif theirs != ours:
         raise OtherDataSet(
             f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
-            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {mark}"
+            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {store.root / MARK}"
         )
 
 

@@ -1,7 +1,5 @@
 """[prediction] evaluation: M3TR on the test split beside the trivial baselines, once over the whole split."""
 
-from pathlib import Path
-
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -50,7 +48,7 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     if keep_table(context, store, NAME, table, fingerprint):
         store.append("metrics", table.with_columns(pl.lit(context.run.run_id).alias("run_id")))
     stop_if_plan_is_empty()
-    folder = Path(settings.store.results).expanduser().resolve()
+    folder = settings.results_folder()
     text = evaluation_markdown(table, frame, notes)
     write_results(folder, table=table, items=frame, text=text)
     failed = failures(store)

@@ -1,7 +1,5 @@
 """[prediction] predictions: every item without a label yet, on both scales, with the neighbours it rests on."""
 
-from pathlib import Path
-
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -18,6 +16,7 @@ from assets.prediction.seed_predictions import forecasts, made_from
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models import targets
+from storage.durable import write_text
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -37,10 +36,9 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         compute=lambda: _predict(store, settings),
     )
     stop_if_plan_is_empty()
-    folder = Path(settings.store.results).expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = settings.results_folder()
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
-    flat.write_csv(folder / "predictions.csv")
+    write_text(folder / "predictions.csv", flat.write_csv())
     context.log.info("predictions: %d items without a label, in %s", len(frame), folder / "predictions.csv")
     shown = (
         frame.sort("predicted", descending=True).head(10).select("item", "title", "predicted_count", "observed_events")

@@ -60,3 +60,12 @@ def test_a_store_that_cannot_be_made(settings_of, tmp_path):
 def test_a_disk_that_is_too_full(settings_of):
     with pytest.raises(Exception, match=r"GiB are free .* are needed"):
         open_store(settings_of(store__min_free_mb=str(10**9)))
+
+
+def test_results_that_cannot_be_written_stop_the_run_at_videos(settings_of, materialise, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings = settings_of(store__results=str(tmp_path / "file" / "results"))
+    result = materialise(settings)
+    assert not result.success
+    assert str(tmp_path / "file") in failure(result)
+    assert Store(settings.store_folder()).stages() == {}
