@@ -17,7 +17,14 @@ PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(p
 KEPT = 3
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="captions",
+    kinds={"parquet"},
+    deps=[upstream.audio],
+    description=__doc__,
+    code_version="1",
+    **ON_THE_DEVICE,
+)
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has any."""
     return encode_stage(

@@ -16,7 +16,14 @@ NAME = "visual_captions"
 PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="captions",
+    kinds={"parquet"},
+    deps=[upstream.frames],
+    description=__doc__,
+    code_version="1",
+    **ON_THE_DEVICE,
+)
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Caption every kept frame, or only those that differ (`encoders.repeated_frame_bits`)."""
     bits = settings.encoders.repeated_frame_bits

@@ -15,7 +15,14 @@ from assets.settings import Settings
 NAME = "acoustic_embeddings"
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.audio], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[upstream.audio],
+    description=__doc__,
+    code_version="1",
+    **ON_THE_DEVICE,
+)
 def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept segment of sound."""
     if NAME in imported(settings):

@@ -34,6 +34,7 @@ def payload(width: int) -> pa.Schema:
     kinds={"parquet"},
     deps=[videos, sights.visual_captions, sounds.audio_captions],
     description=__doc__,
+    code_version="1",
     **ON_THE_DEVICE,
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:

@@ -28,7 +28,9 @@ def payload(width: int) -> pa.Schema:
     return pa.schema([ragged("embedding", width, "float16")])
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, code_version="1", **ON_THE_DEVICE
+)
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""
     store = open_store(settings)

@@ -15,7 +15,14 @@ from assets.settings import Settings
 NAME = "visual_embeddings"
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[upstream.frames], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[upstream.frames],
+    description=__doc__,
+    code_version="1",
+    **ON_THE_DEVICE,
+)
 def visual_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept frame."""
     if NAME in imported(settings):

@@ -28,6 +28,7 @@ from storage.hashing import content_hash
 from storage.rows import Row
 
 NAME = "temporal_embeddings"
+CODE = 1  # raise it when the same inputs give another result
 BLOCK = 128
 
 
@@ -48,7 +49,12 @@ def payload(length: int, width: int) -> pa.Schema:
 
 
 @dg.asset(
-    group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__, **ON_THE_DEVICE
+    group_name="feedback",
+    kinds={"parquet", "pytorch"},
+    deps=[hawkes_process],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
 )
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window; an item without feedback in it has a missing row."""
@@ -77,7 +83,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             yield from _embed(encoder, block, chosen.seed, inputs)
 
     made_by = content_hash(version.inputs_hash, version.fingerprint)
-    fingerprint = Fingerprint(code=1, parameters={"seed": chosen.seed}, model={"process": made_by})
+    fingerprint = Fingerprint(code=CODE, parameters={"seed": chosen.seed}, model={"process": made_by})
     stage = store.stage(NAME, payload(encoder.length, encoder.width))
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 

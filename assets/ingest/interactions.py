@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.store_access import open_store, read_dataset
@@ -11,10 +12,11 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "interactions"
-FINGERPRINT = Fingerprint(code=1)
+CODE = 1  # raise it when the same inputs give another result
+FINGERPRINT = Fingerprint(code=CODE)
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, **IN_THE_CATALOG)
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE), **IN_THE_CATALOG)
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Keep the data set's events with their rank in their item (`order`, from 0)."""
     store = open_store(settings)
@@ -23,12 +25,13 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
     keep_table(context, store, NAME, events, FINGERPRINT)
     by_type = events["type"].value_counts(sort=True)
     return dg.MaterializeResult(
+        data_version=version_of_table(events),
         metadata={
             "events": len(events),
             "items": events["item"].n_unique(),
             "users": events["user"].n_unique(),
             "types": dg.MetadataValue.json(dict(by_type.iter_rows())),
-        }
+        },
     )
 
 

@@ -28,6 +28,7 @@ from storage.stage import Stage
 from storage.store import Store
 
 NAME = "videos"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "path": pa.string(),
@@ -48,7 +49,7 @@ PAYLOAD = pa.schema(
 TEXTS = ("title", "category", "author", "published_at")
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE))
 def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
     store = open_store(settings)
@@ -77,7 +78,7 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     if is_dry():
         foresee(NAME, *_foreseen(stage, items))
     return run_stage(
-        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=1), compute=compute
+        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=CODE), compute=compute
     )
 
 

@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
@@ -22,9 +23,17 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
+CODE = 1  # raise it when the same inputs give another result
 
 
-@dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__, **IN_THE_CATALOG)
+@dg.asset(
+    group_name="memory",
+    kinds={"parquet"},
+    deps=[memory_bank],
+    description=__doc__,
+    code_version=str(CODE),
+    **IN_THE_CATALOG,
+)
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
     store = open_store(settings)
@@ -34,7 +43,7 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
         store,
         NAME,
         inputs_hash=_made_of(store, sides, bank, settings),
-        fingerprint=Fingerprint(code=1, parameters={"neighbours": settings.retrieval.neighbours}),
+        fingerprint=Fingerprint(code=CODE, parameters={"neighbours": settings.retrieval.neighbours}),
         compute=lambda: _search(store, sides, settings),
     )
     stop_if_plan_is_empty()
@@ -45,13 +54,14 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for reason, count in reasons.items():
         context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             "items": len(sides),
             "rows": len(frame),
             "bank_version": 0 if bank is None else bank.version,
             "modes": dg.MetadataValue.json(by_mode),
             "content_alone_because": dg.MetadataValue.json(reasons),
-        }
+        },
     )
 
 

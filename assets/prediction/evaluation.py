@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.failure_checks import damages, failures
 from assets.engine.pools import ON_THE_DEVICE
@@ -25,17 +26,25 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "evaluation"
+CODE = 1  # raise it when the same inputs give another result
 ITEMS = "evaluation_items"
 METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count")
 
 
-@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[popularity_model], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="prediction",
+    kinds={"parquet"},
+    deps=[popularity_model],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
     store = open_store(settings)
     training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
     line, notes = _extrapolation(training)
-    fingerprint = Fingerprint(code=1, parameters={"target": settings.protocol.target})
+    fingerprint = Fingerprint(code=CODE, parameters={"target": settings.protocol.target})
     frame = made_table(
         context,
         store,
@@ -61,7 +70,8 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for caution in cautions(table):
         context.log.warning("evaluation: %s", caution)
     return dg.MaterializeResult(
-        metadata={"table": dg.MetadataValue.md(text), "test_items": tested, "results": str(folder)}
+        data_version=version_of_table(frame),
+        metadata={"table": dg.MetadataValue.md(text), "test_items": tested, "results": str(folder)},
     )
 
 

@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
@@ -21,9 +22,17 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
+CODE = 1  # raise it when the same inputs give another result
 
 
-@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[evaluation], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="prediction",
+    kinds={"parquet"},
+    deps=[evaluation],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row an item."""
     store = open_store(settings)
@@ -32,7 +41,7 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         store,
         NAME,
         inputs_hash=made_from(store, settings, "predict"),
-        fingerprint=Fingerprint(code=1, parameters={"target": settings.protocol.target}),
+        fingerprint=Fingerprint(code=CODE, parameters={"target": settings.protocol.target}),
         compute=lambda: _predict(store, settings),
     )
     stop_if_plan_is_empty()
@@ -47,12 +56,13 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
     by_mode = dict(frame["retrieval"].value_counts(sort=True).iter_rows())
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             "items": len(frame),
             "retrieval": dg.MetadataValue.json(by_mode),
             "highest": dg.MetadataValue.md("\n".join(preview)),
             "results": str(folder),
-        }
+        },
     )
 
 

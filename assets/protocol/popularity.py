@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.store_access import open_store, read_dataset
@@ -15,13 +16,21 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "popularity"
+CODE = 1  # raise it when the same inputs give another result
 
 
 class TooFewLabels(RuntimeError):
     """The protocol leaves too few labelled items to train, validate and test."""
 
 
-@dg.asset(group_name="protocol", kinds={"parquet"}, deps=[videos, interactions], description=__doc__, **IN_THE_CATALOG)
+@dg.asset(
+    group_name="protocol",
+    kinds={"parquet"},
+    deps=[videos, interactions],
+    description=__doc__,
+    code_version=str(CODE),
+    **IN_THE_CATALOG,
+)
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut the observation window, count the label up to the horizon, transform it."""
     store = open_store(settings)
@@ -30,7 +39,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     labels = measure(items, events, protocol)
     for note in labels.notes:
         context.log.info("popularity: %s", note)
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
     if len(labelled) < 10:
@@ -40,6 +49,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
         )
     counts = labelled["count"]
     return dg.MaterializeResult(
+        data_version=version_of_table(labels.frame),
         metadata={
             "items": len(items),
             "labelled": len(labelled),
@@ -48,7 +58,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
             "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
             "observed_median": float(labelled["observed_events"].median()),
             "horizon_hours": protocol.horizon or "end of the data",
-        }
+        },
     )
 
 

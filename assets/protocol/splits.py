@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.store_access import open_store
@@ -20,6 +21,7 @@ from storage.splits import chronological, paper
 from storage.store import Store
 
 NAME = "splits"
+CODE = 1  # raise it when the same inputs give another result
 FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
 MINIMUM = {"train": 4, "val": 1, "test": 2}
 
@@ -33,12 +35,13 @@ class SplitTooSmall(RuntimeError):
     kinds={"parquet"},
     deps=[videos, popularity, sampled.frames],
     description=__doc__,
+    code_version=str(CODE),
     **IN_THE_CATALOG,
 )
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
+    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
     before = store.table(NAME).state()
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
     frame = make_splits(store, protocol, kept=kept)
@@ -51,12 +54,13 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     sizes = dict(frame["split"].value_counts().iter_rows())
     repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             **{side: sizes.get(side, 0) for side in ("train", "val", "test", "predict")},
             "duplicate_groups": len(repeated),
             "items_in_duplicate_groups": int(repeated["len"].sum() or 0),
             "protocol": protocol.split_file or protocol.split,
-        }
+        },
     )
 
 

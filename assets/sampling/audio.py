@@ -19,10 +19,11 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "audio"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32()})
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, frames], description=__doc__)
+@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, frames], description=__doc__, code_version=str(CODE))
 def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut each video's sound at its frames' timestamps; a video without an audio track has a missing row."""
     store, sampling = open_store(settings), settings.sampling
@@ -48,7 +49,7 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
             else:
                 yield row_of(item, inputs[item], outcome)
 
-    fingerprint = Fingerprint(code=1, parameters={"rate": rate, "seconds": seconds})
+    fingerprint = Fingerprint(code=CODE, parameters={"rate": rate, "seconds": seconds})
     return run_stage(
         context,
         store,

@@ -16,6 +16,7 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "frames"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "frames": pa.list_(pa.binary()),
@@ -27,7 +28,7 @@ PAYLOAD = pa.schema(
 )
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos], description=__doc__)
+@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos], description=__doc__, code_version=str(CODE))
 def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Decode and keep each video's frames; a renamed file with the same bytes is not decoded again."""
     store, sampling = open_store(settings), settings.sampling
@@ -52,7 +53,7 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         settings.run,
         stage,
         inputs=inputs,
-        fingerprint=Fingerprint(code=1, parameters=named),
+        fingerprint=Fingerprint(code=CODE, parameters=named),
         compute=compute,
     )
 
