@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.encoding.encoder_stage import encode_stage
 from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.sampling import audio as upstream
 from assets.settings import Settings
@@ -20,7 +21,7 @@ KEPT = 3
 @dg.asset(
     group_name="captions",
     kinds={"parquet"},
-    deps=[upstream.audio],
+    deps=[upstream.audio, BEHIND_SPLITS],
     description=__doc__,
     code_version="1",
     **ON_THE_DEVICE,

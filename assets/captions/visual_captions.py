@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.encoding.encoder_stage import encode_stage
 from assets.encoding.encoding_tasks import captions_of_all, prepare_distinct_frames, prepare_frames
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.sampling import frames as upstream
 from assets.settings import Settings
@@ -19,7 +20,7 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 @dg.asset(
     group_name="captions",
     kinds={"parquet"},
-    deps=[upstream.frames],
+    deps=[upstream.frames, BEHIND_SPLITS],
     description=__doc__,
     code_version="1",
     **ON_THE_DEVICE,

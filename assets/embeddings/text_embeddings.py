@@ -12,6 +12,7 @@ from assets.encoding.encoding_tasks import as_float16
 from assets.encoding.feature_imports import import_words
 from assets.encoding.imported_files import imported
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage
 from assets.engine.store_access import open_store
@@ -29,7 +30,12 @@ def payload(width: int) -> pa.Schema:
 
 
 @dg.asset(
-    group_name="embeddings", kinds={"parquet"}, deps=[videos], description=__doc__, code_version="1", **ON_THE_DEVICE
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[videos, BEHIND_SPLITS],
+    description=__doc__,
+    code_version="1",
+    **ON_THE_DEVICE,
 )
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""

@@ -6,6 +6,7 @@ from assets.encoding.aligned_embeddings import embed_aligned, import_vectors_of_
 from assets.encoding.encoding_tasks import prepare_frames
 from assets.encoding.imported_files import imported
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.store_access import open_store
 from assets.ingest.videos import import_items
@@ -18,7 +19,7 @@ NAME = "visual_embeddings"
 @dg.asset(
     group_name="embeddings",
     kinds={"parquet"},
-    deps=[upstream.frames],
+    deps=[upstream.frames, BEHIND_SPLITS],
     description=__doc__,
     code_version="1",
     **ON_THE_DEVICE,

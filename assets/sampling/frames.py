@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_LABELS
 from assets.engine.media_tasks import take_frames
 from assets.engine.run_stage import row_of, run_stage
 from assets.engine.store_access import combined, open_store
@@ -28,7 +29,9 @@ PAYLOAD = pa.schema(
 )
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos], description=__doc__, code_version=str(CODE))
+@dg.asset(
+    group_name="sampling", kinds={"parquet"}, deps=[videos, BEHIND_LABELS], description=__doc__, code_version=str(CODE)
+)
 def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Decode and keep each video's frames; a renamed file with the same bytes is not decoded again."""
     store, sampling = open_store(settings), settings.sampling

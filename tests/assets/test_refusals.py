@@ -4,6 +4,7 @@ import pytest
 
 from assets.engine.store_access import OtherDataSet, claim, open_store
 from storage.store import Store
+from tests.assets.conftest import write_plain_set
 
 
 def failure(result) -> str:
@@ -69,3 +70,24 @@ def test_results_that_cannot_be_written_stop_the_run_at_videos(settings_of, mate
     assert not result.success
     assert str(tmp_path / "file") in failure(result)
     assert Store(settings.store_folder()).stages() == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "environment", "said", "stopped"),
+    [
+        (3, {}, "at least 10 are needed", {"frames", "audio", "visual_captions", "text_embeddings"}),
+        (30, {"protocol__fractions": "[0.98, 0.01, 0.01]"}, "split has", {"visual_captions", "text_embeddings"}),
+    ],
+    ids=["too few labels", "a side of the split too small"],
+)
+def test_a_run_that_is_lost_decodes_and_encodes_nothing(
+    settings_of, materialise, tmp_path, items, environment, said, stopped
+):
+    folder = write_plain_set(tmp_path / "data", items=items)
+    settings = settings_of(data__folder=str(folder), **environment)
+    result = materialise(settings)
+    assert not result.success
+    assert said in failure(result)
+    stages = open_store(settings).stages()
+    assert not stopped & stages.keys(), stages.keys()
+    assert "videos" in stages
