@@ -1,14 +1,19 @@
 """What a person reads at the end of a run: the table of metrics, the predictions, the pictures."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from models.metrics import bootstrap, interval
 from storage.durable import write_text, written_beside
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MODEL = "M3TR"
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
@@ -130,6 +135,8 @@ def _paired(items: pl.DataFrame) -> list[str]:
 
 
 def _scatter(items: pl.DataFrame) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     names = items["predictor"].unique(maintain_order=True).to_list()
     axes = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from models.events import EventBatch
@@ -102,6 +101,8 @@ def _climb(
     units: of the baseline (k,) and the branching (k k r,), in which all of them matter alike. Where `support` (k, k) is
     False the branching stays 0.
     """
+    from scipy.optimize import minimize
+
     parameters = [process.baseline, process.excitation.branching, process.excitation.log_rate]
     sizes = [p.numel() for p in parameters]
     scale = np.concatenate([*units, np.ones(sizes[2])])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 
 from models.events import EventBatch
 from models.hawkes.exponential import ExponentialHawkes
@@ -73,6 +72,8 @@ class Regression:
 
     def solve(self, weights: np.ndarray, baseline: np.ndarray, branching: np.ndarray) -> tuple[np.ndarray, ...]:
         """mu (k,) and G (k, k r) that maximise log-likelihood / sequences - weights G, and the log-likelihood (k,)."""
+        from scipy.optimize import minimize
+
         baseline, branching = baseline.copy(), branching.copy()
         value = np.zeros(len(baseline))
         for kind, X in enumerate(self.features):
