@@ -18,3 +18,23 @@ def test_what_a_module_does_not_load(module):
     code = f"import sys, {module}; print(*[name for name in {IMPORTS[module]!r} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+@pytest.mark.parametrize("module", ["pipeline.definitions", "models.hawkes"])
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_do_not_spin_unless_the_user_says_so(monkeypatch, module, given, kept):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    code = f"""
+import importlib.abc, os, sys
+class Look(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            os._exit(0)
+sys.meta_path.insert(0, Look())
+import {module}
+"""
+    ended = subprocess.run([sys.executable, "-uc", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == [kept]
