@@ -1,4 +1,4 @@
-"""One pass over the arrays of an event batch: what is wrong with them, and copies with a clean padding."""
+"""One pass over the arrays of an event batch: finds the first fault and copies them with a clean padding."""
 
 from __future__ import annotations
 
@@ -6,32 +6,46 @@ import math
 
 import numba
 
-RIGHT, LENGTH, END, TIME, ORDER, TYPE = range(6)  # what `place` found
+RIGHT, LENGTH, START, END, TIME, ORDER, TYPE = range(7)  # findings of `place`
 
 
 @numba.njit(nogil=True, cache=True)
-def place(times, types, lengths, t_end, placed, kinds):
-    """Copy times and types (b, l) to placed and kinds, or to themselves, with t_end and 0 in the padding.
+def place(times, types, lengths, t_start, t_end, placed, kinds):
+    """Copy times and types (b, l) to placed and kinds, or onto themselves, with t_end and 0 in the padding.
 
-    Returns what is wrong first, its row and event, and the highest type: RIGHT; LENGTH outside [0, l]; END negative or not
-    finite; TIME outside [0, t_end]; ORDER: an event before the one ahead of it; TYPE negative.
+    Args:
+        times: (b, l) float64.
+        types: (b, l) int64.
+        lengths: (b,) int64, real events per row.
+        t_start: (b,) float64, start of each window.
+        t_end: (b,) float64, end of each window.
+        placed: (b, l) float64, receives the times.
+        kinds: (b, l) int64, receives the types.
+
+    Returns:
+        The first fault, its row, its event, and the highest type so far. The fault is one of: RIGHT (none); LENGTH outside
+        [0, l]; START not finite; END not finite or before t_start; ORDER: an event earlier than the one before it; TIME not
+        finite or outside [t_start, t_end]; TYPE negative.
     """
     highest = -1
     for row in range(len(times)):
-        length, end = lengths[row], t_end[row]
+        length, start, end = lengths[row], t_start[row], t_end[row]
         if length < 0 or length > times.shape[1]:
             return LENGTH, row, 0, highest
-        if not (end >= 0 and math.isfinite(end)):
+        if not math.isfinite(start):
+            return START, row, 0, highest
+        if not (end >= start and math.isfinite(end)):
             return END, row, 0, highest
+        for i in range(1, length):  # first: an unsorted row also leaves its window
+            if times[row, i] < times[row, i - 1]:
+                return ORDER, row, i, highest
         for i in range(times.shape[1]):
             if i >= length:
                 placed[row, i], kinds[row, i] = end, 0
                 continue
             time, kind = times[row, i], types[row, i]
-            if not 0 <= time <= end:  # nor is NaN
+            if not start <= time <= end:  # nor is NaN
                 return TIME, row, i, highest
-            if i and time < times[row, i - 1]:
-                return ORDER, row, i, highest
             if kind < 0:
                 return TYPE, row, i, highest
             placed[row, i], kinds[row, i] = time, kind

@@ -60,7 +60,13 @@ def draw_intensity(
     times = one.times[0, :length]
     # just after each event the intensity is at its highest or lowest: a grid alone would miss it
     after = times.nextafter(times.new_tensor(torch.inf)).clamp_max(float(one.t_end[0]))
-    at = torch.cat([torch.linspace(0, float(one.t_end[0]), points, dtype=torch.float64), times, after]).sort().values
+    at = (
+        torch.cat(
+            [torch.linspace(float(one.t_start[0]), float(one.t_end[0]), points, dtype=torch.float64), times, after]
+        )
+        .sort()
+        .values
+    )
     rates = process.eval().intensity(one, at[None])[0]
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -14,39 +14,48 @@ from models import hawkes
 from models.events import EventBatch, row_numbers
 from models.hawkes import MambaHawkesProcess
 from models.hawkes.history import gaps_of
+from models.hawkes.neural_fit import shrink
 from models.thinning import simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
 QUIET_HORIZON = 100.0  # in mean gaps a row: how long to wait for a quiet item's events before its rows are left masked
-SUMMARY = 3  # channels that say the same in every row of an item: observed count, window and rate
+SHORTEST = 1e-3  # unit of time: an age below it counts as this much in the rate
+SUMMARY = 4  # channels that are equal in every row of an item: observed count, age, rate, nominal window
 
 
 @dataclass(frozen=True)
 class Completed:
-    """Sequences and what of them was seen: events (b, <= length or observed), observed (b,), simulated (b,) counts.
+    """b event sequences brought to a common length, and how much of each was observed.
 
-    `observed_until` (b,) is the end of the observation window, in the unit of the times.
+    events: observed events, followed by simulated ones.
+    observed, simulated (b,): how many of the sequence's events were observed and how many simulated.
+    total (b,): events observed in the window: more than `observed` where only the first ones entered the sequence.
+    age (b,): how long the item had been observed, in the unit of the times.
+    window (b,): length of the observation window that the protocol plans; `age` reaches it once the window is complete.
     """
 
     events: EventBatch
     observed: Tensor
     simulated: Tensor
-    observed_until: Tensor
+    total: Tensor
+    age: Tensor
+    window: Tensor
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Completed:
         if not isinstance(rows, slice):
             rows = row_numbers(rows, len(self.events))
-        return Completed(self.events[rows], self.observed[rows], self.simulated[rows], self.observed_until[rows])
+        return Completed(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class TemporalEncoder(nn.Module):
     """Rows of fixed number and width from event sequences, differentiable in the process's parameters.
 
-    One row an event (`length` evenly spaced ones, first and last among them, where there are more), holding
-    [h just after the event (hidden), log intensity of each type just after it (k), log1p of its time, log1p of its
-    rank, 1 if it was observed and 0 if simulated, and of the item: log1p of the observed count, log1p of the observed
-    window, log1p of the observed events per unit of time], each channel standardised once `fit_standardiser` has
-    seen the training items. Times are in the unit of the batch (hours in the pipeline).
+    One row per event (`length` evenly spaced events, first and last among them, where there are more). A row holds
+    h just after the event (hidden), the log intensity of each type just after it (k), log1p of its time, log1p of its
+    rank, and 1 if it was observed or 0 if simulated. Four channels are the item's, equal in all its rows: log1p of the
+    observed count, of the age, of the observed events per unit of time, and of the planned window. Each channel is
+    standardised once `fit_standardiser` has seen the training items. Times are in the unit of the batch (hours in the
+    pipeline).
     """
 
     def __init__(self, process: MambaHawkesProcess, *, length: int) -> None:
@@ -61,15 +70,38 @@ class TemporalEncoder(nn.Module):
     def width(self) -> int:
         return self.process.hidden + self.process.num_types + 3 + SUMMARY
 
-    def complete(self, batch: EventBatch, *, seeds: Sequence[int] | Tensor, max_events: int | None = None) -> Completed:
-        """Extend every sequence from its t_end by thinning until it has `length` events, given what was observed.
+    def complete(
+        self,
+        batch: EventBatch,
+        *,
+        seeds: Sequence[int] | Tensor,
+        total: Tensor | None = None,
+        age: Tensor | None = None,
+        window: Tensor | None = None,
+        max_events: int | None = None,
+    ) -> Completed:
+        """Continue every sequence from its t_end by thinning, given the observed events, until it has `length` events.
 
-        One seed an item: its events depend on nothing else of the batch. No item gains more than `max_events` events
-        (as many as it needs where None), and none is followed for longer than 100 * length mean gaps after its t_end:
-        what is missing then is masked by `forward`. A branching ratio of 1 or more is allowed here, because the number
-        of events is bounded. Raises SimulationError where the process's intensity is not finite.
+        An item's simulated events depend on its own seed, not on the batch. No sequence is followed for longer than
+        100 * length mean gaps after its t_end; rows that are still missing then are masked by `forward`. A branching
+        ratio of 1 or more is allowed here, because the number of events is bounded.
+
+        Args:
+            batch: the observed events that the process reads, each sequence up to its t_end.
+            seeds: one seed per sequence.
+            total: (b,) events observed in each window; the sequence's length if None. A sequence that holds only the
+                first of its window's events is not continued: what came next was observed.
+            age: (b,) how long each item had been observed; t_end if None. Later than t_end where the sequence was cut
+                at a number of events.
+            window: (b,) planned length of the observation window; `age` if None.
+            max_events: largest number of simulated events per sequence; no limit but `length` if None.
+
+        Raises:
+            SimulationError: the process's intensity is not finite.
         """
-        needed = torch.clamp(self.length - batch.lengths, min=0)
+        total = batch.lengths if total is None else total
+        age = batch.t_end if age is None else age
+        needed = torch.clamp(self.length - batch.lengths, min=0).where(total <= batch.lengths, 0)
         if max_events is not None:
             needed = needed.clamp_max(max_events)
         until = batch.t_end + QUIET_HORIZON * self.length * float(self.process.time_scale)
@@ -78,7 +110,8 @@ class TemporalEncoder(nn.Module):
             self.process, batch, length=batch.lengths + needed, until=until, seeds=seeds, allow_unstable=True
         )
         self.process.train(was_training)
-        return Completed(events, batch.lengths, events.lengths - batch.lengths, batch.t_end)
+        simulated = events.lengths - batch.lengths
+        return Completed(events, batch.lengths, simulated, total, age, age if window is None else window)
 
     def forward(self, completed: Completed) -> tuple[Tensor, Tensor]:
         """rows (b, length, width) and mask (b, length), True where there is an event."""
@@ -88,6 +121,22 @@ class TemporalEncoder(nn.Module):
     def log_likelihood(self, batch: EventBatch) -> Tensor:
         """(b,) float64 log-likelihood of the observed window, in the unit of the times."""
         return self.process.log_likelihood(batch)
+
+    def constrain_(
+        self, optimiser: torch.optim.Optimizer, *, penalty: str | None, strength: float, max_branching: float | None
+    ) -> None:
+        """Bring the process back to what a fitted one satisfies, after a step of Adam: influences >= 0, a stable process.
+
+        Args:
+            optimiser: Adam or AdamW, which has just taken a step of the process.
+            penalty: "mcp" or "scad" takes the penalty's proximal step before, which keeps and makes exact zeros; None: no
+                penalty.
+            strength: the penalty's gamma, in units of the loss that the optimiser minimises.
+            max_branching: largest branching ratio; None for no bound.
+        """
+        if penalty is not None and self.process.excitation is not None:
+            shrink(self.process, optimiser, penalty, strength)
+        self.process.project_(max_branching=max_branching)
 
     @torch.no_grad()
     def fit_standardiser(self, completed_batches: Iterable[Completed]) -> None:
@@ -119,8 +168,8 @@ class TemporalEncoder(nn.Module):
         time = gaps_of(events).start[row, position]
         just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=time.device)
         log_rate = self.process.log_rate(levels, just_after).view(*position.shape, self.process.num_types)
-        observed, window = completed.observed.double(), completed.observed_until
-        summary = torch.stack([observed.log1p(), window.log1p(), (observed / window.clamp_min(1e-3)).log1p()], dim=-1)
+        total, age = completed.total.double(), completed.age
+        summary = torch.stack([total, age, total / age.clamp_min(SHORTEST), completed.window], dim=-1).log1p()
         channels = [
             h[row, position],
             log_rate,

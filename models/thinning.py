@@ -76,6 +76,9 @@ def simulate(
     target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length, device="cpu").expand(
         len(batch)
     )
+    if bool((target < 0).any()):
+        row = int((target < 0).nonzero()[0, 0])
+        raise ValueError(f"sequence {row}: length must be at least 0; given {int(target[row])}")
     growth = _Growth(batch, target, end, max_events, _Draws(seeds, len(batch)))
     # what is derived from the classical process may have another intensity than the compiled one
     thin = _thin_compiled if type(process) is ExponentialHawkes else _thin_batched
@@ -119,7 +122,7 @@ class _Growth:
             place = row * width + position
             times.view(-1)[place] = time
             types.view(-1)[place] = kind
-        return EventBatch(times, types, self.counts, t_end)
+        return EventBatch(times, types, self.counts, t_end, batch.t_start)
 
 
 def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
@@ -235,6 +238,8 @@ class _Draws:
     """Uniform triples in [0, 1), one stream a sequence (Philox keyed by its seed), handed out in order."""
 
     def __init__(self, seeds: Sequence[int] | Tensor, rows: int) -> None:
+        if not hasattr(seeds, "__len__"):
+            raise TypeError(f"seeds must be one integer for each of the {rows} sequences; given {seeds!r}")
         if len(seeds) != rows:
             raise ValueError(f"{len(seeds)} seeds for {rows} sequences: one each")
         # not int(): it would make one seed of 0.2 and 0.7

@@ -97,7 +97,8 @@ def listing_digest(folder: Path) -> str:
     """Hash of names, sizes and times of change of all files below a folder; their bytes are not read."""
     digest = hashlib.sha256()
     for path, size, changed in sorted(_files(folder)):
-        digest.update(f"{path}\0{size}\0{changed}\n".encode())
+        # a name that is not UTF-8 has no other form
+        digest.update(os.fsencode(path) + f"\0{size}\0{changed}\n".encode())
     return digest.hexdigest()
 
 

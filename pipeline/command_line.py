@@ -78,7 +78,7 @@ def results(args: argparse.Namespace) -> int:
     store = open_store(chosen)
     failed, damaged = failures(store), damages(store)
     if len(damaged):
-        console.print(f"\n{len(damaged)} damaged files, used up to where the damage starts:")
+        console.print(f"\n{damaged['item'].n_unique()} damaged files, used in part:")
         for item, damage in damaged.head(20).iter_rows():
             console.print(f"  {item}: {damage}", markup=False, highlight=False)
     if len(failed):

@@ -9,6 +9,8 @@ from storage.hashing import content_hash
 
 FRACTIONS = (0.8, 0.1, 0.1)
 NAMES = ("train", "val", "test")
+# Items of a chronological split whose label was known too late to train on, and which are too old to test on.
+GAP = "gap"
 
 
 def _check(items: Sequence[str], groups: np.ndarray, fractions: Sequence[float]) -> None:
@@ -88,22 +90,64 @@ def _filled(drawn: pl.DataFrame, stays: pl.DataFrame, fractions: Sequence[float]
 
 
 def chronological(
-    items: Sequence[str], times: np.ndarray | pl.Series, groups: np.ndarray, *, fractions: Sequence[float] = FRACTIONS
+    items: Sequence[str],
+    times: np.ndarray | pl.Series,
+    groups: np.ndarray,
+    *,
+    label_times: np.ndarray | pl.Series,
+    fractions: Sequence[float] = FRACTIONS,
 ) -> pl.DataFrame:
-    """Split by time, the oldest for training: frame [item, split], in the order of `items`.
+    """Split by time, the oldest for training, the newest for testing: frame [item, split], in the order of `items`.
 
-    times (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be
-    placed: its split is null. A group goes where its latest member belongs, so that no training item is later than the
-    test items.
+    Training and validation use only labels that were known when the first test item was published. The test split is the
+    newest share of all items; the others whose label came later than its first publication are in the `gap`, and the rest
+    is cut between training and validation. A group goes where its latest member belongs; older members of a test group,
+    which came before the first test item, are in the gap too.
+
+    Args:
+        items: (n,) ids.
+        times: (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be
+            placed: its split is null.
+        groups: (n,) duplicate group of each item.
+        label_times: (n,) int64 unix ms at which each label was known.
+        fractions: shares of training, validation and test.
+
+    Returns:
+        `split` is train, val, test, gap or null.
     """
     _check(items, groups, fractions)
-    times = pl.Series(times, dtype=pl.Int64)
-    frame = pl.DataFrame({"item": list(items), "group": groups, "time": times}, schema_overrides={"item": pl.String})
+    frame = pl.DataFrame(
+        {
+            "item": list(items),
+            "group": groups,
+            "time": pl.Series(times, dtype=pl.Int64),
+            "label_time": pl.Series(label_times, dtype=pl.Int64),
+        },
+        schema_overrides={"item": pl.String},
+    )
     placed = frame.filter(pl.col("time").is_not_null())
-    sizes = placed.group_by("group").agg(size=pl.len(), latest=pl.col("time").max(), first=pl.col("item").min())
-    cut = _cut(sizes.sort("latest", "first"), fractions)
-    split = frame.join(cut, on="group", how="left", maintain_order="left")
-    return split.select("item", pl.when(pl.col("time").is_not_null()).then(pl.col("split")).alias("split"))
+    sizes = placed.group_by("group").agg(
+        size=pl.len(), latest=pl.col("time").max(), known=pl.col("label_time").max(), first=pl.col("item").min()
+    )
+    ordered = _cut(sizes.sort("latest", "first"), fractions)
+    test = ordered.filter(pl.col("split") == "test")
+    begin = test["latest"].min()
+    before = ordered.filter(pl.col("split") != "test")
+    in_time = pl.col("known") <= pl.lit(begin, pl.Int64) if begin is not None else pl.lit(True)
+    early = before.filter(in_time)
+    if early.height < before.height:
+        rest = fractions[0] + fractions[1]
+        early = _cut(early, (fractions[0] / rest, fractions[1] / rest, 0.0)) if rest else early
+    sides = pl.concat([early, test]).select("group", "split")
+    split = (
+        pl.when(pl.col("time").is_null())
+        .then(None)
+        .when((pl.col("split") == "test") & (pl.col("time") < pl.lit(begin, pl.Int64)))
+        .then(pl.lit(GAP))
+        .otherwise(pl.col("split").fill_null(GAP))
+    )
+    joined = frame.join(sides, on="group", how="left", maintain_order="left")
+    return joined.select("item", split.alias("split"))
 
 
 def torn_groups(splits: pl.DataFrame, groups: np.ndarray) -> pl.DataFrame:

@@ -5,15 +5,17 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding.encoder_stage import encode_stage
+from assets.encoding.encoder_stage import EncoderStage
 from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
-from assets.sampling import audio as upstream
+from assets.engine.stage_declaration import StageDeclaration
+from assets.sampling.audio import AUDIO
 from assets.settings import Settings
 
 NAME = "audio_captions"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
 KEPT = 3
 
@@ -21,25 +23,24 @@ KEPT = 3
 @dg.asset(
     group_name="captions",
     kinds={"parquet"},
-    deps=[upstream.audio, BEHIND_SPLITS],
+    deps=[AUDIO.asset, BEHIND_SPLITS],
     description=__doc__,
-    code_version="1",
+    code_version=str(CODE),
     **ON_THE_DEVICE,
 )
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has any."""
-    return encode_stage(
-        context,
-        settings,
+    return EncoderStage(
         name=NAME,
-        payload=PAYLOAD,
+        code=CODE,
         role="sounds",
-        upstream=upstream,
-        columns=["segments", "rate"],
+        upstream=(AUDIO.columns("segments", "rate"),),
+        payload=PAYLOAD,
         prepare=prepare_segments,
         finish=partial(best_descriptions, kept=KEPT),
-        kept=KEPT,
-    )
+        parameters={"kept": KEPT},
+    ).run(context, settings)
 
 
+AUDIO_CAPTIONS = StageDeclaration(NAME, PAYLOAD, audio_captions)
 audio_captions_failed_share = failed_share_check(audio_captions, NAME)

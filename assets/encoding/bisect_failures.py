@@ -1,4 +1,4 @@
-"""One bad input of a batch costs its own row: the others' results are kept."""
+"""One bad input of a batch costs its own row: the other inputs' results are kept."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 
-def outcomes(
+def encode_or_bisect(
     encode: Callable[[Sequence[Input]], Sequence[Output]], inputs: Sequence[Input]
 ) -> list[Output | EncoderError]:
-    """`encode` of all inputs, with the error in place of the result for those that it can't encode.
+    """Encode all inputs; an input that cannot be encoded gets its error in place of a result.
 
-    An encoder's error is of the whole call. So the inputs of a call that failed are halved until the bad ones stand alone:
-    one bad input of n costs some 2 log2 n further calls.
+    An encoder's error concerns the whole call. So the inputs of a failed call are halved until each bad input is alone: one
+    bad input of n costs about 2 log2 n further calls.
+
+    Args:
+        encode: Encodes several inputs, or raises an EncoderError for all of them.
+        inputs: The inputs, in the order of the results.
+
+    Returns:
+        One result or error per input, in order.
     """
     if not len(inputs):
         return []
@@ -27,10 +34,10 @@ def outcomes(
         if len(inputs) == 1:
             return [without_traceback(error)]
     half = len(inputs) // 2
-    return outcomes(encode, inputs[:half]) + outcomes(encode, inputs[half:])
+    return encode_or_bisect(encode, inputs[:half]) + encode_or_bisect(encode, inputs[half:])
 
 
 def without_traceback(error: EncoderError) -> EncoderError:
-    """The error with its words alone: the calls that it came through hold on to their tensors, and it waits for its shard."""
+    """Return the error without its traceback, which would keep the failed call's tensors alive until the shard is stored."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

@@ -1,7 +1,7 @@
-"""Rows of a stage, read from the store, decoded and prepared for a model: in worker processes, ahead of the device.
+"""Read rows of earlier stages, decode them and prepare them for a model: in worker processes, ahead of the device.
 
 PyTorch's DataLoader keeps a bounded number of blocks ready, in order, in shared and (for a GPU) pinned memory. Imports
-stay light: a worker pays for them when it starts.
+stay light: every worker process pays for them when it starts.
 """
 
 from __future__ import annotations
@@ -17,112 +17,149 @@ import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from models import encoders
+from assets.encoding.encoder_spec import EncoderSpec
 from models.encoders import EncoderError
 from storage.stage import Stage
 
-AHEAD = 2  # blocks a worker process keeps ready
-_STUCK = 600  # seconds without a block after which the loading is given up
+AHEAD = 2  # blocks that a worker process keeps ready
+_STUCK = 600  # seconds without a block after which loading is given up
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an encoder takes of one video, and what `Work.finish` is told beside its output."""
+    """One video's encoder input, plus a note passed on to `Work.finish`."""
 
     given: Any
-    note: Any
+    note: Any = None
 
 
 @dataclass(frozen=True)
-class PreparedBlock:
-    """A block's items in order, and the seconds that preparing them took.
+class Missing:
+    """There is nothing to encode; `reason` says what was not there ("empty title")."""
 
-    Of each item: its id, and what was prepared; or the error that its row becomes; or None: there is no row upstream.
-    """
-
-    items: list[tuple[str, Prepared | EncoderError | None]]
-    seconds: float
-
-    def pin_memory(self) -> PreparedBlock:
-        """The block with its tensors in pinned memory (the DataLoader's thread calls this)."""
-        return PreparedBlock([(item, _pinned(found)) for item, found in self.items], self.seconds)
+    reason: str
 
 
-def _pinned(found: Prepared | EncoderError | None) -> Prepared | EncoderError | None:
-    if isinstance(found, Prepared) and isinstance(found.given, torch.Tensor):
-        return Prepared(found.given.pin_memory(), found.note)
-    return found
+Preparation = Callable[..., Any]  # an encoder's `prepare`: elements -> encoder input
+Prepare = Callable[[Preparation, Mapping[str, Any]], Prepared | Missing]
+Encode = Callable[[Any, Sequence[Any]], Sequence[Any]]
+Finish = Callable[[Any, Any], Mapping[str, object] | Missing]
+
+
+def from_prepared(encoder: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    """Encode what the encoder's own preparation made of each video: the default of `Work.encode`."""
+    return encoder.from_prepared(inputs)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An earlier stage in the store, and the columns that are read of it."""
+
+    folder: Path
+    payload: pa.Schema
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one stage makes of another's rows with an encoder. Picklable: any process can do it.
+    """What a stage does with an encoder. Picklable: any process can do it.
 
     Attributes:
-        role, profile, options: What `models.encoders.load` is told, but for the device.
-        folder, payload: The upstream stage; `columns`: those that are read of it.
-        prepare: (the encoder's preparation, a row's columns) -> (what the encoder takes, a note for `finish`).
-        finish: (the encoder's output, the note) -> the row's payload; an EncoderError is the row's failure.
+        encoder: Which encoder.
+        sources: Earlier stages whose columns make up an item's row; a stage without a row for the item adds none.
+        prepare: (the encoder's preparation, an item's row) -> the encoder's input, or why there is none.
+        encode: (the encoder, several inputs) -> one output per input.
+        finish: (an output, the input's note) -> the payload of the item's row, or why there is none. An EncoderError makes
+            the row a failed one.
     """
 
-    role: encoders.Role
-    profile: encoders.Profile
-    options: Mapping[str, Any]
-    folder: Path
-    payload: pa.Schema
-    columns: tuple[str, ...]
-    prepare: Callable[[Callable[..., Any], Mapping[str, Any]], tuple[Any, Any]]
-    finish: Callable[[Any, Any], Mapping[str, object]]
+    encoder: EncoderSpec
+    sources: tuple[Source, ...]
+    prepare: Prepare
+    finish: Finish
+    encode: Encode = from_prepared
+
+
+@dataclass(frozen=True)
+class PreparedBlock:
+    """A block of videos.
+
+    Attributes:
+        items: (item, result) pairs in order. `result` is the prepared input, an EncoderError, or why there is no input.
+        seconds: How long preparing took.
+    """
+
+    items: list[tuple[str, Prepared | EncoderError | Missing]]
+    seconds: float
+
+    def pin_memory(self) -> PreparedBlock:
+        """Return the block with its tensors in pinned memory (the DataLoader's thread calls this)."""
+        return PreparedBlock([(item, _pinned(result)) for item, result in self.items], self.seconds)
+
+
+def _pinned(result: Prepared | EncoderError | Missing) -> Prepared | EncoderError | Missing:
+    if isinstance(result, Prepared) and isinstance(result.given, torch.Tensor):
+        return Prepared(result.given.pin_memory(), result.note)
+    return result
 
 
 class Blocks(Dataset):
-    """Blocks of items by number: what was prepared of each, and the seconds that it took."""
+    """Blocks of items by number, each prepared when it is asked for."""
 
     def __init__(self, work: Work, blocks: Sequence[Sequence[str]]):
         self.work = work
         self.blocks = blocks
 
     @cached_property
-    def _stage(self) -> Stage:
-        return Stage(self.work.folder, self.work.payload)
+    def _stages(self) -> list[tuple[Stage, tuple[str, ...]]]:
+        return [(Stage(source.folder, source.payload), source.columns) for source in self.work.sources]
 
     @cached_property
-    def _preparation(self) -> Callable[..., Any]:
-        return encoders.preparation(self.work.role, self.work.profile, **self.work.options)
+    def _preparation(self) -> Preparation:
+        return self.work.encoder.preparation()
 
     def __len__(self) -> int:
         return len(self.blocks)
 
     def __getitem__(self, number: int) -> PreparedBlock:
         started = time.monotonic()
-        items = self.blocks[number]
-        table = self._stage.read(items=items, columns=self.work.columns)
-        rows = {row["item"]: row for row in table.to_pylist()}
-        prepared = [(item, self._prepared(rows[item]) if item in rows else None) for item in items]
+        rows: dict[str, dict[str, Any]] = {}
+        for stage, columns in self._stages:
+            for row in stage.read(items=self.blocks[number], columns=columns).to_pylist():
+                rows.setdefault(row["item"], {}).update(row)
+        prepared = [(item, self._prepared(rows.get(item))) for item in self.blocks[number]]
         return PreparedBlock(prepared, time.monotonic() - started)
 
-    def _prepared(self, row: Mapping[str, Any]) -> Prepared | EncoderError:
+    def _prepared(self, row: Mapping[str, Any] | None) -> Prepared | EncoderError | Missing:
+        if row is None:
+            return Missing(f"no {self.work.sources[0].columns[0]}")
         try:
-            return Prepared(*self.work.prepare(self._preparation, row))
+            return self.work.prepare(self._prepare_elements, row)
         except EncoderError as error:
             return error
+
+    def _prepare_elements(self, *elements: Any) -> Any:
+        """Call the encoder's preparation, which is made at the first call: texts need none."""
+        return self._preparation(*elements)
 
 
 def prepared_blocks(
     work: Work, blocks: Sequence[Sequence[str]], *, workers: int, pinned: bool = False
 ) -> Iterator[PreparedBlock]:
-    """The blocks in order.
+    """Yield the blocks in order.
 
     Args:
-        workers: Processes that prepare ahead, at most one a block; 0 prepares in this one, when a block is asked for.
+        work: What is read and how it is prepared.
+        blocks: Items in blocks.
+        workers: Processes that prepare ahead, at most one per block; 0 prepares in this process, when a block is asked for.
         pinned: Whether tensors are put into pinned memory, from which a GPU copies while it computes.
     """
     workers = min(workers, len(blocks))
     ahead = {"prefetch_factor": AHEAD, "multiprocessing_context": "spawn", "timeout": _STUCK} if workers else {}
     yield from DataLoader(
-        Blocks(work, blocks), batch_size=None, collate_fn=_as_it_is, num_workers=workers, pin_memory=pinned, **ahead
+        Blocks(work, blocks), batch_size=None, collate_fn=_unchanged, num_workers=workers, pin_memory=pinned, **ahead
     )
 
 
-def _as_it_is(block: PreparedBlock) -> PreparedBlock:
+def _unchanged(block: PreparedBlock) -> PreparedBlock:
     return block

@@ -1,32 +1,33 @@
-"""What is done to one row before and after an encoder. Imports stay light: worker processes pay for them."""
+"""Work on one video before and after an encoder of frames or sound. Imports stay light: worker processes pay for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from assets.encoding.encoder_loader import Preparation, Prepared
 from assets.engine.media_tasks import decode_jpeg, decode_segment
 from models.encoders import EncoderError
+from storage.arrays import fixed
 
 
-def prepare_frames(preparation: Callable[..., Any], row: Mapping[str, Any]) -> tuple[Any, None]:
+def prepare_frames(preparation: Preparation, row: Mapping[str, Any]) -> Prepared:
     """Decode the kept frames and prepare each."""
-    return preparation([_picture(data) for data in row["frames"]]), None
+    return Prepared(preparation([_picture(data) for data in row["frames"]]))
 
 
-def prepare_segments(preparation: Callable[..., Any], row: Mapping[str, Any]) -> tuple[Any, None]:
+def prepare_segments(preparation: Preparation, row: Mapping[str, Any]) -> Prepared:
     """Decode the kept segments of sound and prepare each."""
-    return preparation([decode_segment(data) for data in row["segments"]], row["rate"]), None
+    return Prepared(preparation([decode_segment(data) for data in row["segments"]], row["rate"]))
 
 
-def prepare_distinct_frames(
-    preparation: Callable[..., Any], row: Mapping[str, Any], *, bits: int
-) -> tuple[Any, list[int]]:
-    """Decode and prepare the frames that differ, and note of every frame which of those stands for it."""
+def prepare_distinct_frames(preparation: Preparation, row: Mapping[str, Any], *, bits: int) -> Prepared:
+    """Decode and prepare the frames that differ, and note for every frame which of those stands for it."""
     chosen, places = distinct(row["hashes"], bits=bits)
-    return preparation([_picture(row["frames"][index]) for index in chosen]), places
+    return Prepared(preparation([_picture(row["frames"][index]) for index in chosen]), places)
 
 
 def _picture(data: bytes) -> np.ndarray:
@@ -37,10 +38,10 @@ def _picture(data: bytes) -> np.ndarray:
 
 
 def distinct(hashes: Sequence[int], *, bits: int) -> tuple[list[int], list[int]]:
-    """Which pictures differ, by their perceptual hashes.
+    """Find the pictures that differ, by their perceptual hashes.
 
     Returns:
-        (chosen, places): the indices of those that differ from all chosen before them by more than `bits` of 64; and of
+        (chosen, places): the indices of pictures that differ from all chosen before them by more than `bits` of 64; and for
         every picture the place in `chosen` of the nearest.
     """
     chosen: list[int] = []
@@ -55,15 +56,24 @@ def distinct(hashes: Sequence[int], *, bits: int) -> tuple[list[int], list[int]]
     return chosen, places
 
 
-def padded(rows: np.ndarray, _note: None, *, count: int) -> dict[str, object]:
-    """A video's vectors (n, width) as (count, width) float16, of which the first `rows` are real."""
-    made = np.zeros((count, rows.shape[1]), dtype=np.float16)
-    made[: len(rows)] = as_float16(rows[:count])
-    return {"embedding": made, "rows": min(len(rows), count)}
+def aligned_payload(width: int, *, count: int) -> pa.Schema:
+    """Return the columns of one vector per frame or segment: `embedding` (count, width), of which the first `rows` are real."""
+    return pa.schema([fixed("embedding", (count, width), "float16"), pa.field("rows", pa.int32())])
+
+
+def padded(rows: np.ndarray, _note: None = None, *, count: int) -> dict[str, object]:
+    """Return a video's vectors (n, width) as (count, width) float16, of which the first `rows` are real."""
+    embedding = np.zeros((count, rows.shape[1]), dtype=np.float16)
+    embedding[: len(rows)] = as_float16(rows[:count])
+    return {"embedding": embedding, "rows": min(len(rows), count)}
 
 
 def as_float16(rows: np.ndarray) -> np.ndarray:
-    """Vectors as they are stored; EncoderError where a number is too large for that, and would be stored as infinite."""
+    """Return vectors as they are stored.
+
+    Raises:
+        EncoderError: A number is too large for float16, and would be stored as infinite.
+    """
     largest = np.abs(rows).max(initial=0.0)
     if largest > np.finfo(np.float16).max:
         raise EncoderError(f"a vector holds {largest:.4g}, more than float16 can store")
@@ -71,12 +81,12 @@ def as_float16(rows: np.ndarray) -> np.ndarray:
 
 
 def captions_of_all(captions: list[str], places: list[int] | None) -> dict[str, object]:
-    """A caption for each frame; `places` as `prepare_distinct_frames` notes them, None where each has its own."""
+    """Return one caption per frame; `places` as `prepare_distinct_frames` notes them, None if each frame has its own."""
     return {"captions": captions if places is None else [captions[place] for place in places]}
 
 
 def best_descriptions(described: list[list[tuple[str, float]]], _note: None, *, kept: int) -> dict[str, object]:
-    """The descriptions that fit any segment best, with their highest scores."""
+    """Return the descriptions that fit any segment best, with their highest scores."""
     best: dict[str, float] = {}
     for segment in described:
         for text, score in segment:

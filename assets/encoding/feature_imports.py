@@ -1,4 +1,4 @@
-"""Embeddings that somebody else computed stand in for a stage's own (`[imports]`, docs/imports.md)."""
+"""Fill an embedding stage from features that were computed elsewhere (`[imports]`, docs/imports.md)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,11 @@ import pyarrow as pa
 
 from assets.encoding.imported_files import open_import
 from assets.engine.run_stage import run_stage
-from assets.engine.store_access import open_store
 from assets.settings import Settings
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
-
-Payload = Callable[[int], pa.Schema]
+from storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -32,55 +30,44 @@ class ImportItems:
     readable: Sequence[str]
 
 
-def import_aligned(
-    context: dg.AssetExecutionContext, settings: Settings, name: str, payload: Payload, items: ImportItems
-) -> dg.MaterializeResult:
-    """Fill an embedding stage of up to K vectors a video; a pooled vector stands as the first of them, the rest masked."""
-    count = settings.sampling.frames
+@dataclass(frozen=True)
+class FeatureImport:
+    """How imported features fill a stage in place of its encoder.
 
-    def pad(rows: np.ndarray) -> dict[str, object]:
-        made = np.zeros((count, rows.shape[1]), np.float16)
-        made[: len(rows)] = rows
-        return {"embedding": made, "rows": len(rows)}
+    Attributes:
+        items: Store -> the items that the file is read for.
+        finish: An item's features, (rows, width) -> the payload of its row. A ValueError makes the row a failed one.
+    """
 
-    return _import(context, settings, name, payload, items, pad)
-
-
-def import_words(
-    context: dg.AssetExecutionContext, settings: Settings, name: str, payload: Payload, items: ImportItems
-) -> dg.MaterializeResult:
-    """Fill the stage of word vectors; a vector of the whole title stands as its only word."""
-    return _import(context, settings, name, payload, items, lambda rows: {"embedding": rows.astype(np.float16)})
+    items: Callable[[Store], ImportItems]
+    finish: Callable[[np.ndarray], Mapping[str, object]]
 
 
-def import_vectors(
-    context: dg.AssetExecutionContext, settings: Settings, name: str, payload: Payload, items: ImportItems
-) -> dg.MaterializeResult:
-    """Fill the stage of retrieval vectors, one a video, brought to unit length."""
-
-    def unit(rows: np.ndarray) -> dict[str, object]:
-        length = np.linalg.norm(rows[0].astype(np.float64))
-        if not length:
-            raise ValueError("a vector of zeros has no direction, and so no similarity")
-        return {"prompt": "", "embedding": (rows[0] / length).astype(np.float32)}
-
-    return _import(context, settings, name, payload, items, unit)
-
-
-def _import(
+def import_features(
     context: dg.AssetExecutionContext,
     settings: Settings,
+    store: Store,
     name: str,
-    payload: Payload,
-    items: ImportItems,
-    made: Callable[[np.ndarray], Mapping[str, object]],
+    payload: Callable[[int], pa.Schema],
+    imports: FeatureImport,
 ) -> dg.MaterializeResult:
-    """Each row's input is its own content: another file recomputes only the rows that differ."""
-    store = open_store(settings)
+    """Fill a stage from the file that the settings name for it.
+
+    A row's input is its own content, so another file recomputes only the rows that differ.
+
+    Args:
+        context: The asset's context, for its log.
+        settings: Which file, and whether it may lack items.
+        store: Where the stage is.
+        name: The stage.
+        payload: The stage's columns by the features' width.
+        imports: For which items, and how features become rows.
+    """
+    items = imports.items(store)
     features, missing = open_import(settings, name, items.listed)
     others = len(features.places.keys() - set(items.listed))
     context.log.info(
-        "%s: imported from %s, %d vectors wide; %d items are not in it, %d of its rows are of no item here",
+        "%s: imported from %s, vectors of width %d; it lacks %d items, and %d of its rows belong to no item here",
         *(name, features.path, features.width, len(missing), others),
     )
     lacking = set(missing)
@@ -92,7 +79,7 @@ def _import(
                 yield Row.missing(item, inputs[item], f"not in {features.path.name}")
                 continue
             try:
-                yield Row.ok(item, inputs[item], made(features.read(item)))
+                yield Row.ok(item, inputs[item], imports.finish(features.read(item)))
             except ValueError as error:
                 yield Row.failed(item, inputs[item], error)
 

@@ -33,11 +33,13 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
 
 
 def damages(store: Store) -> pl.DataFrame:
-    """Videos that were sampled up to where their file is damaged: `item`, `damage`."""
-    if "frames" not in store.stages():
-        return pl.DataFrame(schema={"item": pl.String, "damage": pl.String})
-    frame = pl.from_arrow(store.stages()["frames"].read(columns=["damage"]))
-    return frame.filter(pl.col("damage").is_not_null())
+    """Return the videos whose file is damaged, so that only a part of it was used: `item`, `damage`."""
+    frames = [pl.DataFrame(schema={"item": pl.String, "damage": pl.String})]
+    for name in ("frames", "audio"):
+        stage = store.stages().get(name)
+        if stage is not None and "damage" in stage.payload.names:  # audio of earlier versions has no such column
+            frames.append(pl.from_arrow(stage.read(columns=["damage"])).filter(pl.col("damage").is_not_null()))
+    return pl.concat(frames)
 
 
 def failures(store: Store) -> pl.DataFrame:

@@ -37,10 +37,10 @@ def inspect_file(path: str) -> dict[str, object]:
 def take_frames(
     path: str, count: int, method: str, stride: int | None, max_side: int, quality: int
 ) -> dict[str, object]:
-    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and why it ends early if it does."""
+    """Sample a video's frames: JPEG bytes, timestamps in seconds, perceptual hashes, and its damage in words or None."""
     frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side)
     return {
-        "frames": [_jpeg(image, quality) for image in frames.images],
+        "frames": [encode_jpeg(image, quality) for image in frames.images],
         "timestamps": [float(second) for second in frames.timestamps],
         "indices": [int(index) for index in frames.indices],
         "hashes": [int(value) for value in perceptual_hash(frames.images)],
@@ -49,26 +49,31 @@ def take_frames(
 
 
 def take_audio(path: str, timestamps: list[float], rate: int, seconds: float) -> dict[str, object] | None:
-    """Cut the segments aligned with the frames' timestamps as 16-bit samples; None where there is no sound."""
+    """Cut the segments aligned with the frames' timestamps as 16-bit samples, with the track's damage in words or None.
+
+    Returns:
+        The columns of `audio`; None if there is no sound.
+    """
     segments = sample_audio(path, np.asarray(timestamps), rate=rate, seconds=seconds)
     if segments is None:
         return None
     samples = [np.round(np.clip(segment, -1.0, 1.0) * 32767).astype("<i2").tobytes() for segment in segments]
-    return {"segments": samples, "rate": rate}
+    return {"segments": samples, "rate": rate, "damage": segments.damage}
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Return a frame (h, w, 3) uint8 as the JPEG bytes that are kept."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:
-    """A kept frame as (h, w, 3) uint8."""
-    with Image.open(io.BytesIO(data)) as image:
+    """Return a kept frame as (h, w, 3) uint8."""
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def decode_segment(data: bytes) -> np.ndarray:
-    """A kept audio segment as (samples,) float32 in [-1, 1]."""
+    """Return a kept audio segment as (samples,) float32 in [-1, 1]."""
     return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32767.0
-
-
-def _jpeg(image: np.ndarray, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()

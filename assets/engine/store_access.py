@@ -40,7 +40,7 @@ def read_dataset(store: Store, settings: Settings) -> Dataset:
         OtherDataSet: the store holds another one.
     """
     folder = settings.data_folder()
-    dataset = open_dataset(folder, prefix=settings.data.prefix)
+    dataset = open_dataset(folder, prefix=settings.data.prefix, as_of=settings.data.as_of_ms)
     claim(store, folder)
     return dataset
 

@@ -1,6 +1,7 @@
-"""[feedback] temporal_embeddings: L rows an item from its observed feedback, completed by thinning (X^s in M3TR)."""
+"""[feedback] temporal_embeddings: L rows per item from its observed feedback, completed by thinning (X^s in M3TR)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -13,27 +14,37 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds
+from assets.feedback.younger_windows import YOUNGER, windows_of, younger_ages
 from assets.ingest.interactions import read_events
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
-from assets.settings import Settings
+from assets.settings import Process, Settings
 from models import temporal
 from models.temporal import TemporalEncoder
 from models.thinning import SimulationError
-from storage.arrays import fixed
+from storage.arrays import fixed, ragged
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
 
 NAME = "temporal_embeddings"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 BLOCK = 128
+CHECKED = ("observed", "total", "age_hours", "times", "younger")
 
 
 def payload(length: int, width: int) -> pa.Schema:
-    """Columns: `embedding` (length, width) of which the first `rows` are real; the completed sequence, in hours."""
+    """Columns: `embedding` (length, width), of which the first `rows` are real, and what it was made of, in hours.
+
+    `times`, `types`: the completed sequence, of which the first `observed` events were observed and `simulated` were not.
+    `total`: events observed in the window, used or not. `age_hours`: how long the item was observed. `used_hours`: the
+    stretch that the observed events cover completely, which `log_likelihood` is of. `window_hours`: the planned window.
+    `younger`: a labelled item's window as it was at younger ages, with the same fields. Of these windows, in the same
+    order, `younger_hours` is the age and `younger_keys` the mean of the rows, by which neighbours are found; zeros
+    where nothing had been observed.
+    """
     return pa.schema(
         [
             fixed("embedding", (length, width), "float32"),
@@ -41,9 +52,15 @@ def payload(length: int, width: int) -> pa.Schema:
             pa.field("log_likelihood", pa.float64()),
             pa.field("observed", pa.int32()),
             pa.field("simulated", pa.int32()),
+            pa.field("total", pa.int64()),
+            pa.field("age_hours", pa.float64()),
+            pa.field("used_hours", pa.float64()),
             pa.field("window_hours", pa.float64()),
             pa.field("times", pa.list_(pa.float64())),
             pa.field("types", pa.list_(pa.int32())),
+            pa.field("younger", YOUNGER),
+            pa.field("younger_hours", pa.list_(pa.float64())),
+            ragged("younger_keys", width),
         ]
     )
 
@@ -57,30 +74,36 @@ def payload(length: int, width: int) -> pa.Schema:
     **ON_THE_DEVICE,
 )
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Complete and embed every item's observed window; an item without feedback in it has a missing row."""
+    """Complete and embed every item's observed window; an item of which no time was observed has a missing row.
+
+    An item without feedback has rows too, all simulated: that nothing came, and for how long, is information.
+    """
     store, chosen = open_store(settings), settings.process
     version, folder, fitted = fitted_process(store)
     encoder = temporal.load(folder)
+    sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
         read_popularity(store),
         settings.protocol,
-        items=read_splits(store)["item"].to_list(),
+        items=sides["item"].to_list(),
         types=fitted["types"],
-        max_events=chosen.max_events,
+        max_events=None,
     )
+    ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, chosen)
     place = {item: row for row, item in enumerate(sequences.items)}
-    inputs = sequences.digests()
+    used = sequences.at_most(chosen.max_events).digests()
+    inputs = {item: content_hash(digest, ages[item]) for item, digest in used.items()}
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        silent = [item for item in todo if not len(sequences.hours[place[item]])]
-        yield from (Row.missing(item, inputs[item], "no feedback in the observation window") for item in silent)
-        heard = [item for item in todo if len(sequences.hours[place[item]])]
+        seen = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
+        unseen = sorted(set(todo) - set(seen))
+        yield from (Row.missing(item, inputs[item], "no time of it was observed") for item in unseen)
         # by length, so that little of a batch is padding; what an item gets does not depend on its batch
-        heard.sort(key=lambda item: len(sequences.hours[place[item]]))
-        for start in range(0, len(heard), BLOCK):
-            block = sequences.take([place[item] for item in heard[start : start + BLOCK]])
-            yield from _embed(encoder, block, chosen.seed, inputs)
+        seen.sort(key=lambda item: len(sequences.hours[place[item]]))
+        for start in range(0, len(seen), BLOCK):
+            block = sequences.take([place[item] for item in seen[start : start + BLOCK]])
+            yield from _embed(encoder, block, ages, chosen, inputs)
 
     made_by = content_hash(version.inputs_hash, version.fingerprint)
     fingerprint = Fingerprint(code=CODE, parameters={"seed": chosen.seed}, model={"process": made_by})
@@ -88,42 +111,81 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
-def _embed(encoder: TemporalEncoder, part: Sequences, seed: int, inputs: dict[str, str]) -> Iterable[Row]:
-    """Rows of one batch; where one of its sequences cannot be simulated, each is tried alone, so that it fails alone."""
-    batch = part.batch()
+def _embed(
+    encoder: TemporalEncoder,
+    part: Sequences,
+    ages: Mapping[str, Sequence[float]],
+    process: Process,
+    inputs: Mapping[str, str],
+) -> Iterable[Row]:
+    """Rows of one block of items; where a sequence cannot be simulated, each item is tried alone, so that it fails alone."""
+    windows, row_of = windows_of(part, ages, process.max_events)
+    own = part.at_most(process.max_events)
     try:
+        made = _complete(encoder, windows, process.seed)
         with torch.no_grad():
-            completed = encoder.complete(batch, seeds=item_seeds(part.items, seed))
-            rows, mask = encoder(completed)
-            likelihood = encoder.log_likelihood(batch)
-    except SimulationError as error:
+            likelihood = encoder.log_likelihood(own.batch())
+        if not bool(torch.isfinite(likelihood).all()):
+            raise FloatingPointError("the process gives NaN or infinity for this sequence")
+    except (SimulationError, FloatingPointError) as error:
         if len(part.items) == 1:
             yield Row.failed(part.items[0], inputs[part.items[0]], error)
             return
         for row in range(len(part.items)):
-            yield from _embed(encoder, part.take([row]), seed, inputs)
+            yield from _embed(encoder, part.take([row]), ages, process, inputs)
         return
     for row, item in enumerate(part.items):
-        length = int(completed.events.lengths[row])
-        made = rows[row].numpy()
-        if not (np.isfinite(made).all() and np.isfinite(float(likelihood[row]))):
-            error = FloatingPointError("the process gives NaN or infinity for this sequence")
-            yield Row.failed(item, inputs[item], error)
-            continue
+        *younger, (window, embedding) = (made[place] for place in np.flatnonzero(row_of == row))
+        keys = np.zeros((len(younger), encoder.width))
+        for key, (held, rows) in zip(keys, younger, strict=True):
+            if held["total"]:
+                key[:] = rows.mean(axis=0, dtype=np.float64)
         yield Row.ok(
             item,
             inputs[item],
             {
-                "embedding": made,
-                "rows": int(mask[row].sum()),
+                **window,
+                "embedding": np.pad(embedding, ((0, encoder.length - len(embedding)), (0, 0))),
+                "rows": len(embedding),
                 "log_likelihood": float(likelihood[row]),
-                "observed": int(completed.observed[row]),
-                "simulated": int(completed.simulated[row]),
-                "window_hours": float(part.t_end[row]),
-                "times": completed.events.times[row, :length].tolist(),
-                "types": completed.events.types[row, :length].tolist(),
+                "simulated": len(window["times"]) - window["observed"],
+                "window_hours": part.window,
+                "younger": [held for held, _ in younger],
+                "younger_hours": [held["age_hours"] for held, _ in younger],
+                "younger_keys": keys.astype(np.float32),
             },
         )
+
+
+def _complete(encoder: TemporalEncoder, windows: Sequences, seed: int) -> list[tuple[dict[str, object], np.ndarray]]:
+    """Each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
+
+    Raises SimulationError or FloatingPointError where one of them has no finite rows.
+    """
+    # a window's simulated events depend on its item and its age, on no batch and no worker
+    seeds = item_seeds([f"{item}@{age!r}" for item, age in zip(windows.items, windows.age.tolist())], seed)
+    order = sorted(range(len(windows.items)), key=lambda row: len(windows.hours[row]))
+    made: dict[int, tuple[dict[str, object], np.ndarray]] = {}
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        part = windows.take(rows)
+        with torch.no_grad():
+            completed = encoder.complete(part.batch(), seeds=[seeds[row] for row in rows], **part.observation())
+            embedding, mask = encoder(completed)
+        if not bool(torch.isfinite(embedding).all()):
+            raise FloatingPointError("the process gives NaN or infinity for this sequence")
+        counts = completed.events.lengths.tolist()
+        for place, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            window = {
+                "age_hours": float(part.age[place]),
+                "used_hours": float(part.t_end[place]),
+                "total": int(part.total[place]),
+                "observed": int(completed.observed[place]),
+                "times": completed.events.times[place, :count].tolist(),
+                "types": completed.events.types[place, :count].tolist(),
+            }
+            made[row] = window, embedding[place, : int(mask[place].sum())].numpy()
+    return [made[row] for row in range(len(order))]
 
 
 temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
@@ -133,7 +195,7 @@ temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
 def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)
-    rows = store.stages()[NAME].read(columns=["observed", "window_hours", "times"])
+    rows = store.stages()[NAME].read(columns=list(CHECKED))
     types = fitted_process(store)[2]["types"]
     return check_windows(pl.from_arrow(rows), read_events(store), read_popularity(store), settings, types)
 
@@ -144,21 +206,30 @@ def check_windows(
     """Cut the windows again, from the raw events and the protocol alone, and compare them with what each row holds."""
     protocol = settings.protocol
     since = pl.col("time") - pl.col("t0")
-    hours = events.join(windows.select("item", "t0"), on="item").with_columns((since / HOUR_MS).alias("hours"))
+    joined = events.join(windows.select("item", "t0"), on="item")
+    # by NumPy, whose quotient is the nearest double: no event may fall out of its window by a rounding
+    hours = joined.with_columns(pl.Series("hours", joined.select(since).to_series().to_numpy() / HOUR_MS))
     inside = (
         since <= round(protocol.hours * HOUR_MS) if protocol.first_k is None else pl.col("order") < protocol.first_k
     )
     allowed = hours.filter(inside & pl.col("type").is_in(list(types))).group_by("item").agg(pl.col("hours").sort())
     leaks = []
     for row in rows.join(allowed, on="item", how="left").iter_rows(named=True):
-        used, simulated = np.split(np.asarray(row["times"]), [row["observed"]])
-        expected = np.asarray(row["hours"] or [])[: settings.process.max_events]
-        exact = len(used) == len(expected) and np.allclose(used, expected, rtol=0, atol=1e-9)
-        within = protocol.first_k is not None or row["window_hours"] <= protocol.hours + 1e-9
-        # what follows the window is the process's own: nothing simulated may stand inside it
-        if not (exact and within and (simulated >= row["window_hours"]).all()):
+        within = protocol.first_k is not None or row["age_hours"] <= protocol.hours + 1e-9
+        younger = all(window["age_hours"] < row["age_hours"] for window in row["younger"])
+        inside_window = np.asarray(row["hours"] or [])
+        exact = all(_is_cut(window, inside_window, settings.process.max_events) for window in [row, *row["younger"]])
+        if not (within and younger and exact):
             leaks.append(row["item"])
     return dg.AssetCheckResult(
         passed=not leaks,
         metadata={"rows": len(rows), "leaking": len(leaks), "items": dg.MetadataValue.json(leaks[:10])},
     )
+
+
+def _is_cut(window: Mapping[str, Any], hours: np.ndarray, max_events: int) -> bool:
+    """Whether a window holds the first of the events up to its age, counts them all, and simulates only later ones."""
+    hours = hours[hours <= window["age_hours"]]
+    used, simulated = np.split(np.asarray(window["times"]), [window["observed"]])
+    exact = len(used) == min(len(hours), max_events) and np.allclose(used, hours[: len(used)], rtol=0, atol=1e-9)
+    return exact and window["total"] == len(hours) and bool((simulated >= window["age_hours"]).all())

@@ -1,4 +1,4 @@
-"""[ingest] interactions: the audience's feedback, one row an event, in time order within its item."""
+"""[ingest] interactions: the audience's feedback, one row per event, in time order within its item."""
 
 import dagster as dg
 import polars as pl
@@ -8,6 +8,7 @@ from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.store_access import open_store, read_dataset
 from assets.settings import Settings
+from storage.datasets.clock import tell_moment
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -20,8 +21,8 @@ FINGERPRINT = Fingerprint(code=CODE)
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Keep the data set's events with their rank in their item (`order`, from 0)."""
     store = open_store(settings)
-    events = read_dataset(store, settings).events
-    events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
+    dataset = read_dataset(store, settings)
+    events = dataset.events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
     keep_table(context, store, NAME, events, FINGERPRINT)
     by_type = events["type"].value_counts(sort=True)
     return dg.MaterializeResult(
@@ -30,6 +31,8 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
             "events": len(events),
             "items": events["item"].n_unique(),
             "users": events["user"].n_unique(),
+            "duplicates_dropped": dataset.duplicates,
+            "data_end_at": tell_moment(dataset.as_of),
             "types": dg.MetadataValue.json(dict(by_type.iter_rows())),
         },
     )

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pyarrow as pa
 
-from assets.encoding.encoder_stage import check_encoders
+from assets.encoding.encoder_choice import check_encoders
 from assets.encoding.feature_imports import ImportItems
 from assets.encoding.imported_files import check_imports
 from assets.engine.decoding_workers import in_processes, worker_count
@@ -18,6 +18,7 @@ from assets.engine.dry_run import foresee, foreseen, is_dry
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.media_tasks import inspect_file
 from assets.engine.run_stage import row_of, run_stage
+from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import open_store, read_dataset
 from assets.settings import Settings
 from storage.datasets.dataset import natural_order
@@ -28,7 +29,7 @@ from storage.stage import Stage
 from storage.store import Store
 
 NAME = "videos"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "path": pa.string(),
@@ -131,6 +132,7 @@ def _input_hash(row: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+VIDEOS = StageDeclaration(NAME, PAYLOAD, videos)
 videos_failed_share = failed_share_check(videos, NAME)
 
 
@@ -150,9 +152,13 @@ def import_items(store: Store) -> ImportItems:
 
 
 def known_titles(store: Store) -> dict[str, str]:
-    """The titles of `known_items`, without the blanks around them; empty where nothing of one can be seen."""
-    rows = known_items(store).select("item", "title").iter_rows()
-    return {item: title.strip() if title and any(map(_is_seen, title)) else "" for item, title in rows}
+    """Return the titles of `known_items`, as `visible_title` gives them."""
+    return {item: visible_title(title) for item, title in known_items(store).select("item", "title").iter_rows()}
+
+
+def visible_title(title: str | None) -> str:
+    """Return a title without the blanks around it; empty if nothing of it can be seen."""
+    return title.strip() if title and any(map(_is_seen, title)) else ""
 
 
 def _is_seen(character: str) -> bool:

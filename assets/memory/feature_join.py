@@ -1,6 +1,6 @@
 """The features of many videos, put together from the stages, as the predictor and the bank take them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from assets.protocol.splits import read_splits
 from models.predictors.features import PackedRows, VideoFeatures
 from storage.hashing import content_hash
 from storage.pack import open_pack
+from storage.splits import GAP
 from storage.stage import Stage
 from storage.store import Store
 
@@ -25,19 +26,19 @@ class MixedVersions(RuntimeError):
 
 
 def failed_items(store: Store, *, but: str | None = None) -> set[str]:
-    """The items that failed in any stage; but: one that is passed over."""
+    """Return the items that failed in any stage; but: one that is passed over."""
     states = [stage.states() for name, stage in store.stages().items() if name != but]
     return {item for frame in states for item in frame.filter(pl.col("status") == "failed")["item"]}
 
 
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the items that failed in any stage but one.
+    """The splits' rows without the gap's, and without the items that failed in any stage but one.
 
     Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
     appendix H.3).
     """
     failed = failed_items(store, but=temporal_embeddings.NAME)
-    return read_splits(store).filter(~pl.col("item").is_in(sorted(failed)))
+    return read_splits(store).filter((pl.col("split") != GAP) & ~pl.col("item").is_in(sorted(failed)))
 
 
 def fingerprints(store: Store) -> dict[str, list[str]]:
@@ -75,38 +76,30 @@ def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
     """
     stages = store.stages()
     return VideoFeatures(
-        visual=_packed(store, stages[visual_embeddings.NAME], items),
-        acoustic=_packed(store, stages[acoustic_embeddings.NAME], items),
-        text=_packed(store, stages[text_embeddings.NAME], items),
-        temporal=_packed(store, stages[temporal_embeddings.NAME], items),
+        visual=packed_rows(store, stages[visual_embeddings.NAME], items),
+        acoustic=packed_rows(store, stages[acoustic_embeddings.NAME], items),
+        text=packed_rows(store, stages[text_embeddings.NAME], items),
+        temporal=packed_rows(store, stages[temporal_embeddings.NAME], items),
     )
 
 
-def _packed(store: Store, stage: Stage, items: Sequence[str]) -> PackedRows:
+def packed_rows(store: Store, stage: Stage, items: Sequence[str]) -> PackedRows:
+    """Return a stage's rows of `items` in order, memory-mapped; none for an item without an ok row."""
     pack = open_pack(store, stage)
     starts, lengths = pack.find(items)
     return PackedRows(pack.values, starts, lengths, longest=pack.longest, keep=pack)
 
 
-def retrieval_keys(
-    store: Store, items: Sequence[str], *, temporal_key: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What similarity is computed from: content (n, dc) and its mask (n,), pooled temporal rows (n, dt) and their mask (n,).
-
-    Content vectors have unit length. Mean-pooled temporal rows have it with `temporal_key = "cosine"`; with "dot" they are
-    as M3TR section 3.3 prints them, and a video's neighbours are then mostly those with the longest vectors.
-    """
-    stages = store.stages()
-    vectors = _packed(store, stages[retrieval_vectors.NAME], items)
-    rows = _packed(store, stages[temporal_embeddings.NAME], items)
+def content_keys(store: Store, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the retrieval vectors of `items`, (n, dc) of unit length, and their mask (n,)."""
+    vectors = packed_rows(store, store.stages()[retrieval_vectors.NAME], items)
     content = np.zeros((len(items), vectors.width), np.float32)
-    pooled = np.zeros((len(items), rows.width), np.float32)
-    for start in range(0, len(items), BLOCK):
-        block = np.arange(start, min(start + BLOCK, len(items)))
+    for block in blocks(len(items)):
         content[block] = vectors.read(block)[0][:, 0]
-        total = rows.read(block)[0].sum(axis=1, dtype=np.float64)
-        mean = total / np.maximum(rows.lengths[block], 1)[:, None]
-        if temporal_key == "cosine":
-            mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-        pooled[block] = mean
-    return content, vectors.lengths > 0, pooled, rows.lengths > 0
+    return content, vectors.lengths > 0
+
+
+def blocks(count: int) -> Iterator[np.ndarray]:
+    """Yield range(count) in pieces of at most `BLOCK`, so that not all videos' rows are in memory at once."""
+    for start in range(0, count, BLOCK):
+        yield np.arange(start, min(start + BLOCK, count))

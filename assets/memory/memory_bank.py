@@ -19,7 +19,8 @@ from assets.engine.run_log import note_run
 from assets.engine.store_access import open_store
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.memory.bank_checks import CHECKS, MIXED, Verdict, judge
-from assets.memory.feature_join import fingerprints, retrieval_keys, sample_digests, usable_items, versions
+from assets.memory.feature_join import content_keys, fingerprints, sample_digests, usable_items, versions
+from assets.memory.temporal_keys import Ages, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
@@ -81,7 +82,13 @@ def _made_of(store: Store, settings: Settings) -> str:
         sample_digests(store, "train"),
         dict(usable_items(store).select("item", "group").iter_rows()),
         fingerprints(store),
-        [settings.retrieval.model_dump(), settings.bank.model_dump(exclude={"keep"}), settings.protocol.split, CODE],
+        [
+            settings.retrieval.model_dump(exclude={"similarity"}),
+            settings.bank.model_dump(exclude={"keep"}),
+            settings.protocol.split,
+            CODE,
+        ],
+        settings.protocol.ages,
     )
 
 
@@ -89,21 +96,21 @@ def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVers
     sides = usable_items(store).filter(pl.col("split") == "train")
     items = sides["item"].to_list()
     labels = sides.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
-    content, with_content, temporal, with_temporal = retrieval_keys(
-        store, items, temporal_key=settings.retrieval.temporal_key
-    )
+    content, with_content = content_keys(store, items)
+    windows = read_windows(store, items, form=settings.retrieval.temporal_key)
+    ages = Ages.of_members(windows, settings.protocol.ages)
     return build(
         artifact,
         items=items,
         content=content,
         content_mask=with_content,
-        temporal=temporal,
-        temporal_mask=with_temporal,
+        temporal=ages.member_keys(windows),
+        temporal_mask=windows.heard[~windows.younger],
         labels=labels["target"].to_numpy(),
         label_times=labels["label_time"].to_numpy() if settings.protocol.split == "chronological" else None,
         groups=sides["group"].to_numpy(),
         versions={name: MIXED.join(prints) or "empty" for name, prints in fingerprints(store).items()},
-        metadata={"temporal_key": settings.retrieval.temporal_key},
+        metadata={"temporal_key": settings.retrieval.temporal_key, "ages": asdict(ages)},
         index=settings.bank.index,
         size=settings.retrieval.neighbours,
         aim=settings.bank.recall,

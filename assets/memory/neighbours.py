@@ -1,4 +1,4 @@
-"""[memory] neighbours: the S most similar bank members of every item, with all that their score is made of (M3TR eq. 3)."""
+"""[memory] neighbours: the S most similar bank members of every window, with all that their score is made of (M3TR eq. 3)."""
 
 import dagster as dg
 import numpy as np
@@ -11,8 +11,9 @@ from assets.engine.run_log import made_table
 from assets.engine.store_access import frame_hash, open_store
 from assets.feedback import temporal_embeddings
 from assets.memory import memory_bank as bank_in_service
-from assets.memory.feature_join import retrieval_keys, sample_digests, usable_items
+from assets.memory.feature_join import content_keys, sample_digests, usable_items
 from assets.memory.memory_bank import memory_bank, open_bank
+from assets.memory.temporal_keys import Ages, Windows, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
@@ -23,7 +24,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -35,7 +36,11 @@ CODE = 1  # raise it when the same inputs give another result
     **IN_THE_CATALOG,
 )
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time."""
+    """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time.
+
+    A labelled item is also asked for with its younger windows: a training item with those that it is trained on, a
+    validation or test item with those that it is scored on.
+    """
     store = open_store(settings)
     sides, bank = usable_items(store), store.artifact(bank_in_service.NAME).current()
     frame = made_table(
@@ -43,14 +48,18 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
         store,
         NAME,
         inputs_hash=_made_of(store, sides, bank, settings),
-        fingerprint=Fingerprint(code=CODE, parameters={"neighbours": settings.retrieval.neighbours}),
+        fingerprint=Fingerprint(
+            code=CODE, parameters={"neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
+        ),
         compute=lambda: _search(store, sides, settings),
     )
     stop_if_plan_is_empty()
-    by_mode = dict(frame.group_by("mode").agg(pl.col("item").n_unique()).iter_rows())
-    if alone := len(sides) - frame["item"].n_unique():
+    own = frame.filter(~pl.col("younger"))
+    by_mode = dict(own.group_by("mode").agg(pl.col("item").n_unique()).iter_rows())
+    if alone := len(sides) - own["item"].n_unique():
         by_mode["none"] = alone
-    reasons = _reasons(store, frame.filter(pl.col("mode") == "content")["item"].unique().to_list())
+    fallen = own.filter(pl.col("mode") == "content")["item"].unique().to_list()
+    reasons = {} if settings.similarity == "content" else _reasons(store, fallen)
     for reason, count in reasons.items():
         context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
@@ -76,11 +85,13 @@ def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, se
 
 
 def _reasons(store: Store, fallen: list[str]) -> dict[str, int]:
-    """Why items fell back to content alone, and how many (M3TR appendix H.3)."""
-    states = store.stages()[temporal_embeddings.NAME].states().filter(pl.col("item").is_in(fallen))
+    """Count the reasons why items fell back to content alone (M3TR appendix H.3)."""
+    stage = store.stages()[temporal_embeddings.NAME]
+    states = stage.states().filter(pl.col("item").is_in(fallen))
     failed = states.filter(pl.col("status") == "failed")["error_type"].value_counts(sort=True)
     reasons = {f"the process failed ({kind})": count for kind, count in failed.iter_rows()}
-    silent = len(states.filter(pl.col("status") == "missing"))
+    totals = stage.read(items=states.filter(pl.col("status") == "ok")["item"].to_list(), columns=["total"])["total"]
+    silent = len(states.filter(pl.col("status") == "missing")) + totals.to_pylist().count(0)
     if silent:
         reasons["no feedback in the observation window"] = silent
     others = len(fallen) - sum(reasons.values())
@@ -90,37 +101,47 @@ def _reasons(store: Store, fallen: list[str]) -> dict[str, int]:
 
 
 def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    bank = open_bank(store)
-    items = sides["item"].to_list()
-    content, with_content, temporal, with_temporal = retrieval_keys(
-        store, items, temporal_key=bank.version.metadata["temporal_key"]
-    )
+    bank, items = open_bank(store), sides["item"].to_list()
+    ages = Ages(**bank.version.metadata["ages"])
+    windows = read_windows(store, items, form=bank.version.metadata["temporal_key"])
+    # a training item is compared with queries at `ages`, and trained on its other windows
+    trained = (sides["split"] == "train").to_numpy()[windows.row]
+    windows = windows.take(~(windows.younger & trained & np.isin(windows.hours, ages.younger)))
+    content, has_content = (part[windows.row] for part in content_keys(store, items))
+    heard = windows.heard
+    if settings.similarity == "content":
+        heard = np.zeros_like(heard)
+    elif settings.similarity == "temporal":  # without feedback content is all there is
+        has_content = has_content & ~heard
     times = None
     if settings.protocol.split == "chronological":
         clocks = sides.select("item").join(
             read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
         )
         # an upload without any clock is asked about now, when every label of the bank is known
-        times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()
+        times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()[windows.row]
+    named = [items[row] for row in windows.row]
     found = bank.search(
         content,
-        temporal,
+        ages.query_keys(windows),
         size=settings.retrieval.neighbours,
-        query_items=items,
-        query_groups=sides["group"].to_numpy(),
+        query_items=named,
+        query_groups=sides["group"].to_numpy()[windows.row],
         query_times=times,
-        content_mask=with_content,
-        temporal_mask=with_temporal,
+        content_mask=has_content,
+        temporal_mask=heard,
     )
-    return _frame(items, found, bank)
+    return _frame(named, windows, found, bank)
 
 
-def _frame(items: list[str], found: Neighbours, bank: MemoryBank) -> pl.DataFrame:
+def _frame(items: list[str], windows: Windows, found: Neighbours, bank: MemoryBank) -> pl.DataFrame:
     query, rank = np.nonzero(found.mask)
     member = found.index[query, rank]
     return pl.DataFrame(
         {
             "item": np.asarray(items, dtype=object)[query],
+            "younger": windows.younger[query],
+            "age_hours": windows.hours[query],
             "rank": rank.astype(np.int32),
             "neighbour": bank.items[member],
             "label": bank.labels[member],
@@ -138,16 +159,23 @@ def _frame(items: list[str], found: Neighbours, bank: MemoryBank) -> pl.DataFram
     )
 
 
-def read_neighbours(store: Store) -> pl.DataFrame:
-    """One row an item and rank (from 0); an item without an eligible neighbour has none."""
-    return store.table(NAME).read()
+def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
+    """Return one row per item and rank (from 0); an item without an eligible neighbour has none.
+
+    Args:
+        store: where the table is.
+        younger: take the neighbours of the younger windows instead, one row per item, `age_hours` and rank.
+    """
+    return store.table(NAME).read().filter(pl.col("younger") == younger)
 
 
 @dg.asset_check(asset=neighbours, blocking=True)
 def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
     """Neighbours are training items, never the item itself nor its duplicate, and their labels were known in time."""
     store = open_store(settings)
-    return check_neighbours(read_neighbours(store), read_splits(store), read_popularity(store), settings.protocol.split)
+    return check_neighbours(
+        store.table(NAME).read(), read_splits(store), read_popularity(store), settings.protocol.split
+    )
 
 
 def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFrame, split: str) -> dg.AssetCheckResult:

@@ -1,4 +1,4 @@
-"""[prediction] evaluation: M3TR on the test split beside the trivial baselines, once over the whole split."""
+"""[prediction] evaluation: M3TR on the test split beside the trivial baselines, with whole windows and at younger ages."""
 
 import dagster as dg
 import numpy as np
@@ -10,11 +10,14 @@ from assets.engine.failure_checks import damages, failures
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import keep_table, made_table
 from assets.engine.store_access import open_store
+from assets.ingest.interactions import read_events
 from assets.memory.feature_join import usable_items
+from assets.prediction.counted import at_least, counted_at
 from assets.prediction.popularity_model import popularity_model
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.results import MODEL, baselines_ahead, cautions, evaluation_markdown, write_results
 from assets.prediction.seed_predictions import forecasts, made_from
+from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of
 from assets.settings import Settings
@@ -26,7 +29,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "evaluation"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 ITEMS = "evaluation_items"
 METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count")
 
@@ -42,30 +45,34 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
     store = open_store(settings)
+    fingerprint = Fingerprint(
+        code=CODE, parameters={"target": settings.protocol.target, "ages": settings.protocol.ages}
+    )
     training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
-    line, notes = _extrapolation(training)
-    fingerprint = Fingerprint(code=CODE, parameters={"target": settings.protocol.target})
+    line = _extrapolation(training, training["observed_count"].to_numpy())
     frame = made_table(
         context,
         store,
         ITEMS,
         inputs_hash=made_from(store, settings, "test"),
         fingerprint=fingerprint,
-        compute=lambda: _predict(store, settings, training, line),
+        compute=lambda: _predict(store, settings, training),
     )
     table = _metrics(frame)
     if keep_table(context, store, NAME, table, fingerprint):
         store.append("metrics", table.with_columns(pl.lit(context.run.run_id).alias("run_id")))
     stop_if_plan_is_empty()
     folder = settings.results_folder()
-    text = evaluation_markdown(table, frame, notes)
+    window = f"{settings.protocol.hours:g} h" if settings.protocol.first_k is None else "whole window"
+    notes = [f"log-linear extrapolation does not apply: {line}"] if isinstance(line, NotApplicable) else []
+    text = evaluation_markdown(table, frame, notes, window=window)
     write_results(folder, table=table, items=frame, text=text)
     failed = failures(store)
     for stage, item, kind, message in failed.iter_rows():
         context.log.warning("failed row: %s, item %s: %s: %s", stage, item, kind, message)
     for item, damage in damages(store).iter_rows():
-        context.log.warning("damaged file, used up to there: item %s: %s", item, damage)
-    tested = frame["item"].n_unique()
+        context.log.warning("damaged file, used in part: item %s: %s", item, damage)
+    tested = frame.filter(pl.col("age_hours").is_null())["item"].n_unique()
     context.log.info("evaluation on %d test items\n%s\nresults: %s", tested, text, folder)
     for caution in cautions(table):
         context.log.warning("evaluation: %s", caution)
@@ -80,29 +87,60 @@ def _of(labels: pl.DataFrame, items: np.ndarray) -> pl.DataFrame:
     return wanted.join(labels, on="item", how="left", maintain_order="left")
 
 
-def _extrapolation(training: pl.DataFrame) -> tuple[LogLinear | None, list[str]]:
-    """The log-linear extrapolation fitted on the training items; where it does not apply, None and a note that says why."""
+def _extrapolation(training: pl.DataFrame, counts: np.ndarray) -> LogLinear | NotApplicable:
+    """Fit the log-linear extrapolation to the training items' counts at some age, or return why it does not apply."""
     try:
-        return LogLinear.fit(training["observed_count"].to_numpy(), training["count"].to_numpy()), []
+        return LogLinear.fit(counts, training["count"].to_numpy())
     except NotApplicable as reason:
-        return None, [f"log-linear extrapolation does not apply: {reason}"]
+        return reason
 
 
-def _predict(store: Store, settings: Settings, training: pl.DataFrame, line: LogLinear | None) -> pl.DataFrame:
-    """Every predictor's forecast of every test item, trivial predictors first."""
-    test = samples_of(store, "test", size=settings.retrieval.neighbours)
-    labels, scale = _of(read_popularity(store), test.items), settings.protocol.target
-    known, found = training["target"].to_numpy(), test.neighbourhood
+def _predict(store: Store, settings: Settings, training: pl.DataFrame) -> pl.DataFrame:
+    """Every predictor's forecast of every test item: with its whole window, then as it was at each younger age."""
+    known, size = read_popularity(store), settings.retrieval.neighbours
+    test = samples_of(store, "test", size=size)
+    whole = _of(known, test.items)["observed_count"].to_numpy()
+    frames = [_forecast(store, settings, test, training, training["observed_count"].to_numpy(), whole, age=None)]
+    events = read_events(store)
+    for age in settings.protocol.ages:
+        test = samples_of(store, "test", size=size, age=age)
+        if len(test):
+            observed = training.filter((pl.col("observed_until") - pl.col("t0")) / HOUR_MS > age)
+            counts, counted = (
+                counted_at(events, known, settings.protocol, items=items, age=age)
+                for items in (observed["item"].to_list(), test.items.tolist())
+            )
+            frames.append(_forecast(store, settings, test, observed, counts, counted, age=age))
+    return pl.concat(frames)
+
+
+def _forecast(
+    store: Store,
+    settings: Settings,
+    test: Samples,
+    training: pl.DataFrame,
+    counts: np.ndarray,
+    counted: np.ndarray,
+    *,
+    age: float | None,
+) -> pl.DataFrame:
+    """Every predictor's forecast at one age: `counts` are the training items' there, `counted` the test items'."""
+    scale, found, known = settings.protocol.target, test.neighbourhood, training["target"].to_numpy()
+    # the training mean looks at no item, and a model without the temporal branch at no feedback: not at its count either
     predicted: list[tuple[str, int | None, np.ndarray]] = [
         ("training mean", None, training_mean(known, len(test))),
-        ("mean of neighbours", None, neighbour_mean(found.label, found.mask, known)),
+        ("mean of neighbours", None, at_least(neighbour_mean(found.label, found.mask, known), counted, scale)),
     ]
-    if line is not None:
-        counts = np.maximum(line.predict(labels["observed_count"].to_numpy()), targets.smallest_count(scale))
-        predicted.append(("log-linear extrapolation", None, targets.forward(counts, scale)))
-    for seed, values in zip(settings.model.seeds, forecasts(store, settings, test), strict=True):
-        predicted.append((MODEL, seed, values))
-    return _per_item(test, labels, predicted, scale)
+    line = _extrapolation(training, counts)
+    if isinstance(line, LogLinear):
+        late = np.maximum(line.predict(counted), targets.smallest_count(scale))
+        predicted.append(("log-linear extrapolation", None, at_least(targets.forward(late, scale), counted, scale)))
+    made = forecasts(store, settings, test)
+    if settings.model.use_temporal:
+        made = at_least(made, counted, scale)
+    predicted += [(MODEL, seed, values) for seed, values in zip(settings.model.seeds, made, strict=True)]
+    frame = _per_item(test, _of(read_popularity(store), test.items), predicted, scale)
+    return frame.with_columns(pl.lit(age, pl.Float64).alias("age_hours"))
 
 
 def _per_item(
@@ -129,17 +167,16 @@ def _per_item(
 def _metrics(frame: pl.DataFrame) -> pl.DataFrame:
     """Every metric of every predictor and seed, once over the whole split in float64 (design section 5, rule 6)."""
     rows = []
-    for (name, seed), part in frame.group_by("predictor", "seed", maintain_order=True):
+    for (age, name, seed), part in frame.group_by("age_hours", "predictor", "seed", maintain_order=True):
         metrics = evaluate(
             part["target"].to_numpy(),
             part["predicted"].to_numpy(),
             count=part["count"].to_numpy(),
             predicted_count=part["predicted_count"].to_numpy(),
         )
-        rows.append(
-            {"predictor": name, "seed": seed, "items": len(part), **{metric: metrics[metric] for metric in METRICS}}
-        )
-    return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64})
+        found = {metric: metrics[metric] for metric in METRICS}
+        rows.append({"predictor": name, "seed": seed, "age_hours": age, "items": len(part), **found})
+    return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64, "age_hours": pl.Float64})
 
 
 @dg.asset_check(asset=evaluation, blocking=True)
@@ -150,14 +187,25 @@ def metrics_are_over_the_whole_split(settings: Settings) -> dg.AssetCheckResult:
 
 
 def check_evaluation(table: pl.DataFrame, items: pl.DataFrame, sides: pl.DataFrame) -> dg.AssetCheckResult:
-    """Recompute nMSE from the stored predictions and compare the items with the split."""
+    """Recompute nMSE from the stored predictions and compare the items with the split.
+
+    Every test item is scored with its whole window. At a younger age those are scored that were still observed, the same
+    for every predictor.
+    """
     wanted = sorted(items_of(sides, "test"))
     problems = []
-    for (name, seed), part in items.group_by("predictor", "seed", maintain_order=True):
+    scored: dict[float | None, list[str]] = {None: wanted}
+    for (age, name, seed), part in items.group_by("age_hours", "predictor", "seed", maintain_order=True):
         label = name if seed is None else f"{name}, seed {seed}"
-        if sorted(part["item"]) != wanted:
+        label += "" if age is None else f", at {age:g} h"
+        here = sorted(part["item"])
+        if here != scored.setdefault(age, here) or not set(here) <= set(wanted):
             problems.append(f"{label}: its items are not the test split's")
-        row = table.filter((pl.col("predictor") == name) & pl.col("seed").eq_missing(pl.lit(seed, pl.Int64)))
+        row = table.filter(
+            pl.col("predictor") == name,
+            pl.col("seed").eq_missing(pl.lit(seed, pl.Int64)),
+            pl.col("age_hours").eq_missing(pl.lit(age, pl.Float64)),
+        )
         again = float(nmse(part["target"].to_numpy(), part["predicted"].to_numpy()))
         if len(row) != 1 or not np.isclose(row["nMSE"][0], again, rtol=1e-9, equal_nan=True):
             problems.append(f"{label}: nMSE is not {again:.6f}")
@@ -168,10 +216,37 @@ def check_evaluation(table: pl.DataFrame, items: pl.DataFrame, sides: pl.DataFra
 
 @dg.asset_check(asset=evaluation)
 def model_beats_the_baselines(settings: Settings) -> dg.AssetCheckResult:
-    """Warn where a trivial predictor is at least as good as the model: mean over the seeds, nMSE and SRC."""
+    """Warn where a trivial predictor is at least as good as the model: mean over the seeds, nMSE and SRC, whole windows."""
     ahead = baselines_ahead(open_store(settings).table(NAME).read())
     return dg.AssetCheckResult(
         passed=not ahead,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"better_baselines": dg.MetadataValue.json(ahead)},
+    )
+
+
+@dg.asset_check(asset=evaluation)
+def younger_ages_beat_the_mean(settings: Settings) -> dg.AssetCheckResult:
+    """A forecast of younger videos that is worse than the training mean is worth a warning."""
+    return check_ages(open_store(settings).table(NAME).read())
+
+
+def check_ages(table: pl.DataFrame) -> dg.AssetCheckResult:
+    """Compare the model's nMSE, mean over the seeds, with the training mean's at every younger age."""
+    means = (
+        table.filter(pl.col("age_hours").is_not_null()).group_by("age_hours", "predictor").agg(pl.col("nMSE").mean())
+    )
+    own, mean = (
+        means.filter(pl.col("predictor") == name).select("age_hours", pl.col("nMSE").alias(name))
+        for name in (MODEL, "training mean")
+    )
+    both = own.join(mean, on="age_hours").sort("age_hours")
+    worse = both.filter(pl.col(MODEL) > pl.col("training mean"))
+    return dg.AssetCheckResult(
+        passed=worse.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "worse_at_hours": dg.MetadataValue.json(worse["age_hours"].to_list()),
+            "nmse": dg.MetadataValue.json({f"{age:g} h": value for age, value, _ in both.iter_rows()}),
+        },
     )

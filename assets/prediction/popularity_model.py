@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
-from assets.encoding.encoder_stage import device_of
+from assets.encoding.encoder_choice import device_of
 from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve
@@ -30,7 +30,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "popularity_model"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 MODEL = "model"
 
 
@@ -77,7 +77,7 @@ def artifact_of(store: Store, seed: int) -> Artifact:
 def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
     """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
     chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
-    parameters = {**chosen, "neighbours": settings.retrieval.neighbours}
+    parameters = {**chosen, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
     return Fingerprint(code=CODE, parameters=parameters, model=versions(store))
 
 
@@ -105,7 +105,12 @@ def _train(
 ) -> None:
     chosen, size = settings.model, settings.retrieval.neighbours
     bank = bank_of(store)
-    train, dev = (samples_of(store, split, size=size) for split in ("train", "val"))
+    train, dev = (
+        samples_of(
+            store, split, size=size, age="own" if chosen.whole_share == 1 else "all", whole_share=chosen.whole_share
+        )
+        for split in ("train", "val")
+    )
     options = TrainingOptions(
         learning_rate=chosen.learning_rate,
         batch_size=chosen.batch_size,
@@ -113,6 +118,8 @@ def _train(
         gamma=chosen.gamma,
         epochs=chosen.max_epochs,
         patience=chosen.patience,
+        penalty=None if settings.process.penalty == "none" else settings.process.penalty,
+        penalty_strength=settings.process.penalty_strength,
     )
     progress = Progress(context.log, f"popularity_model: seed {seed}", chosen.max_epochs, unit="passes")
     with deterministic():
@@ -139,8 +146,8 @@ def _train(
         inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
     ) as folder:
         predictors.save(model, folder / MODEL)
-        keep_facts(folder, {name: train.items.tolist() for name in ("model", "standardisers")}, digests)
-    note_run(context, store, f"{NAME}_{seed}", computed=len(train), seconds=report.seconds)
+        keep_facts(folder, {name: sorted(set(train.items.tolist())) for name in ("model", "standardisers")}, digests)
+    note_run(context, store, f"{NAME}_{seed}", computed=len(set(train.items)), seconds=report.seconds)
     context.log.info(
         "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
         *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),

@@ -9,8 +9,10 @@ from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
 from assets.engine.store_access import open_store
+from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.neighbours import read_neighbours
+from assets.prediction.counted import at_least, counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.seed_predictions import forecasts, made_from
@@ -22,7 +24,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -34,7 +36,10 @@ CODE = 1  # raise it when the same inputs give another result
     **ON_THE_DEVICE,
 )
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Predict with every seed's model and average on the scale of the target; one row an item."""
+    """Predict with every seed's model and average on the scale of the target; one row per item.
+
+    No forecast is below what has been counted of the item up to now, also after its observation window.
+    """
     store = open_store(settings)
     frame = made_table(
         context,
@@ -69,7 +74,9 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
 def _predict(store: Store, settings: Settings) -> pl.DataFrame:
     samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
     items = samples.items.tolist()
-    values = forecasts(store, settings, samples)
+    scale = settings.protocol.target
+    counted = counted_so_far(read_events(store), read_popularity(store), settings.protocol, items=items)
+    values = at_least(forecasts(store, settings, samples), counted, scale)
     rests_on = (
         read_neighbours(store)
         .sort("item", "rank")
@@ -86,7 +93,8 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
             "predicted": values.mean(axis=0),
             "predicted_low": values.min(axis=0),
             "predicted_high": values.max(axis=0),
-            "predicted_count": targets.inverse(values.mean(axis=0), settings.protocol.target),
+            "predicted_count": np.maximum(targets.inverse(values.mean(axis=0), scale), counted),
+            "counted_so_far": counted.astype(np.int64),
             "seeds": np.full(len(items), len(values), dtype=np.int32),
         },
         schema_overrides={"item": pl.String},

@@ -1,6 +1,8 @@
 """The predictor's samples, put together from the store: features, neighbours, labels and feedback of one split."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -11,15 +13,59 @@ from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
 from assets.memory.neighbours import read_neighbours
 from assets.protocol.popularity import read_popularity
-from assets.protocol.process_inputs import Sequences
+from models.events import EventBatch
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
 from models.temporal import Completed
 from storage.bank import MemoryBank
 from storage.store import Store
 
+COLUMNS = ["observed", "total", "age_hours", "used_hours", "window_hours", "times", "types", "younger"]
+UNSEEN = {"observed": 0, "total": 0, "age_hours": 0.0, "used_hours": 0.0, "window_hours": 0.0, "times": [], "types": []}
+
 
 class OtherBank(RuntimeError):
     """The neighbours are those of another version of the memory bank than the one in service."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One observation window of an item: its row among the items, whether it is a younger one, and what it holds."""
+
+    row: int
+    younger: bool
+    held: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WindowFeedback:
+    """Feedback of n windows, unpadded; a minibatch is padded to its longest sequence only."""
+
+    windows: Sequence[Window]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def take(self, rows: torch.Tensor, *, device: torch.device | str = "cpu") -> Feedback:
+        """Return the feedback of the windows at `rows` (b,)."""
+        part = [self.windows[row].held for row in rows.tolist()]
+        columns = {name: np.array([held[name] for held in part]) for name in ("observed", "total", "age_hours")}
+        observed = torch.from_numpy(columns["observed"])
+        ends = [max([held["age_hours"], *held["times"][-1:]]) for held in part]
+        events = _batch([held["times"] for held in part], [held["types"] for held in part], ends)
+        seen = [[held[name][: held["observed"]] for held in part] for name in ("times", "types")]
+        completed = Completed(
+            events=events,
+            observed=observed,
+            simulated=events.lengths - observed,
+            total=torch.from_numpy(columns["total"]),
+            age=torch.from_numpy(columns["age_hours"]),
+            window=torch.tensor([held["window_hours"] for held in part], dtype=torch.float64),
+        )
+        return Feedback(_batch(*seen, [held["used_hours"] for held in part]), completed).to(device)
+
+
+def _batch(times: Sequence[np.ndarray], types: Sequence[np.ndarray], ends: Sequence[float]) -> EventBatch:
+    return EventBatch.from_sequences(times, types, t_end=ends)
 
 
 def bank_of(store: Store) -> Bank:
@@ -28,75 +74,108 @@ def bank_of(store: Store) -> Bank:
     return Bank(items, video_features(store, items.tolist()))
 
 
-def samples_of(store: Store, split: str, *, size: int) -> Samples:
-    """The usable items of a split (train | val | test | predict) with `size` neighbours each, in stored order.
+def samples_of(
+    store: Store, split: str, *, size: int, age: float | Literal["own", "all"] = "own", whole_share: float = 1.0
+) -> Samples:
+    """Return the usable items of a split with their neighbours, in stored order.
 
-    The target is None for `predict`.
+    Args:
+        store: where everything is read from.
+        split: train, val, test or predict. The target is None for `predict`.
+        size: neighbours per window.
+        age: "own" takes every item with its own window; a number every item that was observed for longer, as it was at
+            this age in hours; "all" every item several times, with its own window and the younger ones that it is
+            trained or validated on.
+        whole_share: with "all", how much an item's own window counts; the younger ones share the rest alike.
 
     Raises:
         OtherBank: the memory bank was switched since the neighbours were found.
     """
     items = usable_items(store).filter(pl.col("split") == split)["item"].to_list()
+    bank = open_bank(store)
+    # training items were cut at these ages to be compared with, not to be trained on: they have no neighbours there
+    compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
+    windows = [window for window in _windows(store, items) if _is_wanted(window, age, compared)]
+    named = [items[window.row] for window in windows]
     target = None
     if split != "predict":
-        labels = pl.DataFrame({"item": items}, schema={"item": pl.String}).join(
+        labels = pl.DataFrame({"item": named}, schema={"item": pl.String}).join(
             read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left"
         )
         target = labels["target"].to_numpy()
     return Samples(
-        items=np.array(items, dtype=str),
-        features=video_features(store, items),
-        neighbourhood=_neighbourhood(store, open_bank(store), items, size),
+        items=np.array(named, dtype=str),
+        features=video_features(store, named),
+        neighbourhood=_neighbourhood(store, bank, items, windows, size),
         target=target,
-        feedback=_feedback(store, items),
+        feedback=WindowFeedback(windows),
+        share=_shares(windows, whole_share) if age == "all" else None,
     )
 
 
-def _neighbourhood(store: Store, bank: MemoryBank, items: Sequence[str], size: int) -> Neighbourhood:
+def _windows(store: Store, items: Sequence[str]) -> list[Window]:
+    """The windows of `items` as the temporal embeddings hold them: of each item the younger ones, then its own."""
+    table = store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS)
+    of_item = dict(zip(table["item"].to_pylist(), pl.from_arrow(table).select(COLUMNS).iter_rows(named=True)))
+    windows = []
+    for row, item in enumerate(items):
+        own = of_item.get(item, {**UNSEEN, "younger": []})
+        for held in own["younger"]:
+            windows.append(Window(row, True, {**_as_arrays(held), "window_hours": own["window_hours"]}))
+        windows.append(Window(row, False, _as_arrays(own)))
+    return windows
+
+
+def _as_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
+    """The same window, its sequence as arrays: a list of numbers takes several times the room."""
+    sequence = {"times": np.array(held["times"], np.float64), "types": np.array(held["types"], np.int64)}
+    return {**{name: value for name, value in held.items() if name != "younger"}, **sequence}
+
+
+def _is_wanted(window: Window, age: float | Literal["own", "all"], compared: set[float]) -> bool:
+    if age == "own" or not window.younger:
+        return not window.younger and age in ("own", "all")
+    return window.held["age_hours"] == age or (age == "all" and window.held["age_hours"] not in compared)
+
+
+def _shares(windows: Sequence[Window], whole_share: float) -> np.ndarray:
+    younger = np.array([window.younger for window in windows])
+    rows = np.array([window.row for window in windows])
+    count = np.bincount(rows, weights=younger)[rows]  # younger windows of the same item
+    return np.where(younger, (1.0 - whole_share) / np.maximum(count, 1), whole_share)
+
+
+def _neighbourhood(
+    store: Store, bank: MemoryBank, items: Sequence[str], windows: Sequence[Window], size: int
+) -> Neighbourhood:
     position = {item: row for row, item in enumerate(bank.items.tolist())}
-    place = {item: row for row, item in enumerate(items)}
-    shape = (len(items), size)
+    shape = (len(windows), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
     score, label = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    table = read_neighbours(store)
+    for younger in (False, True):
+        place = {
+            (items[window.row], window.held["age_hours"] if younger else None): row
+            for row, window in enumerate(windows)
+            if window.younger == younger
+        }
+        table = read_neighbours(store, younger=younger)
+        _check_version(table, bank)
+        table = table.filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
+        asked = zip(table["item"], table["age_hours"] if younger else [None] * len(table))
+        rows = np.array([place.get(window, -1) for window in asked], dtype=np.int64)
+        table, rows = table.filter(pl.Series(rows >= 0)), rows[rows >= 0]
+        ranks = table["rank"].to_numpy()
+        index[rows, ranks] = [position[item] for item in table["neighbour"]]
+        score[rows, ranks] = table["score"].to_numpy()
+        label[rows, ranks] = table["label"].to_numpy()
+        mask[rows, ranks] = True
+    return Neighbourhood(index, score, mask, label)
+
+
+def _check_version(table: pl.DataFrame, bank: MemoryBank) -> None:
     found_in = table["bank_version"].unique().to_list()
     if found_in not in ([], [bank.version.version]):
         raise OtherBank(
             f"the neighbours were found in version {', '.join(map(str, found_in))} of the memory bank, and version "
             f"{bank.version.version} is in service: find them again (dagster asset materialize --select 'neighbours+')"
         )
-    table = table.filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
-    rows = np.array([place[item] for item in table["item"]], dtype=np.int64)
-    ranks = table["rank"].to_numpy()
-    index[rows, ranks] = [position[item] for item in table["neighbour"]]
-    score[rows, ranks] = table["score"].to_numpy()
-    label[rows, ranks] = table["label"].to_numpy()
-    mask[rows, ranks] = True
-    return Neighbourhood(index, score, mask, label)
-
-
-def _feedback(store: Store, items: Sequence[str]) -> Feedback:
-    """Observed and completed sequences as the temporal embeddings were made from them; empty where an item has none."""
-    stage = store.stages()[temporal_embeddings.NAME]
-    table = stage.read(items=items, columns=["observed", "window_hours", "times", "types"])
-    of_item = {row["item"]: row for row in table.to_pylist()}
-    silent = {"observed": 0, "window_hours": 0.0, "times": [], "types": []}
-    rows = [of_item.get(item, silent) for item in items]
-    observed = np.array([row["observed"] for row in rows], dtype=np.int64)
-    windows = np.array([row["window_hours"] for row in rows])
-    ends = np.array([max([row["window_hours"], *row["times"][-1:]]) for row in rows])
-    whole = _sequences(items, rows, ends).batch()
-    seen = [{**row, **{name: row[name][: row["observed"]] for name in ("times", "types")}} for row in rows]
-    completed = Completed(
-        events=whole,
-        observed=torch.from_numpy(observed),
-        simulated=whole.lengths - torch.from_numpy(observed),
-        observed_until=torch.from_numpy(windows),
-    )
-    return Feedback(observed=_sequences(items, seen, windows).batch(), completed=completed)
-
-
-def _sequences(items: Sequence[str], rows: Sequence[Mapping[str, list]], ends: np.ndarray) -> Sequences:
-    hours = [np.array(row["times"], dtype=np.float64) for row in rows]
-    types = [np.array(row["types"], dtype=np.int64) for row in rows]
-    return Sequences(list(items), hours, types, ends, dropped=0)

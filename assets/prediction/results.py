@@ -20,41 +20,75 @@ SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
 FEW_ITEMS = 100  # below this, the 95 % interval of a rank correlation is wider than +/- 0.2
 
 
-def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str]) -> str:
-    """Return the metrics as a Markdown table with notes below it.
+def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
+    """Write the metrics as two tables with notes below: every metric with whole windows, and nMSE by the age of the item.
+
+    In each table the row, or the figure of each age, with the lowest nMSE is bold. `cautions` come first among the notes.
 
     Args:
-        table: one row per predictor and seed, with its metrics.
-        items: every forecast of every test item.
-        notes: lines to add to the notes.
-
-    Returns:
-        One table row per predictor: its mean over the seeds, with a 95 % interval where there are several. The row with
-        the lowest nMSE is bold. `cautions` come first among the notes.
+        table: one row per predictor, seed and age; see `assets.prediction.evaluation`.
+        items: the predictions that it was made from.
+        notes: further lines below the tables.
+        window: what the whole window is called.
     """
+    whole, whole_items = (frame.filter(pl.col("age_hours").is_null()) for frame in (table, items))
     lines = ["| predictor | " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * len(SHOWN)]
-    best = _best(table)
-    for name in table["predictor"].unique(maintain_order=True).reverse():
-        rows = table.filter(pl.col("predictor") == name)
-        label = f"{name} ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
-        cells = [label, *(_cell(rows[metric].to_numpy()) for metric in SHOWN)]
-        lines.append("| " + " | ".join(f"**{cell}**" if name == best else cell for cell in cells) + " |")
+    order = whole["predictor"].unique(maintain_order=True).reverse()
+    best = _best(whole)
+    for name in order:
+        rows = whole.filter(pl.col("predictor") == name)
+        cells = [_label(name, rows), *(_cell(rows[metric].to_numpy()) for metric in SHOWN)]
+        lines.append("| " + " | ".join(_bold(cell) if name == best else cell for cell in cells) + " |")
     said = [
-        *(f"**{caution}**" for caution in cautions(table)),
-        f"{items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw counts; "
-        "± is a 95 % interval over seeds.",
-        *_paired(items),
+        *map(_bold, cautions(table)),
+        f"{whole_items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw "
+        "counts; ± is a 95 % interval over seeds.",
+        *_paired(whole_items),
         *notes,
     ]
-    return "\n".join([*lines, "", *(f"- {line}" for line in said)])
+    return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in said)])
+
+
+def _label(name: str, rows: pl.DataFrame) -> str:
+    return f"{name} ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
+
+
+def _bold(text: str) -> str:
+    return f"**{text}**"
+
+
+def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str) -> list[str]:
+    """NMSE of the same items at younger ages, and the model's mean error there; nothing where no age is set."""
+    ages = table["age_hours"].unique().drop_nulls().sort().to_list()
+    if not ages:
+        return []
+    parts = {f"{age:g} h": pl.col("age_hours") == age for age in ages} | {window: pl.col("age_hours").is_null()}
+    lines = ["", "| nMSE by age | " + " | ".join(parts) + " |", "|---|" + "---:|" * len(parts)]
+    best = {title: _best(table.filter(part)) for title, part in parts.items()}
+    for name in order:
+        rows = table.filter(pl.col("predictor") == name)
+        cells = [_label(name, rows.filter(pl.col("age_hours").is_null()))]
+        for title, part in parts.items():
+            values = rows.filter(part)["nMSE"].to_numpy()
+            cell = _cell(values) if len(values) else "n/a"
+            cells.append(_bold(cell) if name == best[title] else cell)
+        lines.append("| " + " | ".join(cells) + " |")
+    error = items.filter(pl.col("predictor") == MODEL).with_columns(pl.col("predicted") - pl.col("target"))
+    errors = [error.filter(part)["predicted"].mean() for part in parts.values()]
+    lines.append(f"| mean error of {MODEL} | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |")
+    return lines
 
 
 def baselines_ahead(table: pl.DataFrame) -> dict[str, list[str]]:
     """Return each baseline that is not behind M3TR, with the metrics (nMSE, SRC) in which it is ahead or equal.
 
-    Seeds are averaged. A baseline whose metric is undefined is behind.
+    Whole windows; seeds are averaged. A baseline whose metric is undefined is behind.
     """
-    means = table.group_by("predictor", maintain_order=True).agg(pl.col("nMSE", "SRC").mean())
+    means = (
+        table.filter(pl.col("age_hours").is_null())
+        .group_by("predictor", maintain_order=True)
+        .agg(pl.col("nMSE", "SRC").mean())
+    )
     model = means.row(by_predicate=pl.col("predictor") == MODEL, named=True)
     found = {}
     for row in means.filter(pl.col("predictor") != MODEL).iter_rows(named=True):
@@ -97,7 +131,7 @@ def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, tex
     write_text(folder / "evaluation.csv", table.write_csv())
     write_text(folder / "test_predictions.csv", items.write_csv())
     with written_beside(folder / "evaluation.png") as scratch:
-        _scatter(items).savefig(scratch, dpi=120, format="png")
+        _scatter(items.filter(pl.col("age_hours").is_null())).savefig(scratch, dpi=120, format="png")
 
 
 def _cell(values: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.encoding.encoder_stage import device_of
+from assets.encoding.encoder_choice import device_of
 from assets.ingest.videos import known_items
 from assets.memory import memory_bank, neighbours
 from assets.memory.feature_join import sample_digests

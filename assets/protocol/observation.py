@@ -1,4 +1,4 @@
-"""What may be seen of an item and what must be forecast: the observation window and the label (design section 5).
+"""What may be seen of an item and what must be forecast: the observation window and the label (docs/protocol.md).
 
 Pure functions on polars frames. Every stage that touches feedback goes through `observed`, so that there is one place
 where the window is cut.
@@ -27,7 +27,7 @@ class Labels:
 
     frame: pl.DataFrame
     label_event: str
-    as_of: int | None
+    as_of: int
     notes: list[str]
 
 
@@ -47,23 +47,25 @@ def label_event(protocol: Protocol, events: pl.DataFrame) -> str:
     return protocol.label_event
 
 
-def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -> Labels:
-    """Window, label and label status of every item.
+def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *, as_of: int | None = None) -> Labels:
+    """Return window, label and label status of every item.
 
     Args:
-        videos: `item`, `published_at` (ms or null), one row an item.
+        videos: `item`, `published_at` (ms or null), one row per item.
         events: `item`, `type`, `time` (ms), `order` (rank in its item by time, from 0).
         protocol: the settings' section.
+        as_of: end of the data (ms): what happened later is not known. By default the last event.
 
     Returns:
-        One row an item, in the order of `videos`: `t0` (ms; null where neither publication nor an event is known),
+        One row per item, in the order of `videos`: `t0` (ms; null where neither publication nor an event is known),
         `t0_source` (`published` | `first event` | null), `observed_until` (ms), `observed_events`, `observed_count` (of the
         label's type), `window_complete`,
         `label_time` (ms at which the label is known), `labelled`, `count`, `target` (null unless labelled), `counts`
         (by type, up to the horizon). An event that precedes the publication moves t = 0 to itself: the stated time is wrong.
     """
     counted = label_event(protocol, events)
-    as_of = events["time"].max()
+    if as_of is None:
+        as_of = events["time"].max()
     known = videos.lazy().select("item", "published_at")
     firsts = events.lazy().group_by("item").agg(pl.col("time").min().alias("first_event"), pl.len().alias("events"))
     frame = known.join(firsts, on="item", how="left").with_columns(

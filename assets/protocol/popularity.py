@@ -9,18 +9,16 @@ from assets.engine.run_log import keep_table
 from assets.engine.store_access import open_store, read_dataset
 from assets.ingest.interactions import interactions, read_events
 from assets.ingest.videos import videos
+from assets.protocol.learnable_labels import check_learnable, describe_followed
 from assets.protocol.observation import HOUR_MS, label_event
 from assets.protocol.observation import popularity as measure
 from assets.settings import Protocol, Settings
+from storage.datasets.clock import tell_moment
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "popularity"
 CODE = 1  # raise it when the same inputs give another result
-
-
-class TooFewLabels(RuntimeError):
-    """The protocol leaves too few labelled items to train, validate and test."""
 
 
 @dg.asset(
@@ -35,26 +33,23 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     """Cut the observation window, count the label up to the horizon, transform it."""
     store = open_store(settings)
     # the data set's items, not the readable ones: a file that fails for a night must not change anybody's side of the split
-    items, events, protocol = read_dataset(store, settings).videos, read_events(store), settings.protocol
-    labels = measure(items, events, protocol)
-    for note in labels.notes:
+    dataset, events, protocol = read_dataset(store, settings), read_events(store), settings.protocol
+    labels = measure(dataset.videos, events, protocol, as_of=dataset.as_of)
+    for note in (*labels.notes, describe_followed(labels)):
         context.log.info("popularity: %s", note)
-    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(exclude=SPLIT_FIELDS))
+    check_learnable(labels, events, protocol)
+    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
-    if len(labelled) < 10:
-        raise TooFewLabels(
-            f"{len(labelled)} of {len(items)} items have a complete window and a known label; at least 10 are needed. "
-            f"The data's clock ends at {labels.as_of} ms; window and horizon are set in [protocol]"
-        )
     counts = labelled["count"]
     return dg.MaterializeResult(
         data_version=version_of_table(labels.frame),
         metadata={
-            "items": len(items),
+            "items": len(labels.frame),
             "labelled": len(labelled),
             "label_event": labels.label_event,
             "as_of_ms": labels.as_of,
+            "data_end_at": tell_moment(labels.as_of),
             "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
             "observed_median": float(labelled["observed_events"].median()),
             "horizon_hours": protocol.horizon or "end of the data",
@@ -74,12 +69,18 @@ def read_popularity(store: Store) -> pl.DataFrame:
 def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
     """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
     store = open_store(settings)
-    return check_labels(read_popularity(store), read_events(store), settings.protocol)
+    return check_labels(read_popularity(store), read_events(store), settings.protocol, as_of=settings.data.as_of_ms)
 
 
-def check_labels(frame: pl.DataFrame, events: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:
-    """Recount every label from the raw events, and compare the clocks (design section 5, rules 1 and 2)."""
-    as_of = events["time"].max()
+def check_labels(
+    frame: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *, as_of: int | None = None
+) -> dg.AssetCheckResult:
+    """Recount every label from the raw events, and compare the clocks (docs/protocol.md: window and label).
+
+    as_of: end of the data (ms); by default the last event.
+    """
+    if as_of is None:
+        as_of = events["time"].max()
     labelled = frame.filter("labelled")
     counted = label_event(protocol, events)
     until = events.join(labelled.select("item", "label_time"), on="item").filter(pl.col("time") <= pl.col("label_time"))

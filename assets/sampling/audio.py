@@ -9,21 +9,22 @@ from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.media_tasks import take_audio
 from assets.engine.run_stage import row_of, run_stage
+from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import combined, open_store, outputs
 from assets.ingest.videos import known_items, videos
-from assets.sampling.frames import NAME as FRAMES
-from assets.sampling.frames import PAYLOAD as FRAMES_PAYLOAD
-from assets.sampling.frames import frames
+from assets.sampling.frames import FRAMES
 from assets.settings import Settings
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "audio"
-CODE = 1  # raise it when the same inputs give another result
-PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32()})
+CODE = 2  # raise it when the same inputs give another result
+PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "damage": pa.string()})
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, frames], description=__doc__, code_version=str(CODE))
+@dg.asset(
+    group_name="sampling", kinds={"parquet"}, deps=[videos, FRAMES.asset], description=__doc__, code_version=str(CODE)
+)
 def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut each video's sound at its frames' timestamps; a video without an audio track has a missing row."""
     store, sampling = open_store(settings), settings.sampling
@@ -31,7 +32,7 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
     paths = dict(items.select("item", "path").iter_rows())
     sounding = dict(items.select("item", "has_audio").iter_rows())
     contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
-    sampled = store.stage(FRAMES, FRAMES_PAYLOAD)
+    sampled = FRAMES.open(store)
     rows = sampled.read(columns=["timestamps"])
     timestamps = dict(zip(rows["item"].to_pylist(), rows["timestamps"].to_pylist()))
     cuts = {item: repr(seconds) for item, seconds in timestamps.items()}
@@ -61,4 +62,5 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
     )
 
 
+AUDIO = StageDeclaration(NAME, PAYLOAD, audio)
 audio_failed_share = failed_share_check(audio, NAME)

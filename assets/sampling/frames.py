@@ -10,6 +10,7 @@ from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_LABELS
 from assets.engine.media_tasks import take_frames
 from assets.engine.run_stage import row_of, run_stage
+from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import combined, open_store
 from assets.ingest.videos import known_items, videos
 from assets.settings import Settings
@@ -17,7 +18,7 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "frames"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "frames": pa.list_(pa.binary()),
@@ -61,4 +62,5 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     )
 
 
+FRAMES = StageDeclaration(NAME, PAYLOAD, frames)
 frames_failed_share = failed_share_check(frames, NAME)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import dagster as dg
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from assets.settings.folder import Folder
+from models import encoders
+
+_PROFILE_OF = "Encoder of {} instead of the profile's, for example `paper`. Unset: the profile's."
 
 
 class Encoders(dg.Config):
-    """Which encoders embed and caption (design section 6)."""
+    """Which encoders embed and caption: a profile for all roles, or one per role (docs/encoders.md)."""
 
     profile: Literal["handcrafted", "tiny", "paper"] = Field("handcrafted", description="Set of encoders.")
+    visual_profile: str | None = Field(None, description=_PROFILE_OF.format("frames"))
+    acoustic_profile: str | None = Field(None, description=_PROFILE_OF.format("sound"))
+    text_profile: str | None = Field(None, description=_PROFILE_OF.format("texts"))
+    captions_profile: str | None = Field(None, description=_PROFILE_OF.format("captions of frames"))
+    sounds_profile: str | None = Field(None, description=_PROFILE_OF.format("descriptions of sound"))
     visual: str | None = Field(
-        None, description="Checkpoint instead of the profile's ViT: a folder, a hub name, or one with `@revision`."
+        None, description="Checkpoint instead of the papers' ViT: a folder, a hub name, or one with `@revision`."
     )
-    acoustic: str | None = Field(None, description="Checkpoint instead of the profile's AST.")
-    text: str | None = Field(None, description="Checkpoint instead of the profile's AnglE.")
-    captions: str | None = Field(None, description="Checkpoint instead of the profile's BLIP-2.")
-    sounds: str | None = Field(None, description="Checkpoint instead of the profile's CLAP.")
+    acoustic: str | None = Field(None, description="Checkpoint instead of the papers' AST.")
+    text: str | None = Field(None, description="Checkpoint instead of the papers' AnglE.")
+    captions: str | None = Field(None, description="Checkpoint instead of the papers' BLIP-2.")
+    sounds: str | None = Field(None, description="Checkpoint instead of the papers' CLAP.")
     revision: str | None = Field(
         None, description="Hub revision of the checkpoints named above that have none of their own."
     )
@@ -83,25 +91,32 @@ class Encoders(dg.Config):
             raise ValueError(f"auto, cpu, cuda and cuda:N are allowed; got {device!r}")
         return device
 
+    @field_validator("visual_profile", "acoustic_profile", "text_profile", "captions_profile", "sounds_profile")
+    @classmethod
+    def _known_profile(cls, profile: str | None, info: ValidationInfo) -> str | None:
+        allowed = encoders.profiles(info.field_name.removesuffix("_profile"))
+        if profile is not None and profile not in allowed:
+            raise ValueError(f"{', '.join(allowed)} are allowed; got {profile!r}")
+        return profile
+
     @model_validator(mode="after")
-    def _checkpoints_of_paper(self) -> Self:
-        named = [
-            role for role in ("visual", "acoustic", "text", "captions", "sounds") if getattr(self, role) is not None
-        ]
-        if named and self.profile != "paper":
-            raise ValueError(f"{', '.join(named)}: a checkpoint goes with profile = 'paper', not {self.profile!r}")
-        chosen = [
-            f"{role}_backend"
-            for role in ("text", "captions", "sounds")
-            if getattr(self, f"{role}_backend") != "transformers"
-        ]
-        if chosen and self.profile == "handcrafted":
-            raise ValueError(f"{', '.join(chosen)}: a backend goes with profile = 'paper' or 'tiny', not 'handcrafted'")
-        chosen = [name for name in ("text_prompt", "vocabulary") if getattr(self, name) is not None]
-        if chosen and self.profile == "handcrafted":
-            raise ValueError(f"{', '.join(chosen)}: this goes with profile = 'paper' or 'tiny', not 'handcrafted'")
-        if self.revision is not None and not named:
+    def _options_of_the_chosen_encoders(self) -> Self:
+        checkpoints = [role for role in get_args(encoders.Role) if getattr(self, role) is not None]
+        for role in checkpoints:
+            if self.profile_of(role) != "paper":
+                raise ValueError(f"{role}: a checkpoint goes with profile = 'paper', not {self.profile_of(role)!r}")
+        options = {f"{role}_backend": role for role in ("text", "captions", "sounds")}
+        options |= {"text_prompt": "text", "vocabulary": "sounds"}
+        for option, role in options.items():
+            profile = self.profile_of(role)
+            if getattr(self, option) not in (None, "transformers") and profile not in encoders.PRETRAINED:
+                raise ValueError(f"{option}: this goes with profile = 'paper' or 'tiny' for {role}, not {profile!r}")
+        if self.revision is not None and not checkpoints:
             raise ValueError(
                 "revision goes with a checkpoint that is named: visual, acoustic, text, captions or sounds"
             )
         return self
+
+    def profile_of(self, role: encoders.Role) -> encoders.Profile:
+        """Return the profile of a role's encoder: the role's own, or that of all roles."""
+        return getattr(self, f"{role}_profile") or self.profile

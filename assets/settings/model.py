@@ -23,6 +23,12 @@ class Model(dg.Config):
     gamma: float = Field(0.1, ge=0, description="Weight of the process's likelihood in the joint loss.")
     max_epochs: int = Field(60, ge=1, description="At most so many passes.")
     patience: int = Field(10, ge=1, description="Passes without a better validation nMSE before it stops.")
+    whole_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="How often a training video is shown with its whole window; else with one cut at a younger age.",
+    )
     seeds: list[int] = Field([0, 1, 2], description="One model a seed; metrics are reported with intervals over them.")
     refit_share: float = Field(
         0.05,

@@ -31,7 +31,15 @@ class Process(dg.Config):
         64, ge=2, description="L: rows of a temporal embedding; shorter sequences are continued by thinning."
     )
     max_events: int = Field(
-        512, ge=8, description="Events of a window that are used; later ones of a longer window are not."
+        512,
+        ge=8,
+        description="Events of a window that the process reads: the first ones. The window's count and age stay whole.",
+    )
+    younger: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Windows per training item that are cut at a random younger age, for training; each costs one simulation.",
     )
     seed: int = Field(0, ge=0, description="Seed of the fit and of the thinning.")
     refit_share: float = Field(

@@ -12,11 +12,15 @@ DEFAULT_HORIZON_HOURS = 7 * 24.0
 
 
 class Protocol(dg.Config):
-    """What the model may see, what it must forecast, and how items are split (design section 5)."""
+    """What the model may see, what it must forecast, and how items are split (docs/protocol.md)."""
 
     hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
     first_k: int | None = Field(
         None, ge=1, description="Observe the first k events instead of hours; items with fewer events are left out."
+    )
+    ages: list[float] = Field(
+        [1.0, 3.0, 8.0],
+        description="Younger ages, in hours, at which the same items are also scored; those within the window count.",
     )
     label_event: str = Field(
         "auto",
@@ -30,7 +34,9 @@ class Protocol(dg.Config):
     )
     target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale the model is trained on.")
     split: Literal["paper", "chronological"] = Field(
-        "paper", description="`paper`: seeded random 80/10/10; `chronological`: by time of publication."
+        "paper",
+        description="`paper`: seeded random 80/10/10; `chronological`: by time of publication, trained on "
+        "labels that were known when the first test item was published.",
     )
     split_file: str | None = Field(None, description="A published split (item,split) to use instead of a drawn one.")
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
@@ -47,6 +53,15 @@ class Protocol(dg.Config):
                 f"three positive shares that add up to 1 are allowed, for example [0.8, 0.1, 0.1]; got {fractions}"
             )
         return fractions
+
+    @field_validator("ages")
+    @classmethod
+    def _ascending(cls, ages: list[float]) -> list[float]:
+        if sorted(set(ages)) != ages or min(ages, default=1.0) <= 0:
+            raise ValueError(
+                f"different ages above 0 in ascending order are allowed, for example [1, 3, 8]; got {ages}"
+            )
+        return ages
 
     @model_validator(mode="after")
     def _window_before_label(self) -> Self:

@@ -23,6 +23,7 @@ from assets.settings.run import Run
 from assets.settings.sampling import Sampling
 from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
+from models import encoders
 from storage.data_set_mark import default_store
 from storage.presence import present
 
@@ -58,11 +59,17 @@ class Settings(dg.ConfigurableResource):
         with present(run_mark(context.instance, context.run.run_id)):
             yield self
 
+    @property
+    def similarity(self) -> str:
+        """What neighbours are alike in: a model without the temporal branch sees no feedback, in neighbours neither."""
+        return self.retrieval.similarity if self.model.use_temporal else "content"
+
     def audio_rate(self) -> int:
-        """Sampling rate kept in the store, Hz."""
+        """Return the sampling rate of the kept sound in Hz: 16,000 suffices where no pretrained encoder hears it."""
         if self.sampling.audio_rate is not None:
             return self.sampling.audio_rate
-        return 16_000 if self.encoders.profile == "handcrafted" else 48_000
+        pretrained = any(self.encoders.profile_of(role) in encoders.PRETRAINED for role in ("acoustic", "sounds"))
+        return 48_000 if pretrained else 16_000
 
     def data_folder(self) -> Path:
         """Return the absolute folder of the data set."""

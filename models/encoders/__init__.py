@@ -1,15 +1,17 @@
 """Encoders of frames, sound and words behind one small interface each, in three profiles.
 
 `handcrafted` measures with NumPy and needs no download; `paper` runs the models that the papers name; `tiny` runs the
-same code on small random models that it makes on the spot, for tests.
+same code on small random models that it makes on the spot, for tests. A role may have further encoders
+(`models.encoders.encoder_table`).
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
+from models.encoders.encoder_table import PRETRAINED, class_of, profiles, takes_device
 from models.encoders.errors import CheckpointError, EncoderError
 from models.encoders.roles import (
     AcousticEncoder,
@@ -25,6 +27,7 @@ from models.encoders.roles import (
 )
 
 __all__ = [
+    "PRETRAINED",
     "AcousticEncoder",
     "AudioCaptioner",
     "CheckpointError",
@@ -41,6 +44,8 @@ __all__ = [
     "load",
     "operations",
     "preparation",
+    "profiles",
+    "takes_device",
     "width",
 ]
 
@@ -59,7 +64,7 @@ def load(
 
     Args:
         role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
-        profile: `handcrafted`, `tiny` or `paper`.
+        profile: `handcrafted`, `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`).
         checkpoint: Of `paper`: a folder or a repository (owner/name) instead of the one that the papers name.
         revision: Of `paper`: branch, tag or commit of the repository.
         device, dtype: Where and in what numbers a pretrained model runs; handcrafted encoders run on the CPU anyway.
@@ -71,9 +76,9 @@ def load(
         CheckpointError: The model's files are not on this machine; the message says how to get them.
         EncoderError: The device isn't there.
     """
-    if profile == "handcrafted":
-        _check(role, profile)
-        return _handcrafted(role, checkpoint, revision, dtype, options)
+    _check(role, profile)
+    if profile not in PRETRAINED:
+        return _of_class(role, profile, checkpoint, revision, device, dtype, options)
     from models.encoders import pretrained
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
@@ -95,9 +100,9 @@ def identity(
     Raises:
         As `load`, but for a device that isn't there.
     """
-    if profile == "handcrafted":
-        _check(role, profile)
-        return _handcrafted(role, checkpoint, revision, dtype, options).identity
+    _check(role, profile)
+    if profile not in PRETRAINED:
+        return _of_class(role, profile, checkpoint, revision, device, dtype, options).identity
     from models.encoders import pretrained
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
@@ -119,11 +124,11 @@ def preparation(
     Raises:
         As `identity`; ValueError too for the role `text`, which prepares nothing.
     """
-    if profile == "handcrafted":
-        _check(role, profile)
-        if role == "text":
-            raise ValueError("the role 'text' prepares nothing")
-        return _handcrafted(role, checkpoint, revision, dtype, options).prepare
+    _check(role, profile)
+    if role == "text":
+        raise ValueError("the role 'text' prepares nothing")
+    if profile not in PRETRAINED:
+        return _of_class(role, profile, checkpoint, revision, device, dtype, options).prepare
     from models.encoders import pretrained
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
@@ -147,9 +152,9 @@ def width(
     """
     if role in ("captions", "sounds"):
         raise ValueError(f"the role {role!r} gives no vectors")
-    if profile == "handcrafted":
-        _check(role, profile)
-        return _handcrafted(role, checkpoint, revision, dtype, options).width
+    _check(role, profile)
+    if profile not in PRETRAINED:
+        return _of_class(role, profile, checkpoint, revision, device, dtype, options).width
     from models.encoders import pretrained
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
@@ -172,26 +177,24 @@ def operations(
     Raises:
         As `identity`; ValueError too for the handcrafted profile, which has no model.
     """
-    if profile == "handcrafted":
-        raise ValueError("the handcrafted profile has no model whose operations could be counted")
+    _check(role, profile)
+    if profile not in PRETRAINED:
+        raise ValueError(f"the {profile} profile has no model whose operations could be counted")
     from models.encoders import pretrained
 
     name = _checkpoint(role, profile, checkpoint, revision, options)
     return pretrained.count_operations(role, name, revision=revision, **options)
 
 
-def _check(role: str, profile: str) -> None:
-    if role not in get_args(Role):
-        raise ValueError(f"role must be one of {', '.join(get_args(Role))}, not {role!r}")
-    if profile not in get_args(Profile):
-        raise ValueError(f"profile must be one of {', '.join(get_args(Profile))}, not {profile!r}")
+def _check(role: Role, profile: Profile) -> None:
+    if profile not in profiles(role):
+        raise ValueError(f"profile of {role} must be one of {', '.join(profiles(role))}, not {profile!r}")
 
 
 def _checkpoint(
     role: Role, profile: Profile, checkpoint: str | None, revision: str | None, options: dict[str, Any]
 ) -> str:
-    """Which checkpoint a pretrained profile means; the tiny one is built if need be. Takes `cache` out of the options."""
-    _check(role, profile)
+    """Return which checkpoint a pretrained profile means; the tiny one is built if need be. Takes `cache` from the options."""
     if profile == "paper":
         from models.encoders import pretrained
 
@@ -203,25 +206,23 @@ def _checkpoint(
     return str(tiny.checkpoint(role, cache=options.pop("cache", None)))
 
 
-def _handcrafted(
-    role: Role, checkpoint: str | None, revision: str | None, dtype: str | None, options: dict[str, Any]
+def _of_class(
+    role: Role,
+    profile: Profile,
+    checkpoint: str | None,
+    revision: str | None,
+    device: str,
+    dtype: str | None,
+    options: dict[str, Any],
 ) -> Encoder:
     if checkpoint is not None or revision is not None or dtype is not None:
-        raise ValueError("the handcrafted profile takes no checkpoint, no revision and no dtype")
-    match role:
-        case "visual":
-            from models.encoders.handcrafted.visual import HandcraftedVisualEncoder as Chosen
-        case "acoustic":
-            from models.encoders.handcrafted.acoustic import HandcraftedAcousticEncoder as Chosen
-        case "text":
-            from models.encoders.handcrafted.words import HashedWordEncoder as Chosen
-        case "captions":
-            from models.encoders.handcrafted.captions import HandcraftedCaptioner as Chosen
-        case "sounds":
-            from models.encoders.handcrafted.sounds import HandcraftedSoundDescriber as Chosen
-    allowed = list(inspect.signature(Chosen).parameters)
+        raise ValueError(f"the {profile} profile takes no checkpoint, no revision and no dtype")
+    chosen = class_of(role, profile)
+    allowed = [name for name in inspect.signature(chosen).parameters if name != "device"]
     unknown = options.keys() - set(allowed)
     if unknown:
         named = ", ".join(allowed) or "none"
-        raise ValueError(f"handcrafted {role} has no option {sorted(unknown)[0]!r}; its options are: {named}")
-    return Chosen(**options)
+        raise ValueError(f"{profile} {role} has no option {sorted(unknown)[0]!r}; its options are: {named}")
+    if takes_device(role, profile):
+        options = {**options, "device": device}
+    return chosen(**options)

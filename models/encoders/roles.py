@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 Role = Literal["visual", "acoustic", "text", "captions", "sounds"]
-Profile = Literal["handcrafted", "tiny", "paper"]
+Profile = str  # name of an encoder among those of its role: `models.encoders.encoder_table`
 Description = tuple[str, float]  # what a sound is, and how well that fits: higher is better
 
 

@@ -1,25 +1,29 @@
-"""Maximum likelihood for the classical process: L-BFGS-B with exact gradients, and its penalised form."""
+"""Maximum likelihood for the classical process, from several starts, under bounds, and its penalised form."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from models.events import EventBatch
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
-from models.hawkes.initialisation import initialise_classical
+from models.hawkes.initialisation import decay_grid, has_sources, rate_bounds, type_rates
 from models.hawkes.penalised import select_influences
-from models.hawkes.regression import Regression
+from models.hawkes.quasi_newton import climb_quasi_newton
 from models.hawkes.report import Epoch, FitReport
+from models.hawkes.scoring import ITERATIONS, Likelihood, Limits, Parameters, climb
+from models.hawkes.stability import bounded_ratio
 
-BATCH_EVENTS = 20_000  # events a batch of the likelihood: small enough for the processor's cache
-ITERATIONS = 1000
-STANDSTILL = 10, 2e-5  # stop after so many iterations that together gained less than so many nats an event
+BATCH_NUMBERS = 4_000_000  # of a batch's features, so that memory stays bounded
+MOST_EVENTS = 100_000  # of a batch: its sequences are padded to one length
+LARGEST_HESSIAN = 2**26  # numbers; with more types than this allows the fit is by L-BFGS-B
+EXPLORING = 8  # iterations from each start before the best goes on
+FLOOR = 1e-6  # of a type's rate: the least baseline
 
 
 def fit_classical(
@@ -27,39 +31,62 @@ def fit_classical(
     train: EventBatch,
     dev: EventBatch,
     *,
-    penalty: str | None,
-    strength: float | None,
-    window: str,
-    max_seconds: float | None,
-    progress: Callable[[Epoch], None] | None,
+    penalty: str | None = None,
+    strength: float | None = None,
+    window: str = "observation",
+    max_branching: float | None = None,
+    max_seconds: float | None = None,
+    progress: Callable[[Epoch], None] | None = None,
 ) -> FitReport:
     """`fit` for an ExponentialHawkes; its arguments are explained there."""
-    began = time.monotonic()
-    report = FitReport()
-    if not bool(process.initialised):
-        initialise_classical(process, train, window=window)
-    batches = _cut(train)
+    began, report = time.monotonic(), FitReport()
+    k, decays, shared = process.num_types, process.excitation.decays, process.excitation.shared
     scored = max(int(counted_events(train, window).sum()), 1)
+    batches = batches_of(train, BATCH_NUMBERS // (k * decays))
+    limits = _limits(train, k, decays, window)
 
-    def record(value: float) -> None:
-        report.curve.append(Epoch(len(report.curve), -value, _score(process, dev, window), time.monotonic() - began))
+    def record(point: Parameters, value: float) -> bool:
+        put(process, point)
+        score = score_of(process, dev, window)
+        report.curve.append(Epoch(len(report.curve), -value / scored, score, time.monotonic() - began))
         if progress is not None:
             progress(report.curve[-1])
+        return max_seconds is not None and report.curve[-1].seconds > max_seconds
 
-    def late() -> bool:
-        return max_seconds is not None and time.monotonic() - began > max_seconds
+    likelihood = Likelihood(batches, window, k, decays, shared=shared)
+    many = k * (1 + k * decays * (1 if shared else 2)) ** 2 > LARGEST_HESSIAN
+    starts = [parameters_of(process)] if bool(process.initialised) else _starts(train, k, decays, window, shared)
+    starts = starts[:1] if many else starts
 
-    # First all but the decay rates, which is a concave problem a type, then everything together.
-    start = Regression(process, batches, window, len(train))
-    nothing = np.zeros((process.num_types, process.num_types * process.excitation.decays))
-    start.put(*start.solve(nothing, *start.get())[:2])
-    units = start.units(*start.get())
-    weights = torch.zeros(process.num_types, process.num_types, dtype=torch.float64)
-    _climb(process, batches, window, units, scored, weights, record, late)
+    def ascend(start: Parameters, iterations: int = ITERATIONS) -> tuple[Parameters, np.ndarray]:
+        if many:
+            return climb_quasi_newton(likelihood, start, limits, events=scored, record=record)
+        return climb(likelihood, start, limits, iterations=iterations, record=record)
+
+    # As a function of the rates the likelihood has several maxima: each group of types goes on from its best start.
+    best, value = ascend(starts[0], EXPLORING) if len(starts) > 1 else (starts[0], None)
+    for start in starts[1:]:
+        point, reached = ascend(start, EXPLORING)
+        for kinds in likelihood.groups:
+            if reached[kinds].sum() < value[kinds].sum():
+                best.take(point, kinds)
+                value[kinds] = reached[kinds]
+    best, _ = ascend(best)
     if penalty is not None:
-        report.strength, weights = select_influences(process, batches, window, len(train), penalty, strength)
-        support = process.branching_matrix() > 0  # decided: what follows moves the rates and what is left
-        _climb(process, batches, window, units, scored, weights * len(train) / scored, record, late, support=support)
+        report.strength, weights = select_influences(best, likelihood, limits, len(train), penalty, strength)
+        chosen = best.branching.reshape(k, k, decays).sum(-1) > 0
+        limits.free &= np.repeat(
+            chosen, decays, axis=1
+        )  # decided: the rest of the fit moves the rates and what is left
+        likelihood.penalty = np.repeat(weights * len(train), decays, axis=1)
+        best, _ = ascend(best)
+    if max_branching is not None and not many:
+        best = bounded_ratio(likelihood, best, limits, max_branching, events=scored)
+    process.initialised.fill_(True)
+    put(process, best)
+    if max_branching is not None:
+        process.project_(max_branching=max_branching)
+    record(parameters_of(process), -score_of(process, train, window) * scored)
     report.best_epoch = len(report.curve) - 1
     report.seconds = time.monotonic() - began
     report.branching_ratio = process.branching_ratio()
@@ -67,79 +94,58 @@ def fit_classical(
     return report
 
 
-def _cut(events: EventBatch) -> list[EventBatch]:
-    """Batches of sequences of similar length, longest first."""
-    order = events.lengths.argsort(descending=True)
+def batches_of(events: EventBatch, most: int) -> list[EventBatch]:
+    """Batches of sequences of similar length, longest first, of about `most` events with their padding."""
+    order = events.lengths.argsort(descending=True, stable=True)
     lengths, batches, begin = events.lengths[order].tolist(), [], 0
     while begin < len(order):
-        size = max(1, BATCH_EVENTS // max(lengths[begin], 1))
+        size = max(1, min(most, MOST_EVENTS) // max(lengths[begin], 1))
         batches.append(events[order[begin : begin + size]])
         begin += size
     return batches
 
 
 @torch.no_grad()
-def _score(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
-    total = sum(float(process.log_likelihood(batch, window=window).sum()) for batch in _cut(events))
+def score_of(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
+    """Log-likelihood per event."""
+    total = sum(float(process.log_likelihood(batch, window=window).sum()) for batch in batches_of(events, MOST_EVENTS))
     return total / max(int(counted_events(events, window).sum()), 1)
 
 
-def _climb(
-    process: ExponentialHawkes,
-    batches: list[EventBatch],
-    window: str,
-    units: tuple[np.ndarray, np.ndarray],
-    scored: int,
-    weights: Tensor,
-    record: Callable[[float], None],
-    late: Callable[[], bool],
-    *,
-    support: Tensor | None = None,
-) -> None:
-    """Maximise the log-likelihood an event, less weights (k, k) times the branching matrix, over all parameters.
+def parameters_of(process: ExponentialHawkes) -> Parameters:
+    """The process's parameters as arrays."""
+    excitation = process.excitation
+    parts = (process.baseline, excitation.branching.flatten(1), excitation.log_rate.flatten(1))
+    return Parameters(*(part.detach().numpy().copy() for part in parts))
 
-    units: of the baseline (k,) and the branching (k k r,), in which all of them matter alike. Where `support` (k, k) is
-    False the branching stays 0.
+
+@torch.no_grad()
+def put(process: ExponentialHawkes, point: Parameters) -> None:
+    """Give the process these parameters."""
+    process.baseline.copy_(torch.from_numpy(point.baseline))
+    for mine, new in ((process.excitation.branching, point.branching), (process.excitation.log_rate, point.log_rate)):
+        mine.copy_(torch.from_numpy(new).view_as(mine))
+
+
+def _limits(events: EventBatch, k: int, decays: int, window: str) -> Limits:
+    slow, fast = rate_bounds(events, window)
+    sources = has_sources(events, k, window).numpy()
+    free = np.repeat(np.broadcast_to(sources, (k, k)), decays, axis=1)
+    return Limits(FLOOR * type_rates(events, k, window).numpy(), free, math.log(slow), math.log(fast))
+
+
+def _starts(events: EventBatch, k: int, decays: int, window: str, shared: bool) -> list[Parameters]:
+    """Half of each type's rate as baseline, half an offspring per event over all pairs, and decay rates of the data.
+
+    The rates of the starts differ: the data's grid, and the faster and the slower part of one that is finer by one.
     """
-    from scipy.optimize import minimize
-
-    parameters = [process.baseline, process.excitation.branching, process.excitation.log_rate]
-    sizes = [p.numel() for p in parameters]
-    scale = np.concatenate([*units, np.ones(sizes[2])])
-    free = torch.ones_like(weights, dtype=torch.bool) if support is None else support
-    free = free[..., None].expand_as(process.excitation.branching).flatten().tolist()
-    bounds = [(1e-6, None)] * sizes[0] + [(0.0, None if one else 0.0) for one in free] + [(-50.0, 50.0)] * sizes[2]
-    latest, values = {"value": 0.0}, []
-
-    def put(x: np.ndarray) -> None:
-        with torch.no_grad():
-            for parameter, part in zip(parameters, np.split(x * scale, np.cumsum(sizes)[:-1])):
-                parameter.copy_(torch.from_numpy(part).view_as(parameter))
-
-    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        put(x)
-        process.zero_grad()
-        total = 0.0
-        for batch in batches:
-            loss = -process.log_likelihood(batch, window=window).sum() / scored
-            loss.backward()
-            total += float(loss.detach())
-        penalised = (process.excitation.branching * weights[..., None]).sum()
-        penalised.backward()
-        latest["value"] = total
-        return total + float(penalised.detach()), np.concatenate([p.grad.flatten().numpy() for p in parameters]) * scale
-
-    def callback(x: np.ndarray) -> None:
-        record(latest["value"])
-        values.append(latest["value"])
-        span, gain = STANDSTILL
-        if late() or (len(values) > span and values[-span - 1] - values[-1] < gain):
-            raise StopIteration
-
-    start = np.concatenate([p.detach().flatten().numpy() for p in parameters]) / scale
-    options = {"maxiter": ITERATIONS, "ftol": 0.0, "gtol": 1e-6, "maxcor": 20}
-    result = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
-    put(result.x)
-    process.zero_grad()
-    if not values:  # where it began was the maximum already
-        record(latest["value"])
+    finer = decay_grid(events, decays + 1, window)
+    sources = np.repeat(has_sources(events, k, window).numpy(), decays)
+    baseline = 0.5 * type_rates(events, k, window).numpy()
+    branching = np.broadcast_to(0.5 / (k * decays) * sources, (k, k * decays))
+    starts = []
+    for rates in (decay_grid(events, decays, window), finer[:-1], finer[1:]):
+        log_rate = rates.log().numpy()
+        every = log_rate[None] if shared else np.tile(log_rate, (k, k))
+        starts.append(Parameters(baseline.copy(), branching.copy(), every.copy()))
+    return starts

@@ -53,7 +53,7 @@ def _decay(state, lag, gap, rate):
 
 
 @inlined
-def _catch_up(times, types, seen, at, now, decays, rate, state, lag):
+def catch_up(times, types, seen, at, now, decays, rate, state, lag):
     """Bring one row of the state, of just before `at`, to just before `now`; returns the first event that it does not hold.
 
     state (k r,); lag (k r,): the sum of the same terms times their age, minus the derivative of state by the rate; of no
@@ -90,13 +90,13 @@ def log_rates(times, types, lengths, first, each, decays, baseline, jump, rate, 
     for row in range(len(times)):
         state[:] = 0.0
         seen[:] = 0
-        at[:] = 0.0
         when, what = times[row, : lengths[row]], types[row, : lengths[row]]
+        at[:] = when[0] if len(when) else 0.0
         for i in range(first, lengths[row]):
             k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:
-                seen[c] = _catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], no_lag)
+                seen[c] = catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], no_lag)
                 at[c] = now
             logs[row, i * each] += math.log(_rate(state[c], baseline[k], jump[k]))
 
@@ -114,15 +114,15 @@ def log_rates_gradient(
         state[:] = 0.0
         lag[:] = 0.0
         seen[:] = 0
-        at[:] = 0.0
         when, what, chunk = times[row, : lengths[row]], types[row, : lengths[row]], row // ROWS_AT_ONCE
+        at[:] = when[0] if len(when) else 0.0
         for i in range(first, lengths[row]):
             if upstream[row, i * each] == 0:  # its intensity may be 0 too, and 0 / 0 would spoil everyone's gradient
                 continue
             k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:
-                seen[c] = _catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], lag[c])
+                seen[c] = catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], lag[c])
                 at[c] = now
             given = upstream[row, i * each] / _rate(state[c], baseline[k], jump[k])
             by_baseline[chunk, k] += given

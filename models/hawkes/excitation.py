@@ -42,13 +42,32 @@ class Excitation(nn.Module):
         """alpha = G delta (k, k, r), the height of each exponential, per unit of time."""
         return self.branching * self.rate
 
-    def states(self, gaps: Tensor, types: Tensor, mask: Tensor) -> Tensor:
+    def states(self, gaps: Tensor, types: Tensor, mask: Tensor, before: Tensor | None = None) -> Tensor:
         """Sums of decayed events at every position, just after its event: (b, l + 1, k | 1, k, r).
 
-        gaps (b, l) before each event, types (b, l), mask (b, l).
+        Args:
+            gaps: (b, l) before each event.
+            types: (b, l).
+            mask: (b, l).
+            before: (b, k | 1, k, r) the sums at position 0; by default 0.
         """
-        states, _ = self._recur(gaps, types, mask)
-        return torch.cat([states.new_zeros(1, *states.shape[1:]), states]).transpose(0, 1)
+        states, _ = self._recur(gaps, types, mask, before)
+        first = states.new_zeros(1, *states.shape[1:]) if before is None else before[None]
+        return torch.cat([first, states]).transpose(0, 1)
+
+    def slopes(self, gaps: Tensor, mask: Tensor, states: Tensor, before: Tensor | None = None) -> Tensor:
+        """Derivatives of `states` (b, l + 1, k | 1, k, r) by the logarithm of their rates, at every position.
+
+        before: those at position 0; by default 0.
+        """
+        rate, states = self.rate, states.transpose(0, 1)
+        gap = torch.where(mask, gaps, 0.0).T.to(rate)[:, :, None, None, None]
+        decay = torch.exp(-gap * rate)
+        added = -gap * rate * decay * states[:-1]
+        first = torch.zeros_like(states[:1]) if before is None else before[None]
+        if len(added):
+            added = torch.cat([added[:1] + decay[:1] * first, added[1:]])
+        return torch.cat([first, linear_recurrence(decay, added)]).transpose(0, 1)
 
     def log_at_events(self, batch: EventBatch, baseline: Tensor, *, first: int, each: bool) -> Tensor:
         """Log of baseline (k,) and excitation of each event's own type just before it, from the events before it: (b, l), 0
@@ -67,27 +86,6 @@ class Excitation(nn.Module):
 
     def _compiled(self, times: Tensor) -> bool:
         return times.device.type == "cpu" and self.branching.dtype == torch.float64
-
-    def own_states(self, batch: EventBatch) -> Tensor:
-        """(b, l, k, r) the sums S_m that excite each event's own type just before it."""
-        before = self._before_events(batch).transpose(0, 1)
-        if self.shared:
-            return before.squeeze(2)
-        rows, events = torch.meshgrid(*(torch.arange(n) for n in batch.types.shape), indexing="ij")
-        return before[rows, events, batch.types]
-
-    def rate_of(self, types: Tensor) -> Tensor:
-        """(..., k | 1, r) the rates at which the excitation of `types` (...) decays."""
-        return self.rate[0] if self.shared else self.rate[types]
-
-    def exposure(self, left: Tensor, types: Tensor) -> Tensor:
-        """(k, k, r) the share of its offspring each kernel had time for, summed over events: left, types (b, l)."""
-        done = left.new_zeros(self.num_types, self.num_types, self.decays)
-        for source in range(self.num_types):
-            here = left[types == source].to(self.rate)
-            rate = self.rate.expand_as(self.branching)[:, source] if not self.shared else self.rate[0]
-            done[:, source] = -torch.expm1(-here[:, None, None] * rate).sum(0)
-        return done
 
     def offspring(self, batch: EventBatch, end: Tensor) -> Tensor:
         """(b, k) integral until `end` (b,), no earlier than the last event, of the excitation that the events cause."""
@@ -111,17 +109,16 @@ class Excitation(nn.Module):
             before = before[position, torch.arange(len(batch), device=position.device)]
         return before
 
-    def _recur(self, gaps: Tensor, types: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _recur(self, gaps: Tensor, types: Tensor, mask: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """States after each event (l, b, k | 1, k, r), and the decays over the gaps before them, broadcasting to it."""
         rate = self.rate
         decay = torch.exp(-gaps.T.to(rate)[:, :, None, None, None] * rate)
         kinds = torch.arange(self.num_types, device=types.device)
         events = ((types.T[..., None] == kinds) & mask.T[..., None]).to(rate)
         events = events[:, :, None, :, None].expand(-1, -1, len(rate), -1, self.decays)
+        if before is not None and len(events):
+            events = torch.cat([events[:1] + decay[:1] * before, events[1:]])
         return linear_recurrence(decay, events), decay
-
-    def empty(self, rows: int) -> Tensor:
-        return self.branching.new_zeros(rows, self.log_rate.shape[0], self.num_types, self.decays)
 
     def step(self, state: Tensor, gap: Tensor, types: Tensor) -> Tensor:
         """The state (b, k | 1, k, r) after one more event of type `types` (b,), `gap` (b,) after the last."""

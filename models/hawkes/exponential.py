@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.events import EventBatch
 from models.hawkes.excitation import Excitation
-from models.hawkes.history import first_counted, window_bounds
+from models.hawkes.history import first_counted, gaps_of, window_bounds
 from models.hawkes.process import Levels, PointProcess, Snapshot
 
 
@@ -75,7 +75,7 @@ class ExponentialHawkes(PointProcess):
         rows = torch.arange(len(batch), device=states.device)
         last = states[rows, batch.lengths].clone()
         # A padded gap is 0 and a padded event adds nothing, so position `lengths` is the state after the last event.
-        time = torch.cat([batch.times.new_zeros(len(batch), 1), batch.times], dim=1)[rows, batch.lengths]
+        time = gaps_of(batch).start[rows, batch.lengths]
         return Snapshot(time, self._levels(last), (last,))
 
     @torch.no_grad()

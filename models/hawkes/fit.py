@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from models.events import EventBatch
-from models.hawkes.averaging import AveragedProcess
-from models.hawkes.classical_fit import fit_classical
+from models.hawkes.classical_fit import MOST_EVENTS, batches_of, fit_classical, score_of
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events, window_bounds
-from models.hawkes.initialisation import initialise
-from models.hawkes.mamba import MambaHawkesProcess
-from models.hawkes.penalties import penalty_slope
+from models.hawkes.neural_fit import fit_neural, totals
+from models.hawkes.pieces import Pieces
 from models.hawkes.process import PointProcess
 from models.hawkes.report import Epoch, FitReport
 
-EVALUATION_BATCH = 64
+LEAST_RATIO = 0.99  # of expected to observed events
 
 
 def fit(
@@ -79,127 +75,61 @@ def fit(
     if min(epochs, batch_size) < 1:
         raise ValueError(f"epochs and batch_size must be at least 1; given {epochs} and {batch_size}")
     if isinstance(process, ExponentialHawkes):
-        return fit_classical(
+        report = fit_classical(
             process,
             train,
             dev,
             penalty=penalty,
             strength=strength,
             window=window,
+            max_branching=max_branching,
             max_seconds=max_seconds,
             progress=progress,
         )
-    if penalty is not None and (strength is None or process.excitation is None):
-        raise ValueError(
-            "a penalty needs a strength here" if strength is None else "mufm has no influence matrix to penalise"
+        report.events_ratio = _events_ratio(process, train, window)
+    else:
+        if penalty is not None and (strength is None or process.excitation is None):
+            raise ValueError(
+                "a penalty needs a strength here" if strength is None else "mufm has no influence matrix to penalise"
+            )
+        report = fit_neural(
+            process,
+            train,
+            dev,
+            penalty=penalty,
+            strength=strength,
+            window=window,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            patience=patience,
+            averaging=averaging,
+            max_branching=max_branching,
+            max_seconds=max_seconds,
+            seed=seed,
+            progress=progress,
         )
-    generator = torch.Generator().manual_seed(seed)
-    if not bool(process.initialised):
-        initialise(process, train, window=window, seed=seed)
-
-    began = time.monotonic()
-    optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
-    averaged = AveragedProcess(process, decay=averaging)
-    steps = math.ceil(len(train) / batch_size)
-    report = FitReport()
-    best, best_weights = -math.inf, None
-    step = 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        for epoch in range(epochs):
-            process.train()
-            total, counted = 0.0, 0
-            for rows in length_buckets(train.lengths.cpu(), batch_size, generator):
-                done = step / (steps * epochs)
-                if max_seconds is not None:
-                    done = max(done, (time.monotonic() - began) / max_seconds)
-                for group in optimiser.param_groups:
-                    group["lr"] = learning_rate * _schedule(step, done, warm_up=min(100, steps))
-                batch = train[rows]
-                events = int(counted_events(batch, window).sum())
-                if events == 0:
-                    continue
-                likelihood = process.log_likelihood(batch, window=window).sum()
-                loss = -likelihood / events
-                optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(process.parameters(), 1.0)
-                optimiser.step()
-                if penalty is not None:
-                    _shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
-                project(process, max_branching=max_branching)
-                averaged.update()
-                total, counted, step = total + float(likelihood.detach()), counted + events, step + 1
-            score = evaluate(averaged.process, dev, window=window)
-            record = Epoch(epoch, total / counted, score, time.monotonic() - began)
-            report.curve.append(record)
-            if progress is not None:
-                progress(record)
-            if record.dev > best:
-                best, report.best_epoch = record.dev, epoch
-                best_weights = {name: value.clone() for name, value in averaged.process.state_dict().items()}
-            late = max_seconds is not None and record.seconds >= max_seconds
-            if epoch - report.best_epoch >= patience or late or not math.isfinite(record.train):
-                break
-    if best_weights is None:
-        raise ArithmeticError("the fit diverged in its first epoch: no finite log-likelihood on dev")
-    process.load_state_dict(best_weights)
-    report.seconds = time.monotonic() - began
-    report.branching_ratio = process.branching_ratio()
-    process.eval()
+    if not LEAST_RATIO <= report.events_ratio <= 2 - LEAST_RATIO:
+        warnings.warn(
+            f"the fitted process expects {report.events_ratio:.3f} events for each event of its training set; 1 is right. "
+            "The fit has not converged (more epochs), or a bound such as max_branching holds it back",
+            stacklevel=2,
+        )
     return report
 
 
+@torch.no_grad()
+def _events_ratio(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
+    expected = sum(
+        float(process.log_likelihood_parts(batch, window=window)[1].sum()) for batch in batches_of(events, MOST_EVENTS)
+    )
+    return expected / int(counted_events(events, window).sum())
+
+
 def evaluate(process: PointProcess, events: EventBatch, *, window: str = "observation") -> float:
-    """Log-likelihood an event over a whole set, in float64, to the process's quadrature tolerance."""
+    """Log-likelihood per event over a whole set, in float64, to the process's quadrature tolerance."""
     process.eval()
-    total, counted = 0.0, 0
-    order = events.lengths.argsort()
-    with torch.no_grad():
-        for rows in order.split(EVALUATION_BATCH):
-            batch = events[rows]
-            total += float(process.log_likelihood(batch, window=window).sum())
-            counted += int(counted_events(batch, window).sum())
-    return total / max(counted, 1)
-
-
-def length_buckets(lengths: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Random batches of sequences of about the same length, so that little of a batch is padding."""
-    noisy = lengths.double() * (1 + 0.2 * torch.rand(len(lengths), generator=generator, dtype=torch.float64))
-    batches = noisy.argsort().split(batch_size)
-    for index in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[index]
-
-
-@torch.no_grad()
-def project(process: MambaHawkesProcess, *, max_branching: float | None) -> None:
-    """Back to alpha >= 0 and to a stable process after a step; entries the step took below 0 become exactly 0."""
-    if process.excitation is None:
-        return
-    process.excitation.branching.clamp_(min=0)
-    if max_branching is not None and (ratio := process.branching_ratio()) > max_branching:
-        process.excitation.branching.mul_(max_branching / ratio)
-
-
-@torch.no_grad()
-def _shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
-    """The proximal step of the penalty's tangent, in Adam's own metric: what it takes below 0 is then exactly 0."""
-    matrix = process.excitation.branching
-    group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
-    state = optimiser.state[matrix]
-    seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-    slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)
-    matrix.sub_(group["lr"] * slope / (seen.sqrt() + group["eps"])).clamp_(min=0)
-
-
-def _schedule(step: int, done: float, *, warm_up: int) -> float:
-    rise = min(1.0, (step + 1) / warm_up)
-    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
-def _parameter_groups(process: PointProcess, weight_decay: float) -> list[dict]:
-    # Only the network's matrices are decayed: baselines, rates, branching and norms have their own meaning and scale.
-    matrices = [p for name, p in process.named_parameters() if p.ndim == 2 and name.endswith("weight")]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in process.parameters() if id(p) not in chosen]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    if isinstance(process, ExponentialHawkes):
+        return score_of(process, events, window)
+    return totals(process, Pieces(process, events, window)).per_event

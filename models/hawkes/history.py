@@ -1,6 +1,6 @@
 """Where events and gaps lie in a batch: position p of a sequence is the state of its history after p events.
 
-Position 0 is the empty history at t = 0, position p the history just after event p, valid until the next event. An
+Position 0 is the empty history at t_start, position p the history just after event p, valid until the next event. An
 intensity at time t reads the position that counts the events strictly before t: no event sees itself or its ties.
 """
 
@@ -26,9 +26,8 @@ class Gaps:
 
 
 def gaps_of(batch: EventBatch) -> Gaps:
-    """Gap p runs from event p (0 for p = 0) to event p + 1 (t_end after the last)."""
-    zero = batch.times.new_zeros(len(batch), 1)
-    start = torch.cat([zero, batch.times], dim=1)  # the padding holds t_end
+    """Gap p runs from event p (t_start for p = 0) to event p + 1 (t_end after the last)."""
+    start = torch.cat([batch.t_start[:, None], batch.times], dim=1)  # the padding holds t_end
     end = torch.cat([batch.times, batch.t_end[:, None]], dim=1)
     real = torch.arange(start.shape[1], device=start.device) <= batch.lengths[:, None]
     return Gaps(start, end, real)
@@ -54,12 +53,17 @@ def counted_events(batch: EventBatch, window: str) -> Tensor:
     return counted
 
 
+def on_window_clock(batch: EventBatch, window: str) -> EventBatch:
+    """The batch as a likelihood over `window` sees it: with "events" the clock starts at the first event."""
+    return batch.from_first_event() if window == "events" else batch
+
+
 def window_bounds(batch: EventBatch, window: str) -> tuple[Tensor, Tensor]:
-    """(b,) each: where the likelihood's integral begins and ends; both 0 where there is nothing between them."""
-    zero = torch.zeros_like(batch.t_end)
+    """(b,) each: where the likelihood's integral begins and ends; equal where nothing lies between them."""
     if window == "observation":
-        return zero, batch.t_end
+        return batch.t_start, batch.t_end
     if batch.times.shape[1] == 0:
-        return zero, zero
+        return batch.t_start, batch.t_start
     last = batch.times.gather(1, (batch.lengths - 1).clamp_min(0)[:, None]).squeeze(1)
-    return torch.where(batch.lengths > 0, batch.times[:, 0], zero), torch.where(batch.lengths > 0, last, zero)
+    some = batch.lengths > 0
+    return torch.where(some, batch.times[:, 0], batch.t_start), torch.where(some, last, batch.t_start)

@@ -27,15 +27,20 @@ class RunningCounts(nn.Module):
         self.register_buffer("rate", torch.logspace(1.0, -2.0, scales))
         self.project = nn.Linear(num_types * scales, hidden, bias=False)
 
-    def forward(self, types: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, types: Tensor, delta: Tensor, mask: Tensor, before: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """types (b, l), delta (b, l) scaled gaps, mask (b, l) -> (b, l, hidden) and the last counts (b, k, r).
 
-        A type outside 0 .. k - 1 (the start token) is not counted.
+        before: (b, k, r) the counts to go on from; by default 0. A type outside 0 .. k - 1 (the start token) is not counted.
         """
         kept = torch.exp(-delta.T[:, None, None, :] * self.rate[:, None])  # (l, 1, r, b)
         kinds = torch.arange(self.num_types, device=types.device)[:, None]
         events = ((types.T[:, None] == kinds) & mask.T[:, None]).to(delta)[:, :, None]  # (l, k, 1, b)
-        counts = linear_recurrence(kept, events.expand(-1, -1, len(self.rate), -1))
+        events = events.expand(-1, -1, len(self.rate), -1)
+        if before is not None:
+            events = torch.cat([events[:1] + kept[:1] * before.permute(1, 2, 0), events[1:]])
+        counts = linear_recurrence(kept, events)
         return self._embed(counts.permute(3, 0, 1, 2)), counts[-1].permute(2, 0, 1)
 
     def step(self, types: Tensor, delta: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,12 +15,44 @@ from models.hawkes.compensator import fixed_rule, integrate, integrate_decaying,
 from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
 from models.hawkes.link import log_soft_link, soft_link
-from models.hawkes.network import MambaNetwork
+from models.hawkes.network import MambaNetwork, NetworkMemory
 from models.hawkes.process import Levels, PointProcess, Snapshot
 from models.scan import DISCRETIZATIONS
 
 INTENSITIES = ("m3tr", "mufm")
 TRAINING_NODES = 8
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The history of b sequences at an event in their middle, to go on from: see `MambaHawkesProcess.carry`.
+
+    network: the event, the gap before it and the states before that. sums: those of the classical part just after the
+    event; slopes: their derivatives by the log rates, which were log_rate; None without a classical part.
+    """
+
+    network: NetworkMemory
+    sums: Tensor | None
+    slopes: Tensor | None
+    log_rate: Tensor | None
+
+    def at(self, rows: Tensor) -> Carried:
+        """The histories `rows`, in that order."""
+        types, gaps, states = self.network
+        network = NetworkMemory(types[rows], gaps[rows], tuple(state[rows] for state in states))
+        if self.sums is None:
+            return Carried(network, None, None, None)
+        return Carried(network, self.sums[rows], self.slopes[rows], self.log_rate)
+
+    @classmethod
+    def join(cls, parts: Sequence[Carried]) -> Carried:
+        """All histories one after the other; they are of the same parameters."""
+        types, gaps, states = zip(*(part.network for part in parts))
+        network = NetworkMemory(torch.cat(types), torch.cat(gaps), tuple(torch.cat(state) for state in zip(*states)))
+        if parts[0].sums is None:
+            return cls(network, None, None, None)
+        sums, slopes = (torch.cat(column) for column in zip(*((part.sums, part.slopes) for part in parts)))
+        return cls(network, sums, slopes, parts[0].log_rate)
 
 
 class MambaHawkesProcess(PointProcess):
@@ -139,14 +173,54 @@ class MambaHawkesProcess(PointProcess):
         """h (b, l + 1, hidden) before the first event and after every event."""
         return self._run_network(batch)[0]
 
-    def encode(self, batch: EventBatch) -> Levels:
-        return self.levels(batch, self.hidden_states(batch))
+    def encode(self, batch: EventBatch, carried: Carried | None = None) -> Levels:
+        """Levels at every position; `carried` is the history before t_start where the batch goes on from one."""
+        h, _ = self._run_network(batch, None if carried is None else carried.network)
+        return self.levels(batch, h, carried)
 
-    def levels(self, batch: EventBatch, h: Tensor) -> Levels:
+    def levels(self, batch: EventBatch, h: Tensor, carried: Carried | None = None) -> Levels:
         """Levels at every position from its state h (b, l + 1, hidden)."""
         if self.excitation is None:
             return self._levels(h, None)
-        return self._levels(h, self.excitation.states(self._scaled(batch.gaps), batch.types, batch.mask))
+        before = None
+        if carried is not None:  # to first order where the rates are by now, so that they have their gradient
+            before = carried.sums + carried.slopes * (self.excitation.log_rate - carried.log_rate)
+        return self._levels(h, self.excitation.states(self._scaled(batch.gaps), batch.types, batch.mask, before))
+
+    @torch.no_grad()
+    def carry(self, batch: EventBatch, carried: Carried | None = None) -> Carried:
+        """The history just after each sequence's last event, for a batch of what follows; no sequence may be empty."""
+        gaps, rows = self._scaled(batch.gaps), torch.arange(len(batch), device=batch.times.device)
+        final = batch.lengths - 1
+        earlier = torch.arange(gaps.shape[1], device=gaps.device) < final[:, None]
+        memory = None if carried is None else carried.network
+        _, states = self.network(batch.types, torch.where(earlier, gaps, 0.0), earlier, memory)
+        network = NetworkMemory(batch.types[rows, final], gaps[rows, final], states)
+        if self.excitation is None:
+            return Carried(network, None, None, None)
+        log_rate = self.excitation.log_rate.detach().clone()
+        before = None if carried is None else carried.sums
+        sums = self.excitation.states(gaps, batch.types, batch.mask, before)
+        slopes = self.excitation.slopes(gaps, batch.mask, sums, None if carried is None else carried.slopes)
+        return Carried(network, sums[rows, batch.lengths], slopes[rows, batch.lengths], log_rate)
+
+    @torch.no_grad()
+    def scale_intensity_(self, factor: Tensor) -> None:
+        """Multiply the intensity of each type by its `factor` (k,) > 0, in place: all that the link adds up has its unit."""
+        factor = factor.to(self.baseline)
+        self.log_softness.add_(factor.log())
+        self.baseline.mul_(factor)
+        self.head.weight.mul_(factor[:, None])
+        if self.excitation is None:
+            self.slope.mul_(factor)
+        else:
+            self.excitation.branching.mul_(factor[:, None, None])
+
+    def numbers_per_event(self) -> int:
+        """Numbers that the classical part's states take per event."""
+        if self.excitation is None:
+            return 1
+        return self.num_types * self.excitation.decays * (1 if self.excitation.shared else self.num_types)
 
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
         return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
@@ -224,8 +298,8 @@ class MambaHawkesProcess(PointProcess):
     def _scaled(self, gaps: Tensor) -> Tensor:
         return (gaps / self.time_scale).to(self.baseline)
 
-    def _run_network(self, batch: EventBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return self.network(batch.types, self._scaled(batch.gaps), batch.mask)
+    def _run_network(self, batch: EventBatch, memory: NetworkMemory | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self.network(batch.types, self._scaled(batch.gaps), batch.mask, memory)
 
     def _levels(self, h: Tensor, excitation: Tensor | None) -> Levels:
         base = self.baseline + self.head(h)

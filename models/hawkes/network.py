@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +34,17 @@ class MambaLayer(nn.Module):
         self.project_out = nn.Linear(hidden, hidden, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, n, d)."""
+    def forward(self, x: Tensor, delta: Tensor, mask: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, n, d).
+
+        before: (b, n, d) the state to go on from; by default 0.
+        """
         v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
         v = functional.silu(v) * mask[..., None]  # padding adds nothing to the state
         y, state = scan_with_state(
-            v, delta, -self.log_rate.exp(), self.project_B(v), self.project_C(v), discretization=self.discretization
-        )
+            v, delta, -self.log_rate.exp(), self.project_B(v), self.project_C(v),
+            discretization=self.discretization, state=before,
+        )  # fmt: skip
         return self._combine(x, v, y, gate), state
 
     def step(self, x: Tensor, delta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,10 +66,23 @@ class MambaLayer(nn.Module):
         return x + self.dropout(self.project_out(self.norm_scan(y + self.skip * v) * functional.silu(gate)))
 
 
+class NetworkMemory(NamedTuple):
+    """Where the network goes on in the middle of a sequence.
+
+    types (b,), gaps (b,): the last event before, and the scaled gap before it. states: as `MambaNetwork.forward` left them
+    just before that event.
+    """
+
+    types: Tensor
+    gaps: Tensor
+    states: tuple[Tensor, ...]
+
+
 class MambaNetwork(nn.Module):
     """h after every event, and before the first: types (b, l), scaled gaps (b, l), mask (b, l) -> (b, l + 1, hidden).
 
-    The sequence is opened by a start token at t = 0, so that position 0 (no event yet) has a state like any other.
+    The sequence is opened by a start token at t_start, so that position 0 (no event yet) has a state like any other. A part
+    of a longer sequence is opened by the event before it.
     """
 
     def __init__(
@@ -94,24 +112,32 @@ class MambaNetwork(nn.Module):
         self.widen = nn.Linear(hidden, 2 * hidden)
         self.narrow = nn.Linear(2 * hidden, hidden)
 
-    def forward(self, types: Tensor, delta: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """h (b, l + 1, hidden), and what `step` goes on from: a state a layer, the running counts, the time."""
+    def forward(
+        self, types: Tensor, delta: Tensor, mask: Tensor, memory: NetworkMemory | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """h (b, l + 1, hidden), and what `step` goes on from: a state per layer, the running counts, the time."""
         start = types.new_full((len(types), 1), self.start_token)
-        types = torch.cat([start, torch.where(mask, types, self.start_token)], dim=1)
-        delta = torch.cat([delta.new_zeros(len(delta), 1), delta], dim=1)
+        opening = start if memory is None else memory.types[:, None]
+        types = torch.cat([opening, torch.where(mask, types, self.start_token)], dim=1)
+        delta = torch.cat([delta.new_zeros(len(delta), 1) if memory is None else memory.gaps[:, None], delta], dim=1)
         mask = torch.cat([torch.ones_like(start, dtype=torch.bool), mask], dim=1)
+        depth = len(self.layers)
+        before = [None] * depth if memory is None else memory.states[:depth]
+        extra = [None, None] if memory is None else memory.states[depth:]
         x, after = self._embed(types, delta), []
         if self.counts is not None:
-            counted, counts = self.counts(types, delta, mask)
+            counted, counts = self.counts(types, delta, mask, extra[0])
             x = x + counted
             after.append(counts)
         if self.clock is not None:
             time = delta.cumsum(1)  # a padded gap is 0
+            if memory is not None:
+                time = time + extra[-1][:, None]
             x = x + self.clock(time)
             after.append(time[:, -1])
         x, states = self.dropout(x), []
-        for layer in self.layers:
-            x, state = layer(x, delta, mask)
+        for layer, earlier in zip(self.layers, before):
+            x, state = layer(x, delta, mask, earlier)
             states.append(state)
         return self._read_out(x), (*states, *after)
 

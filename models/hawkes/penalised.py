@@ -6,36 +6,46 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from models.events import EventBatch
-from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.penalties import penalty_slope
 from models.hawkes.regression import Regression
+from models.hawkes.scoring import Likelihood, Limits, Parameters
 
 STANDARD_ERRORS = np.geomspace(1.5, 8.0, 10)  # the path of strengths, in standard errors of an influence
 LINEARISATIONS = 4
 
 
 def select_influences(
-    process: ExponentialHawkes,
-    batches: list[EventBatch],
-    window: str,
+    point: Parameters,
+    likelihood: Likelihood,
+    limits: Limits,
     sequences: int,
     kind: str,
     strength: float | None,
-) -> tuple[float, Tensor]:
-    """The penalty's strength and the weights (k, k), a sequence, of its linearisation at the solution.
+) -> tuple[float, np.ndarray]:
+    """Fit the penalised likelihood at the decay rates of `point`, which gets its solution.
 
-    The penalty acts on standardised influences, G_km times the root of its Fisher information a sequence at the
+    The penalty acts on standardised influences, G_km times the root of its Fisher information per sequence at the
     maximum of the likelihood, so that one strength means the same evidence for every pair, in any data. Local linear
     approximation (Zou and Li 2008) replaces it by its tangent at the current estimate, a weighted L1 norm, beginning
-    at the maximum of the likelihood. Without a strength the one with the least BIC is taken: log(events) for each
-    influence that is not zero, less twice the log-likelihood. The process gets the solution's parameters.
+    at the maximum of the likelihood.
+
+    Args:
+        point: the maximum of the likelihood; baseline and branching are replaced.
+        likelihood: of the training sequences.
+        limits: bounds of the parameters.
+        sequences: how many there are.
+        kind: "mcp" or "scad".
+        strength: None takes the one with the least BIC: log(events) for each influence that is not zero, less twice the
+            log-likelihood.
+
+    Returns:
+        The strength, and the weights (k, k) per sequence of the penalty's tangent at the solution.
     """
-    problem = Regression(process, batches, window, sequences)
-    k, decays = process.num_types, process.excitation.decays
-    start = problem.get()
+    decays = likelihood.decays
+    problem = Regression(likelihood.batches, likelihood.window, point, decays, sequences, limits.floor)
+    start = point.baseline, point.branching
+    k = len(point.baseline)
     events = sum(len(part) for part in problem.features)
     unit = np.sqrt(problem.information(*start))
 
@@ -59,6 +69,5 @@ def select_influences(
             criterion = nonzero * math.log(events) - 2 * value
             if criterion < best:
                 best, strength = criterion, float(gamma)
-    baseline, branching, _, weights = solve(strength)
-    problem.put(baseline, branching)
-    return strength, torch.from_numpy(weights)
+    point.baseline, point.branching, _, weights = solve(strength)
+    return strength, weights

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
-from models.hawkes.history import Gaps, counted_events, gaps_of, position_before
+from models.hawkes.excitation import Excitation
+from models.hawkes.history import Gaps, counted_events, gaps_of, on_window_clock, position_before
 
 
 class Levels(NamedTuple):
@@ -29,7 +30,7 @@ class Levels(NamedTuple):
 
 @dataclass
 class Snapshot:
-    """Histories carried from event to event while simulating: b rows, `time` (b,) of the last event or 0."""
+    """Histories carried from event to event while simulating: b rows, `time` (b,) of the last event or of t_start."""
 
     time: Tensor
     levels: Levels
@@ -55,6 +56,7 @@ class PointProcess(nn.Module):
     """
 
     num_types: int
+    excitation: Excitation | None  # the classical part, where there is one
 
     def encode(self, batch: EventBatch) -> Levels:
         """Levels at every position of the batch: base (b, l + 1, k), amplitude (b, l + 1, k, j)."""
@@ -97,20 +99,42 @@ class PointProcess(nn.Module):
         """Spectral radius of the branching matrix: below 1 the excitation dies out (M3TR appendix G, assumption 1)."""
         return spectral_radius(self.branching_matrix())
 
+    @torch.no_grad()
+    def project_(self, *, max_branching: float | None = 0.95) -> PointProcess:
+        """Bring the parameters back to what a process may have, in place; call it after every step of an optimiser.
+
+        Negative influences become exactly 0. Where the branching ratio is above `max_branching`, the whole branching matrix
+        is scaled down to it: a process at 1 or above cannot be simulated.
+
+        Args:
+            max_branching: largest branching ratio; None leaves it free.
+
+        Returns:
+            The process itself.
+        """
+        if self.excitation is not None:
+            matrix = self.excitation.branching
+            matrix.clamp_(min=0)
+            if max_branching is not None and (ratio := self.branching_ratio()) > max_branching:
+                matrix.mul_(max_branching / ratio)
+        return self
+
     def intensity(self, batch: EventBatch, at: Tensor) -> Tensor:
-        """(b, q, k) intensity at `at` (b, q) >= 0, given the events strictly before it; ValueError otherwise."""
+        """(b, q, k) intensity at `at` (b, q) >= t_start, given the events strictly before it; ValueError otherwise."""
         levels, elapsed = self._levels_at(batch, at)
         return self.rate(levels, elapsed[:, None]).view(*at.shape, self.num_types)
 
     def compensator(self, batch: EventBatch, upto: Tensor | None = None) -> Tensor:
-        """(b, k) float64 integral of the intensity over [0, t_end], or [0, upto], upto (b,) >= 0, inf among them."""
+        """(b, k) float64 integral of the intensity over [t_start, t_end], or [t_start, upto], upto (b,), inf among them."""
         batch.check_types(self.num_types)
         gaps = gaps_of(batch)
         end = gaps.end
         if upto is not None:
             upto = torch.as_tensor(upto, dtype=torch.float64, device=end.device)
-            if upto.shape != batch.t_end.shape or not bool((upto >= 0).all()):
-                raise ValueError(f"upto must be {tuple(batch.t_end.shape)} times >= 0; given {upto}")
+            if upto.shape != batch.t_end.shape or not bool((upto >= batch.t_start).all()):
+                raise ValueError(
+                    f"upto must be {tuple(batch.t_end.shape)} times, each >= its sequence's t_start; given {upto}"
+                )
             last = torch.arange(end.shape[1], device=end.device) == batch.lengths[:, None]
             end = torch.minimum(torch.where(last, torch.inf, end), upto[:, None])
         return self._integrate(self.encode(batch), gaps.start, end, gaps.real).sum(1)
@@ -118,23 +142,34 @@ class PointProcess(nn.Module):
     def gap_compensators(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
         """(b, l + 1, k) float64 integral over each gap: before event 1, ..., after the last; 0 outside the window."""
         batch.check_types(self.num_types)
+        batch = on_window_clock(batch, window)
         gaps = gaps_of(batch)
         return self._integrate(self.encode(batch), gaps.start, gaps.end, _integrated(batch, gaps, window))
 
     def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
-        """(b,) float64 log-likelihood in the unit of `times` (M3TR eq. 24): rescaling the clock by c costs n log c.
+        """Log-likelihood of each sequence, in the unit of `times` (M3TR eq. 24): rescaling the clock by c costs n log c.
 
-        window="observation" takes [0, t_end] and all events; "events" the papers' [t_1, t_n]: the events 2..n given
-        the first, the integral between the first and the last (MUFM eq. 47).
+        Args:
+            batch: b sequences.
+            window: "observation" takes [t_start, t_end] and all events. "events" takes the papers' [t_1, t_n]: the events
+                2..n given the first, the integral between the first and the last (MUFM eq. 47). The clock then starts at
+                the first event, so that shifting all times changes nothing.
+
+        Returns:
+            (b,) float64.
         """
         own, integral = self.log_likelihood_parts(batch, window=window)
         return own.sum(1) - integral.sum(1)
 
     def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
         """Log of each event's own intensity (b, l), 0 where it does not count, and the compensator (b, k), float64."""
-        counted = counted_events(batch, window)
         batch.check_types(self.num_types)
-        levels = self.encode(batch)
+        batch = on_window_clock(batch, window)
+        return self.likelihood_of(self.encode(batch), batch, window)
+
+    def likelihood_of(self, levels: Levels, batch: EventBatch, window: str) -> tuple[Tensor, Tensor]:
+        """`log_likelihood_parts` of a batch on the window's clock whose levels are known."""
+        counted = counted_events(batch, window)
         gaps = gaps_of(batch)
         row, event = counted.nonzero(as_tuple=True)
         position = position_before(batch, batch.times)[row, event]
@@ -148,8 +183,14 @@ class PointProcess(nn.Module):
         """The b q levels that hold just before each query, and the time since their event (b q,)."""
         batch.check_types(self.num_types)
         at = torch.as_tensor(at, dtype=torch.float64, device=batch.times.device)
-        if at.ndim != 2 or len(at) != len(batch) or not bool((at >= 0).all()):
-            raise ValueError(f"at must be ({len(batch)}, q) times >= 0; given shape {tuple(at.shape)}")
+        if at.ndim != 2 or len(at) != len(batch):
+            raise ValueError(f"at must be ({len(batch)}, q) times; given shape {tuple(at.shape)}")
+        if bool((early := ~(at >= batch.t_start[:, None])).any()):  # nor is NaN
+            row, query = early.nonzero()[0].tolist()
+            raise ValueError(
+                f"sequence {row}: the time asked for must be >= t_start {float(batch.t_start[row])}; "
+                f"given {float(at[row, query])}"
+            )
         position = position_before(batch, at)
         elapsed = at - gaps_of(batch).start.gather(1, position)
         row = torch.arange(len(batch), device=at.device)[:, None].expand_as(position)

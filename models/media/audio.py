@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -13,10 +14,12 @@ from av.audio.frame import format_dtypes
 from av.audio.layout import AudioLayout
 from av.stream import Discard
 
-from models.media.container import audio_stream, open_media, read_packets
+from models.media.container import open_media, read_packets
 from models.media.errors import MediaError
+from models.media.tracks import audio_track
 
 _TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
+_TOLERANCE_AFTER_LOSS = 0.002  # after a packet that was lost, whose length is known but for the container's rounding
 _MARGIN = 0.05  # seconds kept around a segment, so that the resampling filter sees real samples at its ends
 # What a channel weighs in the mono sum, relative to front left and right: Rec. ITU-R BS.775 down-mix to stereo, then
 # the mean of both. The bass channel is left out, as there; channels not named here lie beside or behind the listener.
@@ -24,31 +27,44 @@ _WEIGHTS = {"FL": 1.0, "FR": 1.0, "FC": 2**0.5, "LFE": 0.0, "LFE2": 0.0}
 _SURROUND = 0.5**0.5
 
 
+class Segments(list[np.ndarray]):
+    """Segments of sound, one for each timestamp.
+
+    Attributes:
+        damage: What of the track couldn't be decoded, in words; None for a track that is whole, as far as was seen.
+    """
+
+    def __init__(self, segments: Iterable[np.ndarray], *, damage: str | None = None):
+        super().__init__(segments)
+        self.damage = damage
+
+
 def sample_audio(
     path: str | Path, timestamps: Sequence[float] | np.ndarray, *, rate: int = 48000, seconds: float
-) -> list[np.ndarray] | None:
-    """The sound centred on each timestamp.
+) -> Segments | None:
+    """Return the sound centred on each timestamp.
 
     Args:
+        path: The file.
         timestamps: (n,) seconds on the file's clock, as `Frames.timestamps`.
         rate: Samples a second of the result: 16,000 for AST, 48,000 for CLAP.
         seconds: Length of a segment.
 
     Returns:
         n arrays (round(rate * seconds),) float32, mono in [-1, 1] (a track of floating-point samples may be louder), zero
-        where the track has no sound (before its start, after its end, in its gaps) or holds NaN; None where the file has no
-        audio track.
+        where the track has no sound (before its start, after its end, in its gaps), holds NaN, or is damaged; None if the
+        file has no audio track.
 
     Raises:
         FileNotFoundError: No such file.
         MediaError: `empty_file`, `not_media`, `truncated`; `decode` where there is a track and not one sample of it
-            could be decoded. A track damaged further on gives silence from there.
+            could be decoded.
         ValueError: A rate or length that isn't positive.
     """
     if rate < 1 or seconds <= 0:
         raise ValueError(f"rate and seconds must be positive, not {rate} and {seconds}")
     with open_media(path) as container:
-        stream = audio_stream(container)
+        stream = audio_track(container, path)
         if stream is None:
             return None
         for other in container.streams:
@@ -64,17 +80,17 @@ def cut_segments(
     *,
     rate: int,
     seconds: float,
-) -> list[np.ndarray] | None:
-    """`sample_audio` of packets that were read already; None where there is not one packet."""
+) -> Segments | None:
+    """Return what `sample_audio` does, from packets that were read already; None if there is not one packet."""
     starts = np.asarray(timestamps, dtype=np.float64) - seconds / 2
-    runs, held = _decode(packets, _merged(starts - _MARGIN, starts + seconds + _MARGIN))
-    if not held:
+    track = _decode(packets, _merged(starts - _MARGIN, starts + seconds + _MARGIN))
+    if track.is_empty:
         return None
-    if runs is None:
+    if not track.has_sound:
         raise MediaError("decode", path, "there is an audio track, but not one sample of it could be decoded")
     length = round(rate * seconds)
-    segments = [np.zeros(length, dtype=np.float32) for _ in starts]
-    for run in runs:
+    segments = Segments((np.zeros(length, dtype=np.float32) for _ in starts), damage=track.damage)
+    for run in track.runs:
         sound, position = run.resampled(rate)  # the run's samples and their place in its stretch, at `rate`
         for segment, start in zip(segments, starts):
             offset = round((run.origin - start) * rate) + position  # of the run's first sample within the segment
@@ -153,35 +169,65 @@ class _Run:
         return soxr.resample(sound[late:], self._rate, rate), round((self.skipped + late) * rate / self._rate)
 
 
-def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) -> tuple[list[_Run] | None, bool]:
+@dataclass
+class _Decoded:
+    """The sound of a track that lies in one of the windows.
+
+    Attributes:
+        runs: In the order of the track.
+        is_empty: Whether the track has no packet.
+        has_sound: Whether a sample could be decoded, in a window or not.
+        damage: What couldn't be decoded, in words; None if nothing.
+    """
+
+    runs: list[_Run] = field(default_factory=list)
+    is_empty: bool = True
+    has_sound: bool = False
+    damage: str | None = None
+
+
+def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) -> _Decoded:
     """Decode all packets, so that the samples are those of a sequential decode, and keep what lies in a window.
 
-    Returns:
-        (runs, held): None instead of the runs where nothing could be decoded; whether there was any packet.
+    A packet that the decoder refuses leaves a gap as long as its sound.
     """
-    runs: list[_Run] = []
-    held = decoded = False
+    found = _Decoded()
     origin, rate, position = 0.0, 1, 0  # the stretch at hand: its start, its rate, its samples so far
+    tolerance = -1.0  # the first frame begins a stretch in any case
+    total, refused = 0, 0
     try:
         for packet in packets:
-            if not held:
-                held, tick = packet.size > 0, float(packet.time_base)
-            for frame in packet.decode():
+            if found.is_empty:
+                found.is_empty, tick = not packet.size, float(packet.time_base)
+            total += packet.size > 0
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                if not refused:
+                    at = origin + position / rate if packet.pts is None else packet.pts * tick
+                    reason = f"the first at {at:.2f} s: {error.strerror}"
+                refused += 1
+                position += round((packet.duration or 0) * tick * rate)
+                tolerance = min(tolerance, _TOLERANCE_AFTER_LOSS)
+                continue
+            for frame in frames:
                 begin = origin + position / rate
                 time = begin if frame.pts is None else frame.pts * tick
-                if not decoded or abs(time - begin) > _TOLERANCE or frame.sample_rate != rate:
-                    begin = time
-                    origin, rate, position = begin, frame.sample_rate, 0
-                decoded = True
+                if abs(time - begin) > tolerance or frame.sample_rate != rate:
+                    origin, rate, position = time, frame.sample_rate, 0
+                tolerance, found.has_sound = _TOLERANCE, True
+                begin = origin + position / rate
                 end = begin + frame.samples / rate
                 if any(first < end and last > begin for first, last in windows):
-                    if not runs or not runs[-1].goes_on_with(origin, position, frame):
-                        runs.append(_Run(origin, position, frame))
-                    runs[-1].append(frame)
+                    if not found.runs or not found.runs[-1].goes_on_with(origin, position, frame):
+                        found.runs.append(_Run(origin, position, frame))
+                    found.runs[-1].append(frame)
                 position += frame.samples
-    except av.FFmpegError:
-        pass  # what was decoded before the damage stands; the rest is silence
-    return (runs if decoded else None), held
+    except av.FFmpegError as error:  # the container is damaged: what was read before stands, the rest is silence
+        found.damage = f"the file can't be read beyond {origin + position / rate:.2f} s: {error.strerror}"
+    if refused:
+        found.damage = f"{refused} of {total} packets of sound can't be decoded, {reason}"
+    return found
 
 
 def _merged(starts: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:

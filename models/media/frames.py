@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from models.media.container import decoded, open_media, read_packets, required_video
+from models.media.container import decoded, open_media, read_packets
 from models.media.errors import MediaError
-from models.media.orientation import display_matrix, rotation_of, upright
 from models.media.packets import PacketTable, kept, read_table, too_large_to_hold
+from models.media.picture_converter import Picture, PictureConverter
+from models.media.tracks import video_track
 
 SamplingMethod = Literal["even", "stride"]
 _THREADED = 20_000_000  # pixels to decode from which starting threads is repaid
+_MISCOUNT = 2  # frames by which the number of packets may differ from that of the frames, without a second decode
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ def sample_frames(
     """
     sampler = FrameSampler(path, count, method, stride, max_side, threads)
     with open_media(path) as container:
-        stream = required_video(container, path)
+        stream = video_track(container, path)
         if too_large_to_hold(path):
             table = read_table(stream, read_packets(container, stream))
             with open_media(path) as again:  # the packets a second time, one after another
-                stream = required_video(again, path)
+                stream = video_track(again, path)
                 return sampler.sample(stream, read_packets(again, stream), table)
         packets: list[av.Packet] = []
         table = read_table(stream, kept(read_packets(container, stream), packets))
@@ -123,33 +123,33 @@ class FrameSampler:
 
     def sample(self, stream: VideoStream, packets: Iterable[av.Packet], table: PacketTable) -> Frames:
         """The frames of a track's packets, all of them in decoding order, by the shortest way that is exact."""
+        order = table.display_order
         if table.reliable:
-            order = table.display_order
-            indices = sampled_indices(len(order), count=self.count, method=self.method, stride=self.stride)
-            frames = self._decode_runs(stream, packets, table, order[indices])
-            if frames is not None:
-                return self._collect(frames, indices, stream)
-        return self._decode_all()
+            indices = self._indices(len(order))
+            pictures = self._decode_runs(stream, packets, table, order[indices])
+            if pictures is not None:
+                return _collect(pictures, indices, _frame_rate(stream))
+        return self._decode_all(expected=len(order))
 
     def _decode_runs(
         self, stream: VideoStream, packets: Iterable[av.Packet], table: PacketTable, wanted: np.ndarray
-    ) -> list[_Picture] | None:
+    ) -> list[Picture] | None:
         """Decode no more than the wanted packets need; None where the file turns out not to be what its packets say."""
         decoder = stream.codec_context
         runs = table.runs(wanted.tolist())
         work = stream.width * stream.height * sum(run[-1] + 1 - first for first, run in runs)
         stream.thread_type = "AUTO"
         stream.thread_count = self.threads or (1 if work < _THREADED else 0)
-        decoder.options = {}  # damage that it would paint over depends on what was decoded before
         droppable = decoder.codec.canonical_name == "h264"  # nal_ref_idc = 0 proves that nothing refers to a picture
-        reformatter = VideoReformatter()
-        found: dict[int, _Picture] = {}
+        converter = PictureConverter(self.path, stream, self.max_side)
+        found: dict[int, Picture] = {}
         times = table.pts[wanted].tolist()
         targets = set(times)
         numbered = enumerate(packet for packet in packets if packet.size)
         try:
             for first, run in runs:
                 latest = None
+                converter.restart()
                 for packet in _stretch(numbered, first, run[-1]):
                     if packet is not None and droppable:
                         decoder.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
@@ -158,76 +158,82 @@ class FrameSampler:
                             return None
                         latest = frame.pts
                         if frame.pts in targets:
-                            found[frame.pts] = self._picture(frame, reformatter)
+                            found[frame.pts] = converter.convert(frame)
+                        else:
+                            converter.pass_by(frame)
                 decoder.flush_buffers()
-        except (av.FFmpegError, ValueError):  # damage; a format that can't be converted
+        except (av.FFmpegError, MediaError):  # damage; a format that can't be converted
             return None
         return [found[time] for time in times] if len(found) == len(times) else None
 
-    def _decode_all(self) -> Frames:
-        """The reference: decode every packet in turn, once to count the frames and once more to take them."""
-        total, damage = 0, None
-        with open_media(self.path) as container:
-            try:
-                for _ in decoded(container, required_video(container, self.path)):
-                    total += 1
-            except av.FFmpegError as error:
-                damage = f"the decoder refused what follows frame {total}: {error.strerror}"
+    def _decode_all(self, expected: int) -> Frames:
+        """The reference: decode every packet in turn.
+
+        The frames are counted and taken in one pass if there are nearly as many as expected; otherwise the second pass
+        takes them.
+
+        Args:
+            expected: The number of frames by the packets.
+        """
+        totals = range(max(1, expected - _MISCOUNT), expected + _MISCOUNT + 1)
+        pictures, total, rate, damage = self._decode_in_sequence(
+            {int(i) for total in totals for i in self._indices(total)}
+        )
         if total == 0:
             raise MediaError("decode", self.path, damage or "the video track holds no frame")
-        indices = sampled_indices(total, count=self.count, method=self.method, stride=self.stride)
+        indices = self._indices(total)
+        if not pictures.keys() >= set(indices.tolist()):
+            pictures, *_ = self._decode_in_sequence(set(indices.tolist()), until=int(indices[-1]))
+        return _collect([pictures[index] for index in indices.tolist()], indices, rate, damage=damage)
+
+    def _decode_in_sequence(
+        self, wanted: Set[int], until: int | None = None
+    ) -> tuple[dict[int, Picture], int, float, str | None]:
+        """Decode the track up to frame `until`, or up to what the decoder refuses.
+
+        Returns:
+            (pictures, total, rate, damage): the wanted pictures by their index, the number of frames decoded, the track's
+            frame rate, and the reason for an early end.
+        """
+        pictures: dict[int, Picture] = {}
+        total, damage = 0, None
         with open_media(self.path) as container:
-            stream = required_video(container, self.path)
-            reformatter = VideoReformatter()
-            wanted = set(indices.tolist())
-            frames = enumerate(itertools.islice(decoded(container, stream), int(indices[-1]) + 1))
-            pictures = [self._convert(frame, reformatter) for index, frame in frames if index in wanted]
-            return self._collect(pictures, indices, stream, damage=damage)
+            stream = video_track(container, self.path)
+            rate = _frame_rate(stream)
+            converter = PictureConverter(self.path, stream, self.max_side)
+            try:
+                for frame in decoded(container, stream):
+                    if total in wanted:
+                        pictures[total] = converter.convert(frame)
+                    else:
+                        converter.pass_by(frame)
+                    total += 1
+                    if total - 1 == until:
+                        break
+            except av.FFmpegError as error:
+                damage = f"the decoder refused what follows frame {total}: {error.strerror}"
+        return pictures, total, rate, damage
 
-    def _convert(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
-        try:
-            return self._picture(frame, reformatter)
-        except (av.FFmpegError, ValueError) as error:
-            raise MediaError(
-                "decode", self.path, f"{frame.format.name} pictures can't be converted: {error}"
-            ) from error
-
-    def _picture(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> _Picture:
-        """Convert (and shrink) one frame; its colour matrix and range are those that the file names."""
-        width, height = frame.width, frame.height
-        scale = min(1.0, self.max_side / max(width, height)) if self.max_side else 1.0
-        rgb = reformatter.reformat(
-            frame,
-            width=max(1, round(width * scale)),
-            height=max(1, round(height * scale)),
-            format="rgb24",
-            interpolation="AREA" if scale < 1 else None,
-        )
-        matrix = display_matrix(frame)
-        return _Picture(upright(rgb.to_ndarray(), matrix), frame.pts, rotation_of(matrix))
-
-    def _collect(
-        self, pictures: list[_Picture], indices: np.ndarray, stream: VideoStream, *, damage: str | None = None
-    ) -> Frames:
-        rate = float(stream.average_rate or stream.guessed_rate or 25)  # for the rare track without any clock
-        times = [
-            float(picture.time * stream.time_base) if picture.time is not None else index / rate
-            for picture, index in zip(pictures, indices)
-        ]
-        return Frames(
-            images=[picture.image for picture in pictures],
-            timestamps=np.array(times, dtype=np.float64),
-            indices=indices,
-            rotation=pictures[0].rotation,
-            damage=damage,
-        )
+    def _indices(self, total: int) -> np.ndarray:
+        return sampled_indices(total, count=self.count, method=self.method, stride=self.stride)
 
 
-@dataclass(frozen=True)
-class _Picture:
-    image: np.ndarray
-    time: int | None  # in units of the track's time base
-    rotation: int
+def _frame_rate(stream: VideoStream) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _collect(pictures: list[Picture], indices: np.ndarray, rate: float, *, damage: str | None = None) -> Frames:
+    """The pictures as `Frames`; the rare track without any clock gets one from its frame rate."""
+    times = [
+        picture.seconds if picture.seconds is not None else index / rate for picture, index in zip(pictures, indices)
+    ]
+    return Frames(
+        images=[picture.image for picture in pictures],
+        timestamps=np.array(times, dtype=np.float64),
+        indices=indices,
+        rotation=pictures[0].rotation,
+        damage=damage,
+    )
 
 
 def _stretch(numbered: Iterator[tuple[int, av.Packet]], first: int, last: int) -> Iterator[av.Packet | None]:

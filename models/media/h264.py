@@ -7,10 +7,12 @@ headers, and so what it will show is known only where both agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from models.media.carried import CarriedUnits
+from models.media.nal_units import NalUnits
 
 _SLICE, _IDR, _PARAMETERS = 1, 5, 7  # nal_unit_type (table 7-1)
 _HEADER = 24  # bytes of a slice that hold the fields which are read
@@ -137,30 +139,29 @@ class H264Track:
 
     Attributes:
         whole: Whether every packet read so far is a chain of units with a picture that begins at its beginning.
+        carried: The units beside the pictures.
     """
 
     def __init__(self, extradata: bytes | None):
-        described = extradata is not None and len(extradata) > 6 and extradata[0] == 1  # avcC box, ISO/IEC 14496-15
-        self._prefix = (extradata[4] & 3) + 1 if described else None  # bytes of the length before each unit
+        self._units = NalUnits("h264", extradata)
+        self.carried = CarriedUnits(self._units)
         self._parameters: Parameters | None = None
         self._unit = b""  # that they were read from
         self._counts: list[tuple[int, int]] = []  # of each packet: the IDR picture it follows, its place after that
         self._groups = self._high = self._low = 0
         self._expected = 0  # frame_num of the next picture
         self.whole = True
-        if described:
-            size = int.from_bytes(extradata[6:8], "big")
-            self._read_parameters(extradata[8 : 8 + size])
-        elif extradata:
-            for unit in _between_start_codes(extradata):
-                if unit[0] & 31 == _PARAMETERS:
-                    self._read_parameters(unit)
+        for unit in self._units.of_extradata():
+            if self._units.kind(unit) == _PARAMETERS:
+                self._read_parameters(unit)
 
     def is_idr(self, data: bytes) -> bool:
         """Read a packet: whether it is an IDR picture, which resets all references; other keyframes do not."""
+        self.carried.begin_packet()
         try:
-            for unit in self._units(data):
-                kind = unit[0] & 31
+            for unit in self._units.of_packet(data):
+                kind = self._units.kind(unit)
+                self.carried.read_unit(unit)
                 if kind == _PARAMETERS:
                     self._read_parameters(unit)
                 elif kind in (_SLICE, _IDR):
@@ -192,21 +193,6 @@ class H264Track:
         held = int((np.arange(len(times)) - ranks).max(initial=0))
         said = self._parameters.reordered
         return held == 0 or (delay_known if said is None else held <= said)
-
-    def _units(self, data: bytes) -> Iterator[bytes]:
-        if self._prefix is None:
-            yield from _between_start_codes(data)
-            return
-        # Look at the whole chain first: a decoder refuses a packet whose lengths don't add up.
-        position, places = 0, []
-        while position < len(data):
-            start = position + self._prefix
-            position = start + int.from_bytes(data[position:start], "big")
-            places.append((start, position))
-        if position != len(data) or any(start >= end for start, end in places):
-            raise IndexError("lengths that don't add up")
-        for start, end in places:
-            yield data[start:end]
 
     def _read_parameters(self, unit: bytes) -> None:
         unit = unit.rstrip(b"\x00")
@@ -254,14 +240,3 @@ class H264Track:
             raise IndexError("type 1, which no encoder writes")
         self._expected = (number + referred) % (1 << known.frame_number_bits)
         self._counts.append((self._groups, count))
-
-
-def _between_start_codes(data: bytes) -> Iterator[bytes]:
-    """The units of a byte stream (Annex B)."""
-    position = data.find(b"\x00\x00\x01")
-    while position >= 0:
-        start = position + 3
-        position = data.find(b"\x00\x00\x01", start)
-        unit = data[start : position if position >= 0 else len(data)]
-        if unit:
-            yield unit

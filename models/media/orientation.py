@@ -7,13 +7,26 @@ import numpy as np
 from av.sidedata.sidedata import Type
 
 
+def _unnamed(kind: type[Type], value: int) -> Type:
+    member = object.__new__(kind)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
+
+
+# PyAV reads all of a frame's side data or none, and raises for kinds that it has no name for, such as EXIF.
+Type._missing_ = classmethod(_unnamed)
+
+
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """The (2, 2) linear part of a frame's display matrix, rounded to a quarter turn or a mirroring; None where absent.
+    """Return the (2, 2) linear part of a frame's display matrix, rounded to a quarter turn or a mirroring; None if absent.
+
+    The matrix comes from the container, from the EXIF of the picture, or from a message in the stream.
 
     FFmpeg stores the matrix as nine int32 in 16.16 fixed point, row by row: `(x', y') = (x, y) [[a, b], [c, d]]`, with
     y pointing down. Turns that are no multiple of 90 degrees become the nearest one.
     """
-    side_data = frame.side_data.get(Type.DISPLAYMATRIX)
+    # The container's comes first, and a player goes by that one.
+    side_data = next((data for data in frame.side_data if data.type is Type.DISPLAYMATRIX), None)
     if side_data is None:
         return None
     a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5].tolist()
@@ -25,7 +38,7 @@ def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
 
 
 def rotation_of(matrix: np.ndarray | None) -> int:
-    """Degrees clockwise of a display matrix's turn: 0, 90, 180 or 270. A mirroring by itself counts as no turn."""
+    """Return a display matrix's turn in degrees clockwise: 0, 90, 180 or 270. A mirroring by itself counts as no turn."""
     if matrix is None:
         return 0
     if matrix[0, 0]:

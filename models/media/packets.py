@@ -15,11 +15,14 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from models.media.carried import carried_by
 from models.media.h264 import H264Track
 
 # Codecs of which every packet shows exactly one frame, but for those marked `discard` and the hidden frames of VP8.
 # Others, such as MPEG-4 in AVI with packed B-frames, are counted by decoding.
 _ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mjpeg", "png", "prores", "rawvideo", "ffv1"})
+# What a packet may hand to the decoder for all that follows: headers (FLV, mp4 with several descriptions), a palette.
+_CHANGES = ("new_extradata", "palette", "param_change")
 _HELD = 256 << 20  # bytes of a file whose packets are held in memory
 
 
@@ -32,12 +35,14 @@ class PacketTable:
         start: (p,) bool, decoding may start here: nothing that follows it, in both orders, refers to what came before.
         shown: (p,) bool, the packet's frame is shown (an edit list can hide frames).
         reliable: Whether the table says exactly what a decode of all packets yields. If not, only a decode can tell.
+        tells_orientation: Whether packets, rather than the container, tell how to turn pictures.
     """
 
     pts: np.ndarray
     start: np.ndarray
     shown: np.ndarray
     reliable: bool
+    tells_orientation: bool = False
 
     @property
     def display_order(self) -> np.ndarray:
@@ -80,8 +85,9 @@ def kept(packets: Iterable[av.Packet], keep: list[av.Packet]) -> Iterator[av.Pac
 
 def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable:
     """The table of a track's packets; a damaged or unusual track gives one that isn't `reliable`."""
-    codec = stream.codec_context.codec.canonical_name
-    h264 = H264Track(stream.codec_context.extradata) if codec == "h264" else None
+    codec, extradata = stream.codec_context.codec.canonical_name, stream.codec_context.extradata
+    h264 = H264Track(extradata) if codec == "h264" else None
+    carried = h264.carried if h264 is not None else carried_by(codec, extradata)
     pts: list[int | None] = []
     start, shown, sound, latest = [], [], True, None
     try:
@@ -92,13 +98,15 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
             is_start = packet.is_keyframe
             if h264 is not None:
                 is_start = h264.is_idr(bytes(packet)) and is_start
+            elif carried is not None:
+                carried.read_packet(bytes(packet))
             start.append(is_start)
             shown.append(not packet.is_discard and (codec != "vp8" or _shows_vp8(packet)))
-            # A clock that jumps back, or headers that change on the way (FLV, mp4 with several descriptions): pieces of
-            # several videos, which a decoder shows one after another.
+            # A clock that jumps back: pieces of several videos, which a decoder shows one after another.
             jumps = latest is not None and packet.dts is not None and packet.dts < latest
             latest = packet.dts if packet.dts is not None else latest
-            sound = sound and not (packet.is_corrupt or jumps or packet.has_sidedata("new_extradata"))
+            changes = any(packet.has_sidedata(kind) for kind in _CHANGES)
+            sound = sound and not (packet.is_corrupt or jumps or changes)
     except av.FFmpegError:  # a container cut short: the packets before the cut are all there is
         sound = False
     complete = all(time is not None for time in pts)
@@ -117,9 +125,14 @@ def read_table(stream: VideoStream, packets: Iterable[av.Packet]) -> PacketTable
             np.maximum.accumulate(times)[starts[1:] - 1] < times[starts[1:]]
         ).all()  # nor before a later one, read sooner
         and (h264 is None or h264.in_order(times, delay_known="mp4" in stream.container.format.name))
+        and (carried is None or carried.is_whole_from(starts))
     )
     return PacketTable(
-        pts=times, start=np.array(start, dtype=bool), shown=np.array(shown, dtype=bool), reliable=bool(reliable)
+        pts=times,
+        start=np.array(start, dtype=bool),
+        shown=np.array(shown, dtype=bool),
+        reliable=bool(reliable),
+        tells_orientation=carried is not None and carried.tells_orientation,
     )
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import numpy as np
 
-from models.media.audio import cut_segments, sample_audio
-from models.media.container import MediaInfo, audio_stream, describe, open_media, probe, read_packets, required_video
+from models.media.audio import Segments, cut_segments, sample_audio
+from models.media.container import open_media, read_packets
 from models.media.frames import Frames, FrameSampler, SamplingMethod, sample_frames
+from models.media.media_info import MediaInfo, describe, probe
 from models.media.packets import kept, read_table, too_large_to_hold
+from models.media.tracks import audio_track, video_track
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Sample:
 
     info: MediaInfo
     frames: Frames
-    audio: list[np.ndarray] | None
+    audio: Segments | None
 
 
 def sample(
@@ -35,9 +36,9 @@ def sample(
     seconds: float,
     threads: int | None = None,
 ) -> Sample:
-    """`probe`, `sample_frames` and `sample_audio` at the frames' timestamps, with the file opened and read once.
+    """Return what `probe`, `sample_frames` and `sample_audio` at the frames' timestamps do, from one reading of the file.
 
-    (A file above 256 MiB, whose packets aren't held in memory, is opened and read for each.)
+    A file above 256 MiB, whose packets aren't held in memory, is opened and read for each.
 
     Arguments, results and errors are theirs.
     """
@@ -46,14 +47,14 @@ def sample(
         frames = sample_frames(path, count=count, method=method, stride=stride, max_side=max_side, threads=threads)
         return Sample(probe(path), frames, sample_audio(path, frames.timestamps, rate=rate, seconds=seconds))
     with open_media(path) as container:
-        video = required_video(container, path)
-        sound = audio_stream(container)
+        video = video_track(container, path)
+        sound = audio_track(container, path)
         pictures: list[av.Packet] = []
         sounds: list[av.Packet] = []
 
         def video_packets() -> Iterator[av.Packet]:
             for packet in read_packets(container, *([video, sound] if sound else [video])):
-                if packet.stream_index == video.index:
+                if packet.stream.index == video.index:
                     yield packet
                 else:
                     sounds.append(packet)
@@ -63,5 +64,8 @@ def sample(
         audio = None
         if sound is not None:
             audio = cut_segments(path, sounds, frames.timestamps, rate=rate, seconds=seconds)
-        info = describe(container, video, rotation=frames.rotation)
+        if table.tells_orientation:  # the first frame's may differ from that of the first frame sampled
+            info = probe(path)
+        else:
+            info = describe(container, video, sound, rotation=frames.rotation)
     return Sample(info=info, frames=frames, audio=audio)

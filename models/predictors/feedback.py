@@ -23,8 +23,6 @@ class Completed(Protocol):
     """Event sequences brought to the fixed length by thinning (`models.temporal.Completed`, a dataclass)."""
 
     events: Events
-    observed: Tensor  # (b,) int64, events that were observed
-    simulated: Tensor  # (b,) int64, events that thinning added
 
     def __getitem__(self, rows: Tensor) -> Completed: ...
 
@@ -36,13 +34,16 @@ class TemporalEncoder(Protocol):
 
     def __call__(self, completed: Completed) -> tuple[Tensor, Tensor]: ...  # rows (b, L, width), mask (b, L)
     def log_likelihood(self, events: Any) -> Tensor: ...  # (b,)
+    def constrain_(
+        self, optimiser: torch.optim.Optimizer, *, penalty: str | None, strength: float, max_branching: float | None
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """The feedback of n videos, twice: as observed, which the likelihood is of, and completed, which the rows are of.
+    """The feedback of n windows, twice: as observed, which the likelihood is of, and completed, which the rows are of.
 
-    Raises ValueError where the two are not of the same number of videos.
+    Raises ValueError where the two are not of the same number of windows.
     """
 
     observed: Events
@@ -59,11 +60,17 @@ class Feedback:
         return len(self.observed)
 
     def take(self, rows: Tensor, *, device: torch.device | str = "cpu") -> Feedback:
-        """The feedback of the videos at `rows` (b,) int64."""
-        return Feedback(self.observed[rows].to(device), take(self.completed, rows, device=device))
+        """Return the feedback of the windows at `rows` (b,) int64."""
+        return Feedback(self.observed[rows], self.completed[rows]).to(device)
+
+    def to(self, device: torch.device | str) -> Feedback:
+        """Return the same feedback on another device."""
+        parts = {field.name: getattr(self.completed, field.name).to(device) for field in fields(self.completed)}
+        return Feedback(self.observed.to(device), replace(self.completed, **parts))
 
 
-def take(completed: Completed, rows: Tensor, *, device: torch.device | str = "cpu") -> Completed:
-    """The completed sequences at `rows` (b,) int64."""
-    part = completed[rows]
-    return replace(part, **{field.name: getattr(part, field.name).to(device) for field in fields(part)})
+class FeedbackSource(Protocol):
+    """Feedback of n windows, from which minibatches are taken: `Feedback` itself, or a store of unpadded sequences."""
+
+    def __len__(self) -> int: ...
+    def take(self, rows: Tensor, *, device: torch.device | str = "cpu") -> Feedback: ...

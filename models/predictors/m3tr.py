@@ -63,10 +63,16 @@ class M3TR(nn.Module):
     """The popularity of b videos from their features and those of their neighbours."""
 
     def __init__(self, config: M3TRConfig, widths: Widths, *, temporal_encoder: nn.Module | None = None) -> None:
-        """widths: of the features; temporal_encoder: the process that goes on learning inside the predictor (L_mhp), if
-        any: its rows, `encoder.width` wide, replace the targets' stored temporal rows.
+        """Build the network.
 
-        Raises ValueError where its width is not that of the stored rows.
+        Args:
+            config: hyper-parameters and switches.
+            widths: of the features.
+            temporal_encoder: the process inside the predictor, if any. Its rows, `encoder.width` wide, replace the
+                targets' stored temporal rows.
+
+        Raises:
+            ValueError: the encoder's width is not that of the stored rows.
         """
         super().__init__()
         self.config, self.widths, self.temporal_encoder = config, widths, temporal_encoder
@@ -107,11 +113,14 @@ class M3TR(nn.Module):
     def forward(
         self, target: VideoBatch, neighbours: VideoBatch, neighbourhood: NeighbourBatch, *, completed=None
     ) -> Tensor:
-        """Predictions (b,), on the scale of the targets that the model was fitted to.
+        """Return predictions (b,), on the scale of the targets that the model was fitted to.
 
-        target: b videos; neighbours: the u distinct videos retrieved for them; neighbourhood: (b, S), which of the u
-        each has, in order of similarity; completed: `models.temporal.Completed` of the b videos' feedback, whose rows
-        the temporal encoder makes anew. Without it, target's stored temporal rows are taken.
+        Args:
+            target: b videos.
+            neighbours: the u distinct videos retrieved for them; u = 0 where no video of the batch has a neighbour.
+            neighbourhood: (b, S), which of the u each has, in order of similarity.
+            completed: `models.temporal.Completed` of the b videos' feedback, whose rows the temporal encoder makes
+                anew. Without it, the targets' stored temporal rows are taken.
         """
         if completed is not None:
             target = target.with_temporal(*self.temporal_encoder(completed))
@@ -122,7 +131,8 @@ class M3TR(nn.Module):
                 raise ValueError(
                     f"the model takes {self.config.neighbours} neighbours a video, given {neighbourhood.index.shape[1]}"
                 )
-            parts += self._retrieved(own, self.encode(neighbours), neighbourhood)
+            encoded = self.encode(neighbours) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
+            parts += self._retrieved(own, encoded, neighbourhood)
         standardised = self.head(torch.cat(parts, -1))  # (b, 1)
         return self.standardise_target.inverse(standardised).squeeze(-1)
 
@@ -172,10 +182,7 @@ class M3TR(nn.Module):
         """The retrieved part of H and the cross-sample interactions I, appendix F.2: each (b, ...)."""
         (b, s), d = neighbourhood.index.shape, self.config.width
         mask = neighbourhood.mask.unsqueeze(-1)  # (b, S, 1)
-        if len(encoded):
-            videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
-        else:  # nobody in this batch has a neighbour
-            videos = own.new_zeros(b, s, 3 * d)
+        videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
         parts = [videos.view(b, s, 3, d)]
         if self.config.use_labels:
             label = self.embed_label(self.standardise_target(neighbourhood.label.unsqueeze(-1))) * mask

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures
-from models.predictors.feedback import Completed, Feedback
+from models.predictors.feedback import Completed, Feedback, FeedbackSource
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The memory bank's videos: items (m,) their ids, features of the m videos, as they were when it was built."""
+    """The memory bank's videos: items (m,) their ids, features of the m videos as the stages hold them now."""
 
     items: np.ndarray
     features: VideoFeatures
@@ -27,22 +27,29 @@ class Bank:
 
 @dataclass(frozen=True)
 class Samples:
-    """n videos: items (n,) ids, features, neighbourhood (into a bank), and where they are known target and feedback.
+    """n windows of videos: what is known of each video at the end of one of its observation windows.
 
-    target: (n,) transformed labels, or None; feedback: of the n videos, or None where no process learns along.
-    Raises ValueError where the numbers of videos differ, or a target is not finite.
+    A video may stand here several times, with windows of different lengths: the same content, other feedback and other
+    neighbours.
+
+    items: (n,) ids. features: of each window's video. neighbourhood: of each window, into a bank.
+    target: (n,) transformed labels, or None.
+    feedback: of the windows, or None where the stored temporal rows are used.
+    share: (n,) > 0, how much each window counts among those of its video; None: all alike.
+    Raises ValueError where the numbers of windows differ, a target is not finite or a share not positive.
     """
 
     items: np.ndarray
     features: VideoFeatures
     neighbourhood: Neighbourhood
     target: np.ndarray | None = None
-    feedback: Feedback | None = None
+    feedback: FeedbackSource | None = None
+    share: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         numbers = {
             name: len(part)
-            for name in ("items", "features", "neighbourhood", "target", "feedback")
+            for name in ("items", "features", "neighbourhood", "target", "feedback", "share")
             if (part := getattr(self, name)) is not None
         }
         if len(set(numbers.values())) > 1:
@@ -50,6 +57,26 @@ class Samples:
         if self.target is not None and not np.isfinite(self.target).all():
             bad = np.flatnonzero(~np.isfinite(self.target))[0]
             raise ValueError(f"target of item {self.items[bad]} is {self.target[bad]}, must be finite")
+        if self.share is not None and not (self.share > 0).all():
+            bad = np.flatnonzero(~(self.share > 0))[0]
+            raise ValueError(f"share of item {self.items[bad]} is {self.share[bad]}, must be above 0")
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(n,) that sum to 1: every video alike, and within a video its windows by their shares."""
+        share = np.ones(len(self)) if self.share is None else self.share
+        _, video = np.unique(self.items, return_inverse=True)
+        weights = share / np.bincount(video, weights=share)[video]
+        return weights / weights.sum()
+
+    def one_window_each(self, generator: np.random.Generator) -> np.ndarray:
+        """Rows in random order, one per video: the window is drawn by its share."""
+        _, video = np.unique(self.items, return_inverse=True)
+        # The largest of log(uniform) / share is each window's with a probability proportional to its share.
+        key = np.log(generator.random(len(self))) / self.weights
+        order = np.lexsort((key, video))
+        last = np.append(np.diff(video[order]) > 0, True)
+        return generator.permutation(order[last])
 
     def __len__(self) -> int:
         return len(self.items)
@@ -66,9 +93,10 @@ class Samples:
             raise ValueError(
                 f"item {self.items[i]} has neighbour {index[i, rank]}, the bank has rows 0 to {len(bank.items) - 1}"
             )
-        for i, rank in np.argwhere(mask):
-            if bank.items[index[i, rank]] == self.items[i]:
-                raise ValueError(f"item {self.items[i]} is its own neighbour (rank {rank}): its label would leak")
+        own = np.zeros_like(mask)
+        own[mask] = bank.items[index[mask]] == np.broadcast_to(self.items[:, None], mask.shape)[mask]
+        for i, rank in np.argwhere(own)[:1]:
+            raise ValueError(f"item {self.items[i]} is its own neighbour (rank {rank}): its label would leak")
 
 
 @dataclass(frozen=True)
@@ -89,7 +117,7 @@ class Minibatch:
 def minibatch(
     samples: Samples, bank: Bank, rows: np.ndarray, *, with_feedback: bool, device: torch.device | str = "cpu"
 ) -> Minibatch:
-    """The videos at `rows` (b,) of `samples`; with_feedback: whether the process makes their temporal rows."""
+    """Return the windows at `rows` (b,) of `samples`; with_feedback: whether the process makes their temporal rows."""
     distinct, neighbourhood = samples.neighbourhood.batch(rows, device=device)
     label = None if samples.target is None else torch.from_numpy(samples.target[rows].astype(np.float32)).to(device)
     return Minibatch(

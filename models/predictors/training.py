@@ -21,10 +21,12 @@ from models.predictors.samples import Bank, Minibatch, Samples, batches, minibat
 class TrainingOptions:
     """How to fit. Batch size, weight decay and (in the network's config) dropout 0 are M3TR's, section 4.2.3.
 
-    learning_rate: of Adam with decoupled weight decay; process_learning_rate: that of the process inside (its weights
-    start fitted); gamma: weight of the process's loss (0: it is left out, and stored temporal rows are used);
-    epochs: at most; patience: epochs without a better validation nMSE before it stops; clip: largest gradient norm.
-    Raises ValueError for what is outside the ranges stated by the message.
+    learning_rate: of Adam with decoupled weight decay. process_learning_rate: that of the process inside, whose weights
+    start fitted. gamma: weight of the process's loss; with 0 the process stays as it was fitted. epochs: at most;
+    patience: epochs without a better validation nMSE before it stops; clip: largest gradient norm. penalty,
+    penalty_strength: of the process's influences ("mcp", "scad" or None), as it was fitted; max_branching: largest
+    branching ratio that the process may reach.
+    Raises ValueError for a value outside the range that the message states.
     """
 
     learning_rate: float = 1e-3
@@ -35,6 +37,9 @@ class TrainingOptions:
     epochs: int = 100
     patience: int = 15
     clip: float = 1.0
+    penalty: str | None = None
+    penalty_strength: float = 0.05
+    max_branching: float | None = 0.95
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "process_learning_rate", "clip"):
@@ -89,26 +94,44 @@ def train(
     """Fit M3TR to the training items `samples`, by L = L_pred + gamma L_mhp (section 3.4).
 
     L_pred is the nMSE of the minibatch: squared error over the population variance of the training targets. L_mhp is
-    the negative log-likelihood of the targets' observed windows, an event. Scalers are fitted on `samples`.
-    dev: validation items, on which training stops and the best epoch is chosen; None: all epochs, last weights.
-    temporal_encoder: `models.temporal.TemporalEncoder`; a copy of it learns along where gamma > 0, and `samples` and
-    `dev` need feedback then.
-    On one machine and device the same seed and thread count give the same weights to the bit (on a CPU).
+    the negative log-likelihood per event of the windows' observed events. Scalers are fitted on `samples`.
+    An epoch shows every training video once, in one of its windows, drawn at random by `samples.share`. On one machine
+    and device the same seed and thread count give the same weights to the bit (on a CPU).
 
-    Raises ValueError for training items without target, fewer than 2 or with equal targets, for neighbours as
-    `Samples.check_against`, and for missing feedback; FloatingPointError where the loss is not finite.
+    Args:
+        samples: windows of the training videos.
+        dev: windows of the validation videos: training stops, and the best epoch is chosen, by the nMSE over all of
+            them, weighted by their shares. None: all epochs, last weights.
+        bank: the videos that neighbours are taken from.
+        config: of the network.
+        options: of the training.
+        temporal_encoder: `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and learns
+            along where gamma > 0; `samples` and `dev` need feedback then. None: the stored temporal rows are used.
+            It is left out where the network does not use temporal rows.
+        seed: of the weights, of the order of the videos and of their windows.
+        device: where to train.
+        progress: called after each epoch.
+
+    Raises:
+        ValueError: training items without target, fewer than 2 or with equal targets; neighbours as in
+            `Samples.check_against`; missing feedback.
+        FloatingPointError: the loss is not finite.
     """
     config, options = config or M3TRConfig(), options or TrainingOptions()
-    joint = temporal_encoder is not None and options.gamma > 0
-    _check(samples, dev, bank, joint)
+    if not config.use_temporal:
+        temporal_encoder = None
+    _check(samples, dev, bank, needs_feedback=temporal_encoder is not None)
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):  # the caller's random state is left as it was
         torch.manual_seed(seed)
-        encoder = copy.deepcopy(temporal_encoder) if joint else None
+        encoder = copy.deepcopy(temporal_encoder)
+        if encoder is not None and options.gamma == 0:
+            encoder.requires_grad_(False)
         model = M3TR(config, samples.features.widths, temporal_encoder=encoder)
+        videos = np.sort(np.unique(samples.items, return_index=True)[1])  # each once, however many windows it has
         for name in MODALITIES:
-            model.standardise[name].fit_rows(getattr(samples.features, name), name=name)
-        model.standardise_target.fit(samples.target[:, None])
+            model.standardise[name].fit_rows(getattr(samples.features, name).take(videos), name=name)
+        model.standardise_target.fit(samples.target[videos, None])
         model.to(device)
         optimiser = _optimiser(model, options)
         order = np.random.default_rng(seed)
@@ -116,7 +139,7 @@ def train(
         best: dict[str, Tensor] | None = None
         for epoch in range(1, options.epochs + 1):
             begun = time.perf_counter()
-            losses = _epoch(model, samples, bank, optimiser, options, order.permutation(len(samples)), epoch, device)
+            losses = _epoch(model, samples, bank, optimiser, options, samples.one_window_each(order), epoch, device)
             dev_nmse = None if dev is None else _dev_nmse(model, dev, bank, options, device)
             now = time.perf_counter()
             report.epochs.append(
@@ -124,10 +147,10 @@ def train(
                     epoch=epoch,
                     loss=losses[0],
                     prediction_loss=losses[1],
-                    process_loss=losses[2] if joint else None,
+                    process_loss=losses[2] if encoder is not None and options.gamma > 0 else None,
                     dev_nmse=dev_nmse,
                     seconds=now - begun,
-                    items_per_second=len(samples) / (now - begun),
+                    items_per_second=len(np.unique(samples.items)) / (now - begun),
                     seconds_left=(now - started) / epoch * (options.epochs - epoch),
                 )
             )
@@ -145,21 +168,22 @@ def train(
     return model.eval(), report
 
 
-def _check(samples: Samples, dev: Samples | None, bank: Bank, joint: bool) -> None:
+def _check(samples: Samples, dev: Samples | None, bank: Bank, *, needs_feedback: bool) -> None:
     for name, part in (("training", samples), ("validation", dev)):
         if part is None:
             continue
         if part.target is None or not len(part):
             raise ValueError(f"the {name} items need targets, given {len(part)} items")
-        if joint and part.feedback is None:
-            raise ValueError(f"gamma > 0 with a temporal encoder needs the feedback of the {name} items")
+        if needs_feedback and part.feedback is None:
+            raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
         part.check_against(bank)
-    if len(samples) < 2 or np.ptp(samples.target) == 0:
+    if len(np.unique(samples.items)) < 2 or np.ptp(samples.target) == 0:
         raise ValueError(f"the targets of the {len(samples)} training items are all equal: there is nothing to fit")
 
 
 def _optimiser(model: M3TR, options: TrainingOptions) -> torch.optim.Optimizer:
     process = [] if model.temporal_encoder is None else list(model.temporal_encoder.parameters())
+    process = [parameter for parameter in process if parameter.requires_grad]
     of_process = {id(parameter) for parameter in process}
     groups = [{"params": [p for p in model.parameters() if id(p) not in of_process], "lr": options.learning_rate}]
     if process:
@@ -194,6 +218,15 @@ def _epoch(
         losses[0].backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimiser.step()
+        if batch.feedback is not None and options.gamma > 0:
+            # the penalty is a sequence's, the loss an event's
+            per_event = len(rows) / batch.feedback.observed.lengths.sum().clamp(min=1)
+            model.temporal_encoder.constrain_(
+                optimiser,
+                penalty=options.penalty,
+                strength=options.gamma * options.penalty_strength * float(per_event),
+                max_branching=options.max_branching,
+            )
         total += values * len(rows)
     return total / len(order)
 
@@ -204,7 +237,7 @@ def joint_loss(model: M3TR, batch: Minibatch, *, gamma: float) -> tuple[Tensor, 
     # In units of the training targets' standard deviation the mean squared error is the nMSE.
     error = model.standardise_target(predicted[:, None]) - model.standardise_target(batch.label[:, None])
     prediction_loss = error.square().mean()
-    if batch.feedback is None:
+    if batch.feedback is None or gamma == 0:
         return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
     events = batch.feedback.observed.lengths.sum().clamp(min=1)
     process_loss = -model.temporal_encoder.log_likelihood(batch.feedback.observed).sum() / events
@@ -213,7 +246,9 @@ def joint_loss(model: M3TR, batch: Minibatch, *, gamma: float) -> tuple[Tensor, 
 
 def _dev_nmse(model: M3TR, dev: Samples, bank: Bank, options: TrainingOptions, device: torch.device | str) -> float:
     predicted = predict(model, dev, bank, batch_size=options.batch_size, device=device)
-    error = float(np.mean((predicted - dev.target.astype(np.float64)) ** 2))
-    variance = float(np.var(dev.target, dtype=np.float64))
+    target, weights = dev.target.astype(np.float64), dev.weights
+    error = float(weights @ (predicted - target) ** 2)
+    if np.ptp(target) > 0:
+        return error / float(weights @ (target - weights @ target) ** 2)
     # Of constant validation targets the nMSE is undefined; over the training variance it still ranks the epochs.
-    return error / variance if variance > 0 else error / float(model.standardise_target.scale.item() ** 2)
+    return error / float(model.standardise_target.scale.item() ** 2)

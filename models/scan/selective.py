@@ -43,11 +43,11 @@ def selective_scan(
 
 
 def scan_with_state(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`selective_scan`, and the state z (b, n, d) after the last event."""
+    """`selective_scan` from `state` (b, n, d) on, by default 0; returns y and the state after the last event."""
     _check(x, delta, A, B, C, discretization)
-    return _run(x, delta.to(x.dtype), A, B, C, discretization, "auto")
+    return _run(x, delta.to(x.dtype), A, B, C, discretization, "auto", state)
 
 
 def scan_step(
@@ -60,18 +60,25 @@ def scan_step(
 
 
 def _run(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, discretization: str, backend: str
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    discretization: str,
+    backend: str,
+    state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     b, length, d = x.shape
     n = A.shape[1]
-    zero = x.new_zeros(b, n, d)
+    state = x.new_zeros(b, n, d) if state is None else state
     if length == 0:
-        return torch.zeros_like(x), zero
+        return torch.zeros_like(x), state
     if backend != "sequential" and A.shape[0] == 1:
-        return block_scan(x, delta, A, B, C, zero, discretization)
+        return block_scan(x, delta, A, B, C, state, discretization)
     if backend == "parallel" or (backend == "auto" and b * n * d < SLAB / 4 and length >= 64):
-        return stretched_scan(x, delta, A, B, C, zero, discretization)
-    return sequential_scan(x, delta, A, B, C, zero, discretization)
+        return stretched_scan(x, delta, A, B, C, state, discretization)
+    return sequential_scan(x, delta, A, B, C, state, discretization)
 
 
 def _check(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, discretization: str) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 SHOWN = 5
+# Problems of one kind that are looked up in a file: more than a person mends by hand say nothing new.
+LOCATED = 100
 
 
 class DatasetError(ValueError):
@@ -32,10 +34,15 @@ class Problems:
     def __init__(self):
         self.found: list[str] = []
 
-    def add(self, path: Path, text: str, *, line: int | None = None, unit: str = "line") -> None:
-        where = f"{path}, {unit} {line}" if line is not None else str(path)
-        self.found.append(f"{where}: {text}")
+    def add(self, where: str | Path, text: str, *, line: int | None = None) -> None:
+        """Add a problem at `where`: a file, or a place as `Tabular.where` names it."""
+        self.found.append(f"{where}, line {line}: {text}" if line is not None else f"{where}: {text}")
 
     def raise_if_any(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            DatasetError: there was a problem.
+        """
         if self.found:
             raise DatasetError(self.found)

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.datasets.errors import DatasetError, Problems
+from storage.datasets.ids import canonical_id
+from storage.datasets.leading_item import read_lines
 
 FLOATS = (np.float16, np.float32, np.float64)
 ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are allowed"
@@ -118,11 +120,12 @@ def _ids_of(path: Path, items: Sequence[str]) -> tuple[list[str], str]:
     """The ids of an array's rows and where they come from."""
     text, array = path.with_suffix(".ids.txt"), path.with_suffix(".ids.npy")
     if text.is_file():
-        return text.read_text(encoding="utf-8-sig").split("\n")[
-            : -1 if text.read_text().endswith("\n") else None
-        ], text.name
+        problems = Problems()
+        lines = read_lines(text, problems)
+        problems.raise_if_any()
+        return [canonical_id(line) for line in (lines[:-1] if lines[-1] == "" else lines)], text.name
     if array.is_file():
-        return [str(item) for item in _load(array).tolist()], array.name
+        return _as_ids(array, _load(array).tolist()), array.name
     if not all(item.isdecimal() for item in items):
         raise DatasetError(
             [
@@ -131,6 +134,17 @@ def _ids_of(path: Path, items: Sequence[str]) -> tuple[list[str], str]:
             ]
         )
     return sorted(items, key=int), f"without {text.name} its rows are the data set's items by ascending id, which are"
+
+
+def _as_ids(path: Path, values: Sequence[object]) -> list[str]:
+    """Return ids as the data set has them.
+
+    Raises:
+        DatasetError: they are floating-point numbers, which may have made one of several long ones.
+    """
+    if any(isinstance(value, float) for value in values):
+        raise DatasetError([f"{path}: its ids are floating-point numbers; text or integers are allowed"])
+    return [canonical_id(str(value)) for value in values]
 
 
 def _distinct(path: Path, ids: Sequence[str], unit: str) -> dict[str, int]:
@@ -162,7 +176,7 @@ def _parquet(path: Path) -> ImportedFeatures:
             ]
         )
     table = pq.ParquetFile(path).read(["item", lists[0]])
-    rows = _distinct(path, [str(item) for item in table["item"].to_pylist()], "row")
+    rows = _distinct(path, _as_ids(path, table["item"].to_pylist()), "row")
     column = table[lists[0]]
     empty = [row for row, value in enumerate(column) if not value.is_valid or not len(value)]
     if empty or not len(table):
@@ -185,7 +199,7 @@ def _parquet(path: Path) -> ImportedFeatures:
 
 
 def _folder(path: Path, items: Sequence[str]) -> ImportedFeatures:
-    files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    files = {canonical_id(file.stem): file for file in sorted(path.glob("*.npy"))}
     if not files:
         raise DatasetError([f"{path}: there is no .npy file in it; {ALLOWED}"])
     if files.keys().isdisjoint(items):

@@ -4,17 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage.datasets.dataset import Note
-from storage.datasets.errors import Problems
+from storage.datasets.errors import DatasetError, Problems
+from storage.datasets.file_bytes import not_utf8, read_text_bytes
+from storage.datasets.ids import canonical_id
 
 
 def read_lines(path: Path, problems: Problems) -> list[str]:
-    """The lines of a UTF-8 file, without BOM and CR; a problem names the first line that is not UTF-8."""
-    raw = path.read_bytes()
+    """Return the lines of a text file, without line ends; what is wrong with the file is a problem."""
     try:
-        text = raw.decode("utf-8-sig")
+        raw = read_text_bytes(path)
+        text = raw.decode()
+    except DatasetError as error:
+        problems.found += error.problems
+        return []
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        problems.add(path, f"not UTF-8 (byte 0x{raw[error.start]:02x})", line=line)
+        problems.found += not_utf8(path, raw, error).problems
         return []
     # Not splitlines(): titles hold characters such as U+2028, which it takes for line ends.
     return [line.removesuffix("\r") for line in text.split("\n")]
@@ -39,7 +43,7 @@ def read_item_texts(
         if not line.strip():
             continue
         item, comma, text = line.partition(",")
-        item, text = item.strip(), text.strip() or None
+        item, text = canonical_id(item), text.strip() or None
         if not comma:
             problems.add(path, f"{line[:60]!r} has no comma; every line must be `item,{what}`", line=number)
         elif not item:

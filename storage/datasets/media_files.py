@@ -1,24 +1,50 @@
 """A folder of media files named after their items."""
 
 import os
+import re
 from pathlib import Path
 
+from storage.datasets.dataset import Note
 from storage.datasets.errors import Problems
+from storage.datasets.ids import canonical_id
+
+_UNFINISHED = {".part", ".crdownload", ".tmp", ".temp", ".download", ".partial", ".opdownload", ".aria2", ".ytdl"}
+_NO_MEDIA = {
+    *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".nfo", ".description"),
+    *(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".parquet", ".npy", ".pkl"),
+    *(".md5", ".sha1", ".sha256", ".sha512", ".ini", ".db", ".lnk", ".url", ".torrent", ".py", ".sh"),
+    *(".srt", ".vtt", ".ass", ".ssa", ".lrc", ".zip", ".gz", ".tar", ".7z", ".rar"),
+}
+# Of a download in several formats, each lies under a name of its own until they are put together.
+_ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
-def find_media(folder: Path, problems: Problems) -> dict[str, str]:
-    """item -> absolute path of `folder/{item}.{any extension}`; hidden files and folders are passed over.
+def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str, str]:
+    """Return item -> absolute path of `folder/{item}.{any extension}`.
 
-    Two files for one item are a problem: which of them is meant cannot be known.
+    Left out with a note are folders and files that are no media by their name, or downloads that are not finished; hidden
+    ones without a note. Two files for one item are a problem, as is a name that is not UTF-8.
     """
     found: dict[str, str] = {}
+    left_out: list[str] = []
     with os.scandir(folder) as entries:  # tells files from folders without asking the disk for each
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
-    for file in (folder.absolute() / name for name in names):
-        if file.stem in found:
-            problems.add(
-                folder, f"two files for item {file.stem}: {Path(found[file.stem]).name} and {file.name}; one is allowed"
-            )
+        names = sorted((entry.name, entry.is_file()) for entry in entries if not entry.name.startswith("."))
+    for name, is_file in names:
+        path = folder.absolute() / name
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            problems.add(folder, f"the file name {os.fsencode(name)!r} is not UTF-8; rename the file")
+            continue
+        if not is_file or path.suffix.lower() in _UNFINISHED | _NO_MEDIA or _ONE_FORMAT.search(path.stem):
+            left_out.append(name + "/" * (not is_file))
+            continue
+        item = canonical_id(path.stem)
+        if item in found:
+            problems.add(folder, f"two files for item {item}: {Path(found[item]).name} and {name}; one is allowed")
         else:
-            found[file.stem] = str(file)
+            found[item] = str(path)
+    if left_out:
+        shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
+        notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders that are no videos: {shown}"))
     return found

@@ -1,32 +1,29 @@
 """The MicroLens layout, as MicroLens-100k lies on its users' disks (Ni et al., 2023), and sets arranged like it.
 
-{prefix}_pairs.csv             user,item,timestamp[,event]   one event a row, unix milliseconds      needed
+{prefix}_pairs.csv             user,item,timestamp[,event]   one event per row, unix milliseconds    needed
 {prefix}_title_en.csv          item,title without a header (or {prefix}_title.csv)
 {prefix}_videos/{item}.{any}   media
 tags_to_summary.csv            item,category without a header
 {prefix}_likes_and_views.txt   item<TAB>likes<TAB>views; only checked
 {prefix}_published.csv         item,published_at             our extension, unix milliseconds
+
+The pairs may lie in several files, in a folder, or as parquet; any file may be compressed.
 """
 
+import re
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from storage.datasets.clean_events import check_items, check_publication, clean_events
 from storage.datasets.clock import read_times
-from storage.datasets.dataset import (
-    DEFAULT_EVENT_TYPE,
-    VIDEOS,
-    Dataset,
-    Note,
-    check_publication,
-    clean_events,
-    natural_order,
-)
+from storage.datasets.dataset import DEFAULT_EVENT_TYPE, VIDEOS, Dataset, Note, natural_order
 from storage.datasets.errors import DatasetError, Problems
+from storage.datasets.file_bytes import find_file
 from storage.datasets.leading_item import read_item_texts, read_lines
 from storage.datasets.media_files import find_media
-from storage.datasets.tabular import read_tabular, report_empty
+from storage.datasets.table_files import find_table, table_pattern
+from storage.datasets.tabular import Tabular, read_tabular
 
 ITEM = ("item", "videoid", "video_id", "itemid", "item_id")
 PAIRS_COLUMNS = {
@@ -36,59 +33,81 @@ PAIRS_COLUMNS = {
     "type": ("event", "type"),
 }
 PUBLISHED_COLUMNS = {"item": ITEM, "published_at": ("published_at",)}
+# MicroLens's own {prefix}_pairs.tsv has neither a header nor times, and lies beside the CSV.
+PAIRS_FORMATS = ("csv", "parquet")
 
 
 def find_prefixes(folder: Path) -> list[str]:
-    """Prefixes with a pairs file, .csv or .tsv."""
-    files = [*folder.glob("*_pairs.csv"), *folder.glob("*_pairs.tsv")]
-    return sorted({file.name[: -len("_pairs.csv")] for file in files})
+    """Return the prefixes that have a pairs file, also one without times (.tsv) or a folder of parts."""
+    pattern = table_pattern(".+?_pairs", (*PAIRS_FORMATS, "tsv"))
+    found = set()
+    for path in folder.iterdir():
+        if path.is_file() and not path.name.startswith("."):
+            name = match["name"] if (match := pattern.fullmatch(path.name)) else ""
+        else:
+            name = path.name
+        if re.fullmatch(r"[^.].*_pairs", name):
+            found.add(name.removesuffix("_pairs"))
+    return sorted(found)
 
 
-def read_microlens(folder: Path, prefix: str) -> Dataset:
-    """Reads a folder in the MicroLens layout. Raises DatasetError, with everything that is wrong at once."""
-    pairs = folder / f"{prefix}_pairs.csv"
-    if not pairs.is_file():
-        tsv = pairs.with_suffix(".tsv")
+def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None) -> Dataset:
+    """Read a folder in the MicroLens layout.
+
+    Args:
+        folder: the data set's folder.
+        prefix: the files' prefix.
+        as_of: when the data were taken, unix ms; see `clean_events`.
+
+    Raises:
+        DatasetError: everything that is wrong, at once.
+    """
+    notes: list[Note] = []
+    pairs = find_table(folder, f"{prefix}_pairs", notes=notes, formats=PAIRS_FORMATS)
+    if not pairs:
+        name, tsv = f"{prefix}_pairs.csv", folder / f"{prefix}_pairs.tsv"
         if tsv.is_file():
             raise DatasetError(
                 [
                     f"{tsv}: has no timestamps, only each user's order; "
-                    f"{pairs.name} with user,item,timestamp is needed beside it"
+                    f"{name} with user,item,timestamp is needed beside it"
                 ]
             )
         there = ", ".join(find_prefixes(folder)) or "none"
         raise DatasetError(
-            [f"{pairs}: no such file, and the MicroLens layout needs it (user,item,timestamp); found here: {there}"]
+            [
+                f"{folder / name}: no such file, and the MicroLens layout needs it (user,item,timestamp); found here: {there}"
+            ]
         )
 
     problems = Problems()
-    notes: list[Note] = []
     titles: dict[str, str | None] = {}
     for name in (f"{prefix}_title_en.csv", f"{prefix}_title.csv"):
-        if (folder / name).is_file():
-            titles = read_item_texts(folder / name, problems, notes, what="title")
+        if path := find_file(folder, name):
+            titles = read_item_texts(path, problems, notes, what="title")
             break
     else:
         notes.append(Note("warning", f"no {prefix}_title_en.csv: every title is missing"))
-    categories = _read_categories(folder / "tags_to_summary.csv", problems, notes)
+    categories = _read_categories(find_file(folder, "tags_to_summary.csv"), problems, notes)
     media_folder = folder / f"{prefix}_videos"
-    media = find_media(media_folder, problems) if media_folder.is_dir() else {}
+    media = find_media(media_folder, problems, notes) if media_folder.is_dir() else {}
     if not media:
         notes.append(Note("warning", f"no files in {media_folder.name}/: every video is missing"))
-    _check_likes(folder / f"{prefix}_likes_and_views.txt", problems, notes)
+    _check_likes(find_file(folder, f"{prefix}_likes_and_views.txt"), problems, notes)
 
     events = published = None
     try:
-        events = _read_pairs(pairs, problems, notes)
+        table, events = _read_pairs(pairs, problems, notes)
     except DatasetError as error:
         problems.found += error.problems
     try:
-        published = _read_published(folder / f"{prefix}_published.csv", problems, notes)
+        published = _read_published(find_file(folder, f"{prefix}_published.csv"), problems, notes)
     except DatasetError as error:
         problems.found += error.problems
     problems.raise_if_any()
 
     items = natural_order([*titles, *categories, *media, *published, *events["item"].unique()])
+    check_items(items, [titles, categories, media, published], events, notes)
     videos = pl.DataFrame(
         {
             "item": items,
@@ -105,47 +124,53 @@ def read_microlens(folder: Path, prefix: str) -> Dataset:
         notes.append(Note("info", f"{untitled:,} items have no line in the titles file"))
     if media and len(media) < len(items):
         notes.append(Note("info", f"{len(items) - len(media):,} of {len(items):,} items have no media file"))
-    clean = clean_events(events, items, notes, source=pairs.name)
-    check_publication(videos, clean, notes)
-    return Dataset(folder, "microlens", prefix, videos, clean, notes)
+    clean = clean_events(table, events, items, notes, as_of=as_of)
+    check_publication(videos, clean.frame, clean.as_of, notes)
+    aside = {"events": clean.further} if clean.further.width else {}
+    return Dataset(folder, "microlens", prefix, videos, clean.frame, aside, clean.as_of, clean.duplicates, notes)
 
 
-def _read_pairs(path: Path, problems: Problems, notes: list[Note]) -> pl.DataFrame:
-    file = read_tabular(
-        path,
+def _read_pairs(paths: list[Path], problems: Problems, notes: list[Note]) -> tuple[Tabular, pl.DataFrame]:
+    table = read_tabular(
+        paths,
         names=PAIRS_COLUMNS,
         required=("user", "item", "time"),
+        notes=notes,
         why=" (a pairs file without timestamps cannot be used: the process needs the times)",
     )
-    if not file.frame.height:
-        raise DatasetError([f"{path}: there are no events below the header"])
-    columns = ("user", "item", "time", "type") if "type" in file.frame.columns else ("user", "item", "time")
-    report_empty(file, file.frame.select(columns), problems)
-    times = read_times(file, "time", problems, notes, iso=False)
-    frame = file.frame.with_columns(times.alias("time"))
-    if "type" not in frame.columns:
-        frame = frame.with_columns(type=pl.lit(DEFAULT_EVENT_TYPE))
-    return frame.select("item", "user", "type", "time")
+    if not table.frame.height:
+        raise DatasetError([f"{table.path}: there are no events below the header"])
+    items = table.ids("item", problems, notes)
+    users = table.texts("user", problems, notes)
+    table.report_empty(users, problems)
+    types = table.texts("type", problems, notes)
+    if "type" in table.frame.columns:
+        table.report_empty(types, problems)
+    table.report_empty(table.frame["time"], problems)
+    times = read_times(table, "time", problems, iso=False)
+    types = types.fill_null(DEFAULT_EVENT_TYPE)
+    return table, pl.DataFrame([items, users, types, times.alias("time"), *table.frame.select(table.further)])
 
 
-def _read_published(path: Path, problems: Problems, notes: list[Note]) -> dict[str, int]:
-    if not path.is_file():
+def _read_published(path: Path | None, problems: Problems, notes: list[Note]) -> dict[str, int]:
+    if path is None:
         return {}
-    file = read_tabular(path, names=PUBLISHED_COLUMNS, required=("item", "published_at"))
-    report_empty(file, file.frame.select("item"), problems)
-    times = read_times(file, "published_at", problems, notes, iso=True)
+    table = read_tabular(path, names=PUBLISHED_COLUMNS, required=("item", "published_at"), notes=notes)
+    items = table.ids("item", problems, notes)
+    times = read_times(table, "published_at", problems, iso=True)
     published: dict[str, int] = {}
-    for row, (item, time) in enumerate(zip(file.frame["item"], times)):
+    for row, (item, time) in enumerate(zip(items, times)):
         if item is None or time is None:
             continue
         if published.setdefault(item, time) != time:
-            line = file.lines(np.array([row]))[0]
-            problems.add(path, f"item {item} has two times, {published[item]} and {time}; one is allowed", line=line)
+            problems.add(
+                table.where([row])[0], f"item {item} has two times, {published[item]} and {time}; one is allowed"
+            )
     return published
 
 
-def _read_categories(path: Path, problems: Problems, notes: list[Note]) -> dict[str, str | None]:
-    if not path.is_file():
+def _read_categories(path: Path | None, problems: Problems, notes: list[Note]) -> dict[str, str | None]:
+    if path is None:
         return {}
     several: set[str] = set()
     categories = read_item_texts(
@@ -158,9 +183,9 @@ def _read_categories(path: Path, problems: Problems, notes: list[Note]) -> dict[
     return categories
 
 
-def _check_likes(path: Path, problems: Problems, notes: list[Note]) -> None:
+def _check_likes(path: Path | None, problems: Problems, notes: list[Note]) -> None:
     """Likes and views are no input of any stage; what is wrong with them is worth knowing, not worth stopping for."""
-    if not path.is_file():
+    if path is None:
         return
     malformed = impossible = 0
     for line in read_lines(path, problems):

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.encoding.encoder_stage import release
-from assets.engine.media_tasks import _jpeg
+from assets.encoding.encoder_choice import release
+from assets.engine.media_tasks import encode_jpeg
 from assets.engine.store_access import open_store
 from assets.sampling import audio, frames
 from assets.settings import Settings
@@ -55,6 +55,7 @@ QUICK = {
     "REELCAST_PROCESS__STATE": "2",
     "REELCAST_PROCESS__MAX_EPOCHS": "2",
     "REELCAST_PROCESS__LENGTH": "8",
+    "REELCAST_PROCESS__YOUNGER": "2",
     "REELCAST_MODEL__DIM": "8",
     "REELCAST_MODEL__MAX_EPOCHS": "2",
     "REELCAST_MODEL__SEEDS": json.dumps([0, 1]),
@@ -122,7 +123,7 @@ def tiny(settings_of, tiny_cache, monkeypatch):
                 item,
                 item,
                 {
-                    "frames": [_jpeg(picture, 92) for picture in pictures[item]],
+                    "frames": [encode_jpeg(picture, 92) for picture in pictures[item]],
                     "timestamps": [0.0, 1.0, 2.0],
                     "indices": [0, 1, 2],
                     "hashes": [1, 3, 2**40],
@@ -136,7 +137,7 @@ def tiny(settings_of, tiny_cache, monkeypatch):
         heard = [
             Row.missing(item, item, "no audio track")
             if item == SILENT
-            else Row.ok(item, item, {"segments": sound, "rate": 16000})
+            else Row.ok(item, item, {"segments": sound, "rate": 16000, "damage": None})
             for item in ITEMS
         ]
         store.stage(audio.NAME, audio.PAYLOAD).commit(heard, fingerprint="audio")

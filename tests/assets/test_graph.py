@@ -40,11 +40,15 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     store = open_store(ran)
     table = store.table("evaluation").read()
     assert set(table["predictor"]) == {"M3TR", "training mean", "mean of neighbours", "log-linear extrapolation"}
-    assert sorted(table.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
+    whole = table.filter(pl.col("age_hours").is_null())
+    assert sorted(whole.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
+    assert table["age_hours"].unique().sort().to_list() == [None, 1.0, 3.0, 8.0]
+    assert table.group_by("age_hours").agg("predictor").height == 4
     assert table.filter(pl.col("predictor") == "M3TR").select(SHOWN).to_numpy().min() > -1
     text = (tmp_path / "results" / "evaluation.md").read_text()
     assert "M3TR" in text
     assert "6 test items" in text
+    assert "| nMSE by age | 1 h | 3 h | 8 h | 24 h |" in text
 
     (queries,) = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
     with catalog.connect(store) as connection:

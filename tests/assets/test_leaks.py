@@ -1,5 +1,7 @@
 """Each leakage rule of the protocol: what is clean passes its check, and a planted leak stops the run."""
 
+from dataclasses import replace
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -8,13 +10,14 @@ import pytest
 import assets.feedback.temporal_embeddings
 import assets.memory.neighbours
 import assets.protocol.observation
+import assets.protocol.splits
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import check_fitted
-from assets.feedback.temporal_embeddings import check_windows
+from assets.feedback.temporal_embeddings import CHECKED, check_windows
 from assets.ingest.interactions import read_events
 from assets.memory.memory_bank import check_members
 from assets.memory.neighbours import check_neighbours, read_neighbours
-from assets.prediction.evaluation import check_evaluation
+from assets.prediction.evaluation import check_ages, check_evaluation
 from assets.protocol.popularity import check_labels, read_popularity
 from assets.protocol.splits import check_splits, read_splits
 from assets.settings import Protocol, Settings
@@ -82,8 +85,7 @@ class TestLabels:
 
 class TestWindows:
     def rows(self, store: Store) -> pl.DataFrame:
-        columns = ["observed", "window_hours", "times"]
-        return pl.from_arrow(store.stages()["temporal_embeddings"].read(columns=columns))
+        return pl.from_arrow(store.stages()["temporal_embeddings"].read(columns=list(CHECKED)))
 
     def check(self, store: Store, ran: Settings, rows: pl.DataFrame) -> bool:
         fitted = {"types": ["comment", "like"]}
@@ -93,11 +95,20 @@ class TestWindows:
         assert self.check(store, ran, self.rows(store))
 
     def test_one_event_too_many(self, store, ran):
-        rows = self.rows(store).with_columns(pl.col("observed") + 1, pl.col("window_hours") + 500)
+        rows = self.rows(store).with_columns(pl.col("observed") + 1, pl.col("age_hours") + 500)
         assert not self.check(store, ran, rows)
 
-    def test_an_event_left_out(self, store, ran):
-        assert not self.check(store, ran, self.rows(store).with_columns(pl.col("observed") - 1))
+    @pytest.mark.parametrize("column", ["observed", "total"])
+    def test_an_event_left_out(self, store, ran, column):
+        assert not self.check(store, ran, self.rows(store).with_columns(pl.col(column) - 1))
+
+    @pytest.mark.parametrize("name, leak", [("age_hours", 2.0), ("total", 1), ("observed", 1), ("age_hours", 900.0)])
+    def test_a_younger_window_that_looks_ahead(self, store, ran, name, leak):
+        """One window of one item says another age, or holds or counts an event more than were there at its age."""
+        rows = self.rows(store).to_dicts()
+        row = next(row for row in rows if row["younger"] and row["total"] > row["younger"][-1]["total"])
+        row["younger"][-1][name] += leak
+        assert not self.check(store, ran, pl.DataFrame(rows, schema=self.rows(store).schema))
 
 
 def test_a_window_that_is_not_cut_stops_the_run(settings_of, materialise, monkeypatch):
@@ -107,8 +118,8 @@ def test_a_window_that_is_not_cut_stops_the_run(settings_of, materialise, monkey
 
     def whole(*arguments, **named):
         made = original(*arguments, **named)
-        made.t_end[:] = [max([end, *hours]) for end, hours in zip(made.t_end, made.hours)]
-        return made
+        ends = np.array([max([end, *hours]) for end, hours in zip(made.age, made.hours)])
+        return replace(made, t_end=ends, age=ends)
 
     original = assets.protocol.process_inputs.observed_sequences
     monkeypatch.setattr("assets.protocol.process_inputs.observed", everything)
@@ -146,11 +157,37 @@ class TestSplits:
                 "group": [1, 2, 3, 4, 4],
             }
         ).with_columns(pl.lit("chronological").alias("protocol"))
+        sides = sides.with_columns(
+            pl.when(pl.col("item") == "old").then(pl.lit("gap")).otherwise("split").alias("split")
+        )
         clocks = pl.DataFrame({"item": ["a", "b", "c", "old", "new"], "t0": [10, 20, 30, 5, 40]})
+        clocks = clocks.with_columns(label_time=pl.col("t0") + 10)
         protocol = Protocol(split="chronological")
         assert check_splits(sides, clocks, protocol).passed
         planted = clocks.with_columns(pl.when(pl.col("item") == "b").then(35).otherwise("t0").alias("t0"))
         assert not check_splits(sides, planted, protocol).passed
+
+    @pytest.mark.parametrize("side", ["train", "val"])
+    def test_a_label_that_was_not_known_when_the_first_test_item_was_published(self, side):
+        """The leak of a plain cut by time: the newest of the older items were still being counted."""
+        sides = pl.DataFrame(
+            {"item": ["a", "b", "late", "c"], "split": ["train", "val", side, "test"], "group": range(4)}
+        )
+        clocks = pl.DataFrame({"item": ["a", "b", "late", "c"], "t0": [10, 20, 21, 40], "label_time": [20, 30, 41, 50]})
+        planted = check_splits(sides, clocks, Protocol(split="chronological"))
+        assert not planted.passed
+        problems = planted.metadata["problems"].value
+        assert problems["label not known when the first test item was published"] == ["late"]
+        known = clocks.with_columns(pl.col("label_time").clip(upper_bound=40))
+        assert "label not known" not in str(check_splits(sides, known, Protocol(split="chronological")).metadata)
+
+    def test_a_planted_late_label_stops_the_run(self, settings_of, materialise, monkeypatch):
+        def cut_without_gap(items, times, groups, *, label_times, fractions):
+            return chronological(items, times, groups, label_times=times, fractions=fractions)
+
+        chronological = assets.protocol.splits.chronological
+        monkeypatch.setattr(assets.protocol.splits, "chronological", cut_without_gap)
+        assert not materialise(settings_of(protocol__split="chronological"), "*splits").success
 
     def test_a_shuffled_chronological_split(self, store):
         assert not check_splits(read_splits(store), read_popularity(store), Protocol(split="chronological")).passed
@@ -194,8 +231,10 @@ class TestNeighbours:
     def check(self, store: Store, frame: pl.DataFrame, split: str = "paper") -> bool:
         return check_neighbours(frame, read_splits(store), read_popularity(store), split).passed
 
-    def test_clean(self, store):
-        assert self.check(store, read_neighbours(store))
+    @pytest.mark.parametrize("younger", [False, True])
+    def test_clean(self, store, younger):
+        frame = read_neighbours(store, younger=younger)
+        assert len(frame) and self.check(store, frame)
 
     def test_itself(self, store):
         assert not self.check(store, read_neighbours(store).with_columns(pl.col("item").alias("neighbour")))
@@ -218,8 +257,8 @@ class TestNeighbours:
         assert not self.check(store, read_neighbours(store), split="chronological")
 
     def test_a_planted_neighbour_stops_the_run(self, settings_of, materialise, monkeypatch):
-        def leak(items, found, bank):
-            return frame_of(items, found, bank).with_columns(pl.col("item").alias("neighbour"))
+        def leak(*arguments):
+            return frame_of(*arguments).with_columns(pl.col("item").alias("neighbour"))
 
         frame_of = assets.memory.neighbours._frame
         monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
@@ -228,10 +267,15 @@ class TestNeighbours:
         assert open_store(settings).artifact("popularity_model_0").current() is None
 
 
-def test_chronological_neighbours_are_known_in_time(settings_of, materialise):
+def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, materialise):
     settings = settings_of(protocol__split="chronological")
     assert materialise(settings).success
     store = open_store(settings)
+    labels = read_splits(store).join(read_popularity(store), on="item")
+    begin = labels.filter(pl.col("split") == "test")["t0"].min()
+    assert labels.filter(pl.col("split").is_in(["train", "val"]))["label_time"].max() <= begin
+    assert labels.filter(pl.col("split") == "gap")["label_time"].min() > begin
+    assert not set(read_neighbours(store)["item"]) & set(labels.filter(pl.col("split") == "gap")["item"])
     clocks = read_popularity(store).select("item", "t0", "label_time")
     pairs = (
         read_neighbours(store).join(clocks, on="item").join(clocks, left_on="neighbour", right_on="item", suffix="_of")
@@ -254,3 +298,18 @@ class TestEvaluation:
     def test_only_a_part_of_the_split(self, store):
         table, items, sides = self.parts(store)
         assert not check_evaluation(table, items.filter(pl.col("item") != items["item"][0]), sides).passed
+
+    def test_predictors_that_are_scored_on_different_items_at_an_age(self, store):
+        table, items, sides = self.parts(store)
+        one = (pl.col("age_hours") == 3.0) & (pl.col("predictor") == "M3TR") & (pl.col("item") == items["item"][0])
+        assert not check_evaluation(table, items.filter(~one.fill_null(False)), sides).passed
+
+    def test_an_age_that_is_worse_than_the_training_mean_is_told(self):
+        rows = [("training mean", None, 1.0, 1.0), ("M3TR", 0, 1.0, 0.8), ("M3TR", 1, 1.0, 1.1)]
+        rows += [("training mean", None, 8.0, 1.0), ("M3TR", 0, 8.0, 1.2), ("M3TR", 1, 8.0, 0.9)]
+        rows += [("training mean", None, None, 1.0), ("M3TR", 0, None, 3.0)]
+        table = pl.DataFrame(rows, schema=["predictor", "seed", "age_hours", "nMSE"], orient="row")
+        result = check_ages(table)
+        assert not result.passed and result.severity is dg.AssetCheckSeverity.WARN
+        assert result.metadata["worse_at_hours"].data == [8.0]
+        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8))).passed

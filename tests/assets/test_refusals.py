@@ -44,6 +44,21 @@ def test_windows_that_end_where_they_begin_say_what_sets_them(settings_of, mater
     assert "observation window ends at t = 0" in failure(result) and "first_k" in failure(result)
 
 
+def test_a_date_in_the_far_future_leaves_labels_open_unless_the_end_of_the_data_is_given(
+    settings_of, materialise, tmp_path
+):
+    """One item's clock is wrong: it may not make the labels of items that are still followed complete."""
+    hour, start = 3_600_000, 1_780_000_000_000
+    rows = [f"{item},{start + item * hour + after * hour},{item}\n" for item in range(20) for after in (0, 1, 24, 100)]
+    (tmp_path / "videos.csv").write_text("item\n" + "".join(f"{item}\n" for item in range(20)))
+    (tmp_path / "events.csv").write_text("item,time,user\n" + "".join(rows) + f"3,{4_080_000_000_000},late\n")
+    result = materialise(settings_of(data__folder=str(tmp_path)), "*popularity")
+    assert "0 of 20 items have a complete window" in failure(result)
+    assert "The data end at 2026-06-02 19:26:40 UTC" in failure(result)
+    later = materialise(settings_of(data__folder=str(tmp_path), data__as_of="2026-06-10"), "*popularity")
+    assert "all 20 labels are equal" in failure(later)  # they are known then
+
+
 def test_a_store_is_kept_to_one_data_set(tmp_path):
     store = Store(tmp_path / "store")
     claim(store, tmp_path / "one")

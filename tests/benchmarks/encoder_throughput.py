@@ -42,10 +42,11 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from assets.encoding.encode_blocks import BLOCK, blocks_of, encoded_blocks
-from assets.encoding.encoder_loader import Work
+from assets.encoding.encode_blocks import BLOCK, blocks_of, encode_blocks
+from assets.encoding.encoder_loader import Source, Work
+from assets.encoding.encoder_spec import EncoderSpec
 from assets.encoding.encoding_tasks import padded, prepare_frames
-from assets.engine.media_tasks import _jpeg
+from assets.engine.media_tasks import encode_jpeg
 from models.encoders.matrix_rate import matrix_rate, synchronise
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.batching import fastest_size, free_memory
@@ -63,7 +64,7 @@ from models.encoders.pretrained.options import (
 from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation
 from models.encoders.pretrained.sounds import CLAPDescriber
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 from models.encoders.tiny import tokenization
 from storage.rows import Row
 from storage.stage import Stage
@@ -130,7 +131,7 @@ def encoder_of(role: str, folder: Path, device: Device, options: CaptionOptions)
         case "visual":
             ViTImageProcessorPil().save_pretrained(folder)
             model = device.built(ViTModel, config := ViTConfig(), add_pooling_layer=False)
-            return ViTEncoder(model, ImagePreparation(located), VisualOptions(), **told), config, [model]
+            return ImageEncoder(model, ImagePreparation(located), VisualOptions(), **told), config, [model]
         case "acoustic":
             ASTFeatureExtractor().save_pretrained(folder)
             model = device.built(ASTModel, config := ASTConfig())
@@ -228,26 +229,25 @@ def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) 
     encoder.batches.size = fastest_size(encoder.trial, most=512) if device.gpu else 4
     payload = pa.schema({"frames": pa.list_(pa.binary())})
     stage, items = Stage(folder / "frames", payload), [str(number) for number in range(videos)]
-    picture = _jpeg(PICTURE, 92)
+    picture = encode_jpeg(PICTURE, 92)
     for some in blocks_of(items, 200):
         stage.commit([Row.ok(item, "x", {"frames": [picture] * FRAMES}) for item in some], fingerprint="x")
     folder_of_processor = {"checkpoint": str(folder)}
     (folder / "config.json").write_text('{"model_type": "vit"}')
     (folder / "model.safetensors").touch()  # the workers ask for the checkpoint's processor alone
-    work = Work(
-        "visual", "paper", folder_of_processor, stage.folder, payload, ("frames",), prepare_frames,
-        partial(padded, count=FRAMES),
-    )  # fmt: skip
+    source = Source(stage.folder, payload, ("frames",))
+    encoder_spec = EncoderSpec("visual", "paper", folder_of_processor)
+    work = Work(encoder_spec, (source,), prepare_frames, partial(padded, count=FRAMES))
     waited = encoded = 0.0
     started = None
-    for number, (_, measures) in enumerate(
-        encoded_blocks(work, blocks_of(items, block), lambda: encoder, device=device.name, workers=workers)
+    for number, done in enumerate(
+        encode_blocks(work, blocks_of(items, block), lambda: encoder, device=device.name, workers=workers)
     ):
         if number == 0:  # the workers have started
             started = time.perf_counter()
             continue
-        waited += measures["seconds"].get("wait", measures["seconds"]["decode"])
-        encoded += measures["seconds"]["encode"]
+        waited += done.seconds.get("wait", done.seconds["decode"])
+        encoded += done.seconds["encode"]
     seconds = time.perf_counter() - started
     return (
         f"From the store's JPEGs (512 x 288) to ViT's vectors, {workers} worker processes: "

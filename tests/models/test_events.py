@@ -1,5 +1,7 @@
 """Event batches: what is accepted, what is refused, and that refusals name the sequence."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +113,38 @@ def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
         EventBatch.from_sequences([[1.0, 2.0]], [[0]])
     with pytest.raises(EventError, match="one of each"):
         EventBatch.from_sequences([[1.0]], [])
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([3.0, 1.0], "sequence 0: times are not sorted: event 1 at 1.0 comes after one at 3.0"),
+        ([datetime(2024, 5, 1), datetime(2024, 5, 2)], "sequence 0: times must be numbers, given datetime; turn dates into"),
+        (np.array(["2024-05-01", "2024-05-02"], "datetime64[s]"), "times must be numbers, given datetime"),
+        (["1.0", "2.0"], "times must be numbers, given str"),
+        (np.array([1.7e9, 1.7e9 + 7], np.float32), "float32 and as large as 1700000000, which is exact only below 16777216"),
+        (torch.tensor([1.0, 1.7e9]), "float32 and as large as 1700000000"),
+    ],
+)  # fmt: skip
+def test_times_that_cannot_be_right_are_refused_with_a_reason(times, message):
+    with pytest.raises(EventError, match=message):
+        EventBatch.from_sequences([times], [[0, 0]])
+
+
+def test_float32_times_of_a_batch_are_held_to_the_same():
+    with pytest.raises(EventError, match="times are float32"):
+        EventBatch(torch.full((1, 1), 2e7), torch.zeros(1, 1).long(), torch.tensor([1]), torch.tensor([2e7]))
+
+
+def test_a_window_may_start_anywhere():
+    batch = EventBatch.from_sequences([[-3.0, 5.0], []], [[0, 1], []], t_start=[-4.0, 7.0])
+    assert batch.t_end.tolist() == [5.0, 7.0] and batch.gaps.tolist() == [[1.0, 8.0], [0.0, 0.0]]
+    assert batch[[0]].t_start.tolist() == [-4.0]
+    assert batch.with_t_end(torch.tensor([9.0, 9.0])).t_start.tolist() == [-4.0, 7.0]
+    assert batch.from_first_event().t_start.tolist() == [-3.0, 7.0]
+    with pytest.raises(EventError, match=r"event 0 at 1\.0 is before t_start 2\.0"):
+        EventBatch.from_sequences([[1.0]], [[0]], t_start=[2.0], t_end=[3.0])
+    with pytest.raises(EventError, match=r"t_end 1\.0 is not a finite time >= t_start 2\.0"):
+        EventBatch.from_sequences([[]], [[]], t_start=[2.0], t_end=[1.0])
+    with pytest.raises(EventError, match="t_start nan is not a finite time"):
+        EventBatch.from_sequences([[]], [[]], t_start=[float("nan")], t_end=[1.0])

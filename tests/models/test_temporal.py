@@ -75,8 +75,28 @@ def test_rows_hold_what_they_say(encoder):
     torch.testing.assert_close(rows[2, :, h + k].double(), events.times[2, :LENGTH].log1p(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(rows[2, :, h + k + 1], torch.arange(2.0, LENGTH + 2).log())
     assert rows[2, :, h + k + 2].tolist() == [1.0] * 5 + [0.0] * 11
-    summary = torch.log1p(torch.tensor([5.0, 24.0, 5.0 / 24.0]))
-    torch.testing.assert_close(rows[2, :, -3:], summary.expand(LENGTH, 3))
+    summary = torch.log1p(torch.tensor([5.0, 24.0, 5.0 / 24.0, 24.0]))
+    torch.testing.assert_close(rows[2, :, -4:], summary.expand(LENGTH, 4))
+
+
+def test_age_planned_window_and_count_are_separate_inputs(encoder):
+    """An item seen for 3 of 24 hours, of whose 70 events the first 40 entered the sequence."""
+    times = torch.linspace(0.1, 2.0, 40, dtype=torch.float64)
+    batch = EventBatch.from_sequences([times.tolist()], [[0] * 40], t_end=[2.0])
+    given = {name: torch.tensor([value], dtype=torch.float64) for name, value in (("age", 3.0), ("window", 24.0))}
+    completed = encoder.complete(batch, seeds=[1], total=torch.tensor([70]), **given)
+    summary = torch.log1p(torch.tensor([70.0, 3.0, 70.0 / 3.0, 24.0]))
+    torch.testing.assert_close(encoder(completed)[0][0, :, -4:], summary.expand(LENGTH, 4))
+    assert float(completed.events.t_end[0]) == 2.0  # the likelihood's stretch stays that of the events used
+
+
+def test_a_sequence_that_was_cut_short_is_not_continued(encoder):
+    """What came after its events was observed: to simulate it would be untrue."""
+    batch = EventBatch.from_sequences([[0.5, 1.0]] * 2, [[0, 1]] * 2, t_end=[1.0, 1.0])
+    age = torch.tensor([24.0, 1.0], dtype=torch.float64)
+    completed = encoder.complete(batch, seeds=[1, 2], total=torch.tensor([9, 2]), age=age)
+    assert completed.simulated.tolist() == [0, 14]
+    assert encoder(completed)[1].sum(1).tolist() == [2, 16]
 
 
 def test_what_a_quiet_process_leaves_out_is_masked():
@@ -107,7 +127,7 @@ def test_the_standardiser_centres_the_training_items(encoder):
     channels = rows[mask].double()
     torch.testing.assert_close(channels.mean(0), torch.zeros_like(channels[0]), rtol=0, atol=1e-4)
     varying = channels.std(0) > 0
-    assert int((~varying).sum()) == 1  # the window is the same for all these items
+    assert int((~varying).sum()) == 2  # age and planned window are the same for all these items
     torch.testing.assert_close(
         channels.std(0, correction=0)[varying], torch.ones(int(varying.sum())).double(), atol=1e-3, rtol=0
     )
@@ -125,7 +145,7 @@ def test_pooled_rows_tell_how_many_were_observed_and_how_fast():
     encoder.fit_standardiser([completed])
     rows, mask = encoder(completed)
     pooled = (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-    distance = torch.cdist(pooled[:, -4:], pooled[:, -4:])
+    distance = torch.cdist(pooled[:, -5:], pooled[:, -5:])
     assert bool((distance[:5, :5].argsort(1)[0] == torch.arange(5)).all())  # farther the more the counts differ
     assert float(distance[0, 5].detach()) > 0.1  # the same events in twice the window: another rate
 

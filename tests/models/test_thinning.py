@@ -212,6 +212,27 @@ def test_refuses_what_makes_no_sense(change, message):
         simulate(hawkes(), empty(2, t_end=1.0), **({"until": 5.0, "seeds": [1, 2]} | change))
 
 
+def test_a_shifted_clock_with_its_start_gives_the_same_events():
+    process, batch = neural("m3tr"), EventBatch.from_sequences([[1.0, 2.0], []], [[0, 1], []], t_end=[3.0, 1.0])
+    moved = EventBatch(
+        batch.times + 2.0**20, batch.types, batch.lengths, batch.t_end + 2.0**20, batch.t_start + 2.0**20
+    )
+    want = simulate(process, batch, length=8, seeds=[1, 2])
+    got = simulate(process, moved, length=8, seeds=[1, 2])
+    torch.testing.assert_close(got.times - 2.0**20, want.times, rtol=0, atol=1e-7)
+    assert torch.equal(got.types, want.types) and torch.equal(got.t_start, moved.t_start)
+
+
+def test_one_seed_for_all_is_refused_in_words():
+    with pytest.raises(TypeError, match="one integer for each of the 3 sequences; given 0"):
+        simulate(hawkes(), empty(3), length=2, seeds=0)
+
+
+def test_a_negative_length_is_refused():
+    with pytest.raises(ValueError, match="sequence 1: length must be at least 0; given -4"):
+        simulate(hawkes(), empty(2), length=torch.tensor([3, -4]), seeds=range(2))
+
+
 def test_a_seed_is_an_integer():
     with pytest.raises(TypeError, match="integer"):  # 0.2 and 0.7 would be the same one
         simulate(hawkes(), empty(2), until=5.0, seeds=[0.2, 0.7])

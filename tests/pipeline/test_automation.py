@@ -126,3 +126,11 @@ def test_upkeep_as_a_job(settings, instance):
 def test_a_wrong_time_is_refused(field, value, said):
     with pytest.raises(ValueError, match=said):
         load(file=None, environment={f"REELCAST_AUTOMATION__{field}": value})
+
+
+def test_a_file_name_that_is_not_utf8_is_listed_like_any_other(tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (tmp_path / name).write_bytes(b"x")
+    before = listing_digest(tmp_path)
+    (tmp_path / name).write_bytes(b"longer")
+    assert listing_digest(tmp_path) != before

@@ -99,3 +99,15 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_the_reference_is_up_to_date():
     page = Path(__file__).parents[2] / "docs" / "settings.md"
     assert page.read_text(encoding="utf-8") == reference(), "run `reelcast settings --markdown > docs/settings.md`"
+
+
+@pytest.mark.parametrize(
+    "moment", ['"2024-03-01"', "2024-03-01", "2024-03-01T00:00:00Z", "1709251200", "1709251200000"]
+)
+def test_the_end_of_the_data_is_a_date_or_unix_time(write, moment):
+    assert load(file=write(f"[data]\nas_of = {moment}\n"), environment={}).data.as_of_ms == 1_709_251_200_000
+
+
+def test_an_end_of_the_data_that_is_no_time():
+    with pytest.raises(InvalidSettings, match=r"REELCAST_DATA__AS_OF: a date \(2024-03-01.* unix time"):
+        load(environment={"REELCAST_DATA__AS_OF": "last week"})

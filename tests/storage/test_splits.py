@@ -11,6 +11,12 @@ def counts(splits: pl.DataFrame) -> dict:
     return dict(splits["split"].value_counts().iter_rows())
 
 
+def timed(items, times, groups, *, horizon: int = 0) -> pl.DataFrame:
+    """The chronological split where each label is known `horizon` after the item's time."""
+    label_times = pl.Series(times, dtype=pl.Int64) + horizon
+    return chronological(items, times, groups, label_times=label_times)
+
+
 def items_of(count: int) -> list[str]:
     return [str(item) for item in range(count)]
 
@@ -20,17 +26,18 @@ def test_groups_stay_on_one_side_and_every_item_has_one(groups, seed):
     items = items_of(len(groups))
     for splits in (
         paper(items, np.array(groups), seed=seed),
-        chronological(items, np.arange(len(items)) * 7 % 13, np.array(groups)),
+        timed(items, np.arange(len(items)) * 7 % 13, np.array(groups)),
     ):
         assert splits["item"].to_list() == items
-        assert set(splits["split"]) <= {"train", "val", "test"}
-        assert torn_groups(splits, np.array(groups)).height == 0
+        assert set(splits["split"]) <= {"train", "val", "test", "gap"}
+        torn = torn_groups(splits.with_columns(pl.col("split").replace("gap", None)), np.array(groups))
+        assert torn.height == 0
 
 
 @given(st.integers(10, 400), st.integers(0, 3))
 def test_shares_are_exact_without_groups(count, seed):
     items = items_of(count)
-    for splits in (paper(items, np.arange(count), seed=seed), chronological(items, np.arange(count), np.arange(count))):
+    for splits in (paper(items, np.arange(count), seed=seed), timed(items, np.arange(count), np.arange(count))):
         found = counts(splits)
         assert abs(found["train"] - 0.8 * count) <= 0.5
         assert abs(found["val"] - 0.1 * count) <= 1 and abs(found["test"] - 0.1 * count) <= 1
@@ -82,7 +89,7 @@ def test_a_given_split_is_followed_and_its_torn_groups_are_shown():
 
 def test_the_oldest_train_and_the_newest_test():
     times = np.array([50, 10, 40, 20, 30, 60, 90, 70, 80, 100])
-    splits = chronological(items_of(10), times, np.arange(10))
+    splits = timed(items_of(10), times, np.arange(10))
     assert splits.filter(split="val")["item"].to_list() == ["6"]
     assert splits.filter(split="test")["item"].to_list() == ["9"]
 
@@ -90,12 +97,37 @@ def test_the_oldest_train_and_the_newest_test():
 def test_a_group_goes_where_its_latest_member_belongs():
     times = np.arange(10)
     groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 0])  # the oldest and the newest are duplicates
-    splits = dict(chronological(items_of(10), times, groups).iter_rows())
-    assert splits["0"] == splits["9"] == "test"
+    splits = dict(timed(items_of(10), times, groups).iter_rows())
+    assert splits["9"] == "test"
+    assert splits["0"] == "gap"  # too old to be tested on by what was known before the first test item
+
+
+def test_labels_that_were_not_known_when_the_first_test_item_was_published_are_in_the_gap():
+    splits = timed(items_of(100), np.arange(100), np.arange(100), horizon=30)
+    first = 90
+    assert counts(splits) == {"train": 54, "val": 7, "gap": 29, "test": 10}
+    assert splits["split"].to_list() == ["train"] * 54 + ["val"] * 7 + ["gap"] * 29 + ["test"] * 10
+    assert splits.filter(split="val")["item"].to_list()[-1] == str(first - 30)
+
+
+def test_a_horizon_longer_than_the_data_leaves_nothing_to_train_on():
+    assert counts(timed(items_of(100), np.arange(100), np.arange(100), horizon=1000)) == {"gap": 90, "test": 10}
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 25)), min_size=2, max_size=60), st.integers(0, 30))
+def test_no_label_is_trained_on_before_it_was_known(rows, horizon):
+    times, groups = (np.array(column) for column in zip(*rows))
+    splits = timed(items_of(len(rows)), times, groups, horizon=horizon)
+    frame = splits.with_columns(time=pl.Series(times), group=pl.Series(groups))
+    begin = frame.filter(split="test")["time"].min()
+    fitted = frame.filter(pl.col("split").is_in(["train", "val"]))
+    assert begin is None or fitted.is_empty() or fitted["time"].max() + horizon <= begin
+    sides = frame.filter(pl.col("split") != "gap")
+    assert sides.group_by("group").agg(pl.col("split").n_unique())["split"].max() in (None, 1)
 
 
 def test_an_item_without_a_time_is_in_no_split():
-    splits = chronological(["a", "b", "c"], pl.Series([1, None, 2]), np.array([0, 0, 1]))
+    splits = timed(["a", "b", "c"], pl.Series([1, None, 2]), np.array([0, 0, 1]))
     assert splits["split"].null_count() == 1 and splits.row(1) == ("b", None)
 
 

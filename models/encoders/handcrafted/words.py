@@ -7,17 +7,25 @@ which sign it is added, so inner products are kept in expectation. Character n-g
 from __future__ import annotations
 
 import hashlib
-import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import regex
 
 from models.encoders.errors import EncoderError
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s!-~]")  # words, and single signs beyond ASCII such as emoji
+# A letter or number with what belongs to it: accents and vowel signs of their own, and joiners that can't be seen.
+_LETTER = r"[\p{L}\p{N}][\p{M}\u00AD\u200C\u200D]*"
+# Words; Hebrew abbreviations have a quotation mark before their last letter. Of other characters, symbols such as emoji
+# count as words, each as it is drawn.
+_WORD = regex.compile(
+    rf"(?:{_LETTER})+(?:(?:['’׳״]|(?<=\p{{Hebrew}}\p{{M}}*)\"(?=\p{{Hebrew}}))(?:{_LETTER})+)*|(?=[\p{{S}}--[!-~]])\X",
+    regex.VERSION1,
+)
 _PLACES = 4  # places that one feature is spread over, against collisions
 _GRAMS = (3, 4)  # lengths of the character n-grams
 _GRAM_WEIGHT = 1.0  # length of the n-grams' part, as that of the word itself
@@ -63,7 +71,7 @@ class HashedWordEncoder:
             "checkpoint": None,
             "revision": None,
             "options": {"width": width},
-            "code": 1,
+            "code": 2,
         }
 
     def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -90,8 +98,8 @@ class HashedWordEncoder:
 
 
 def split_words(text: str) -> list[str]:
-    """A text's words, case folded; a text of nothing but ASCII signs is one word."""
-    folded = text.casefold()
+    """Return a text's words, case folded and composed; in a text without any, whatever blanks separate counts as a word."""
+    folded = unicodedata.normalize("NFC", text.casefold())
     return _WORD.findall(folded) or folded.split()
 
 

@@ -1,4 +1,4 @@
-"""The models that the papers name, through transformers or their own libraries: ViT, AST, AnglE's UAE, BLIP-2, CLAP.
+"""Pretrained models through transformers or their own libraries: image encoders, AST, AnglE's UAE, BLIP-2, CLAP.
 
 Nothing here imports transformers before `load` is called: identities are known from files alone.
 """
@@ -14,7 +14,7 @@ from models.encoders.isolated.environments import ROOT
 from models.encoders.pretrained.backends import checked_backend
 from models.encoders.pretrained.checkpoints import PAPER, Checkpoint, locate
 from models.encoders.pretrained.options import (
-    CODE_VERSION,
+    CODE_VERSIONS,
     CaptionOptions,
     Options,
     checked_attention,
@@ -128,12 +128,14 @@ def width(
     if role not in ("visual", "acoustic", "text"):
         raise ValueError(f"the role {role!r} gives no vectors")
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
-    stated = json.loads((located.folder / "config.json").read_text(encoding="utf-8")).get("hidden_size")
+    config = json.loads((located.folder / "config.json").read_text(encoding="utf-8"))
+    stated = config.get("vision_config", config).get("hidden_size")
     if stated is not None:
         return int(stated)
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(located.folder).hidden_size
+    config = AutoConfig.from_pretrained(located.folder)
+    return getattr(config, "vision_config", config).hidden_size
 
 
 def count_operations(
@@ -152,8 +154,13 @@ def count_operations(
 
     from models.encoders.pretrained.from_files import from_folder
     from models.encoders.pretrained.operations import TEXT_TOKENS, operations
+    from models.encoders.pretrained.preparing import ImagePreparation
+    from models.encoders.pretrained.visual import image_config
 
     config = from_folder(AutoConfig.from_pretrained, located)
+    if role == "visual":  # the size that the processor gives, where the model would take others too
+        config = image_config(config)
+        config.image_size = max(ImagePreparation(located).size())
     return operations(role, config, new_tokens=max_new_tokens, text_tokens=text_tokens or TEXT_TOKENS)
 
 
@@ -189,5 +196,5 @@ def _identity(role: Role, located: Checkpoint, dtype: str, backend: str, options
         "checkpoint": located.name,
         "revision": located.revision,
         "options": values,
-        "code": CODE_VERSION,
+        "code": CODE_VERSIONS[role],
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.encoders.errors import CheckpointError
+from models.encoders.pretrained.image_models import IMAGE_MODELS
 from models.encoders.roles import Role
 
 # The models that the papers name (M3TR 3.3, appendix E; MMRA 2.1.1).
@@ -20,11 +21,11 @@ PAPER = {
     "captions": "Salesforce/blip2-opt-2.7b",
     "sounds": "laion/clap-htsat-unfused",
 }
-_ARCHITECTURES = {  # the `model_type` of their configurations; any encoder of texts will do
-    "visual": "vit",
-    "acoustic": "audio-spectrogram-transformer",
-    "captions": "blip-2",
-    "sounds": "clap",
+_ARCHITECTURES = {  # the `model_type`s of their configurations; any encoder of texts will do
+    "visual": tuple(IMAGE_MODELS),
+    "acoustic": ("audio-spectrogram-transformer",),
+    "captions": ("blip-2",),
+    "sounds": ("clap",),
 }
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # Without these transformers makes a tokenizer of no words, to which every text is the same, or fails amid the run.
@@ -108,9 +109,10 @@ def _check(folder: Path, role: Role, name: str, remedy: str) -> None:
 
 
 def _check_architecture(config: dict[str, Any], folder: Path, role: Role, name: str) -> None:
-    found, expected = config.get("model_type"), _ARCHITECTURES.get(role)
-    if expected is not None and found != expected:
-        raise CheckpointError(f"{name} in {folder} is a {found!r} model; the role {role!r} needs {expected!r}")
+    found, allowed = config.get("model_type"), _ARCHITECTURES.get(role)
+    if allowed is not None and found not in allowed:
+        named = " or ".join(map(repr, allowed))
+        raise CheckpointError(f"{name} in {folder} is a {found!r} model; the role {role!r} needs {named}")
     if role == "captions" and not config.get("use_decoder_only_language_model", True):
         raise CheckpointError(
             f"{name} in {folder} writes with an encoder and a decoder, as BLIP-2 with FLAN-T5 does; the role {role!r} needs "

@@ -45,7 +45,7 @@ def load_model(
     wrong = sorted(report["missing_keys"]) + sorted(str(entry) for entry in report["mismatched_keys"])
     if wrong:
         raise CheckpointError(
-            f"{checkpoint.name} in {checkpoint.folder} is no {kind.__name__}: "
+            f"{checkpoint.name} in {checkpoint.folder} is no {type(model).__name__}: "
             f"{len(wrong)} weights are missing or of another shape, {wrong[0]} among them"
         )
     return model.to(target).eval()

@@ -68,8 +68,7 @@ class LavisCaptioner:
         return of_each(self.batches.run(rows, self._caption), videos)
 
     def trial(self, size: int) -> None:
-        side = self.prepare([np.zeros((8, 8, 3), dtype=np.uint8)]).shape[-1]
-        self._generate([torch.zeros((3, side, side), dtype=torch.uint8)] * size)
+        self._generate([torch.zeros((3, *self.prepare.size()), dtype=torch.uint8)] * size)
 
     def close(self) -> None:
         """End the child process; it ends with this object too."""

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from transformers import ASTModel, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel, ViTModel
+import torch
+from transformers import ASTModel, AutoConfig, AutoModel, AutoTokenizer, Blip2ForConditionalGeneration, ClapModel
 
 from models.encoders.isolated.environments import python_of
 from models.encoders.pretrained.acoustic import ASTEncoder
 from models.encoders.pretrained.captions import BLIP2Captioner
 from models.encoders.pretrained.checkpoints import Checkpoint
 from models.encoders.pretrained.from_files import from_folder, load_model
-from models.encoders.pretrained.options import Options
+from models.encoders.pretrained.image_models import IMAGE_MODELS
+from models.encoders.pretrained.options import (
+    AcousticOptions,
+    CaptionOptions,
+    Options,
+    SoundOptions,
+    TextOptions,
+    VisualOptions,
+)
 from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation, LaionPreparation
 from models.encoders.pretrained.sounds import CLAPDescriber
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder, image_config
 from models.encoders.roles import Encoder, Role
 
 
@@ -32,33 +42,56 @@ def load_encoder(
     compile: bool,
     batch_size: int,
 ) -> Encoder:
-    """The encoder of a role, its model on its device; arguments and errors are those of `pretrained.load`."""
+    """Load the encoder of a role, its model on its device; arguments and errors are those of `pretrained.load`."""
     running = {"device": device, "dtype": dtype, "attention": attention}
-    told = {"identity": identity, "batch_size": batch_size}
-    match role:
-        case "visual":
-            # The pooling layer is not used, and the published checkpoint's is not trained.
-            model = load_model(ViTModel, located, add_pooling_layer=False, **running)
-            encoder, compiled = ViTEncoder(model, ImagePreparation(located), options, **told), [model]
-        case "acoustic":
-            model = load_model(ASTModel, located, **running)
-            encoder, compiled = ASTEncoder(model, ASTPreparation(located), options, **told), [model]
-        case "text":
-            model = load_model(AutoModel, located, add_pooling_layer=False, **running)
-            encoder, compiled = AnglEEncoder(model, _tokenizer(located), options, **told), [model]
-        case "captions":
-            model = load_model(Blip2ForConditionalGeneration, located, **running)
-            # Words are generated one by one with a growing cache, for which kernels would be made again and again.
-            encoder = BLIP2Captioner(model, ImagePreparation(located), _tokenizer(located), options, **told)
-            compiled = [model.vision_model, model.qformer]
-        case "sounds":
-            model = load_model(ClapModel, located, **running)
-            encoder = CLAPDescriber(model, CLAPPreparation(located), _tokenizer(located), options, **told)
-            compiled = [model.audio_model]
+    encoder, compiled = LOADERS[role](located, options, running, {"identity": identity, "batch_size": batch_size})
     if compile:
         for module in compiled:
             module.compile(dynamic=True)  # in place; batches differ in size
     return encoder
+
+
+# An encoder, and those of its modules that `torch.compile` makes kernels of.
+Loaded = tuple[Encoder, list[torch.nn.Module]]
+
+
+def _visual(located: Checkpoint, options: VisualOptions, running: dict[str, Any], told: dict[str, Any]) -> Loaded:
+    config = image_config(from_folder(AutoConfig.from_pretrained, located))
+    arguments = IMAGE_MODELS[config.model_type].arguments
+    model = load_model(AutoModel, located, config=config, **arguments, **running)
+    return ImageEncoder(model, ImagePreparation(located), options, **told), [model]
+
+
+def _acoustic(located: Checkpoint, options: AcousticOptions, running: dict[str, Any], told: dict[str, Any]) -> Loaded:
+    model = load_model(ASTModel, located, **running)
+    return ASTEncoder(model, ASTPreparation(located), options, **told), [model]
+
+
+def _text(located: Checkpoint, options: TextOptions, running: dict[str, Any], told: dict[str, Any]) -> Loaded:
+    model = load_model(AutoModel, located, add_pooling_layer=False, **running)
+    return AnglEEncoder(model, _tokenizer(located), options, **told), [model]
+
+
+def _captions(located: Checkpoint, options: CaptionOptions, running: dict[str, Any], told: dict[str, Any]) -> Loaded:
+    model = load_model(Blip2ForConditionalGeneration, located, **running)
+    encoder = BLIP2Captioner(model, ImagePreparation(located), _tokenizer(located), options, **told)
+    # Words are generated one by one with a growing cache, for which kernels would be made again and again.
+    return encoder, [model.vision_model, model.qformer]
+
+
+def _sounds(located: Checkpoint, options: SoundOptions, running: dict[str, Any], told: dict[str, Any]) -> Loaded:
+    model = load_model(ClapModel, located, **running)
+    encoder = CLAPDescriber(model, CLAPPreparation(located), _tokenizer(located), options, **told)
+    return encoder, [model.audio_model]
+
+
+LOADERS: dict[Role, Callable[..., Loaded]] = {
+    "visual": _visual,
+    "acoustic": _acoustic,
+    "text": _text,
+    "captions": _captions,
+    "sounds": _sounds,
+}
 
 
 def load_with_own_library(

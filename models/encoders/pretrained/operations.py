@@ -17,10 +17,10 @@ from transformers import (
     Blip2ForConditionalGeneration,
     ClapModel,
     PreTrainedConfig,
-    ViTModel,
 )
 
 from models.encoders.pretrained.from_files import quietly
+from models.encoders.pretrained.image_models import IMAGE_MODELS
 from models.encoders.pretrained.options import CaptionOptions
 from models.encoders.roles import Role
 
@@ -45,7 +45,7 @@ def operations_by_part(
     with torch.device("meta"), quietly():
         match role:
             case "visual":
-                model = ViTModel(config, add_pooling_layer=False)
+                model = AutoModel.from_config(config, **IMAGE_MODELS[config.model_type].arguments)
                 return {"all": _counted(lambda: model(_picture(config)))}
             case "acoustic":
                 model = ASTModel(config)

@@ -9,7 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-CODE_VERSION = 1  # to be raised with every change of the output that the options don't show
+from models.encoders.roles import Role
+
+# Of each role: to be raised with every change of the output that the options don't show.
+CODE_VERSIONS: dict[Role, int] = {"visual": 1, "acoustic": 1, "text": 2, "captions": 1, "sounds": 1}
 
 # The prompt of AnglE and UAE for a text that is to be looked up (their `Prompts.C`); plain texts are encoded without.
 RETRIEVAL_PROMPT = "Represent this sentence for searching relevant passages: {text}"
@@ -17,7 +20,12 @@ RETRIEVAL_PROMPT = "Represent this sentence for searching relevant passages: {te
 
 @dataclass(frozen=True)
 class VisualOptions:
-    """Of ViT. `pooling`: `cls`, the first token of the last layer, or `mean`, the mean of its patches."""
+    """Of image encoders.
+
+    Attributes:
+        pooling: `cls`, the model's own vector of a picture (the first token of the last layer, or what CLIP and SigLIP pool),
+            or `mean`, the mean of its patches.
+    """
 
     pooling: Literal["cls", "mean"] = "cls"
 
@@ -33,7 +41,12 @@ class AcousticOptions:
 
 @dataclass(frozen=True)
 class TextOptions:
-    """Of AnglE (UAE): `prompt` is put around a sentence, at its `{text}`; `max_tokens` is where a text is cut."""
+    """Of AnglE (UAE).
+
+    Attributes:
+        prompt: Put around a sentence, at its `{text}`; None takes sentences as they are.
+        max_tokens: Tokens of a text that are used, at most: the last ones of a sentence, the first ones of words.
+    """
 
     prompt: str | None = None
     max_tokens: int = 512

@@ -55,6 +55,11 @@ class ImagePreparation(_Preparation):
         pictures = [Image.fromarray(image) for image in images]
         return self.processor(images=pictures, do_rescale=False, do_normalize=False, return_tensors="pt").pixel_values
 
+    def size(self) -> tuple[int, int]:
+        """Return the height and the width of prepared frames."""
+        height, width = self([np.zeros((8, 8, 3), dtype=np.uint8)]).shape[-2:]
+        return height, width
+
     def scaled(self, pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """The rest of the processor's work on (n, 3, h, w) uint8, where they are: values to [0, 1], then normalised."""
         values = pixels.float()

@@ -18,7 +18,8 @@ class AnglEEncoder:
     """See `roles.TextEncoder`.
 
     Words are the last layer's rows of the text's own tokens, without the special ones and the padding. Sentences are
-    its first row (CLS), scaled to unit length, of the text within the prompt if one is set.
+    its first row (CLS), scaled to unit length, of the text within the prompt if one is set. Of a text that is too long for
+    the model, words are those of its beginning; a sentence is that of its end, where a video's title is.
     """
 
     def __init__(
@@ -47,9 +48,36 @@ class AnglEEncoder:
         for index, text in enumerate(texts):
             if not text.strip():
                 raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
-        prompted = [self._prompt.replace("{text}", text) if self._prompt else text for text in texts]
+        prompted = self._prompted_within_limit(texts)
         rows = self.batches.run(prompted, self._sentences, lengths=self._lengths(prompted))
         return np.stack(rows) if rows else np.zeros((0, self.width), dtype=np.float32)
+
+    def _prompted(self, text: str) -> str:
+        return self._prompt.replace("{text}", text) if self._prompt else text
+
+    def _prompted_within_limit(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts within the prompt; those of more tokens than the model takes without their beginning."""
+        fitted, pending = [self._prompted(text) for text in texts], dict(enumerate(texts))
+        while pending:
+            counts = [
+                len(ids) for ids in self._tokenizer([fitted[index] for index in pending], verbose=False)["input_ids"]
+            ]
+            pending = {
+                index: shorter
+                for (index, text), count in zip(pending.items(), counts)
+                if (shorter := self._without_beginning(text, count - self._max_tokens))
+            }
+            for index, text in pending.items():
+                fitted[index] = self._prompted(text)
+        return fitted
+
+    def _without_beginning(self, text: str, tokens: int) -> str:
+        """Return a text without its first tokens; empty if there is nothing to leave out, or nothing would be left."""
+        if tokens <= 0:
+            return ""
+        places = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        starts = [start for start, _ in places["offset_mapping"]]
+        return text[starts[tokens] :] if tokens < len(starts) and starts[tokens] else ""
 
     def trial(self, size: int) -> None:
         self._sentences(["a word " * 32] * size)

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.encoding.bisect_failures import outcomes
+from assets.encoding.bisect_failures import encode_or_bisect
 from models.encoders import EncoderError, load
 from models.encoders.pretrained.batching import Batches
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 
 
 @given(good=st.lists(st.booleans(), max_size=40))
@@ -24,7 +24,7 @@ def test_the_bad_ones_stand_alone(good):
             raise EncoderError(f"among {len(numbers)}")
         return [10 * number for number in numbers]
 
-    found = outcomes(encode, list(range(len(good))))
+    found = encode_or_bisect(encode, list(range(len(good))))
     assert len(found) == len(good)
     for number, (fine, outcome) in enumerate(zip(good, found)):
         assert outcome == 10 * number if fine else str(outcome) == "among 1"
@@ -47,7 +47,7 @@ def test_a_row_that_failed_holds_no_memory():
         raise torch.OutOfMemoryError("planted")
 
     batches = Batches(4)
-    found = outcomes(lambda inputs: batches.run(inputs, never), [1, 2, 3])
+    found = encode_or_bisect(lambda inputs: batches.run(inputs, never), [1, 2, 3])
     gc.collect()
     assert ["doesn't fit into memory by itself: planted" in str(error) for error in found] == [True] * 3
     assert len(held) == 6 and not any(one() for one in held)
@@ -66,7 +66,7 @@ def test_videos_that_do_not_fit_on_the_device_together_go_there_by_halves(tmp_pa
         return made
 
     monkeypatch.setattr("torch.cat", at_most_four_rows)
-    found = outcomes(encoder.from_prepared, videos)
-    assert isinstance(encoder, ViTEncoder) and len(found) == 5
+    found = encode_or_bisect(encoder.from_prepared, videos)
+    assert isinstance(encoder, ImageEncoder) and len(found) == 5
     for rows, whole in zip(found, expected, strict=True):
         assert rows == pytest.approx(whole, abs=1e-5)

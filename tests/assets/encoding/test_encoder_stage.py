@@ -9,14 +9,12 @@ import polars as pl
 import pytest
 import torch
 
-from assets.encoding import encoder_stage as encoding
-from assets.encoding.encode_blocks import blocks_of
-from assets.encoding.encoder_stage import release
+from assets.encoding.encoder_choice import load, release
 from assets.engine.store_access import open_store
 from assets.sampling import audio, frames
 from models import encoders
 from models.encoders.pretrained.text import AnglEEncoder
-from models.encoders.pretrained.visual import ViTEncoder
+from models.encoders.pretrained.visual import ImageEncoder
 from storage.rows import Row
 from tests.assets.conftest import BRIGHT, ITEMS, SILENT
 
@@ -40,7 +38,7 @@ def test_nothing_is_loaded_where_nothing_is_to_compute(tiny, materialise, monkey
     assert materialise(settings, ["videos", *everything]).success
     for role in ("visual", "acoustic", "captions", "sounds", "text"):
         release(role)
-    monkeypatch.setattr("assets.encoding.encoder_stage._loaded", {})
+    monkeypatch.setattr("assets.encoding.encoder_choice._loaded", {})
 
     def refuse(*_, **__):
         raise AssertionError("an encoder was loaded")
@@ -80,9 +78,9 @@ def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, 
         raise AssertionError("something was started")
 
     for name in (
-        "assets.encoding.encoder_stage.encoded_blocks",
-        "assets.encoding.encoder_stage.encoded_on",
-        "assets.encoding.encoder_stage.warn_of_slow_work",
+        "assets.encoding.encoder_stage.encode_blocks",
+        "assets.encoding.encoder_stage.encode_on_devices",
+        "assets.encoding.encoder_stage.EncoderStage._warn_of_slow_work",
     ):
         monkeypatch.setattr(name, refuse)
     result = materialise(settings, ["acoustic_embeddings", "audio_captions"])
@@ -97,7 +95,7 @@ def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, 
 
 def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, monkeypatch, caplog):
     settings = tiny()
-    sizes, encode = [], ViTEncoder._encode
+    sizes, encode = [], ImageEncoder._encode
 
     def one_by_one(self, pixels):
         # Kernels round by the size of the batch, and a number that is rounded to float16 then may be a step off.
@@ -109,10 +107,10 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
             raise torch.OutOfMemoryError("planted")
         return one_by_one(self, pixels)
 
-    monkeypatch.setattr(ViTEncoder, "_encode", one_by_one)
+    monkeypatch.setattr(ImageEncoder, "_encode", one_by_one)
     assert materialise(settings, ["visual_embeddings"]).success
     expected = vectors(settings)
-    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    monkeypatch.setattr(ImageEncoder, "_encode", planted)
     open_store(settings).stages()["visual_embeddings"].drop(ITEMS)
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
@@ -127,7 +125,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
 
 def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkeypatch):
     settings = tiny(run__failure_limit="0.5")
-    encode = ViTEncoder._encode
+    encode = ImageEncoder._encode
 
     def planted(self, pixels):
         white = (pixels == 255).flatten(1).all(1)
@@ -135,7 +133,7 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
         made[white] = float("nan")
         return made
 
-    monkeypatch.setattr(ViTEncoder, "_encode", planted)
+    monkeypatch.setattr(ImageEncoder, "_encode", planted)
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
     failed = open_store(settings).stages()["visual_embeddings"].states().filter(pl.col("status") == "failed")
@@ -152,7 +150,7 @@ def test_a_nan_is_a_failed_row_and_the_others_are_kept(tiny, materialise, monkey
 def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monkeypatch, name):
     settings = tiny(run__failure_limit="0.5")
     assert materialise(settings, ["videos"]).success
-    encode, words = ViTEncoder._encode, AnglEEncoder._words
+    encode, words = ImageEncoder._encode, AnglEEncoder._words
 
     def large(self, pixels):
         made = encode(self, pixels).clone()
@@ -164,9 +162,9 @@ def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monk
             rows * (1e6 if text.endswith(" 5") else 1) for text, rows in zip(texts, words(self, texts), strict=True)
         ]
 
-    monkeypatch.setattr(ViTEncoder, "_encode", large)
+    monkeypatch.setattr(ImageEncoder, "_encode", large)
     monkeypatch.setattr(AnglEEncoder, "_words", large_words)
-    monkeypatch.setattr("assets.encoding.encoder_stage._loaded", {})
+    monkeypatch.setattr("assets.encoding.encoder_choice._loaded", {})
     assert materialise(settings, [name]).success
     stage = open_store(settings).stages()[name]
     failed = stage.states().filter(pl.col("status") == "failed")
@@ -176,11 +174,27 @@ def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monk
 
 
 def test_a_stage_asks_once_which_text_encoder_it_has(tiny, materialise, monkeypatch):
-    asked, load = [], encoding.load
-    monkeypatch.setattr("assets.encoding.encoded_texts.BLOCK", 7)
-    monkeypatch.setattr("assets.encoding.encoded_texts.load", lambda *told: asked.append(told[1]) or load(*told))
+    asked = []
+    monkeypatch.setattr("assets.encoding.encoder_stage.TEXTS", 7)
+    monkeypatch.setattr(
+        "assets.encoding.encoder_stage.load",
+        lambda encoder, device: asked.append(encoder.role) or load(encoder, device),
+    )
     assert materialise(tiny(), ["videos", "text_embeddings"]).success  # with allow_download the hub is asked each time
     assert asked == ["text"]
+
+
+def test_texts_are_spread_over_devices_as_frames_are(tiny, materialise, monkeypatch):
+    settings = tiny(encoders__profile="handcrafted")
+    assert materialise(settings, ["videos", "text_embeddings"]).success
+    expected = vectors(settings, "text_embeddings")
+    monkeypatch.setattr("assets.encoding.encoder_stage.TEXTS", 20)
+    monkeypatch.setattr("assets.encoding.encoder_stage.devices_of", lambda *_: ["cpu", "cpu"])
+    open_store(settings).stages()["text_embeddings"].drop(expected)
+    assert materialise(settings, ["text_embeddings"]).success
+    found = vectors(settings, "text_embeddings")
+    assert list(found) == list(expected) and len(found) == 60
+    assert all(np.array_equal(found[item], row) for item, row in expected.items())
 
 
 def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_stages_are_stale(
@@ -190,7 +204,7 @@ def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_st
 
     from models.encoders.tiny import checkpoint
 
-    monkeypatch.setattr("assets.encoding.encoder_stage._loaded", {})
+    monkeypatch.setattr("assets.encoding.encoder_choice._loaded", {})
     named = {}
     for role in ("visual", "acoustic", "text", "captions", "sounds"):
         named[role] = tmp_path / role
@@ -213,9 +227,8 @@ def test_a_checkpoint_that_changed_under_its_name_is_loaded_anew_and_only_its_st
 
 def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
     settings = tiny(run__shard_size="4")
-    monkeypatch.setattr("assets.encoding.encode_blocks.BLOCK", 4)
-    monkeypatch.setattr(blocks_of, "__defaults__", (4,))
-    seen, whole = [], ViTEncoder.from_prepared
+    monkeypatch.setattr("assets.encoding.encoder_stage.BLOCK", 4)
+    seen, whole = [], ImageEncoder.from_prepared
 
     def stopped(self, videos):
         seen.append(len(videos))
@@ -223,7 +236,7 @@ def test_a_stopped_run_goes_on_at_its_shard(tiny, materialise, monkeypatch):
             raise RuntimeError("the machine went away")
         return whole(self, videos)
 
-    monkeypatch.setattr(ViTEncoder, "from_prepared", stopped)
+    monkeypatch.setattr(ImageEncoder, "from_prepared", stopped)
     assert not materialise(settings, ["visual_embeddings"]).success
     assert len(vectors(settings)) == 8
     result = materialise(settings, ["visual_embeddings"])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from assets.encoding.encoder_stage import check_encoders, options
+from assets.encoding.encoder_choice import check_encoders, chosen_encoder
 from assets.engine.store_access import open_store
 from models.encoders import EncoderError
 
@@ -20,7 +20,7 @@ def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
         encoders__revision="main",
         encoders__text_prompt="find: {text}",
     )
-    told = {role: options(chosen, role) for role in ("visual", "captions", "acoustic", "text", "sounds")}
+    told = {role: chosen_encoder(chosen, role).options for role in ("visual", "captions", "acoustic", "text", "sounds")}
     named = {role: (given.get("checkpoint"), given.get("revision")) for role, given in told.items()}
     assert named == {
         "visual": ("google/vit", "abc"),
@@ -37,11 +37,23 @@ def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
     ("given", "message"),
     [
         ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
-        ({"vocabulary": "words.txt"}, "vocabulary: this goes with profile = 'paper' or 'tiny', not 'handcrafted'"),
+        (
+            {"vocabulary": "words.txt"},
+            "vocabulary: this goes with profile = 'paper' or 'tiny' for sounds, not 'handcrafted'",
+        ),
         ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
         ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
         ({"device": "gpu"}, "auto, cpu, cuda and cuda:N are allowed; got 'gpu'"),
         ({"revision": "main", "profile": "paper"}, "revision goes with a checkpoint that is named"),
+        ({"visual_profile": "vit"}, "VISUAL_PROFILE: handcrafted, tiny, paper are allowed; got 'vit'"),
+        (
+            {"visual": "a/b", "captions_profile": "paper"},
+            "visual: a checkpoint goes with profile = 'paper', not 'handc",
+        ),
+        (
+            {"text_backend": "angle-emb", "profile": "paper", "text_profile": "handcrafted"},
+            "text_backend: this goes with",
+        ),
     ],
 )
 def test_wrong_settings_of_encoders_are_refused(settings_of, given, message):
@@ -99,3 +111,29 @@ def test_the_expected_time_of_prompts_is_that_of_their_length(tiny, materialise,
     assert (titles[1], prompts[1]) == ("60", "12")
     # a title of three words against three captions of up to thirty each, three descriptions and the title
     assert float(prompts[2]) / 12 > 10 * float(titles[2]) / 60
+
+
+def test_a_role_may_have_an_encoder_of_its_own(settings_of, tiny_cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_cache))
+    plain, mixed = settings_of(), settings_of(encoders__visual_profile="tiny")
+    profiles = {
+        role: chosen_encoder(mixed, role).profile for role in ("visual", "acoustic", "text", "captions", "sounds")
+    }
+    assert profiles.pop("visual") == "tiny" and set(profiles.values()) == {"handcrafted"}
+    for role in profiles:
+        assert chosen_encoder(mixed, role).identity() == chosen_encoder(plain, role).identity()
+    assert chosen_encoder(mixed, "visual").identity()["name"] == "pretrained-visual"
+    assert mixed.audio_rate() == plain.audio_rate() == 16_000  # no pretrained encoder hears the sound
+    assert settings_of(encoders__sounds_profile="tiny").audio_rate() == 48_000
+    spared = {"acoustic_profile": "handcrafted", "sounds_profile": "handcrafted"}
+    mixed = settings_of(encoders__profile="tiny", **{f"encoders__{name}": value for name, value in spared.items()})
+    assert mixed.audio_rate() == 16_000
+
+
+def test_another_encoder_of_one_role_recomputes_only_its_stage(tiny, settings_of, materialise):
+    stages, chosen = ["visual_embeddings", "visual_captions"], {"sampling__frames": "3", "encoders__device": "cpu"}
+    assert materialise(tiny(encoders__profile="handcrafted"), stages).success
+    result = materialise(settings_of(encoders__visual_profile="tiny", **chosen), stages)
+    assert result.success
+    plans = {name: result.asset_materializations_for_node(name)[0].metadata["plan"].data for name in stages}
+    assert plans["visual_embeddings"]["stale"] == plans["visual_captions"]["unchanged"] == 12

@@ -160,7 +160,7 @@ def test_a_worker_that_hangs_does_not_outlive_a_killed_run(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
         "from assets.engine.decoding_workers import in_processes\n"
-        "from test_workers import note_and_hang\n"
+        "from test_decoding_workers import note_and_hang\n"
         "list(in_processes(note_and_hang, [('1', (sys.argv[3],))], workers=1, timeout=300))"
     )
     here = Path(__file__)

@@ -9,38 +9,46 @@ from storage.durable import StoreError
 METRICS = {"PLCC": 0.5, "MAE": 1.0, "nMSE_count": 0.9, "PLCC_count": 0.4, "MAE_count": 120.0}
 
 
-def table_of(items: int = 200, **predictors: tuple[float, float]) -> pl.DataFrame:
+def table_of(items: int = 200, age: float | None = None, **predictors: tuple[float, float]) -> pl.DataFrame:
     """One row per predictor, from (nMSE, SRC); the model has two seeds around its mean."""
     rows = []
     for name, (error, rank) in predictors.items():
+        facts = {"predictor": name.replace("_", " "), "items": items, "age_hours": age, "SRC": rank, **METRICS}
         seeds = {0: -0.1, 1: 0.1} if name == "M3TR" else {None: 0.0}
-        rows += [
-            {
-                "predictor": name.replace("_", " "),
-                "seed": seed,
-                "items": items,
-                "nMSE": error + off,
-                "SRC": rank,
-                **METRICS,
-            }
-            for seed, off in seeds.items()
-        ]
-    return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64})
+        rows += [{**facts, "seed": seed, "nMSE": error + off} for seed, off in seeds.items()]
+    return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64, "age_hours": pl.Float64})
 
 
 def items_of(table: pl.DataFrame) -> pl.DataFrame:
-    rows = table.select("predictor", "seed").join(pl.DataFrame({"number": range(4)}), how="cross")
+    rows = table.select("predictor", "seed", "age_hours").join(pl.DataFrame({"number": range(4)}), how="cross")
     return rows.with_columns(
         pl.col("number").cast(pl.String).alias("item"), target=pl.col("number") * 1.0, predicted=pl.col("number") * 0.9
     )
 
 
+def text_of(table: pl.DataFrame) -> str:
+    return evaluation_markdown(table, items_of(table), [], window="24 h")
+
+
 def test_the_best_row_is_bold_and_no_other():
     table = table_of(training_mean=(1.0, float("nan")), mean_of_neighbours=(0.3, 0.8), M3TR=(0.5, 0.9))
-    rows = [line for line in evaluation_markdown(table, items_of(table), []).splitlines() if line.startswith("|")]
+    rows = [line for line in text_of(table).splitlines() if line.startswith("|")]
     bold = [line for line in rows if "**" in line]
     assert len(bold) == 1
     assert bold[0].startswith("| **mean of neighbours** | **0.300** | **0.800** |")
+
+
+def test_the_best_figure_of_each_age_is_bold():
+    table = pl.concat(
+        [
+            table_of(training_mean=(1.0, float("nan")), M3TR=(0.5, 0.9)),
+            table_of(age=3.0, training_mean=(1.0, float("nan")), M3TR=(1.5, 0.2)),
+        ]
+    )
+    by_age = text_of(table).split("| nMSE by age | 3 h | 24 h |")[1]
+    assert "| training mean | **1.000** | 1.000 |" in by_age
+    assert "| M3TR (2 seeds) | 1.500" in by_age and "| **0.500" in by_age
+    assert cautions(table) == [], "younger ages have a check of their own"
 
 
 def test_a_baseline_ahead_is_named_with_both_figures():
@@ -48,7 +56,7 @@ def test_a_baseline_ahead_is_named_with_both_figures():
     assert cautions(table) == [
         "mean of neighbours is at least as good as M3TR in nMSE (0.300 against 0.500) and SRC (0.800 against 0.800)."
     ]
-    assert "- **mean of neighbours is at least as good as M3TR" in evaluation_markdown(table, items_of(table), [])
+    assert "- **mean of neighbours is at least as good as M3TR" in text_of(table)
 
 
 def test_a_model_that_is_ahead_needs_no_caution():

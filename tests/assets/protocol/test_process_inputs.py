@@ -56,7 +56,37 @@ def test_hours_types_windows_and_what_is_left_out(feedback, windows):
     assert [part.items for part in made.blocks(2)] == [["b", "a"], ["never"]]
 
 
-def test_a_long_window_is_cut_with_its_end(feedback, windows):
+def test_a_window_with_too_many_events_keeps_its_age_and_count(feedback, windows):
+    """Only the likelihood's stretch ends with the last event that is used."""
     made = observed_sequences(feedback, windows, Protocol(), items=["a"], types=["comment", "like"], max_events=1)
     assert made.hours[0] == pytest.approx(np.array([1.0]))
     assert made.t_end[0] == pytest.approx(1.0)
+    assert (made.age.tolist(), made.total.tolist(), made.window) == ([24.0], [2], 24.0)
+
+
+def test_a_window_that_is_still_open_has_its_true_age(feedback):
+    """Item y is published six hours before the data end."""
+    videos = pl.DataFrame({"item": ["y"], "published_at": [START + 394 * HOUR_MS]})
+    labels = popularity(videos, feedback, Protocol()).frame
+    made = observed_sequences(feedback, labels, Protocol(), items=["y"], types=["like"], max_events=None)
+    assert (made.age.tolist(), made.t_end.tolist(), made.window) == ([6.0], [6.0], 24.0)
+
+
+def test_a_younger_window_is_what_was_known_then(feedback, windows):
+    whole = observed_sequences(
+        feedback, windows, Protocol(), items=["a", "b"], types=["comment", "like"], max_events=None
+    )
+    made = whole.until(np.array([1.5, 400.0]))
+    assert [hours.tolist() for hours in made.hours] == [pytest.approx([1.0]), [0.5]]
+    assert [types.tolist() for types in made.types] == [[1], [1]]
+    assert made.age.tolist() == made.t_end.tolist() == [1.5, 24.0]  # never beyond what was observed
+    assert made.total.tolist() == [1, 1]
+    assert made.digests()["a"] != whole.digests()["a"] and made.digests()["b"] == whole.digests()["b"]
+
+
+def test_with_first_k_no_length_of_the_window_is_planned(feedback):
+    videos = pl.DataFrame({"item": ["a"], "published_at": [START]})
+    protocol = Protocol(first_k=2)
+    labels = popularity(videos, feedback, protocol).frame
+    made = observed_sequences(feedback, labels, protocol, items=["a"], types=["comment", "like"], max_events=None)
+    assert (made.age.tolist(), made.window) == ([2.0], 0.0)

@@ -1,10 +1,11 @@
 """The graph on real files: a small demonstration set, with the handcrafted encoders and with the pretrained code path."""
 
+import av
 import dagster as dg
 import polars as pl
 import pytest
 
-from assets.engine.failure_checks import failures
+from assets.engine.failure_checks import damages, failures
 from assets.engine.store_access import open_store
 from assets.prediction.predictions import read_predictions
 from assets.protocol.splits import read_splits
@@ -147,3 +148,22 @@ def test_the_pretrained_code_path(small_set, settings_of, materialise):
     )
     assert materialise(settings).success
     assert failures(open_store(settings))["stage"].unique().to_list() in ([], ["videos"])
+
+
+def test_damaged_sound_is_used_in_part_and_its_row_says_so(tmp_path, settings_of, materialise):
+    folder = make(tmp_path / "set", videos=20, uploads=2, workers=2)
+    settings = settings_of(data__folder=str(folder), sampling__frames="2")
+    assert materialise(settings, ["videos", "frames", "audio"]).success
+    heard = open_store(settings).stages()["audio"].read(columns=[])["item"][0].as_py()
+    path = folder / "demo_videos" / f"{heard}.mp4"
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    middle = packets[len(packets) // 2]
+    path.write_bytes(path.read_bytes().replace(middle, b"\xff" * len(middle)))
+    assert materialise(settings, ["videos", "frames", "audio"]).success
+    store = open_store(settings)
+    rows = pl.from_arrow(store.stages()["audio"].read(columns=["damage"]))
+    told = dict(rows.filter(pl.col("damage").is_not_null()).select("item", "damage").iter_rows())
+    assert list(told) == [heard]
+    assert told[heard].startswith(f"1 of {len(packets)} packets of sound can't be decoded")
+    assert (heard, told[heard]) in list(damages(store).iter_rows())

@@ -1,5 +1,7 @@
 """Hashed words: neighbours by spelling and by common words, the same in every process."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +25,43 @@ def test_words_are_split_and_folded():
         "🐱",
     ]
     assert split_words("?!") == ["?!"] and split_words("  ") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("नमस्ते दुनिया।", ["नमस्ते", "दुनिया"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("ക്ഷേത്രം മലയാളം", ["ക്ഷേത്രം", "മലയാളം"]),
+        ("สวัสดี ชาวโลก", ["สวัสดี", "ชาวโลก"]),
+        ("မြန်မာ ဘာသာ", ["မြန်မာ", "ဘာသာ"]),
+        ("שָׁלוֹם עוֹלָם", ["שָׁלוֹם", "עוֹלָם"]),
+        ('צה"ל ארה״ב', ['צה"ל', "ארה״ב"]),
+        ("\u200fمَرْحَبًا بِالْعَالَم\u200f", ["مَرْحَبًا", "بِالْعَالَم"]),
+        ("می\u200cخواهم بروم", ["می\u200cخواهم", "بروم"]),
+        ("한국어 단어", ["한국어", "단어"]),
+        ("½ x² Ⅷ", ["½", "x²", "ⅷ"]),
+    ],
+)
+def test_words_of_any_script_are_not_cut(text, words):
+    expected = [unicodedata.normalize("NFC", word) for word in words]
+    assert split_words(text) == expected
+    for form in ("NFC", "NFD"):
+        assert split_words(unicodedata.normalize(form, text)) == expected
+
+
+def test_a_decomposed_word_is_the_composed_one():
+    text = "Café crème brûlée, İstanbul"
+    assert split_words(text)[:3] == ["café", "crème", "brûlée"] and len(split_words(text)) == 4
+    composed, decomposed = ENCODER.encode_sentences([unicodedata.normalize(form, text) for form in ("NFC", "NFD")])
+    np.testing.assert_array_equal(composed, decomposed)
+
+
+def test_a_symbol_is_a_word_as_it_is_drawn_and_punctuation_is_none():
+    assert split_words("❤️ 👨\u200d👩\u200d👧 🇩🇪 👍🏽 €5") == ["❤️", "👨\u200d👩\u200d👧", "🇩🇪", "👍🏽", "€", "5"]
+    assert split_words("“Hello” — world… 中文！") == ["hello", "world", "中文"]
+    assert split_words("——") == ["——"]
 
 
 def test_each_word_has_a_row():

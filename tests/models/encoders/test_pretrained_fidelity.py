@@ -136,6 +136,27 @@ def test_angle_cuts_long_texts(cache):
     )  # what the model has places for
 
 
+@pytest.mark.parametrize("prompt", [None, "this video: {text}", "{text} is the video"])
+@pytest.mark.parametrize("tokens", [20, 512])
+def test_a_sentence_that_is_too_long_keeps_its_end_and_its_prompt(cache, prompt, tokens):
+    encoder = load("text", "tiny", cache=cache, prompt=prompt, max_tokens=tokens)
+    title = "a happy dog on the beach"
+    long = "the night is dark and quiet. " * 60 + title
+    others = "people are walking in the city. " * 60
+    first, second, third = encoder.encode_sentences([long, others + title, others + "red fire"])
+    room = min(tokens, 128) - 2 - (0 if prompt is None else 3)
+    assert room < 300 and first @ second != pytest.approx(first @ third, abs=1e-6)  # the end is seen
+    # What is encoded is the prompt whole, and of the text as many of its last words as there is room for.
+    whole = load("text", "tiny", cache=cache, prompt=prompt)
+    kept = " ".join(long.replace(".", " .").split()[-room:])
+    np.testing.assert_allclose(first, whole.encode_sentences([kept])[0], atol=1e-5)
+
+
+def test_a_prompt_that_leaves_no_room_is_cut_itself(cache):
+    encoder = load("text", "tiny", cache=cache, prompt="dog " * 300 + "{text}")
+    np.testing.assert_allclose(*encoder.encode_sentences(["a cat", "a bird"]), atol=1e-6)
+
+
 def test_angle_refuses_an_empty_sentence(cache):
     with pytest.raises(EncoderError, match="text 1 holds no word: ' '"):
         load("text", "tiny", cache=cache).encode_sentences(["dog", " "])

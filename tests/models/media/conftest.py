@@ -57,6 +57,7 @@ def make_clip(
     colours: dict[str, str] | None = None,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     kinds: Sequence[str] | None = None,
+    aspect: str | None = None,
 ) -> Path:
     """Write a clip.
 
@@ -65,6 +66,7 @@ def make_clip(
         transform: Turns a painted picture (80 x 64) into the one that is stored, of `width` x `height`.
         colours: How RGB is converted, as the arguments of `VideoFrame.reformat`.
         kinds: Of each frame, I, P or B; the encoder chooses if None.
+        aspect: Width of a pixel relative to its height, such as "4/3"; square if None.
         sound: (channels, samples) float32, or None for a clip without a sound track.
     """
     with av.open(str(path), "w", options=container_options or {}) as container:
@@ -74,6 +76,8 @@ def make_clip(
             # MPEG-4 and MPEG-2 have no clock as fine as that of the other codecs.
             video.codec_context.time_base = Fraction(1, rate if times is None else TICKS)
             video.codec_context.thread_count = 1
+            if aspect is not None:
+                video.codec_context.sample_aspect_ratio = Fraction(aspect)
         track = None
         if sound is not None:
             track = container.add_stream(sound_codec, rate=sound_rate, layout=layout)

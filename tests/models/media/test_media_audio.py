@@ -1,5 +1,8 @@
 """Segments of sound lie where the timestamps say, whatever the track's rate, layout and start."""
 
+import re
+
+import av
 import numpy as np
 import pytest
 import soxr
@@ -134,8 +137,6 @@ def test_samples_that_are_no_numbers_are_silent(clip, value, rate):
 
 def test_a_gap_in_the_track_is_silent(clip, tmp_path):
     # Two pieces of one track, the second moved by a second: the container's clock jumps.
-    import av
-
     sound = sweep()
     source, path = lossless(clip, sound[None]), tmp_path / "gap.mkv"
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
@@ -196,3 +197,45 @@ def test_a_file_too_large_to_hold_gives_the_same(clip, monkeypatch):
     np.testing.assert_array_equal(read_again.frames.indices, held.frames.indices)
     np.testing.assert_array_equal(read_again.audio, held.audio)
     assert read_again.info == held.info
+
+
+def spoiled(path, share):
+    """One packet of sound in the file, at this share of the track, becomes noise; its time in seconds."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        packet = packets[int(share * len(packets))]
+        time, data = float(packet.pts * packet.time_base), bytes(packet)
+    file = bytearray(path.read_bytes())
+    place = file.find(data)
+    file[place : place + len(data)] = np.random.default_rng(1).integers(0, 256, len(data), dtype=np.uint8).tobytes()
+    path.write_bytes(file)
+    return time
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "aac"), ("a.mkv", "aac"), ("a.mkv", "flac"), ("a.mkv", "libmp3lame")],
+)
+def test_one_damaged_packet_silences_no_more_than_itself(clip, name, codec):
+    times = np.arange(0.3, 2.8, 0.2)
+    path = clip(name, frames=75, sound=sweep(rate=48000)[None], sound_rate=48000, sound_codec=codec)
+    whole = sample_audio(path, times, rate=RATE, seconds=0.1)
+    assert whole.damage is None
+    at = spoiled(path, 0.4)
+    found = sample_audio(path, times, rate=RATE, seconds=0.1)
+    (told,) = re.findall(r"^1 of \d+ packets of sound can't be decoded, the first at (\d\.\d\d) s: \w+", found.damage)
+    assert float(told) == pytest.approx(at, abs=0.03)  # MP3's decoder notices with the packet after it
+    far = np.abs(times - at) > 0.25
+    assert far.sum() > 8
+    for segment, before in zip(np.array(found)[far], np.array(whole)[far], strict=True):
+        lag = np.correlate(segment, before, mode="full").argmax() - (len(before) - 1)
+        assert abs(lag) <= 0.001 * RATE  # the same moment, but for the container's millisecond
+        assert np.abs(segment).mean() == pytest.approx(np.abs(before).mean(), rel=0.05)
+    assert sample(path, seconds=0.1).audio.damage == found.damage
+
+
+def test_a_first_packet_that_is_damaged(clip):
+    path = clip("a.mp4", frames=75, sound=sweep(rate=48000)[None], sound_rate=48000)
+    spoiled(path, 0)
+    (segment,) = sample_audio(path, [1.5], rate=RATE, seconds=0.1)
+    assert pitch(segment, RATE) == pytest.approx(200 + 600 * 1.5, abs=12)

@@ -1,6 +1,7 @@
 """The sampled frames are those that a full sequential decode has at their index."""
 
 import os
+import struct
 
 import av
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.media import MediaError, sample_frames, sampled_indices
+from models.media import MediaError, probe, sample, sample_frames, sampled_indices
+from models.media.container import decoded
 
 # Name of the file, encoder and its options: how the frames refer to each other differs between all of these.
 KINDS = {
@@ -250,3 +252,65 @@ def test_frames_before_an_edit_list_are_not_shown(clip, reference):
     frames = sample_frames(path)
     assert frames.indices.tolist() == sampled_indices(len(expected)).tolist()
     check(frames, expected)
+
+
+RATIOS = {"4/3": 4 / 3, "16/11": 16 / 11, "8/9": 8 / 9, "1/2": 1 / 2}
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
+def test_pixels_that_are_not_square_are_sampled_in_the_shape_that_is_shown(clip, number_of, ratio, name):
+    codec = {"codec": "mpeg4", "options": {"aspect": ratio}} if name == "a.avi" else {}
+    path = clip(name, aspect=ratio, **codec)
+    width = round(80 * RATIOS[ratio])
+    info, frames = probe(path), sample_frames(path)
+    assert {image.shape for image in frames.images} == {(64, width, 3)} and (info.width, info.height) == (width, 64)
+    assert [number_of(image) for image in frames.images] == frames.indices.tolist()
+    assert sample(path, seconds=1).info == info
+    longest = max(width, 64)
+    for image in sample_frames(path, max_side=40).images:
+        assert image.shape == (round(64 * 40 / longest), round(width * 40 / longest), 3)
+
+
+def test_a_turned_picture_has_its_shape_too(clip, number_of):
+    path = clip("a.mp4", aspect="4/3", width=64, height=80, transform=lambda image: np.rot90(image, 1))
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 44
+    data[place : place + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    frames, info = sample_frames(path), probe(path)
+    assert {image.shape for image in frames.images} == {(85, 80, 3)} and (info.width, info.height) == (80, 85)
+    assert [number_of(image) for image in frames.images] == frames.indices.tolist()
+
+
+def test_an_absurd_shape_of_pixels_is_not_believed(clip):
+    assert sample_frames(clip("a.mp4", aspect="50/1")).images[0].shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("count", [3, 10])
+def test_the_reference_way_decodes_once(clip, reference, monkeypatch, count):
+    # AVI has no presentation times, so that only a decode of all packets tells the frames.
+    path = clip("a.avi", frames=60, options={"g": "20", "bf": "2"})
+    expected = reference(path)
+    passes = []
+    monkeypatch.setattr("models.media.frames.decoded", lambda *arguments: passes.append(1) or decoded(*arguments))
+    frames = sample_frames(path, count=count)
+    check(frames, expected)
+    assert len(passes) == 1
+
+
+def test_the_reference_way_decodes_again_where_frames_are_missing(clip, reference, monkeypatch):
+    path = clip("a.avi", frames=60, options={"g": "20", "bf": "0"})
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][40]
+    data = bytearray(path.read_bytes())
+    data[packet.pos + 8 : packet.pos + 8 + 60] = bytes(60)
+    path.write_bytes(data)
+    expected = reference(path)
+    assert len(expected) < 58
+    passes = []
+    monkeypatch.setattr("models.media.frames.decoded", lambda *arguments: passes.append(1) or decoded(*arguments))
+    frames = sample_frames(path)
+    assert frames.indices.tolist() == sampled_indices(len(expected)).tolist()
+    check(frames, expected)
+    assert len(passes) == 2

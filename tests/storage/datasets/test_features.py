@@ -33,9 +33,20 @@ def test_ids_beside_the_array_say_whose_rows_they_are(tmp_path):
     features = open_features(tmp_path / "f.npy", items=["a", "b"])
     np.testing.assert_array_equal(features.read("a"), given[1])
     assert check(features, ["a", "b"]) == []
+    (tmp_path / "f.ids.txt").write_bytes("\ufeffb\r\na\r\n e\u0301\r\n".encode())
+    assert list(open_features(tmp_path / "f.npy", items=["a"]).places) == ["b", "a", "é"]
     (tmp_path / "f.ids.txt").unlink()
     np.save(tmp_path / "f.ids.npy", np.array([7, 8, 9]))
     np.testing.assert_array_equal(open_features(tmp_path / "f.npy", items=["a"]).read("9"), given[2])
+
+
+def test_ids_that_are_floats_are_refused(tmp_path):
+    np.save(tmp_path / "f.npy", vectors(2, 5))
+    np.save(tmp_path / "f.ids.npy", np.array([1.0, 2.0]))
+    pl.DataFrame({"item": [1.0, 2.0], "x": [[1.0], [2.0]]}).write_parquet(tmp_path / "f.parquet")
+    for name in ("f.npy", "f.parquet"):
+        with pytest.raises(DatasetError, match="its ids are floating-point numbers"):
+            open_features(tmp_path / name, items=["1"])
 
 
 def test_a_folder_of_arrays(tmp_path):

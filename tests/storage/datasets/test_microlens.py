@@ -169,14 +169,19 @@ def test_pairs_without_timestamps(write):
     assert "a_pairs.csv, line 1" in found and "without timestamps" in found and "timestamp" in found
 
 
-def test_unknown_column(write):
-    found = only_problem(write({"a_pairs.csv": f"user,item,timestamp,stars\nu,1,{T},5\n"}))
-    assert "unknown column 'stars'" in found and "event" in found
+def test_further_columns_are_kept_beside_the_events_row_by_row(write):
+    text = f"user,item,timestamp,stars\nu,2,{T},5\nu,1,{T},4\nu,1,{T},4\nu,1,{T},3\n"
+    dataset = open_dataset(write({"a_pairs.csv": text}))
+    assert dataset.events["item"].to_list() == ["1", "1", "2"]
+    assert dataset.further["events"].rows() == [("4",), ("3",), ("5",)]
+    assert any("further columns are kept aside, no stage reads them: stars" in note.text for note in dataset.notes)
 
 
 def test_a_column_given_twice(write):
     assert "user is given twice" in only_problem(write({"a_pairs.csv": f"user,userid,item,timestamp\nu,v,1,{T}\n"}))
-    assert "'item' is given twice" in only_problem(write({"a_pairs.csv": f"user,item,item,timestamp\nu,v,1,{T}\n"}))
+    assert "column item is given twice" in only_problem(
+        write({"a_pairs.csv": f"user,item,item,timestamp\nu,v,1,{T}\n"})
+    )
 
 
 def test_missing_header(write):
@@ -212,10 +217,9 @@ def test_another_clock_is_refused_with_the_remedy(write, factor, unit, remedy):
     assert f"in {unit}" in found and remedy in found and "line 2" in found
 
 
-def test_an_early_time_among_others_is_allowed_but_noted(write):
-    dataset = open_dataset(write({"a_pairs.csv": f"user,item,timestamp\nu,1,{10**10}\nu,1,{T}\n"}))
-    assert dataset.events["time"].to_list() == [10**10, T]
-    assert any("before March 1973" in note.text for note in dataset.notes)
+def test_an_early_time_among_others_is_refused_with_its_line(write):
+    found = only_problem(write({"a_pairs.csv": f"user,item,timestamp\nu,1,{T}\nu,1,{T // 1000}\n"}))
+    assert "a_pairs.csv, line 3: time is 1600000000, 1970-01-19 12:26:40 UTC" in found and "in seconds" in found
 
 
 def test_an_item_with_two_titles(write):

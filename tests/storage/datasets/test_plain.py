@@ -90,7 +90,7 @@ def test_iso_times(write, text, ms):
 )
 def test_iso_times_come_back(write, moments):
     text = "item,time\n" + "".join(f"{row},{moment.isoformat()}\n" for row, moment in enumerate(moments))
-    events = open_dataset(write({"videos.csv": "item\n0\n", "events.csv": text})).events
+    events = open_dataset(write({"videos.csv": "item\n0\n", "events.csv": text}), as_of=4_200_000_000_000).events
     expected = [round(moment.timestamp() * 1000) for moment in moments]
     assert events["time"].to_list() == pytest.approx(expected, abs=1)
 
@@ -100,7 +100,6 @@ def test_iso_times_come_back(write, moments):
     [
         ({"videos.csv": VIDEOS}, "no events.csv or events.parquet"),
         ({"events.csv": EVENTS}, "no videos.csv or videos.parquet"),
-        ({"videos.csv": "item,stars\na,1\n", "events.csv": EVENTS}, "unknown column 'stars'"),
         ({"videos.csv": "title\na\n", "events.csv": EVENTS}, "no column item"),
         ({"videos.csv": "item\na\na\n", "events.csv": EVENTS}, "videos.csv, line 3: item a is given twice"),
         ({"videos.csv": "item,title\n,x\n", "events.csv": EVENTS}, "videos.csv, line 2: item is empty"),

@@ -15,7 +15,7 @@ def test_published_form(write):
         ("video_id,split\n1,train\n2,\n", "line 3: split is None"),
         ("video_id,split\n1,train\n1,test\n", "line 3: item '1' is given twice"),
         ("video_id,split\n", "no rows"),
-        ("video_id,fold\n1,train\n", "unknown column 'fold'"),
+        ("video_id,fold\n1,train\n", "no column split among video_id, fold"),
     ],
 )
 def test_what_is_refused(write, text, words):

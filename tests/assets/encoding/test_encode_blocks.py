@@ -7,22 +7,21 @@ import time
 import numpy as np
 import pytest
 
-from assets.encoding.device_workers import DeviceWorkerDied, encoded_on
-from assets.encoding.encode_blocks import blocks_of, encoded_blocks
-from assets.encoding.encoder_loader import Work, prepared_blocks
-from assets.encoding.encoder_stage import options
+from assets.encoding.encode_blocks import DeviceWorkerDied, blocks_of, encode_blocks, encode_on_devices
+from assets.encoding.encoder_choice import chosen_encoder
+from assets.encoding.encoder_loader import Missing, Source, Work, prepared_blocks
+from assets.encoding.encoder_spec import EncoderSpec
 from assets.encoding.encoding_tasks import prepare_frames
 from assets.engine.store_access import open_store
-from assets.sampling import frames
+from assets.sampling.frames import FRAMES
 from models import encoders
 from tests.assets.conftest import ITEMS
 
 
 def work_of(settings, profile: str = "handcrafted", finish=None) -> Work:
-    stage = open_store(settings).stage(frames.NAME, frames.PAYLOAD)
-    told = options(settings, "visual") if profile == "tiny" else {}
-    given = (stage.folder, frames.PAYLOAD, ("frames",))
-    return Work("visual", profile, told, *given, prepare_frames, finish or whole_video)
+    encoder = chosen_encoder(settings, "visual") if profile == "tiny" else EncoderSpec("visual", profile)
+    source = Source(FRAMES.open(open_store(settings)).folder, FRAMES.payload, ("frames",))
+    return Work(encoder, (source,), prepare_frames, finish or whole_video)
 
 
 def whole_video(rows, _note):
@@ -51,13 +50,13 @@ def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
     work, blocks = work_of(tiny(), profile), blocks_of([*ITEMS, "unknown"], 3)
 
     def gathered(made):
-        return [pair for outcomes, _ in made for pair in outcomes]
+        return [pair for block in made for pair in block.results]
 
     encoder = encoders.load("visual", profile)
-    plain = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
-    assert plain[-1] == ("unknown", None)
-    loaded = gathered(encoded_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
-    spread = gathered(encoded_on(["cpu", "cpu"], work, blocks, workers=0))
+    plain = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=0))
+    assert plain[-1] == ("unknown", Missing("no frames"))
+    loaded = gathered(encode_blocks(work, blocks, lambda: encoder, device="cpu", workers=1))
+    spread = gathered(encode_on_devices(["cpu", "cpu"], work, blocks, workers=0))
     for other in (loaded, spread):
         assert [item for item, _ in other] == [item for item, _ in plain]
         for (_, one), (_, two) in zip(plain[:-1], other[:-1], strict=True):
@@ -71,7 +70,7 @@ def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
     monkeypatch.setattr(
         "assets.encoding.encode_blocks.prepared_blocks", lambda *_, **told: seen.append(told) or iter([])
     )
-    assert not list(encoded_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
+    assert not list(encode_blocks(work_of(tiny()), blocks_of(ITEMS), pytest.fail, device=device, workers=2))
     assert seen == [("device", number), {"workers": 2, "pinned": True}]  # before the thread starts that pins memory
 
 
@@ -81,7 +80,7 @@ def test_a_process_uses_no_card_but_its_own(tiny, monkeypatch, device, number):
 )
 def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message):
     with pytest.raises(error, match=message):
-        list(encoded_on(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
+        list(encode_on_devices(["cpu"], work_of(tiny(), finish=finish), blocks_of(ITEMS), workers=0))
 
 
 def bulky(_rows, _note):
@@ -90,7 +89,7 @@ def bulky(_rows, _note):
 
 
 def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
-    made = encoded_on(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
+    made = encode_on_devices(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
     next(made)
     time.sleep(0.2)
     (process,) = [child for child in multiprocessing.active_children() if child.name == "reelcast-visual-cpu"]
@@ -100,9 +99,11 @@ def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
 
 
 def test_handcrafted_work_is_spread_over_processes_for_many_videos(settings_of):
-    from assets.encoding.encoder_stage import MANY, loaders
+    from assets.encoding.encoder_choice import MANY, loader_count
 
-    few, many = (loaders(settings_of(run__workers="3"), count, on_gpu=False) for count in (MANY - 1, MANY))
+    frames, texts = EncoderSpec("visual", "handcrafted"), EncoderSpec("text", "handcrafted")
+    few, many = (loader_count(settings_of(run__workers="3"), frames, count, on_gpu=False) for count in (MANY - 1, MANY))
     assert (few, many) == (0, 3)
-    assert loaders(settings_of(encoders__loaders="1"), 10, on_gpu=True) == 1
+    assert loader_count(settings_of(encoders__loaders="1"), frames, 10, on_gpu=True) == 1
+    assert loader_count(settings_of(encoders__loaders="1"), texts, 10, on_gpu=True) == 0
     assert encoders.preparation("visual", "handcrafted")([np.zeros((8, 8, 3), np.uint8)]).shape == (1, 95)

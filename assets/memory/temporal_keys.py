@@ -1,0 +1,115 @@
+"""Temporal keys by age: a window is compared with the members' windows as they were at about the same age.
+
+A member's key has one block per age at which `temporal_embeddings` cut its window, and a last one for its own window. A
+query has its key in the block of its age and zeros in the others, so that the inner product compares these two alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from assets.feedback import temporal_embeddings
+from assets.memory.feature_join import blocks, packed_rows
+from assets.protocol.popularity import read_popularity
+from storage.arrays import to_numpy
+from storage.store import Store
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of some items: `row` (n,) of the item, `younger` (n,) bool, `hours` (n,) the window's age,
+    `complete` (n,) bool, and the temporal `key` (n, d) with its `heard` (n,), False without feedback in the window.
+    """
+
+    row: np.ndarray
+    younger: np.ndarray
+    hours: np.ndarray
+    complete: np.ndarray
+    key: np.ndarray
+    heard: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Windows:
+        """Return the windows that `chosen` (n,) bool has True."""
+        return Windows(*(part[chosen] for part in vars(self).values()))
+
+
+def read_windows(store: Store, items: Sequence[str], *, form: str) -> Windows:
+    """Read every window of `items`: each item's own in their order, then the younger ones.
+
+    A key is the mean of the window's temporal rows. It has unit length with `form = "cosine"`; with "dot" it is as M3TR
+    section 3.3 prints it, and a video's neighbours are then mostly those with the longest vectors.
+    """
+    stage = store.stages()[temporal_embeddings.NAME]
+    table = stage.read(items=items, columns=["total", "age_hours", "younger_hours", "younger_keys"])
+    place = {item: row for row, item in enumerate(items)}
+    rows = np.array([place[item] for item in table["item"].to_pylist()], dtype=np.int64)
+    heard, hours = np.zeros(len(items), dtype=bool), np.zeros(len(items))
+    heard[rows], hours[rows] = table["total"].to_numpy() > 0, table["age_hours"].to_numpy()
+    known = pl.DataFrame({"item": list(items)}, schema={"item": pl.String}).join(
+        read_popularity(store).select("item", "window_complete"), on="item", how="left", maintain_order="left"
+    )
+    younger_hours = [np.array(ages, dtype=np.float64) for ages in table["younger_hours"].to_pylist()]
+    younger_row = np.repeat(rows, [len(ages) for ages in younger_hours])
+    own_key = _own_keys(store, items)
+    younger_key = np.concatenate([np.zeros((0, own_key.shape[1]), np.float32), *to_numpy(table, "younger_keys")])
+    count = len(younger_row)
+    key = np.concatenate([own_key, younger_key])
+    if form == "cosine":
+        key /= np.maximum(np.linalg.norm(key, axis=1, keepdims=True), 1e-12)
+    return Windows(
+        row=np.concatenate([np.arange(len(items)), younger_row]),
+        younger=np.repeat([False, True], [len(items), count]),
+        hours=np.concatenate([hours, *younger_hours]),
+        complete=np.concatenate([known["window_complete"].fill_null(False).to_numpy(), np.zeros(count, dtype=bool)]),
+        key=key,
+        heard=np.concatenate([heard, younger_key.any(axis=1)]),
+    )
+
+
+def _own_keys(store: Store, items: Sequence[str]) -> np.ndarray:
+    rows = packed_rows(store, store.stages()[temporal_embeddings.NAME], items)
+    keys = np.zeros((len(items), rows.width), np.float32)
+    for block in blocks(len(items)):
+        total = rows.read(block)[0].sum(axis=1, dtype=np.float64)
+        keys[block] = total / np.maximum(rows.lengths[block], 1)[:, None]
+    return keys
+
+
+@dataclass(frozen=True)
+class Ages:
+    """The ages, in hours, that a bank's temporal keys have blocks for: the younger ones, and that of whole windows."""
+
+    younger: list[float]
+    whole: float
+
+    @classmethod
+    def of_members(cls, members: Windows, wanted: Sequence[float]) -> Ages:
+        """Choose those of the `wanted` ages at which a member's window was cut; whole windows have their median age."""
+        cut = set(members.hours[members.younger].tolist())
+        own = members.hours[~members.younger]
+        return cls([age for age in wanted if age in cut], float(np.median(own)) if len(own) else 0.0)
+
+    def member_keys(self, members: Windows) -> np.ndarray:
+        """Return the members' keys (m, blocks * d); a member whose own window is younger than an age has its own there."""
+        own = ~members.younger
+        keys = np.repeat(members.key[own][:, None], len(self.younger) + 1, axis=1)
+        for block, age in enumerate(self.younger):
+            there = members.younger & (members.hours == age)
+            keys[members.row[there], block] = members.key[there]
+        return keys.reshape(len(keys), -1)
+
+    def query_keys(self, queries: Windows) -> np.ndarray:
+        """Return the queries' keys (n, blocks * d): each in the block of the nearest age by ratio, and zeros elsewhere.
+
+        A complete window is compared with whole windows.
+        """
+        logs = np.log(np.maximum([*self.younger, self.whole], 1e-3))
+        block = np.abs(np.log(np.maximum(queries.hours, 1e-3))[:, None] - logs).argmin(axis=1)
+        block[queries.complete] = len(self.younger)
+        keys = np.zeros((len(block), len(logs), queries.key.shape[1]), np.float32)
+        keys[np.arange(len(block)), block] = queries.key
+        return keys.reshape(len(keys), -1)

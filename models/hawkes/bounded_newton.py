@@ -1,0 +1,83 @@
+"""A damped Newton step under bounds, for a Hessian of independent blocks that share a border of common variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+ROUNDS = 20  # of holding what would leave its bounds; each holds at least one more variable
+
+
+@dataclass
+class Quadratic:
+    """The local model of a function to minimise: g d + d H d / 2.
+
+    Attributes:
+        gradient: of each block (p,), then of the border (q,).
+        blocks: (p, p) each.
+        borders: (p, q) each, between a block and the border.
+        corner: (q, q); q may be 0.
+    """
+
+    gradient: list[np.ndarray]
+    blocks: list[np.ndarray]
+    borders: list[np.ndarray]
+    corner: np.ndarray
+
+    def damped(self, damping: float) -> Quadratic:
+        """With the diagonal raised by a share of itself (Marquardt 1963), and by next to nothing where it is 0."""
+
+        def raised(matrix: np.ndarray) -> np.ndarray:
+            size = np.diagonal(matrix)
+            return matrix + np.diag(damping * size + 1e-12 * max(size.max(initial=0.0), 1e-12))
+
+        return Quadratic(self.gradient, [raised(block) for block in self.blocks], self.borders, raised(self.corner))
+
+    def step(self, low: list[np.ndarray], high: list[np.ndarray]) -> list[np.ndarray]:
+        """The step, block by block and then the border's, that minimises the model within low <= d <= high.
+
+        A variable that is at a bound and pushed outwards stays there; so does, at the bound, each that a free step would
+        take beyond it.
+        """
+        free = [
+            ~(((lo >= 0) & (g > 0)) | ((hi <= 0) & (g < 0))) for g, lo, hi in zip(self.gradient, low, high, strict=True)
+        ]
+        held = [np.zeros_like(g) for g in self.gradient]
+        for _ in range(ROUNDS):
+            step = self._solve(free, held)
+            out = [mask & ((d < lo) | (d > hi)) for mask, d, lo, hi in zip(free, step, low, high, strict=True)]
+            if not any(part.any() for part in out):
+                return step
+            for mask, at, d, part, lo, hi in zip(free, held, step, out, low, high, strict=True):
+                at[part] = np.clip(d, lo, hi)[part]
+                mask[part] = False
+        return [np.clip(d, lo, hi) for d, lo, hi in zip(step, low, high, strict=True)]
+
+    def _solve(self, free: list[np.ndarray], held: list[np.ndarray]) -> list[np.ndarray]:
+        """The free variables' minimum, the others held where they are."""
+        *parts, edge = held
+        target = -self.gradient[-1] - self.corner @ edge
+        for border, part in zip(self.borders, parts, strict=True):
+            target = target - border.T @ part
+        corner, target = self.corner[np.ix_(free[-1], free[-1])].copy(), target[free[-1]]
+        solved = []
+        for block, border, g, part, mask in zip(self.blocks, self.borders, self.gradient, parts, free):
+            if not mask.any():
+                solved.append(None)
+                continue
+            right = (-g - block @ part - border @ edge)[mask]
+            between = border[np.ix_(mask, free[-1])]
+            factor = cho_factor(block[np.ix_(mask, mask)], check_finite=False)
+            both = cho_solve(factor, np.column_stack([right, between]), check_finite=False)
+            corner -= between.T @ both[:, 1:]
+            target -= between.T @ both[:, 0]
+            solved.append(both)
+        step = [part.copy() for part in held]
+        if len(target):
+            step[-1][free[-1]] = np.linalg.lstsq(corner, target, rcond=None)[0]
+        for d, mask, both in zip(step, free, solved):
+            if both is not None:
+                d[mask] = both[:, 0] - both[:, 1:] @ step[-1][free[-1]]
+        return step

@@ -1,0 +1,210 @@
+"""Maximum likelihood for a Mamba-Hawkes process: Adam over random pieces of the sequences, from the classical process on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from models.events import EventBatch
+from models.hawkes.averaging import AveragedProcess
+from models.hawkes.history import counted_events
+from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.neural_start import initialise, start_from_classical
+from models.hawkes.penalties import penalty_slope
+from models.hawkes.pieces import Pieces
+from models.hawkes.report import Epoch, FitReport
+
+STEP_EVENTS = 4096  # events per step, at most, on average: long sequences make more steps, not larger ones
+STARTING_SHARE = 0.25  # of max_seconds, for the classical process that the fit starts from
+CLIP = 10.0  # a gradient's norm, relative to the running mean of the norms
+
+
+def fit_neural(
+    process: MambaHawkesProcess,
+    train: EventBatch,
+    dev: EventBatch,
+    *,
+    penalty: str | None,
+    strength: float | None,
+    window: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    patience: int,
+    averaging: float,
+    max_branching: float | None,
+    max_seconds: float | None,
+    seed: int,
+    progress: Callable[[Epoch], None] | None,
+) -> FitReport:
+    """`fit` for a MambaHawkesProcess; its arguments are explained there."""
+    began, report = time.monotonic(), FitReport()
+    if not bool(process.initialised):
+        initialise(process, train, window=window, seed=seed)
+        if process.excitation is not None:
+            share = None if max_seconds is None else STARTING_SHARE * max_seconds
+            start_from_classical(process, train, dev, window=window, max_branching=max_branching, max_seconds=share)
+    pieces, held_out = Pieces(process, train, window), Pieces(process, dev, window)
+    per_step = min(batch_size, max(1, STEP_EVENTS * len(pieces) // max(int(pieces.lengths.sum()), 1)))
+    steps = math.ceil(len(pieces) / per_step)
+    # Every step divides by the same number, so that every event weighs alike however many a step happens to hold.
+    divisor = pieces.scored * per_step / len(pieces)
+    optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
+    averaged = AveragedProcess(process, decay=averaging)
+    generator = torch.Generator().manual_seed(seed)
+    best, best_weights = -math.inf, None
+    step, norm = 0, 0.0
+
+    def record(scored: MambaHawkesProcess, likelihood: float) -> bool:
+        """Note an epoch; True where it was the last."""
+        nonlocal best, best_weights
+        score = totals(scored, held_out).per_event
+        report.curve.append(Epoch(len(report.curve), likelihood / pieces.scored, score, time.monotonic() - began))
+        latest = report.curve[-1]
+        if progress is not None:
+            progress(latest)
+        penalised = penalty is None or latest.index > 0  # the start is not
+        if latest.dev > best and penalised:
+            best, report.best_epoch = latest.dev, latest.index
+            best_weights = {name: value.clone() for name, value in scored.state_dict().items()}
+        late = max_seconds is not None and latest.seconds >= max_seconds
+        return latest.index - report.best_epoch >= patience or late or not math.isfinite(latest.train)
+
+    record(process, totals(process, pieces).likelihood)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        for _ in range(epochs):
+            process.train()
+            pieces.refresh(process)
+            total = 0.0
+            for chosen in torch.randperm(len(pieces), generator=generator).split(per_step):
+                done = step / (steps * epochs)
+                if max_seconds is not None:
+                    done = max(done, (time.monotonic() - began) / max_seconds)
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate * _schedule(step, done, warm_up=min(100, steps))
+                optimiser.zero_grad()
+                for part in pieces.parts(chosen):
+                    levels = process.encode(part.batch, part.carried)
+                    own, integral = process.likelihood_of(levels, part.batch, part.window)
+                    likelihood = own.sum() - integral.sum()
+                    (-likelihood / divisor).backward()
+                    total += float(likelihood.detach())
+                limit = CLIP * norm if step else math.inf
+                reached = float(torch.nn.utils.clip_grad_norm_(process.parameters(), limit))
+                norm = 0.9 * norm + 0.1 * min(reached, limit) if step else reached
+                optimiser.step()
+                if penalty is not None:
+                    shrink(process, optimiser, penalty, strength * len(train) / train.num_events)
+                process.project_(max_branching=max_branching)
+                averaged.update()
+                step += 1
+            if record(averaged.process, total):
+                break
+    if best_weights is None:
+        raise ArithmeticError("the fit diverged in its first epoch: no finite log-likelihood on dev")
+    process.load_state_dict(best_weights)
+    _finish(process, pieces, held_out, report, max_branching)
+    report.seconds = time.monotonic() - began
+    report.branching_ratio = process.branching_ratio()
+    process.eval()
+    return report
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Over a set: log-likelihood, expected and observed events by type (k,), and the log-likelihood per event."""
+
+    likelihood: float
+    expected: Tensor
+    observed: Tensor
+
+    @property
+    def per_event(self) -> float:
+        return self.likelihood / max(float(self.observed.sum()), 1.0)
+
+    @property
+    def ratio(self) -> float:
+        """Expected events per event."""
+        return float(self.expected.sum()) / max(float(self.observed.sum()), 1.0)
+
+
+@torch.no_grad()
+def totals(process: MambaHawkesProcess, pieces: Pieces) -> Totals:
+    """Log-likelihood and expected events over a set, to the process's quadrature tolerance."""
+    process.eval()
+    likelihood, k = 0.0, process.num_types
+    expected, observed = (torch.zeros(k, dtype=torch.float64) for _ in range(2))
+    for part in pieces.walk(process):
+        levels = process.encode(part.batch, part.carried)
+        own, integral = process.likelihood_of(levels, part.batch, part.window)
+        likelihood += float(own.sum() - integral.sum())
+        expected += integral.sum(0).cpu()
+        seen = part.batch.types[counted_events(part.batch, part.window)]
+        observed += torch.bincount(seen.cpu(), minlength=k)
+    return Totals(likelihood, expected, observed)
+
+
+@torch.no_grad()
+def _finish(
+    process: MambaHawkesProcess, pieces: Pieces, held_out: Pieces, report: FitReport, max_branching: float | None
+) -> None:
+    """Give each type's intensity the factor that maximises the likelihood, observed over expected events; score the result.
+
+    All that makes up a type's intensity has its unit, so the factor is exact. What is left of Adam's noise in the level
+    goes with it. A factor that does dev no good is taken back unless the level was wrong.
+    """
+    before = totals(process, pieces)
+    after, score = before, report.best.dev
+    if process.log_softness.requires_grad:
+        kept = {name: value.clone() for name, value in process.state_dict().items()}
+        seen = before.observed > 0
+        process.scale_intensity_(torch.where(seen, before.observed, 1.0) / torch.where(seen, before.expected, 1.0))
+        process.project_(max_branching=max_branching)
+        scaled = totals(process, held_out).per_event
+        if scaled >= score or not 0.99 <= before.ratio <= 1.01:
+            after, score = totals(process, pieces), scaled
+        else:
+            process.load_state_dict(kept)
+    report.curve[report.best_epoch] = replace(report.best, train=after.per_event, dev=score)
+    report.events_ratio = after.ratio
+
+
+@torch.no_grad()
+def shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
+    """Take the proximal step of a penalty's tangent after a step of Adam, in Adam's own metric.
+
+    Influences that it takes below 0 become exactly 0, which a gradient step would not do. Call it before
+    `process.project_()`.
+
+    Args:
+        process: with a classical part.
+        optimiser: Adam or AdamW; it has just taken a step of the process.
+        kind: "mcp" or "scad".
+        strength: the penalty's gamma, in units of the loss that the optimiser minimises.
+    """
+    matrix = process.excitation.branching
+    group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
+    state = optimiser.state[matrix]
+    seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+    slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)
+    matrix.sub_(group["lr"] * slope / (seen.sqrt() + group["eps"])).clamp_(min=0)
+
+
+def _schedule(step: int, done: float, *, warm_up: int) -> float:
+    rise = min(1.0, (step + 1) / warm_up)
+    return rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def _parameter_groups(process: MambaHawkesProcess, weight_decay: float) -> list[dict]:
+    # Only the network's matrices are decayed: baselines, rates, branching and norms have their own meaning and scale.
+    matrices = [p for name, p in process.named_parameters() if p.ndim == 2 and name.endswith("weight")]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in process.parameters() if id(p) not in chosen]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

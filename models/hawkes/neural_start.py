@@ -1,0 +1,79 @@
+"""Where the fit of a Mamba-Hawkes process starts: at the fitted classical process, which m3tr contains."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from models.events import EventBatch
+from models.hawkes.classical_fit import fit_classical
+from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.initialisation import decay_grid, longest_window, mean_gap, type_rates
+from models.hawkes.mamba import MambaHawkesProcess
+
+LEAST_SOFTNESS = 1e-3  # of a type's mean rate
+SHARE_OF_BASELINE = 0.25  # softness over baseline at the start: softplus(4) is 4.02
+
+
+@torch.no_grad()
+def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, seed: int) -> None:
+    """Take the clock's scale, the baseline and the time scales from `events`, and draw the network's weights anew."""
+    scale = mean_gap(events, window)
+    process.time_scale.fill_(scale)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in process.network.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        process.network.embedding.weight.normal_(std=0.5)
+        process.head.weight.normal_(std=0.02)  # the network begins as a small correction
+    if process.network.counts is not None:
+        rate = process.network.counts.rate
+        rate.copy_(decay_grid(events, len(rate), window) * scale)
+    if process.network.clock is not None:
+        # From twice the longest window, whose phase tells any age from any other, down to a few mean gaps.
+        period = process.network.clock.period
+        longest = max(2 * longest_window(events, window) / scale, 8.0)
+        period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
+    rates = type_rates(events, process.num_types, window) * scale
+    relative = process.config()["softness"]
+    softness = torch.ones_like(rates) if relative is None else relative * rates
+    # Without a classical part half of the events are left to the network to explain.
+    _set_level(process, 0.5 * rates, softness)
+    process.initialised.fill_(True)
+
+
+def start_from_classical(
+    process: MambaHawkesProcess,
+    train: EventBatch,
+    dev: EventBatch,
+    *,
+    window: str,
+    max_branching: float | None,
+    max_seconds: float | None,
+) -> None:
+    """Give m3tr the intensity of the classical process fitted to `train`: baseline, branching, rates, and no network yet."""
+    shared = process.excitation.shared
+    classical = ExponentialHawkes(process.num_types, decays=process.excitation.decays, shared=shared)
+    fit_classical(classical, train, dev, window=window, max_branching=max_branching, max_seconds=max_seconds)
+    scale = float(process.time_scale)
+    with torch.no_grad():
+        process.head.weight.zero_()
+        process.excitation.branching.copy_(classical.excitation.branching)
+        process.excitation.log_rate.copy_(classical.excitation.log_rate + math.log(scale))
+        level = classical.baseline * scale
+        softness = process.log_softness.exp().double()
+        if process.log_softness.requires_grad:
+            # The softplus bends below its softness. Where that is small beside the baseline it bends nowhere that matters, and
+            # the process begins as the classical one to a few thousandths of a nat; the fit moves it from there.
+            softness = torch.minimum(softness, (SHARE_OF_BASELINE * level).clamp_min(LEAST_SOFTNESS * softness))
+        _set_level(process, level, softness)
+
+
+def _set_level(process: MambaHawkesProcess, level: torch.Tensor, softness: torch.Tensor) -> None:
+    """Softness (k,), and the baseline at which the link gives `level` (k,), both on the scaled clock."""
+    process.log_softness.copy_(softness.log())
+    # the inverse of softplus, which for large arguments is the argument
+    relative = level / softness
+    process.baseline.copy_(softness * (relative + torch.log(-torch.expm1(-relative))))

@@ -1,0 +1,60 @@
+"""L-BFGS-B for the classical likelihood of so many types that a Hessian would not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.hawkes.scoring import Likelihood, Limits, Parameters
+
+ITERATIONS = 300
+STANDSTILL = 10, 2e-5  # stop after so many iterations that together gained less than so many nats per event
+
+
+def climb_quasi_newton(
+    likelihood: Likelihood,
+    start: Parameters,
+    limits: Limits,
+    *,
+    events: int,
+    record: Callable[[Parameters, float], bool],
+) -> tuple[Parameters, np.ndarray]:
+    """`scoring.climb` with memory linear in the number of parameters.
+
+    Every parameter is in units of the root of its own Fisher information at the start, in which all of them matter alike.
+    """
+    from scipy.optimize import minimize
+
+    parts = list(start)
+    sizes = np.cumsum([part.size for part in parts])[:-1]
+    _, _, curvature = likelihood.gradient(start)
+    # a parameter that hardly any event tells about would otherwise get a step without bound
+    bends = [np.maximum(part, 1e-4 * part.max(initial=1e-300)).ravel() / events for part in list(curvature)[:2]]
+    scale = np.concatenate([*(1 / np.sqrt(bend) for bend in bends), np.ones(start.log_rate.size)])
+    bounds = [(low, None) for low in limits.floor]
+    bounds += [(0.0, None if free else 0.0) for free in limits.free.ravel()]
+    bounds += [(limits.slow, limits.fast)] * start.log_rate.size
+    bounds = [(low / unit, None if high is None else high / unit) for (low, high), unit in zip(bounds, scale)]
+
+    def parameters(x: np.ndarray) -> Parameters:
+        pieces = np.split(x * scale, sizes)
+        return Parameters(*(piece.reshape(part.shape) for piece, part in zip(pieces, parts)))
+
+    values = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient, _ = likelihood.gradient(parameters(x))
+        return value / events, np.concatenate([part.ravel() for part in gradient]) * scale / events
+
+    def callback(intermediate_result) -> None:
+        values.append(float(intermediate_result.fun))
+        span, gain = STANDSTILL
+        stands = len(values) > span and values[-span - 1] - values[-1] < gain
+        if record(parameters(intermediate_result.x), values[-1] * events) or stands:
+            raise StopIteration
+
+    x = np.concatenate([part.ravel() for part in parts]) / scale
+    options = {"maxiter": ITERATIONS, "ftol": 0.0, "gtol": 1e-6, "maxcor": 10}
+    result = minimize(objective, x, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
+    return parameters(result.x), np.full(likelihood.num_types, result.fun * events / likelihood.num_types)

@@ -1,0 +1,79 @@
+"""Decoded frames as pictures: RGB, upright, with square pixels, no larger than asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from models.media.display_shape import display_size, pixel_aspect
+from models.media.errors import MediaError
+from models.media.orientation import display_matrix, rotation_of, upright
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame, converted.
+
+    Attributes:
+        image: (h, w, 3) uint8, RGB, upright.
+        seconds: On the file's clock; None without a clock.
+        rotation: Degrees clockwise by which it was turned.
+    """
+
+    image: np.ndarray
+    seconds: float | None
+    rotation: int
+
+
+class PictureConverter:
+    """Converts frames of one track, in the order in which the decoder gives them.
+
+    An orientation that a frame tells holds for those after it, until another frame tells one.
+    """
+
+    def __init__(self, path: str | Path, stream: VideoStream, max_side: int | None):
+        self._path = path
+        self._time_base = stream.time_base
+        self._aspect = pixel_aspect(stream)
+        self._max_side = max_side
+        self._reformatter = VideoReformatter()
+        self._matrix: np.ndarray | None = None
+
+    def restart(self) -> None:
+        """Forget the orientation: decoding begins anew, at a packet that tells it again."""
+        self._matrix = None
+
+    def pass_by(self, frame: av.VideoFrame) -> None:
+        """Take note of a frame that isn't converted."""
+        matrix = display_matrix(frame)
+        if matrix is not None:
+            self._matrix = matrix
+
+    def convert(self, frame: av.VideoFrame) -> Picture:
+        """Convert, and shrink, one frame by the colour matrix and range that the file names.
+
+        Raises:
+            MediaError: `decode`: pictures of this format can't be converted.
+        """
+        self.pass_by(frame)
+        width, height = display_size(frame.width, frame.height, self._aspect)
+        scale = min(1.0, self._max_side / max(width, height)) if self._max_side else 1.0
+        try:
+            rgb = self._reformatter.reformat(
+                frame,
+                width=max(1, round(width * scale)),
+                height=max(1, round(height * scale)),
+                format="rgb24",
+                interpolation="AREA" if scale < 1 else None,
+            )
+            image = upright(rgb.to_ndarray(), self._matrix)
+        except (av.FFmpegError, ValueError) as error:
+            reason = f"{frame.format.name} pictures can't be converted: {error}"
+            raise MediaError("decode", self._path, reason) from error
+        seconds = float(frame.pts * self._time_base) if frame.pts is not None else None
+        return Picture(image, seconds, rotation_of(self._matrix))

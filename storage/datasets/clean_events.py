@@ -1,0 +1,186 @@
+"""The feedback of a data set in order: cut at the end of the data, without duplicates, sorted; and what is odd about it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from storage.datasets.clock import end_of_data, tell_moment
+from storage.datasets.dataset import EVENTS, Note
+from storage.datasets.errors import DatasetError
+from storage.datasets.ids import loose_id
+from storage.datasets.tabular import Tabular
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class CleanEvents:
+    """Events as `Dataset` has them.
+
+    Attributes:
+        frame: the columns of EVENTS.
+        further: the further columns, row by row.
+        as_of: end of the data, unix ms.
+        duplicates: rows that were dropped.
+    """
+
+    frame: pl.DataFrame
+    further: pl.DataFrame
+    as_of: int
+    duplicates: int
+
+
+def clean_events(
+    table: Tabular, events: pl.DataFrame, order: list[str], notes: list[Note], *, as_of: int | None
+) -> CleanEvents:
+    """Drop events after the end of the data and exact duplicates (the first stays); sort by item in `order`, time, row.
+
+    Events without a user are no duplicates: two people may do the same at the same time.
+
+    Args:
+        table: the file or files that the events come from, with the same rows.
+        events: the columns of EVENTS without nulls (but for users), and the table's further ones.
+        order: every item, in the order wanted.
+        notes: receives what was found.
+        as_of: when the data were taken, unix ms; None for the last event that doesn't stand apart.
+
+    Raises:
+        DatasetError: no event lies before `as_of`.
+    """
+    times = events["time"].to_numpy()
+    end = end_of_data(times) if as_of is None else as_of
+    after = np.flatnonzero(times > end)
+    if len(after) == len(times):
+        raise DatasetError(
+            [
+                f"{table.path}: data.as_of is {tell_moment(end)}, and its first event is at {tell_moment(int(times.min()))}"
+            ]
+        )
+    if len(after):
+        why = "" if as_of is not None else ": long silence lies before them. If they are real, set data.as_of"
+        text = f"lie after {tell_moment(end)}, the end of the data, and are not used{why}."
+        notes.append(Note("warning", _apart(table, events, after, text)))
+    start = -end_of_data(-times[times <= end])
+    before = np.flatnonzero(times < start)
+    if len(before):
+        text = f"lie before {tell_moment(start)}, and long silence follows them: is their clock right?"
+        notes.append(Note("warning", _apart(table, events, before, text)))
+
+    kept = events.with_row_index("row").filter(pl.col("time") <= end)
+    compared = [name for name in events.columns if not events.schema[name].is_nested()]
+    named = kept.filter(pl.col("user").is_not_null())
+    distinct = named.unique(compared, keep="first")
+    duplicates = named.height - distinct.height
+    if duplicates:
+        stay = kept.height - duplicates
+        notes.append(Note("info", f"{table.name}: {duplicates:,} exact duplicate rows dropped, {stay:,} events stay"))
+    if named.height < kept.height:
+        unnamed = kept.filter(pl.col("user").is_null())
+        alike = unnamed.height - unnamed.select(compared).unique().height
+        if alike:
+            notes.append(
+                Note("info", f"{table.name}: {alike:,} rows without a user are as another row; each counts as an event")
+            )
+        distinct = pl.concat([distinct, unnamed])
+    _note_spellings_of_types(table, distinct["type"], notes)
+    rank = pl.col("item").cast(pl.Enum(order)).to_physical()
+    sorted_events = distinct.sort(rank, "time", "row")
+    return CleanEvents(
+        sorted_events.select(EVENTS.names()).cast(EVENTS), sorted_events.select(table.further), end, duplicates
+    )
+
+
+def _apart(table: Tabular, events: pl.DataFrame, rows: np.ndarray, text: str) -> str:
+    examples = [
+        f"{place} (item {events['item'][int(row)]}, {tell_moment(events['time'][int(row)])})"
+        for place, row in zip(table.where(rows[:EXAMPLES]), rows)
+    ]
+    return f"{len(rows):,} of {len(events):,} events {text} First: {'; '.join(examples)}"
+
+
+def _note_spellings_of_types(table: Tabular, types: pl.Series, notes: list[Note]) -> None:
+    counts = dict(types.value_counts(sort=True, name="events").iter_rows())
+    spellings: dict[str, list[str]] = {}
+    for name in counts:
+        spellings.setdefault(name.strip().casefold(), []).append(name)
+    for same in spellings.values():
+        if len(same) > 1:
+            told = ", ".join(f"{name!r} ({counts[name]:,} events)" for name in same)
+            notes.append(
+                Note("warning", f"{table.name}: {told} differ in case only, and count as {len(same)} types of feedback")
+            )
+
+
+def check_items(
+    items: Iterable[str], sources: Sequence[Collection[str]], events: pl.DataFrame, notes: list[Note]
+) -> None:
+    """Note the items that no list or file names, and those that are named in several spellings.
+
+    Args:
+        items: every item.
+        sources: the items that each list names, and those that have a media file.
+        events: the events, before any is dropped.
+        notes: receives what was found.
+    """
+    listed = set().union(*sources)
+    if not listed:
+        return
+    counts = events["item"].value_counts(name="events")
+    strangers = counts.filter(~pl.col("item").is_in(list(listed)))
+    if strangers.height:
+        among = int(strangers["events"].sum())
+        examples = strangers.sort("item")["item"].head(EXAMPLES)
+        text = f"{among:,} of {len(events):,} events belong to {strangers.height:,} items of no list"
+        text += f", such as {_quoted(examples)}"
+        most = among > len(events) / 2
+        if most:
+            text += (
+                f"; listed are items such as {_quoted(sorted(listed)[:EXAMPLES])}: are the ids spelled in another way?"
+            )
+        notes.append(Note("warning" if most else "info", text))
+    named = [set(source) for source in (*sources, counts["item"]) if len(source)]
+    if len(set.intersection(*named)) == len(set.union(*named)):
+        return  # all name the same items: no two are one
+    alike: dict[str, list[str]] = {}
+    for item in items:
+        alike.setdefault(loose_id(item), []).append(item)
+    twins = [same for same in alike.values() if len(same) > 1 and not any(source.issuperset(same) for source in named)]
+    if twins:
+        notes.append(
+            Note(
+                "warning",
+                f"{len(twins):,} items are named in several spellings, and count as several: "
+                f"{'; '.join(_quoted(same) for same in twins[:EXAMPLES])} (leading zeros, case, a suffix)",
+            )
+        )
+
+
+def _quoted(items: Iterable[str]) -> str:
+    return ", ".join(map(repr, items))
+
+
+def check_publication(videos: pl.DataFrame, events: pl.DataFrame, as_of: int, notes: list[Note]) -> None:
+    """Note the items whose feedback starts before their publication, and those published after the end of the data."""
+    first = events.group_by("item").agg(first=pl.col("time").min())
+    early = videos.join(first, on="item").filter(pl.col("first") < pl.col("published_at"))
+    if early.height:
+        example = early.row(0, named=True)
+        notes.append(
+            Note(
+                "warning",
+                f"{early.height:,} items have feedback before their publication, first: item {example['item']}, "
+                f"published at {tell_moment(example['published_at'])}, first event at {tell_moment(example['first'])}",
+            )
+        )
+    future = videos.filter(pl.col("published_at") > as_of)
+    if future.height:
+        example = future.row(0, named=True)
+        notes.append(
+            Note(
+                "warning",
+                f"{future.height:,} items are published after the end of the data, {tell_moment(as_of)}, first: item "
+                f"{example['item']}, at {tell_moment(example['published_at'])}",
+            )
+        )

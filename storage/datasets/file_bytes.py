@@ -1,0 +1,85 @@
+"""A file's bytes as text: decompressed, without a byte order mark, UTF-8, with lines that end in a line feed."""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from storage.datasets.errors import DatasetError
+
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+
+
+def _unpack_zstd(data: bytes) -> bytes:
+    return pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+
+
+# A file is known by its first bytes, not by its suffix: downloads are often unpacked, or packed, under the other name.
+_UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"\x28\xb5\x2f\xfd": _unpack_zstd,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ\x00": lzma.decompress,
+}
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\xd0\xcf\x11\xe0": "an .xls",
+}
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Return `folder/name`, compressed or not; None if there is no such file."""
+    return next((path for suffix in ("", *COMPRESSED_SUFFIXES) if (path := folder / (name + suffix)).is_file()), None)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's bytes, decompressed.
+
+    Raises:
+        DatasetError: the compressed data are damaged or end too early.
+    """
+    data = path.read_bytes()
+    for magic, unpack in _UNPACKERS.items():
+        if data.startswith(magic):
+            try:
+                return unpack(data)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+                raise DatasetError([f"{path}: cannot be decompressed ({error}); is the file complete?"]) from error
+    return data
+
+
+def read_text_bytes(path: Path) -> bytes:
+    """Return a text file's bytes, decompressed, as UTF-8 (from UTF-16 if its byte order mark says so), without the mark.
+
+    Raises:
+        DatasetError: the file is compressed and damaged, an archive, UTF-16 that cannot be decoded, or holds zero bytes.
+    """
+    data = read_bytes(path)
+    for magic, kind in _FOREIGN.items():
+        if data.startswith(magic):
+            raise DatasetError([f"{path}: it is {kind}, not text; export it as CSV or parquet"])
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise DatasetError([f"{path}: its byte order mark says UTF-16, which it is not ({error})"]) from error
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if (zero := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, zero) + 1
+        raise DatasetError(
+            [f"{path}, line {line}: a zero byte; the file is damaged, or UTF-16 without its byte order mark"]
+        )
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # line ends of old Macintosh programs
+    return data
+
+
+def not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> DatasetError:
+    """Return the error that names the first line that is not UTF-8."""
+    line = data.count(b"\n", 0, error.start) + 1
+    return DatasetError([f"{path}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x})"])

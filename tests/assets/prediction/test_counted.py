@@ -1,0 +1,63 @@
+"""What has been counted of an item, and forecasts that are never below it."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.prediction.counted import at_least, counted_at, counted_so_far
+from assets.protocol.observation import HOUR_MS, popularity
+from assets.settings import Protocol
+
+START = 1_780_000_000_000
+ITEMS = ["a", "new", "never"]
+
+
+@pytest.fixture
+def events() -> pl.DataFrame:
+    rows = [("a", "comment", hour) for hour in (0.5, 1.0, 20.0, 30.0, 100.0)] + [("a", "like", 0.6)]
+    rows += [("new", "comment", hour) for hour in (300.5, 340.0)] + [("new", "like", 301.0), ("z", "like", 360.0)]
+    frame = pl.DataFrame(rows, schema=["item", "type", "hour"], orient="row").sort("item", "hour")
+    return frame.select(
+        "item",
+        "type",
+        (START + pl.col("hour") * HOUR_MS).cast(pl.Int64).alias("time"),
+        pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"),
+    )
+
+
+def labels(events: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    published = [START, START + 300 * HOUR_MS, START + 300 * HOUR_MS]
+    return popularity(pl.DataFrame({"item": ITEMS, "published_at": published}), events, protocol).frame
+
+
+@pytest.mark.parametrize(
+    "options, age, expected",
+    [
+        ({}, None, [3, 1, 0]),
+        ({}, 1.0, [2, 1, 0]),
+        ({}, 0.75, [1, 1, 0]),
+        ({"label_event": "all"}, 1.0, [3, 2, 0]),
+        ({"first_k": 2}, None, [1, 1, 0]),
+        ({"first_k": 4}, 0.75, [1, 1, 0]),
+    ],
+)
+def test_only_the_window_up_to_the_age_is_counted(events, options, age, expected):
+    protocol = Protocol(**options)
+    found = counted_at(events, labels(events, protocol), protocol, items=ITEMS, age=age)
+    assert found.tolist() == expected
+
+
+def test_so_far_counts_after_the_window_too_but_not_after_the_horizon(events):
+    protocol = Protocol(horizon_hours=50.0)
+    assert counted_so_far(events, labels(events, protocol), protocol, items=ITEMS).tolist() == [4, 2, 0]
+    everything = Protocol(horizon_hours=50.0, label_event="all")
+    assert counted_so_far(events, labels(events, everything), everything, items=ITEMS).tolist() == [5, 3, 0]
+
+
+@pytest.mark.parametrize("scale, floor", [("log2p1", [2.0, 0.0]), ("log2", [np.log2(3.0), 0.0]), ("raw", [3.0, 0.0])])
+def test_a_forecast_is_raised_to_the_count_and_never_lowered(scale, floor):
+    counted = np.array([3.0, 0.0])
+    np.testing.assert_allclose(at_least(np.full((2, 2), -1.0), counted, scale), [floor, floor])
+    np.testing.assert_array_equal(at_least(np.full((2, 2), 9.0), counted, scale), np.full((2, 2), 9.0))

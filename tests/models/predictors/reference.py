@@ -1,0 +1,100 @@
+"""M3TR's forward pass video by video in plain NumPy, float64, written from appendices E and F."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.predictors import M3TR
+from models.predictors.features import NeighbourBatch, VideoBatch
+
+PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+class Reference:
+    """The network `model` computed another way; `weights` may be changed, to see that it would be noticed."""
+
+    def __init__(self, model: M3TR) -> None:
+        self.config = model.config
+        self.weights = {name: value.double().numpy().copy() for name, value in model.state_dict().items()}
+
+    def predict(self, target: VideoBatch, neighbours: VideoBatch, hood: NeighbourBatch) -> np.ndarray:
+        own = [self.encode(target, video) for video in range(len(target))]
+        others = [self.encode(neighbours, video) for video in range(len(neighbours))]
+        return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])
+
+    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+    def standardise(self, name: str, x: np.ndarray) -> np.ndarray:
+        return (x - self.weights[f"{name}.mean"]) / self.weights[f"{name}.scale"]
+
+    def rows(self, videos: VideoBatch, video: int, name: str, used: bool) -> tuple[np.ndarray, np.ndarray]:
+        values = getattr(videos, name)[video].double().numpy()
+        mask = getattr(videos, f"{name}_mask")[video].numpy() & used
+        return np.where(mask[:, None], self.standardise(f"standardise.{name}", values), 0.0), mask
+
+    def encode(self, videos: VideoBatch, video: int) -> list[np.ndarray]:
+        """C, T and S of one video (appendix F.1)."""
+        use = self.config
+        visual, seen = self.rows(videos, video, "visual", use.use_visual)
+        acoustic, heard = self.rows(videos, video, "acoustic", use.use_audio)
+        text, said = self.rows(videos, video, "text", use.use_text)
+        temporal, there = self.rows(videos, video, "temporal", use.use_temporal)
+        frames = np.concatenate([visual, acoustic, ~seen[:, None], ~heard[:, None]], axis=1)[seen | heard]  # eq. 26
+        raw = {"c": frames, "t": text[said], "s": temporal[there]}
+        x = {name: np.maximum(self.linear(f"embed.{name}", values), 0.0) for name, values in raw.items()}  # eq. 27, 28
+        enriched: dict[str, list[np.ndarray]] = {name: [] for name in x}
+        for first, second in PAIRS:
+            enriched[first].append(self.enrich(first + second, x[first], x[second], "integrate_x"))
+            enriched[second].append(self.enrich(first + second, x[second], x[first], "integrate_y"))
+        vectors = []
+        for number, name in enumerate(("c", "t", "s")):
+            if not len(x[name]):
+                vectors.append(self.weights["absent"][number])
+                continue
+            halves = [rows @ self.weights[f"transform.{name}"][half] for half, rows in enumerate(enriched[name])]
+            h = self.linear(f"combine.{name}", np.concatenate(halves, axis=1))
+            vectors.append(softmax(h @ self.weights[f"pool.{name}.context"] / np.sqrt(use.width)) @ h)
+        return vectors
+
+    def enrich(self, pair: str, x: np.ndarray, y: np.ndarray, direction: str) -> np.ndarray:
+        """ReLU(X + [P, N] W_1), eq. 29 to 34."""
+        found = np.zeros_like(x)
+        signs = [(self.config.alpha, self.config.use_positive), (self.config.alpha - 1.0, self.config.use_negative)]
+        for number, factor in enumerate(factor for factor, used in signs if used):
+            query, key, value, integrate = (
+                self.weights[f"attention.{pair}.{name}"][number] for name in ("query", "key", "value", direction)
+            )
+            for row in range(len(x) if len(y) else 0):
+                weights = softmax(factor * (y @ key) @ (x[row] @ query) / np.sqrt(self.config.width))
+                found[row] += weights @ (y @ value) @ integrate
+        return np.maximum(x + found, 0.0)
+
+    def forecast(self, own: list[np.ndarray], others: list, hood: NeighbourBatch, video: int) -> float:
+        """Appendix F.2 for one video."""
+        use, d = self.config, self.config.width
+        h = [np.concatenate(own)]
+        if use.use_retrieval:
+            ranks = np.flatnonzero(hood.mask[video].numpy())
+            kinds = 4 if use.use_labels else 3
+            retrieved = np.zeros((hood.mask.shape[1], kinds, d))  # C^r, T^r, S^r, L^r of each neighbour
+            for rank in ranks:
+                retrieved[rank, :3] = others[int(hood.index[video, rank])]
+                if use.use_labels:
+                    label = self.standardise("standardise_target", hood.label[video, rank].double().numpy()[None])
+                    retrieved[rank, 3] = self.linear("embed_label", label)
+            if use.aggregate == "attention":  # MMRA eq. 4
+                weights = np.zeros(len(retrieved))
+                if len(ranks):
+                    weights[ranks] = softmax(hood.score[video].double().numpy()[ranks])
+                retrieved = np.tensordot(weights, retrieved, axes=1)[None]
+            interactions = [[[vector @ kind for kind in copy] for vector in own] for copy in retrieved]
+            h += [retrieved.ravel(), np.array(interactions).ravel() / np.sqrt(d)]
+        hidden = np.maximum(self.linear("head.0", np.concatenate(h)), 0.0)
+        output = self.linear("head.3", hidden)
+        return float((output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"])[0])
