@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.settings import load
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.durable import StoreError
 
 

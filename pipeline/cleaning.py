@@ -7,7 +7,7 @@ from assets.settings import Settings
 from assets.settings.dagster_home import HOME, MARK
 from pipeline.instance import make_instance
 from storage.durable import BusyError, StoreError, remove_folder
-from storage.presence import is_present
+from storage.process_lock import is_present
 
 
 def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> bool:

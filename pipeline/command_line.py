@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("shell", help='shell variables for this data set\'s Dagster instance: eval "$(reelcast shell)"')
     cleaned = commands.add_parser("clean", help="delete this data set's store and results; data stay")
     cleaned.add_argument("--yes", action="store_true", help="do not ask")
+    checked = commands.add_parser("check", help="what is damaged in the store, and the way out; changes nothing")
+    checked.add_argument("--deep", action="store_true", help="read every byte, instead of footers, sizes and states")
+    checked.add_argument("--json", action="store_true", help="one JSON object, for programs")
     bank_commands.add(commands)
     made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
     made.add_argument("library", choices=LIBRARIES)
@@ -140,6 +143,13 @@ def sql(args: argparse.Namespace) -> int:
     return 0
 
 
+def check(args: argparse.Namespace) -> int:
+    """Print what is damaged in the store."""
+    from pipeline.check import check as check_all
+
+    return check_all(load(), Console(), deep=args.deep, as_json=args.json)
+
+
 def shell(args: argparse.Namespace) -> int:
     """Print the variables that lead a shell's `dagster` to the instance of this data set."""
     from pipeline.instance import shell_variables
@@ -166,6 +176,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "settings": settings,
     "plan": plan,
     "sql": sql,
+    "check": check,
     "shell": shell,
     "clean": clean,
     "bank": lambda args: bank_commands.run(args, Console()),

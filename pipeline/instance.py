@@ -9,6 +9,7 @@ from assets.settings import Settings
 from assets.settings.dagster_home import HOME, MARK
 from storage.data_set_mark import mark_store, marked_folder
 from storage.durable import check_writable
+from storage.store import Store
 
 DEFAULTS = Path(__file__).with_name("dagster.yaml")
 MODULE = "pipeline.definitions"
@@ -23,7 +24,7 @@ def make_instance(settings: Settings) -> Path:
     Raises:
         storage.durable.StoreError: the store cannot be written.
     """
-    store, data = settings.store_folder(), settings.data_folder().resolve()
+    store, data = Store(settings.store_folder()).root, settings.data_folder().resolve()
     home = store / HOME
     if marked_folder(store) is None and data.is_dir():
         mark_store(store, data)

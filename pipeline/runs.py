@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 
 from assets.settings import run_mark
-from storage.presence import is_present
+from storage.process_lock import is_present
 
 WAITING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING]
 WORKING = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]

@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from storage.artifact_version import NEXT_RUN, ArtifactVersion, read_version, record_of, write_version
+from storage.damage import DAMAGED, DamageError, logger, reading, set_aside
 from storage.durable import (
     DISK_FULL,
     StoreError,
@@ -23,55 +24,11 @@ from storage.durable import (
     write_text,
 )
 
-STATE_FILE = "version.json"
 POINTER = "current.json"
 LISTING = "versions.json"
 LOCK = "making.lock"
 SWITCHING = "switching.lock"
-
-
-class Hold:
-    """Keeps a version's files from being removed, until it is released or nobody refers to it any more.
-
-    The lock is the system's and shared: it goes with the process, however that ends. Raises FileNotFoundError where the
-    version was removed before.
-    """
-
-    def __init__(self, folder: Path):
-        self._handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(self._handle, fcntl.LOCK_SH)
-        try:
-            same = os.path.samestat(os.fstat(self._handle), folder.stat())
-        except FileNotFoundError:
-            same = False
-        if not same:
-            self.release()
-            raise FileNotFoundError(f"{folder} was removed")
-
-    def release(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            self.release()
-
-
-@dataclass(frozen=True)
-class ArtifactVersion:
-    """version: from 1; path: its folder; inputs_hash, fingerprint: what it was made from; metadata: the writer's."""
-
-    version: int
-    path: Path
-    inputs_hash: str
-    fingerprint: str
-    metadata: dict[str, Any]
-    created_at: datetime
-
-    def hold(self) -> Hold:
-        """Keeps its files while they are read."""
-        return Hold(self.path)
+NOTHING: dict[str, Any] = {"version": None, "history": [], "pinned": None}
 
 
 class Artifact:
@@ -95,7 +52,9 @@ class Artifact:
         return Draft(self, inputs_hash, fingerprint, {} if metadata is None else metadata, activate)
 
     def _place(self, beside: Path) -> int:
-        version = max((int(path.name) for path in self._folders()), default=0) + 1
+        # the number of a version that was set aside is not given again: what was made from it names it
+        used = [*self._folders(), *(path for path in self.folder.glob(f"{DAMAGED}/*") if path.name[:6].isdigit())]
+        version = max((int(path.name[:6]) for path in used), default=0) + 1
         beside.rename(self.folder / f"{version:06d}")
         flush_folder(self.folder)
         return version
@@ -141,7 +100,7 @@ class Artifact:
 
     def pinned(self) -> int | None:
         """The version that is pinned; None where there is none."""
-        return self._pointer().get("pinned")
+        return self._pointer()["pinned"]
 
     def annotate(self, version: int, notes: Mapping[str, Any]) -> "ArtifactVersion":
         """Adds to a version's metadata what became known after it was made (JSON-able); what it replaces is gone."""
@@ -151,8 +110,9 @@ class Artifact:
             "fingerprint": made.fingerprint,
             "metadata": {**made.metadata, **notes},
             "created_at": made.created_at.isoformat(),
+            "files": made.files,
         }
-        write_text(made.path / STATE_FILE, json.dumps(state, indent=1))
+        write_version(made.path, state)
         self.list_versions()
         return self.read(version)
 
@@ -175,7 +135,7 @@ class Artifact:
                 for found in self.versions()
             ]
             text, file = json.dumps(listed), self.folder / LISTING
-            if not file.exists() or file.read_text(encoding="utf-8") != text:
+            if not file.exists() or file.read_bytes() != text.encode():
                 write_text(file, text)
 
     def _switching(self) -> AbstractContextManager[None]:
@@ -200,43 +160,88 @@ class Artifact:
         self._point([*(past for past in self._history() if past != version), version], pinned=pinned)
 
     def _point(self, history: list[int], *, pinned: int | None = None) -> None:
-        state = {"version": history[-1], "history": history, "pinned": pinned}
+        state = {"version": history[-1], "history": history, "pinned": pinned} if history else NOTHING
         write_text(self.folder / POINTER, json.dumps(state))
 
     def _history(self) -> list[int]:
-        return self._pointer().get("history", [])
+        return self._pointer()["history"]
 
     def _pointer(self) -> dict[str, Any]:
+        """What `current.json` says. Where it is missing or damaged, the listing tells what was in service."""
         try:
-            return json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
+            return read_pointer(self.folder)
         except FileNotFoundError:
-            return {}
+            problem = "is missing"
+        except DamageError as error:
+            problem = f"is damaged ({error.problem})"
+        listed = listed_in_service(self.folder)
+        if listed is None and problem == "is missing":
+            return NOTHING  # nothing was put in service yet
+        found = {"version": listed, "history": [listed], "pinned": None} if listed else NOTHING
+        self._point(found["history"])
+        logger.warning(
+            "%s %s: %s; if a version was pinned, pin it again",
+            *(self.folder / POINTER, problem),
+            f"version {listed} is in service, as before" if listed else f"nothing is in service, {NEXT_RUN}",
+        )
+        return found
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*") if path.name.isdigit() and path.is_dir())
 
     def read(self, version: int) -> ArtifactVersion:
-        path = self.folder / f"{version:06d}"
-        state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-        state["created_at"] = datetime.fromisoformat(state["created_at"])
-        return ArtifactVersion(version=version, path=path, **state)
+        """A version.
+
+        Raises:
+            DamageError: Its `version.json` is damaged.
+            FileNotFoundError: It is not there.
+        """
+        return read_version(self.folder / f"{version:06d}")
 
     def find(self, version: int) -> ArtifactVersion:
         """A version that is kept. Raises StoreError, naming those that are, for another one."""
         self._check_kept(version)
         return self.read(version)
 
-    def current(self) -> ArtifactVersion | None:
-        """The version in service; None where there is none."""
-        history = self._history()
-        return self.read(history[-1]) if history else None
+    def current(self, *, verify: bool = False) -> ArtifactVersion | None:
+        """The version in service; None where there is none.
+
+        A version that is damaged or gone is taken out of service, with a warning.
+
+        Args:
+            verify: Whether to read and compare the contents of its files too; otherwise only their sizes.
+        """
+        while history := self._history():
+            try:
+                version = self.read(history[-1])
+                version.check(contents=verify)
+                return version
+            except DamageError as error:
+                set_aside(self.folder / f"{history[-1]:06d}", self.folder, error.problem, NEXT_RUN)
+            except FileNotFoundError:
+                self._take_out_of_service(history)
+        return None
+
+    def _take_out_of_service(self, history: list[int]) -> None:
+        """Clear the pointer to a version that is gone, unless another one was put in service meanwhile."""
+        with self._switching():
+            if self._history() == history and not (self.folder / f"{history[-1]:06d}").exists():
+                logger.warning(
+                    "%s: version %d was in service and is gone: nothing is in service, %s",
+                    *(self.name, history[-1], NEXT_RUN),
+                )
+                self._point([])
 
     def versions(self) -> list[ArtifactVersion]:
-        """The versions kept, oldest first."""
+        """The versions kept, oldest first. Those whose `version.json` is damaged are set aside, with a warning."""
         found = []
         for path in self._folders():
-            with suppress(FileNotFoundError):  # removed since it was listed
-                found.append(self.read(int(path.name)))
+            try:
+                found.append(read_version(path))
+            except DamageError as error:
+                set_aside(path, self.folder, error.problem, "the other versions stay")
+            except FileNotFoundError:  # removed since it was listed
+                continue
         return found
 
     def is_current(self, inputs_hash: str, fingerprint: str) -> bool:
@@ -320,8 +325,8 @@ class Draft:
             self._lock.__exit__(None, None, None)
 
     def _publish(self) -> None:
-        state = {**self._state, "created_at": datetime.now(UTC).isoformat()}
-        (self._folder / STATE_FILE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        state = {**self._state, "created_at": datetime.now(UTC).isoformat(), "files": record_of(self._folder)}
+        write_version(self._folder, state)
         for file in self._folder.rglob("*"):
             if file.is_file():
                 flush_file(file)
@@ -330,3 +335,34 @@ class Draft:
             self._artifact.activate(version)
         self._artifact.list_versions()
         self.version = self._artifact.read(version)
+
+
+def read_pointer(folder: Path) -> dict[str, Any]:
+    """What an artifact's `current.json` says: `version` in service, `history`, `pinned`.
+
+    Raises:
+        DamageError: It is not as it was written.
+        FileNotFoundError: It is not there.
+    """
+    file = folder / POINTER
+    with reading(file):
+        pointer = json.loads(file.read_text(encoding="utf-8"))
+        version, history, pinned = (pointer[name] for name in NOTHING)
+        numbers = [number for number in (version, pinned, *history) if number is not None]
+        # what is said twice must agree: a flipped bit would otherwise switch to another version
+        agree = history[-1:] == ([] if version is None else [version]) and pinned in (None, version)
+        if pointer.keys() != NOTHING.keys() or not agree or not all(type(number) is int for number in numbers):
+            raise DamageError(file, f"it says {pointer}")
+        return pointer
+
+
+def listed_in_service(folder: Path) -> int | None:
+    """The version that an artifact's `versions.json` shows in service; None where it shows none, or cannot be read."""
+    file = folder / LISTING
+    try:
+        with reading(file):
+            listed = json.loads(file.read_text(encoding="utf-8"))
+            service = [int(entry["version"]) for entry in listed if entry["in_service"]]
+    except (FileNotFoundError, DamageError):
+        return None
+    return service[0] if service and (folder / f"{service[0]:06d}").is_dir() else None

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from storage.arrays import shape_of
 from storage.artifact import LISTING
 from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
+from storage.log import APPENDED
 from storage.parts import Parts
 from storage.rows import DROPPED, STATE
 from storage.store import Store
@@ -34,12 +34,13 @@ def publish(store: Store) -> Path:
     path = store.root / FILE
     # One after the other, or a slow one would put an older view of the store in the place of a newer one.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
-        for folder in store.root.glob("artifacts/*"):
-            store.artifact(folder.name).list_versions()  # of a run that was killed before it did
-        views = _views(store)
-        made_of = content_hash(views)
-        if _info(path) != (str(store.root), made_of):
-            _write(path, store.root, views, made_of)
+        for name in store.names("artifacts"):
+            store.artifact(name).list_versions()  # of a run that was killed before it did
+        if _info(path) != (str(store.root), content_hash(_views(store))):
+            for name in store.names("logs"):
+                store.log(name).set_damaged_aside()  # no view can be made over a damaged file
+            views = _views(store)
+            _write(path, store.root, views, content_hash(views))
     return path
 
 
@@ -91,6 +92,11 @@ def _info(path: Path) -> tuple[str, str]:
         return "", ""
 
 
+def is_readable(path: Path) -> bool:
+    """Whether the file is a catalog that can be opened."""
+    return _info(path) != ("", "")
+
+
 def _path(path: Path) -> str:
     """A path in a pattern, where brackets and stars of its own stand for themselves."""
     return glob.escape(str(path))
@@ -136,18 +142,17 @@ def _views(store: Store) -> dict[str, str]:
     union = " UNION ALL ".join(f"SELECT {_text(name)} AS stage, * FROM {_name(name + '_states')}" for name in stages)
     add("states", union or none, "all stages' states")
     add("failures", "SELECT * EXCLUDE (status) FROM states WHERE status = 'failed'", "all stages' failures")
-    for current in sorted(store.root.glob("tables/*/current.parquet")):
-        casts = [cast for field in pq.read_schema(current) if (cast := _cast(field))]
-        replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
-        add(
-            current.parent.name,
-            f"SELECT *{replaced} FROM {_parquet([_path(current)])}",
-            f"table {current.parent.name}",
-        )
-    for log in sorted(store.root.glob("logs/*")):
-        if any(log.glob("*.parquet")):
-            rows = _parquet([f"{_path(log)}/*.parquet"], "union_by_name = true")
-            add(log.name, f"SELECT * FROM {rows}", f"log {log.name}")
+    for name in store.names("tables"):
+        schema = store.table(name).schema()
+        if schema is not None:
+            casts = [cast for field in schema if (cast := _cast(field))]
+            replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
+            add(name, f"SELECT *{replaced} FROM {_parquet([_path(store.table(name).current)])}", f"table {name}")
+    for name in store.names("logs"):
+        log = store.log(name)
+        if log.files():
+            rows = _parquet([f"{_path(log.folder)}/{APPENDED}"], "union_by_name = true")
+            add(name, f"SELECT * FROM {rows}", f"log {name}")
     add("artifact_versions", _artifact_query(store.root), "all artifacts' versions")
     add("bank_versions", BANK_VERSIONS, "the memory bank's versions")
     return views

@@ -11,13 +11,16 @@ is gone.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
+from storage.checked_parquet import write_parquet
+from storage.damage import DamageError
 from storage.durable import exclusive, explain, ordered_name, remove_folder, write_text, written_beside
-from storage.parts import EMPTY, RETIRED, Parts, read_rows, write_parquet
+from storage.parts import EMPTY, RETIRED, Parts
 from storage.rows import DROPPED
 
 PART_BYTES = 256 * 2**20
@@ -39,7 +42,9 @@ def compact(parts: Parts, *, publish: Callable[[], object], retention: float, mo
                     remove_folder(generation)
             if sum(file.name != EMPTY for file in parts.files()) <= most_parts:
                 return 0
-            return _merge(parts, publish)
+            while True:
+                with suppress(DamageError):  # a damaged part was set aside: the others can be merged now
+                    return _merge(parts, publish)
     except OSError as error:
         raise explain(error, parts.folder) from error
 
@@ -53,14 +58,14 @@ def _merge(parts: Parts, publish: Callable[[], object]) -> int:
     live = parts.states(merged).filter(pl.col("status") != DROPPED)
     layout = pl.col("part").str.split("/").list.get(-2)
     for (name,), rows in live.group_by(layout.alias("layout"), maintain_order=True):
-        _copy(rows, new / name)
+        _copy(parts, rows, new / name)
     for generation in old:
         write_text(generation / RETIRED, "its current rows were copied to a later generation\n")
     publish()
     return sum(file.name != EMPTY for file in merged)
 
 
-def _copy(rows: pl.DataFrame, folder: Path) -> None:
+def _copy(parts: Parts, rows: pl.DataFrame, folder: Path) -> None:
     """Writes the rows, with the commits they have, into parts of some 256 MiB."""
     tables: list[pa.Table] = []
 
@@ -71,7 +76,7 @@ def _copy(rows: pl.DataFrame, folder: Path) -> None:
         tables.clear()
 
     for (part,), wanted in rows.group_by(["part"], maintain_order=True):
-        tables.append(read_rows(Path(part), wanted["row"].sort().to_list(), None))
+        tables.append(parts.read_part(Path(part), wanted["row"].sort().to_list(), None))
         if sum(table.nbytes for table in tables) >= PART_BYTES:
             write()
     if tables:

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+from storage.damage import DamageError, reading
 from storage.durable import write_text
 
 MARK = "dataset.json"
@@ -13,9 +14,17 @@ FORBIDDEN = re.compile(r"[?\x00-\x1f]")
 
 
 def marked_folder(store: Path) -> Path | None:
-    """Return the folder of the data set that the store `store` holds; None where no data set was noted yet."""
+    """Return the folder of the data set that the store `store` holds; None where no data set was noted yet.
+
+    Raises:
+        DamageError: the file that names it is not as it was written.
+    """
     mark = store / MARK
-    return Path(json.loads(mark.read_text(encoding="utf-8"))["folder"]) if mark.exists() else None
+    try:
+        with reading(mark):
+            return Path(json.loads(mark.read_text(encoding="utf-8"))["folder"])
+    except FileNotFoundError:
+        return None
 
 
 def mark_store(store: Path, data: Path) -> None:
@@ -35,6 +44,9 @@ def default_store(data: Path, *, under: Path) -> Path:
     """
     name = FORBIDDEN.sub("_", data.name) or "data"
     apart = under / f"{name}-{hashlib.sha256(str(data).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-    other = marked_folder(under / name)
+    try:
+        other = marked_folder(under / name)
+    except DamageError:  # whoever reads the store is told
+        other = None
     taken = other is not None and other != data and other.is_dir()
     return apart if apart.is_dir() or taken else under / name

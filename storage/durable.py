@@ -32,6 +32,11 @@ def explain(error: OSError, path: Path) -> StoreError:
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(error.errno)
         text = f"{path}: cannot be written ({reason}). Give this user write access, or name another store"
+    elif error.errno == errno.EIO:
+        text = (
+            f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk; if this file alone stays unreadable, "
+            f"remove it (rm {path}) and run again"
+        )
     else:
         text = f"{path}: {error}"
     return StoreError(text)
@@ -51,7 +56,7 @@ def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            holder = os.read(handle, 32).decode() or "unknown"
+            holder = os.read(handle, 32).decode(errors="replace") or "unknown"
             raise BusyError(
                 f"{lock.parent}: process {holder} is {doing} right now; wait for it, or stop it, and run again"
             ) from None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 DIGITS = 32
 
@@ -51,6 +52,21 @@ def content_hash(*values) -> str:
     for value in values:
         _feed(digest, value)
     return digest.hexdigest()[:DIGITS]
+
+
+def row_hashes(frame: pl.DataFrame) -> list[str]:
+    """`content_hash(list(row))` of each row of a frame of strings and numbers, some ten times as fast as one by one."""
+    cells = [_cell_text(frame[name]).alias(str(place)) for place, name in enumerate(frame.columns)]
+    texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(f"list:{frame.width}:"), pl.all()])).to_series()
+    return [hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for text in texts]
+
+
+def _cell_text(column: pl.Series) -> pl.Series:
+    """What `_feed` takes of each value of a column."""
+    if column.dtype != pl.String:
+        return pl.Series([f"{type(value).__name__}:{len(repr(value))}:{value!r}" for value in column], dtype=pl.String)
+    text = pl.format("str:{}:{}", pl.col("value").str.len_bytes(), pl.col("value")).fill_null("NoneType:4:None")
+    return pl.DataFrame({"value": column}).select(text).to_series()
 
 
 def file_hash(path: str | Path) -> str:

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import polars as pl
 
+from storage.checked_parquet import open_parquet, read_table, write_parquet
+from storage.damage import DamageError, set_aside
 from storage.durable import ordered_name, written_beside
-from storage.parts import write_parquet
+
+APPENDED = "[0-9]*-*.parquet"
+LOST = "its rows are lost, all others stay"
 
 
 class Log:
@@ -22,7 +26,24 @@ class Log:
             with written_beside(self.folder / name) as scratch:
                 write_parquet(scratch, frame.to_arrow())
 
+    def files(self) -> list[Path]:
+        """The files of all appends, oldest first."""
+        return sorted(self.folder.glob(APPENDED))
+
     def read(self) -> pl.DataFrame:
-        """All rows, in the order they were added; an empty frame where there are none."""
-        frames = [pl.read_parquet(file, glob=False) for file in sorted(self.folder.glob("*.parquet"))]
+        """All rows, in the order they were added; an empty frame where there are none. Damaged files are set aside."""
+        frames = []
+        for file in self.files():
+            try:
+                frames.append(pl.from_arrow(read_table(file)))
+            except DamageError as error:
+                set_aside(file, self.folder, error.problem, LOST)
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
+    def set_damaged_aside(self) -> None:
+        """Set files aside that cannot be opened, on which SQL over the whole log fails."""
+        for file in self.files():
+            try:
+                open_parquet(file)
+            except DamageError as error:
+                set_aside(file, self.folder, error.problem, LOST)

@@ -10,13 +10,16 @@ pack before for the others. So none is ever stale, and a reader keeps the one th
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from storage.arrays import shape_of, to_numpy
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
+from storage.damage import DamageError
 from storage.durable import exclusive
 from storage.hashing import content_hash
 from storage.stage import Stage
@@ -35,10 +38,11 @@ class Pack:
         self.version = version
         self.longest: int = version.metadata["longest"]
         mapped = "r" if version.metadata["rows"] else None  # nothing cannot be mapped
-        self.values: np.ndarray = np.load(version.path / "values.npy", mmap_mode=mapped)
-        self.offsets: np.ndarray = np.load(version.path / "offsets.npy")
-        self.hashes: list[str] = np.load(version.path / "hashes.npy").tolist()
-        self._place = {item: row for row, item in enumerate(np.load(version.path / "items.npy").tolist())}
+        with version.reading() as folder:
+            self.values: np.ndarray = np.load(folder / "values.npy", mmap_mode=mapped)
+            self.offsets: np.ndarray = np.load(folder / "offsets.npy")
+            self.hashes: list[str] = np.load(folder / "hashes.npy").tolist()
+            self._place = {item: row for row, item in enumerate(np.load(folder / "items.npy").tolist())}
 
     def find(self, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """starts (n,) and lengths (n,) of the items' rows in `values`; length 0 for an item that has none."""
@@ -66,9 +70,11 @@ def open_pack(store: Store, stage: Stage) -> Pack:
     with exclusive(artifact.folder / "packing.lock", doing="packing this stage", wait=True):
         rows = stage.states().filter(pl.col("status") == "ok").select("item", "output_hash")
         inputs_hash = content_hash(rows["item"].to_list(), rows["output_hash"].to_list())
-        if not artifact.is_current(inputs_hash, fingerprint):
-            _make(artifact, stage, rows, inputs_hash, fingerprint)
-            artifact.prune(keep=1)
+        if artifact.is_current(inputs_hash, fingerprint):
+            with suppress(DamageError):  # it was set aside, and is made again from the parquet
+                return Pack(artifact.current())
+        _make(artifact, stage, rows, inputs_hash, fingerprint)
+        artifact.prune(keep=1)
         return Pack(artifact.current())
 
 
@@ -76,7 +82,8 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
     before = artifact.current()
     old = None
     if before is not None and before.fingerprint == fingerprint:
-        old = Pack(before)
+        with suppress(DamageError):
+            old = Pack(before)
     shape, items = shape_of(stage.payload.field(COLUMN)), rows["item"].to_list()
     metadata: dict[str, int] = {"videos": len(items)}
     with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=metadata) as folder:

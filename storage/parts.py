@@ -9,43 +9,27 @@ counts, whatever part it lies in.
 """
 
 import os
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from storage.checked_parquet import intact_row_groups, open_parquet, read_rows, read_table, write_parquet
+from storage.damage import DamageError, set_aside
 from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
 from storage.rows import STATE
+from storage.state_cache import marks_of, recall, remember
 
 OPEN = "open"
 RETIRED = "retired"
 EMPTY = f"{0:020d}-empty.parquet"
-# Rows of frames are some 500 kB: small row groups let a reader of ten rows read little more than ten rows.
-ROW_GROUP_BYTES = 16 * 2**20
-
-
-class TornPartWarning(UserWarning):
-    """A part that is no parquet file (the disk's doing, not ours) was set aside; its rows are computed again."""
 
 
 def layout_of(payload: pa.Schema) -> str:
     return content_hash([f"{field.name}: {field.type} {field.metadata}" for field in payload])[:12]
-
-
-def write_parquet(path: Path, table: pa.Table) -> None:
-    rows = len(table) * ROW_GROUP_BYTES // max(table.nbytes, 1)
-    # Dictionaries and statistics of vectors and JPEGs cost more than half of the writing and help nobody.
-    plain = [
-        field.name for field in table.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))
-    ]
-    pq.write_table(
-        table, path, compression="zstd", row_group_size=max(rows, 1), use_dictionary=plain, write_statistics=plain
-    )
 
 
 @dataclass(frozen=True)
@@ -54,7 +38,6 @@ class Parts:
 
     folder: Path
     payload: pa.Schema
-    _states: dict[Path, pl.DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def layout(self) -> str:
@@ -67,7 +50,8 @@ class Parts:
     def generations(self, *, retired: bool = False) -> list[Path]:
         """Folders of the generations in service (or of those retired), oldest first."""
         root = self.folder / "parts"
-        found = sorted(folder for folder in root.iterdir() if folder.name.isdigit()) if root.is_dir() else []
+        folders = root.iterdir() if root.is_dir() else []
+        found = sorted(folder for folder in folders if folder.name.isdigit() and folder.is_dir())
         return [folder for folder in found if (folder / RETIRED).exists() == retired]
 
     def add_generation(self) -> Path:
@@ -107,9 +91,9 @@ class Parts:
             raise explain(error, self.folder) from error
 
     def _seed(self, generation: Path) -> None:
-        folder = generation / self.layout
-        if not any(folder.glob("*.parquet")):
-            with written_beside(folder / EMPTY) as scratch:
+        empty = generation / self.layout / EMPTY
+        if not any(empty.parent.glob("*.parquet")) or (empty.exists() and not is_whole(empty)):
+            with written_beside(empty) as scratch:
                 write_parquet(scratch, self.schema.empty_table())
 
     def next_commit(self) -> tuple[int, str]:
@@ -147,78 +131,89 @@ class Parts:
     def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
         """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (place in it).
 
-        Reads no payload column, and each part once. A part that is no parquet file is set aside, with a warning.
+        Reads no payload column, and each part once in a process. A damaged part is set aside, with a warning.
         """
-        files = self.files() if files is None else files
-        frames = [frame for file in files if file.name != EMPTY and (frame := self._states_of(file)) is not None]
-        for gone in self._states.keys() - set(files):
-            del self._states[gone]
-        if not frames:
-            empty = pl.from_arrow(STATE.empty_table())
-            return empty.with_columns(row=pl.lit(0, pl.UInt32), part=pl.lit("", pl.String)).clear()
-        rows = pl.concat(frames).sort("commit", "part")
-        return rows.unique("item", keep="last", maintain_order=True)
+        if files is not None:
+            return _newest([self._states_of(file) for file in files if file.name != EMPTY])
+        marks = marks_of(file for file in self.files() if file.name != EMPTY)
+        read, known = recall(self.folder, marks)
+        if known is not None and len(read) == len(marks):
+            return known
+        new = [self._states_of(file) for file in sorted(marks.keys() - read)]
+        current = _newest([known, *new])
+        if all(frame is not None for frame in new):
+            remember(self.folder, marks, current)
+        return current
 
     def _states_of(self, file: Path) -> pl.DataFrame | None:
-        """One part's states, from memory where it was read before; None where it cannot be read."""
-        if file not in self._states:
-            try:
-                table = pq.ParquetFile(file).read(STATE.names)
-            except FileNotFoundError:
-                return None  # of a generation that was removed since it was listed: what replaced it was there before
-            except (pa.ArrowInvalid, OSError) as error:
-                if getattr(error, "errno", None):  # the disk or the system failed, not the file
-                    raise explain(error, file) from error
-                set_aside(file, error)
-                return None
-            frame = pl.from_arrow(table).with_row_index("row")
-            self._states[file] = frame.with_columns(part=pl.lit(str(file)))
-        return self._states[file]
+        """One part's states; None where there is nothing to read."""
+        try:
+            table = read_table(file, STATE)
+        except FileNotFoundError:
+            return None  # of a generation that was removed since it was listed: what replaced it was there before
+        except DamageError as error:
+            rescued = self._set_aside(file, error)
+            return None if rescued is None else self._states_of(rescued)
+        return _placed(table, str(file))
 
     def read(self, states: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
-        """The given rows of `states()`, in its order: `item` and the payload columns named."""
+        """The given rows of `states()`, in its order: `item` and the payload columns named.
+
+        Raises:
+            DamageError: A part is damaged. It was set aside, and its rows count as not computed.
+        """
+        schema = pa.schema([STATE.field("item"), *(self.payload.field(column) for column in columns)])
         numbered = states.select("part", "row").with_row_index("position")
         tables, positions = [], []
         for (part,), rows in numbered.group_by(["part"], maintain_order=True):
             wanted = rows.sort("row")
-            tables.append(read_rows(Path(part), wanted["row"].to_list(), ["item", *columns]))
+            tables.append(self.read_part(Path(part), wanted["row"].to_list(), schema))
             positions.append(wanted["position"])
-        fields = [STATE.field("item"), *(self.payload.field(column) for column in columns)]
         if not tables:
-            return pa.schema(fields).empty_table()
+            return schema.empty_table()
         table = pa.concat_tables(tables)
         order = pl.concat(positions).arg_sort().to_numpy()
-        if (order[1:] < order[:-1]).any():
-            table = table.take(order)
-        return table.cast(pa.schema(fields))
+        return table.take(order) if (order[1:] < order[:-1]).any() else table
+
+    def read_part(self, part: Path, rows: Sequence[int], schema: pa.Schema | None) -> pa.Table:
+        """The rows (rising) of one part, all columns without a schema; see `read`."""
+        try:
+            return read_rows(part, rows, schema)
+        except DamageError as error:
+            self._set_aside(part, error)
+            done = "it was set aside, and the next run computes its rows again: run again"
+            raise DamageError(part, error.problem, done) from error
+
+    def _set_aside(self, part: Path, error: DamageError) -> Path | None:
+        """Move a damaged part out of every reader's sight, after copying its intact rows to a new part, which is returned."""
+        tables, rescued = intact_row_groups(part, STATE), None
+        if tables:
+            _, name = ordered_name(part.parent, ".parquet")
+            rescued = part.parent / name
+            with written_beside(rescued) as scratch:
+                write_parquet(scratch, pa.concat_tables(tables))
+        kept = sum(map(len, tables))
+        done = f"{kept:,} of its rows are intact and stay, the others count as not computed: the next run computes them"
+        set_aside(part, self.folder, error.problem, done)
+        return rescued
 
 
-def read_rows(part: Path, rows: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
-    """The rows (rising) of a part; of its row groups only those that hold any of them are read."""
-    file = pq.ParquetFile(part)
-    tables, start, position = [], 0, 0
-    for group in range(file.num_row_groups):
-        stop = start + file.metadata.row_group(group).num_rows
-        first = position
-        while position < len(rows) and rows[position] < stop:
-            position += 1
-        if position > first:
-            table = file.read_row_group(group, columns)
-            if position - first < len(table):
-                table = table.take([row - start for row in rows[first:position]])
-            tables.append(table)
-        start = stop
-    return pa.concat_tables(tables) if tables else file.schema_arrow.empty_table().select(columns)
+def _placed(states: pa.Table, part: str) -> pl.DataFrame:
+    return pl.from_arrow(states).with_row_index("row").with_columns(part=pl.lit(part))
 
 
-def set_aside(part: Path, error: Exception) -> None:
-    """Moves a torn part out of every reader's sight, into the stage's folder `torn/`."""
-    folder = part.parents[3] / "torn"
-    folder.mkdir(exist_ok=True)
-    target = folder / f"{part.parents[1].name}-{part.parent.name}-{part.name}"
+def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
+    """Of each item the row that was committed last, in the order of commits; None stands for a frame without rows."""
+    frames = [frame for frame in frames if frame is not None]
+    if not frames:
+        return _placed(STATE.empty_table(), "")
+    return pl.concat(frames).sort("commit", "part", "row").unique("item", keep="last", maintain_order=True)
+
+
+def is_whole(part: Path) -> bool:
+    """Whether a part has a footer that can be read."""
     try:
-        part.rename(target)
-    except FileNotFoundError:
-        return  # another reader was faster
-    text = f"{part}: not a parquet file ({error}); moved to {target}, its rows count as not computed"
-    warnings.warn(text, TornPartWarning, stacklevel=2)
+        open_parquet(part)
+    except DamageError:
+        return False
+    return True

@@ -8,6 +8,7 @@ import polars as pl
 
 from storage.fingerprint import Fingerprint
 
+LEFT_FAILED = "failed before, not retried"
 KINDS = ("new", "stale", "retried", "failed", "orphaned", "unchanged")
 
 
@@ -90,7 +91,7 @@ def make_plan(
                 kind, reason = "stale", "; ".join(why)
             elif status == "failed":
                 kind = "retried" if retry_failed else "failed"
-                reason = "failed before" if retry_failed else "failed before, not retried"
+                reason = "failed before" if retry_failed else LEFT_FAILED
             else:
                 kind, reason = "unchanged", ""
         kinds[kind].append(item)

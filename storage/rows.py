@@ -1,7 +1,7 @@
 """One video's result in a stage: computed, missing or failed."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,15 +96,34 @@ def payload_columns(rows: Sequence[Row], payload: pa.Schema) -> tuple[list[pa.Ar
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             items = ", ".join(row.item for row in rows[:3])
             raise ValueError(f"column {field.name} of {len(rows)} rows (items {items}, ...): {error}") from error
+    return columns, _output_hashes(columns, payload, [row.status for row in rows])
+
+
+def _output_hashes(
+    columns: Sequence[pa.Array], payload: Iterable[pa.Field], statuses: Sequence[str]
+) -> list[str | None]:
     shapes = [shape_of(field) for field in payload]
     hashes: list[str | None] = []
-    for position, row in enumerate(rows):
-        if row.status == "ok":
+    for position, status in enumerate(statuses):
+        if status == "ok":
             cells = [_cell(column, position, shape) for column, shape in zip(columns, shapes)]
             hashes.append(content_hash(*cells))
         else:
-            hashes.append(content_hash("missing") if row.status == "missing" else None)
-    return columns, hashes
+            hashes.append(content_hash("missing") if status == "missing" else None)
+    return hashes
+
+
+def changed_items(table: pa.Table) -> list[str]:
+    """Items whose stored payload is not what their output hash was taken from.
+
+    Args:
+        table: Rows with all state and payload columns, as a part holds them.
+    """
+    payload = [field for field in table.schema if field.name not in STATE.names]
+    columns = [table[field.name].combine_chunks() for field in payload]
+    hashes = _output_hashes(columns, payload, table["status"].to_pylist())
+    stored = zip(table["item"].to_pylist(), table["output_hash"].to_pylist(), strict=True)
+    return [item for (item, before), now in zip(stored, hashes, strict=True) if before != now]
 
 
 def check_distinct(items: Sequence[str]) -> None:

@@ -8,9 +8,11 @@ import polars as pl
 import pyarrow as pa
 
 from storage.compaction import compact
+from storage.damage import DamageError, logger, reading
 from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
 from storage.parts import Parts
+from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
 from storage.plan import Plan, make_plan
 from storage.rows import DROPPED, STATE, Row, check_distinct, payload_columns
 
@@ -31,28 +33,36 @@ class Stage:
         self._parts.seed()
         schema = payload.serialize().to_pybytes()
         if not self.schema_file.exists() or self.schema_file.read_bytes() != schema:
+            try:
+                read_payload_schema(self.schema_file)
+            except FileNotFoundError:
+                pass
+            except DamageError as error:
+                logger.warning("%s: it is written again", error)
             with written_beside(self.schema_file) as scratch:
                 scratch.write_bytes(schema)
 
     @property
     def schema_file(self) -> Path:
         """The payload's schema, for the catalog, which knows no stage by itself."""
-        return self.folder / "payload.arrow"
+        return self.folder / PAYLOAD_FILE
 
     def plan(self, inputs: Mapping[str, str], fingerprint: str | Fingerprint, *, retry_failed: bool = False) -> Plan:
         """What there is to compute, and why; computes and changes nothing.
 
         inputs: item -> content hash of what the stage would use of it, in the order wanted.
         """
+        known = self._known()
         if isinstance(fingerprint, Fingerprint):
             self._remember(fingerprint)
+            known[fingerprint.hash] = fingerprint
         live = self._live()
         return make_plan(
             self.name,
             inputs,
             fingerprint.hash if isinstance(fingerprint, Fingerprint) else fingerprint,
             live,
-            self._known(),
+            known,
             set(live.filter(pl.col("status") == "ok", ~self._of_this_layout())["item"]),
             retry_failed=retry_failed,
         )
@@ -152,5 +162,25 @@ class Stage:
             write_text(path, fingerprint.to_json())
 
     def _known(self) -> dict[str, Fingerprint]:
-        folder = self.folder / "fingerprints"
-        return {file.stem: Fingerprint.from_json(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
+        """The fingerprints of all rows so far. They serve the plan's reasons only: a damaged one is removed."""
+        known = {}
+        for file in (self.folder / "fingerprints").glob("*.json"):
+            try:
+                known[file.stem] = read_fingerprint(file)
+            except DamageError as error:
+                logger.warning("%s: it was removed; plans name that fingerprint by its hash from now on", error)
+                file.unlink(missing_ok=True)
+        return known
+
+
+def read_fingerprint(file: Path) -> Fingerprint:
+    """A fingerprint from the file that is named by its hash.
+
+    Raises:
+        DamageError: It is not as it was written.
+    """
+    with reading(file):
+        found = Fingerprint.from_json(file.read_text(encoding="utf-8"))
+        if found.hash != file.stem:
+            raise DamageError(file, "it is another fingerprint than its name says")
+        return found

@@ -17,12 +17,15 @@ import polars as pl
 import pyarrow as pa
 
 from storage.artifact import Artifact
+from storage.damage import DamageError, logger, reading
 from storage.durable import StoreError, explain, sweep, write_text
 from storage.log import Log
+from storage.payload_schema import stored_payload
 from storage.stage import Stage
 from storage.table import Table
 
 FORMAT = 1
+KINDS = ("stages", "tables", "artifacts", "logs")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 LEFTOVERS_KEPT = 24 * 3600  # seconds; a writer that is still going after a day is none of ours
 
@@ -38,11 +41,19 @@ class Store:
         except OSError as error:
             raise explain(error, self.root) from error
         self.check()
-        if not marker.exists():
+        try:
+            found = read_format(marker)
+        except FileNotFoundError:
             write_text(marker, json.dumps({"format": FORMAT}))
-        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
-        if found != FORMAT:
-            raise StoreError(f"{marker}: the store has format {found}, this version reads {FORMAT}; name another store")
+        except DamageError as error:
+            logger.warning("%s: it is written again", error)
+            write_text(marker, json.dumps({"format": FORMAT}))
+        else:
+            if found != FORMAT:
+                raise StoreError(
+                    f"{marker}: the store has format {found}, this version reads {FORMAT}; name another store, or, if this "
+                    f"version wrote it, remove that file (rm {marker})"
+                )
 
     def check(self, *, min_free: int = 0) -> None:
         """Writes a few bytes, and asks for `min_free` bytes of space. Raises StoreError, which says what to do."""
@@ -66,10 +77,12 @@ class Store:
 
     def stages(self) -> dict[str, Stage]:
         """The stages that the store holds, by name."""
-        files = sorted(self.root.glob("stages/*/payload.arrow"))
-        return {
-            file.parent.name: Stage(file.parent, pa.ipc.read_schema(pa.py_buffer(file.read_bytes()))) for file in files
-        }
+        found = {name: stored_payload(self.root / "stages" / name) for name in self.names("stages")}
+        return {name: self.stage(name, payload) for name, payload in found.items() if payload is not None}
+
+    def names(self, kind: str) -> list[str]:
+        """The names that the store holds of a kind (`stages`, `tables`, `artifacts`, `logs`); other files are passed over."""
+        return sorted(path.name for path in self.root.glob(f"{kind}/*") if NAME.fullmatch(path.name) and path.is_dir())
 
     def table(self, name: str) -> Table:
         return Table(self._folder("tables", name))
@@ -87,3 +100,14 @@ class Store:
     def sweep(self) -> int:
         """Removes what killed writers left behind more than a day ago. Returns how many files and folders."""
         return sweep(self.root, older_than=LEFTOVERS_KEPT)
+
+
+def read_format(marker: Path) -> int:
+    """The format that a store's `store.json` names.
+
+    Raises:
+        DamageError: It is not as it was written.
+        FileNotFoundError: It is not there.
+    """
+    with reading(marker):
+        return int(json.loads(marker.read_text(encoding="utf-8"))["format"])

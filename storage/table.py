@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from storage.checked_parquet import open_parquet, read_table, write_parquet
+from storage.damage import DamageError, logger, reading, set_aside
 from storage.durable import StoreError, explain, flush_folder, scratch_name, written_beside
-from storage.parts import write_parquet
 
 STATE_KEY = b"reelcast"
 
@@ -32,7 +33,8 @@ class TableState:
 class Table:
     """Get one from `Store.table`. `current.parquet` is the version in service: a reader that has it open keeps it.
 
-    What a version was made from lies in its own file, so the frame and its state change in one rename.
+    What a version was made from lies in its own file, so the frame and its state change in one rename. Where the version
+    in service is damaged or missing, the newest intact one beside it takes its place until the table is made again.
     """
 
     def __init__(self, folder: Path):
@@ -61,40 +63,88 @@ class Table:
             "written_at": datetime.now(UTC).isoformat(),
         }
         own = {**(table.schema.metadata or {}), STATE_KEY: json.dumps(state).encode()}
-        scratch = scratch_name(self.folder)
-        path = self.folder / f"{version:06d}-{scratch.name[-12:]}.parquet"
+        path = self.folder / f"{version:06d}-{uuid.uuid4().hex[:12]}.parquet"
         with written_beside(path) as beside:
             write_parquet(beside, table.replace_schema_metadata(own))
+        self._put_in_service(path)
+        return self.state()
+
+    def _put_in_service(self, version: Path) -> None:
+        scratch = scratch_name(self.folder)
         try:
-            os.link(path, scratch)
+            os.link(version, scratch)
             scratch.replace(self.current)
             flush_folder(self.folder)
         except OSError as error:
             raise explain(error, self.current) from error
-        return self.state()
 
     def read(self) -> pl.DataFrame:
-        """The version in service. Raises StoreError where there is none."""
+        """The version in service.
+
+        Raises:
+            DamageError: It is damaged. It was set aside, and the next run makes it again.
+            StoreError: There is none.
+        """
         try:
-            return pl.from_arrow(pq.ParquetFile(self.current).read())
+            return pl.from_arrow(read_table(self.current))
         except FileNotFoundError:
+            if self._restore():
+                return self.read()
             raise StoreError(
                 f"table {self.name} is not in the store yet ({self.current}); materialise it first"
             ) from None
+        except DamageError as error:
+            self._set_aside(self.current, error)
+            raise DamageError(
+                self.current, error.problem, "it was set aside, and the next run makes it again: run again"
+            ) from error
 
-    def state(self) -> TableState | None:
-        """What the version in service was made from; None where there is none."""
+    def state(self, *, verify: bool = False) -> TableState | None:
+        """What the version in service was made from; None where there is none.
+
+        Args:
+            verify: Whether to read all of it too. What makes the table does so: damage is then mended in the same run.
+        """
         try:
-            footer = pq.ParquetFile(self.current).metadata
+            found = state_of(self.current)
+            if verify:
+                read_table(self.current)
+            return found
+        except DamageError as error:
+            self._set_aside(self.current, error)
         except FileNotFoundError:
-            return None
-        state = json.loads(footer.metadata[STATE_KEY])
-        written_at = datetime.fromisoformat(state.pop("written_at"))
-        return TableState(**state, rows=footer.num_rows, written_at=written_at)
+            pass
+        return state_of(self.current) if self._restore() else None
 
-    def is_current(self, inputs_hash: str, fingerprint: str) -> bool:
-        """Whether the version in service was made from these."""
-        state = self.state()
+    def schema(self) -> pa.Schema | None:
+        """The columns of the version in service; None where there is none."""
+        return open_parquet(self.current).schema_arrow if self.state() else None
+
+    def _restore(self) -> bool:
+        """Put the newest intact version in service where `current.parquet` is gone; False where there is none."""
+        for version in reversed(self.versions()):
+            try:
+                read_table(version)
+                state = state_of(version)
+            except FileNotFoundError:
+                continue  # pruned since it was listed
+            except DamageError as error:
+                self._set_aside(version, error)
+                continue
+            self._put_in_service(version)
+            logger.warning(
+                "table %s: %s was missing; version %d of %s is in service until the next run makes the table again",
+                *(self.name, self.current, state.version, f"{state.written_at:%Y-%m-%d %H:%M}"),
+            )
+            return True
+        return False
+
+    def _set_aside(self, file: Path, error: DamageError) -> None:
+        set_aside(file, self.folder, error.problem, "the next run makes the table again")
+
+    def is_current(self, inputs_hash: str, fingerprint: str, *, verify: bool = False) -> bool:
+        """Whether the version in service was made from these; verify: see `state`."""
+        state = self.state(verify=verify)
         return state is not None and (state.inputs_hash, state.fingerprint) == (inputs_hash, fingerprint)
 
     def versions(self) -> list[Path]:
@@ -105,3 +155,12 @@ class Table:
         """Removes all but the newest `keep` versions; the one in service stays whatever happens."""
         for file in self.versions()[:-keep] if keep else self.versions():
             file.unlink(missing_ok=True)
+
+
+def state_of(file: Path) -> TableState:
+    """What a version's file says that it was made from."""
+    footer = open_parquet(file).metadata
+    with reading(file):
+        state = json.loads(footer.metadata[STATE_KEY])
+        written_at = datetime.fromisoformat(state.pop("written_at"))
+        return TableState(**state, rows=footer.num_rows, written_at=written_at)

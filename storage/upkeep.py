@@ -44,10 +44,12 @@ def upkeep(
             )
         except BusyError:
             busy.append(name)
-    for folder in store.root.glob("tables/*"):
-        store.table(folder.name).prune(keep=keep_versions)
-    for folder in store.root.glob("artifacts/*"):
-        store.artifact(folder.name).prune(keep=(keep_of or {}).get(folder.name, keep_versions))
+    for name in store.names("tables"):
+        store.table(name).prune(keep=keep_versions)
+    for name in store.names("artifacts"):
+        store.artifact(name).prune(keep=(keep_of or {}).get(name, keep_versions))
+    for name in store.names("logs"):
+        store.log(name).set_damaged_aside()
     leftovers = store.sweep()
     catalog.publish(store)
     return Upkeep(merged, leftovers, busy, time.perf_counter() - start)

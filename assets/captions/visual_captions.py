@@ -5,11 +5,13 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding.encoder_stage import EncoderStage
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import captions_of_all, prepare_distinct_frames, prepare_frames
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
 from assets.sampling.frames import FRAMES
 from assets.settings import Settings
@@ -26,6 +28,12 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "visual_captions",
+    reads=lambda store, settings: [*stage_marks(store, "frames"), origin_mark(settings, NAME, "captions")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Caption every sampled frame, or only frames that differ (`encoders.repeated_frame_bits`)."""

@@ -4,12 +4,14 @@ from functools import partial
 
 import dagster as dg
 
-from assets.encoding.encoder_stage import EncoderStage
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import aligned_payload, padded, prepare_segments
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.ingest.videos import import_items
 from assets.sampling.audio import AUDIO
 from assets.settings import Settings
@@ -25,6 +27,12 @@ CODE = 1  # raise it when the same inputs give another result
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "acoustic_embeddings",
+    reads=lambda store, settings: [*stage_marks(store, "videos", "audio"), origin_mark(settings, NAME, "acoustic")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every kept segment of sound."""

@@ -10,10 +10,12 @@ import pyarrow as pa
 from assets.captions.audio_captions import AUDIO_CAPTIONS
 from assets.captions.visual_captions import VISUAL_CAPTIONS
 from assets.encoding.encoder_loader import Missing, Preparation, Prepared
-from assets.encoding.encoder_stage import EncoderStage
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.store_access import combined, outputs
 from assets.ingest.videos import VIDEOS, import_items, known_titles, visible_title
 from assets.settings import Settings
@@ -37,6 +39,15 @@ def payload(width: int) -> pa.Schema:
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "retrieval_vectors",
+    reads=lambda store, settings: [
+        *stage_marks(store, "videos", "visual_captions", "audio_captions"),
+        origin_mark(settings, NAME, "text"),
+    ],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from assets.encoding.encoder_loader import Missing, Preparation, Prepared
-from assets.encoding.encoder_stage import EncoderStage
+from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import as_float16
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
+from assets.engine.run_stage import unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.ingest.videos import VIDEOS, import_items, known_titles, visible_title
 from assets.settings import Settings
 from models.encoders import TextEncoder
@@ -37,6 +39,12 @@ def payload(width: int) -> pa.Schema:
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "text_embeddings",
+    reads=lambda store, settings: [*stage_marks(store, "videos"), origin_mark(settings, NAME, "text")],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word; an empty title has a missing row."""

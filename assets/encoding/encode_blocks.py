@@ -27,9 +27,8 @@ from models.encoders import EncoderError
 BLOCK = 32  # videos that are read, prepared and encoded together
 _AHEAD = 4  # encoded blocks that a device may be ahead of the block that is read next
 
-Result = (
-    Mapping[str, object] | EncoderError | Missing
-)  # a row's payload, the error that it becomes, or why it is missing
+# A row's payload, the error that the row becomes, or why it is missing.
+Result = Mapping[str, object] | EncoderError | Missing
 
 
 class EncodedBlock(NamedTuple):
@@ -98,10 +97,8 @@ def encode_blocks(
             seconds["load"] = time.monotonic() - started
         started = time.monotonic()
         results: dict[str, Any] = dict(block.items)
-        inputs = [prepared.given for _, prepared in ready]
-        for (item, prepared), output in zip(
-            ready, encode_or_bisect(partial(work.encode, encoder), inputs), strict=True
-        ):
+        outputs = encode_or_bisect(partial(work.encode, encoder), [prepared.given for _, prepared in ready])
+        for (item, prepared), output in zip(ready, outputs, strict=True):
             results[item] = _finished(work, output, prepared.note)
         seconds["encode"] = time.monotonic() - started
         yield EncodedBlock(list(results.items()), seconds, device_use(device) if on_gpu else {})
@@ -120,9 +117,8 @@ def device_use(device: str) -> dict[str, Any]:
     """Return a GPU's highest memory use since the last call, in MiB, and its utilisation in percent where it is known."""
     found = {"gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20)}
     torch.cuda.reset_peak_memory_stats(device)
-    with contextlib.suppress(
-        Exception
-    ):  # no management library, or a card without the counter: no reason to stop a run
+    # no management library, or a card without the counter: no reason to stop a run
+    with contextlib.suppress(Exception):
         found["gpu_utilisation"] = torch.cuda.utilization(device)
     return found
 

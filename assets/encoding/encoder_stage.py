@@ -24,7 +24,7 @@ from assets.encoding.encoder_loader import (
 )
 from assets.encoding.expected_time import expected_tokens, warn_of_cpu
 from assets.encoding.feature_imports import FeatureImport, import_features
-from assets.encoding.imported_files import imported
+from assets.encoding.imported_files import import_mark, imported
 from assets.engine.run_stage import row_of, run_stage
 from assets.engine.shard_statistics import ShardStatistics
 from assets.engine.stage_declaration import StageColumns
@@ -36,6 +36,13 @@ from storage.rows import Row
 from storage.store import Store
 
 TEXTS = 256  # texts that are read and encoded together: short, and sorted by length within
+
+
+def origin_mark(settings: Settings, name: str, role: Role) -> str:
+    """Mark of what fills a stage: the file that it is imported from, or else its encoder."""
+    if name in imported(settings):
+        return import_mark(settings, name)
+    return Fingerprint(code=0, model=chosen_encoder(settings, role).identity()).hash
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from assets.settings import Settings
-from storage.datasets.features import ImportedFeatures, open_features
+from storage.datasets.features import ImportedFeatures, open_features, source_files
+from storage.file_marks import contents_mark, files_mark
+
+FEW = 3
 
 
 def check_imports(settings: Settings, items: Sequence[str]) -> None:
@@ -22,6 +25,16 @@ def imported(settings: Settings) -> list[str]:
     """The stages that are imported."""
     chosen = settings.imports.model_dump(exclude={"missing"})
     return [name for name, path in chosen.items() if path is not None]
+
+
+def import_mark(settings: Settings, name: str) -> str:
+    """Mark of the files that a stage is imported from; empty where it is not."""
+    path = getattr(settings.imports, name)
+    if path is None:
+        return ""
+    files = list(source_files(path))
+    # vectors in one file go by their content, as tables do; of files of one item each there are many
+    return contents_mark(files) if len(files) <= FEW else files_mark(files)
 
 
 def open_import(settings: Settings, name: str, items: Sequence[str]) -> tuple[ImportedFeatures, list[str]]:

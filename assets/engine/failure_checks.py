@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.engine.skip_unchanged import stage_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.settings import Settings
 from storage.store import Store
@@ -14,6 +15,7 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
     @dg.asset_check(
         asset=asset, name="failed_share", blocking=True, description="Share of failed rows is within run.failure_limit."
     )
+    @verdict_stands(f"{stage}_failed_share", reads=lambda store, settings: stage_marks(store, stage))
     def failed_share(settings: Settings) -> dg.AssetCheckResult:
         states = open_store(settings).stages()[stage].states()
         failed = states.filter(pl.col("status") == "failed")

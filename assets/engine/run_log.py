@@ -20,7 +20,7 @@ def keep_table(
 ) -> bool:
     """Put a whole frame in service unless it is there already; returns whether it changed anything."""
     digest, table = frame_hash(frame), store.table(name)
-    if table.is_current(digest, fingerprint.hash):
+    if table.is_current(digest, fingerprint.hash, verify=True):
         _note_unchanged(context, store, name)
         return False
     stop_if_planning(reason=_why(table.state(), fingerprint, "its rows change"))
@@ -39,7 +39,7 @@ def made_table(
 ) -> pl.DataFrame:
     """The table in service where it was made from these; otherwise `compute` makes it, and it is put in service."""
     table = store.table(name)
-    if table.is_current(inputs_hash, fingerprint.hash):
+    if table.is_current(inputs_hash, fingerprint.hash, verify=True):
         _note_unchanged(context, store, name)
         return table.read()
     stop_if_planning(reason=_why(table.state(), fingerprint, "what it is made from changed"))

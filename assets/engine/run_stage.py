@@ -16,7 +16,7 @@ from assets.engine.run_log import note_run
 from assets.engine.shard_statistics import KEPT, ShardStatistics
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
-from storage.plan import Plan
+from storage.plan import KINDS, LEFT_FAILED, Plan
 from storage.rows import Row
 from storage.stage import Stage
 from storage.store import Store
@@ -76,6 +76,21 @@ def run_stage(
     return dg.MaterializeResult(
         data_version=version_of_rows(states), metadata=_metadata(plan, states, seconds, statistics)
     )
+
+
+def unchanged_metadata(last: Mapping[str, dg.MetadataValue]) -> dict[str, dg.MetadataValue]:
+    """A stage's metadata where nothing was planned, from those of its last materialisation."""
+    counts = {status: last[f"rows_{status}"].value for status in ("ok", "missing", "failed")}
+    failed = counts["failed"]
+    plan = {
+        **dict.fromkeys(KINDS, 0),
+        "failed": failed,
+        "unchanged": counts["ok"] + counts["missing"],
+        "reasons": {LEFT_FAILED: failed} if failed else {},
+    }
+    kept = {name: value for name, value in last.items() if name.startswith("rows") or name == "failures"}
+    kept.pop("rows_per_second", None)
+    return {**kept, "plan": dg.MetadataValue.json(plan), "seconds": dg.MetadataValue.float(0.0)}
 
 
 def _metadata(

@@ -1,6 +1,7 @@
 """The store and the data set as the settings name them, and the hashes that a later stage builds on."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
+from storage.damage import DamageError
 from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
 from storage.durable import StoreError, check_writable
@@ -50,8 +52,15 @@ def claim(store: Store, folder: Path) -> None:
 
     Raises:
         OtherDataSet: the store holds another data set.
+        DamageError: the file that names the store's data set cannot be read.
     """
-    ours, theirs = folder.expanduser().resolve(), marked_folder(store.root)
+    ours = folder.expanduser().resolve()
+    try:
+        theirs = marked_folder(store.root)
+    except DamageError as error:
+        remove = f"rm {shlex.quote(str(error.path))}"
+        done = f"if the store was computed from {ours}, remove that file ({remove}) and run again"
+        raise DamageError(error.path, error.problem, done) from error
     if theirs is None:
         if not is_dry():
             mark_store(store.root, ours)

@@ -1,8 +1,8 @@
 """[feedback] hawkes_process: the Mamba-Hawkes process, fitted on the training items' observed windows (M3TR section 3.2)."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -15,6 +15,7 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.progress import Progress
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.protocol.popularity import popularity, read_popularity
@@ -28,7 +29,8 @@ from models.hawkes import FitReport, MambaHawkesProcess, fit
 from models.hawkes.influence import draw, influence_graph
 from models.pictures import draw_qq
 from models.temporal import TemporalEncoder
-from storage.artifact import ArtifactVersion
+from storage.artifact_version import ArtifactVersion
+from storage.durable import StoreError
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
@@ -51,6 +53,11 @@ class NoFeedback(RuntimeError):
     code_version=str(CODE),
     **ON_THE_DEVICE,
 )
+@skip_unchanged(
+    "hawkes_process",
+    reads=lambda store, settings: table_marks(store, "interactions", "popularity", "splits"),
+    makes=lambda store, settings: artifact_marks(store, NAME),
+)
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser.
 
@@ -59,15 +66,16 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=CODE, parameters=chosen.model_dump(exclude={"refit_share"}))
+    fingerprint = Fingerprint(code=CODE, parameters=chosen.model_dump(exclude={"refit_share", "younger"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
-    service = artifact.current()
+    service = artifact.current(verify=True)
     reason = "not fitted yet" if service is None else "its parameters changed"
     if service is not None and service.fingerprint == fingerprint.hash:
-        change = changed_since(service.path, digests, set(train.items))
+        with service.reading() as folder:
+            change, fitted = changed_since(folder, digests, set(train.items)), fitted_on(folder)
         reason = str(change)
-        if change.keeps(chosen.refit_share) and fitted_on(service.path)["types"] == types:
+        if change.keeps(chosen.refit_share) and fitted["types"] == types:
             context.log.info("hawkes_process: version %d stays, %s", service.version, reason)
             return _result(service, changed_since_fit=change.items)
     stop_if_planning(reason=reason)
@@ -84,6 +92,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         "dev_ks_p_value": goodness.p_value,
         "train_log_likelihood_per_event": report.best.train,
         "dev_log_likelihood_per_event": report.best.dev,
+        "expected_events_per_event": report.events_ratio,
         "best_epoch": report.best_epoch,
         "branching_ratio": report.branching_ratio,
         "seconds": round(report.seconds, 2),
@@ -135,8 +144,8 @@ def _fit(
     )
     batch = train.batch()
     context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
-    progress = Progress(context.log, "hawkes_process", chosen.max_epochs, unit="passes")
-    with deterministic():
+    progress = Progress(context.log, "hawkes_process", chosen.max_epochs + 1, unit="passes")  # and the start
+    with deterministic(), warnings.catch_warnings(record=True) as caught:
         report = fit(
             process,
             batch,
@@ -151,6 +160,8 @@ def _fit(
             seed=chosen.seed,
             progress=lambda epoch: progress.advance(),
         )
+    for warning in caught:
+        context.log.warning("hawkes_process: %s", warning.message)
     progress.finish()
     return process, report
 
@@ -185,29 +196,44 @@ def _quantiles(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
 
 def _influence(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
     """Who excites whom, as a picture (m3tr; the mufm intensity has no influence matrix)."""
-    process = temporal.load(version.path / ENCODER).process
+    process = load_encoder(version).process
     if process.excitation is None:
         return {}
     return {"influence": picture(draw(influence_graph(process, names=version.metadata["types"])))}
 
 
-def fitted_process(store: Store) -> tuple[ArtifactVersion, Path, dict[str, list[str]]]:
-    """The process in service: its version, the folder of its temporal encoder, and what it was fitted on.
+def fitted_process(store: Store) -> tuple[ArtifactVersion, dict[str, list[str]]]:
+    """The process in service: its version, and what it was fitted on.
 
     Raises:
-        FileNotFoundError: there is none yet.
+        storage.durable.StoreError: there is none, or it is damaged.
     """
     version = store.artifact(NAME).current()
     if version is None:
-        raise FileNotFoundError("no fitted process in the store; materialise hawkes_process first")
-    return version, version.path / ENCODER, fitted_on(version.path)
+        raise StoreError(f"no fitted process is in service; fit one (dagster asset materialize --select '{NAME}+')")
+    with version.reading() as folder:
+        return version, fitted_on(folder)
+
+
+def load_encoder(version: ArtifactVersion) -> TemporalEncoder:
+    """The temporal encoder of a version of the process.
+
+    Raises:
+        storage.damage.DamageError: the version is damaged; it was set aside, and the next run fits it again.
+    """
+    with version.reading() as folder:
+        return temporal.load(folder / ENCODER)
 
 
 @dg.asset_check(asset=hawkes_process, blocking=True)
+@verdict_stands(
+    "process_is_fitted_on_training_items",
+    reads=lambda store, settings: [*artifact_marks(store, NAME), *table_marks(store, "splits")],
+)
 def process_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """The process, its vocabulary and its standardiser saw training items only (design section 5, rule 5)."""
     store = open_store(settings)
-    return check_fitted(fitted_process(store)[2], read_splits(store))
+    return check_fitted(fitted_process(store)[1], read_splits(store))
 
 
 def check_fitted(fitted: dict[str, list[str]], sides: pl.DataFrame) -> dg.AssetCheckResult:

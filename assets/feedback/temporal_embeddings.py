@@ -11,9 +11,10 @@ import torch
 
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
-from assets.engine.run_stage import run_stage
+from assets.engine.run_stage import run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
-from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds
+from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds, load_encoder
 from assets.feedback.younger_windows import YOUNGER, windows_of, younger_ages
 from assets.ingest.interactions import read_events
 from assets.protocol.observation import HOUR_MS
@@ -21,7 +22,6 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
 from assets.settings import Process, Settings
-from models import temporal
 from models.temporal import TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
@@ -73,14 +73,23 @@ def payload(length: int, width: int) -> pa.Schema:
     code_version=str(CODE),
     **ON_THE_DEVICE,
 )
+@skip_unchanged(
+    "temporal_embeddings",
+    reads=lambda store, settings: [
+        *table_marks(store, "interactions", "popularity", "splits"),
+        *artifact_marks(store, "hawkes_process"),
+    ],
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window; an item of which no time was observed has a missing row.
 
     An item without feedback has rows too, all simulated: that nothing came, and for how long, is information.
     """
     store, chosen = open_store(settings), settings.process
-    version, folder, fitted = fitted_process(store)
-    encoder = temporal.load(folder)
+    version, fitted = fitted_process(store)
+    encoder = load_encoder(version)
     sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
@@ -92,8 +101,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     )
     ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, chosen)
     place = {item: row for row, item in enumerate(sequences.items)}
-    used = sequences.at_most(chosen.max_events).digests()
-    inputs = {item: content_hash(digest, ages[item]) for item, digest in used.items()}
+    inputs = {item: content_hash(digest, ages[item], chosen.max_events) for item, digest in sequences.digests().items()}
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         seen = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
@@ -192,11 +200,19 @@ temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
 
 
 @dg.asset_check(asset=temporal_embeddings, blocking=True)
+@verdict_stands(
+    "nothing_after_the_window_is_used",
+    reads=lambda store, settings: [
+        *stage_marks(store, NAME),
+        *table_marks(store, "interactions", "popularity"),
+        *artifact_marks(store, "hawkes_process"),
+    ],
+)
 def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
     """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
     store = open_store(settings)
     rows = store.stages()[NAME].read(columns=list(CHECKED))
-    types = fitted_process(store)[2]["types"]
+    types = fitted_process(store)[1]["types"]
     return check_windows(pl.from_arrow(rows), read_events(store), read_popularity(store), settings, types)
 
 

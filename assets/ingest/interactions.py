@@ -6,9 +6,11 @@ import polars as pl
 from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
+from assets.engine.skip_unchanged import skip_unchanged, table_marks
 from assets.engine.store_access import open_store, read_dataset
 from assets.settings import Settings
 from storage.datasets.clock import tell_moment
+from storage.datasets.source_mark import source_mark
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -18,6 +20,11 @@ FINGERPRINT = Fingerprint(code=CODE)
 
 
 @dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE), **IN_THE_CATALOG)
+@skip_unchanged(
+    "interactions",
+    reads=lambda store, settings: [source_mark(settings.data_folder())],
+    makes=lambda store, settings: table_marks(store, NAME),
+)
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Keep the data set's events with their rank in their item (`order`, from 0)."""
     store = open_store(settings)

@@ -12,17 +12,19 @@ import pyarrow as pa
 
 from assets.encoding.encoder_choice import check_encoders
 from assets.encoding.feature_imports import ImportItems
-from assets.encoding.imported_files import check_imports
+from assets.encoding.imported_files import check_imports, import_mark, imported
 from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.dry_run import foresee, foreseen, is_dry
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.media_tasks import inspect_file
-from assets.engine.run_stage import row_of, run_stage
+from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import open_store, read_dataset
 from assets.settings import Settings
 from storage.datasets.dataset import natural_order
 from storage.datasets.errors import DatasetError
+from storage.datasets.source_mark import source_mark
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
 from storage.stage import Stage
@@ -51,6 +53,12 @@ TEXTS = ("title", "category", "author", "published_at")
 
 
 @dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE))
+@skip_unchanged(
+    "videos",
+    reads=lambda store, settings: source_marks(settings),
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
+)
 def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
     store = open_store(settings)
@@ -81,6 +89,11 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     return run_stage(
         context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=CODE), compute=compute
     )
+
+
+def source_marks(settings: Settings) -> list[str | None]:
+    """Marks of the data set's files and of all that is imported; None where the data set's cannot be told."""
+    return [source_mark(settings.data_folder()), *(import_mark(settings, name) for name in imported(settings))]
 
 
 def check_files_are_there(

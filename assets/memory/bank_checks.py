@@ -9,7 +9,7 @@ import polars as pl
 from assets.memory.feature_join import failed_items, usable_items
 from assets.protocol.splits import read_splits
 from assets.settings import Settings
-from storage.artifact import ArtifactVersion
+from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, drifts
 from storage.store import Store
 

@@ -10,7 +10,7 @@ from assets.feedback import temporal_embeddings
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import read_splits
 from models.predictors.features import PackedRows, VideoFeatures
-from storage.hashing import content_hash
+from storage.hashing import row_hashes
 from storage.pack import open_pack
 from storage.splits import GAP
 from storage.stage import Stage
@@ -66,7 +66,7 @@ def sample_digests(store: Store, *splits: str) -> dict[str, str]:
     for name in FEATURES:
         states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
         frame = frame.join(states, on="item", how="left", maintain_order="left")
-    return {item: content_hash(rest) for item, *rest in frame.iter_rows()}
+    return dict(zip(frame["item"].to_list(), row_hashes(frame.drop("item")), strict=True))
 
 
 def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:

@@ -16,6 +16,7 @@ from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_plan_is_empty, stop_if_planning
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.memory.bank_checks import CHECKS, MIXED, Verdict, judge
@@ -24,7 +25,8 @@ from assets.memory.temporal_keys import Ages, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, build
 from storage.durable import StoreError, exclusive
 from storage.hashing import content_hash
@@ -44,6 +46,11 @@ ACCEPTED, REFUSED = "accepted", "refused"
     code_version=str(CODE),
     **IN_THE_CATALOG,
 )
+@skip_unchanged(
+    "memory_bank",
+    reads=lambda store, settings: [*stage_marks(store), *table_marks(store, "popularity", "splits")],
+    makes=lambda store, settings: artifact_marks(store, NAME),
+)
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Build the bank of the training items beside the one in service, check it, and switch to it if it passes.
 
@@ -53,13 +60,15 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     store = open_store(settings)
     artifact, made_of = store.artifact(NAME), _made_of(store, settings)
     artifact.folder.mkdir(parents=True, exist_ok=True)
-    last = _last_checked(artifact)
-    if last is not None and last.metadata["made_of"] == made_of:
+    service, last = artifact.current(verify=True), _last_checked(artifact)
+    is_lost = service is None and last is not None and last.metadata["status"] == ACCEPTED
+    if last is not None and last.metadata["made_of"] == made_of and not is_lost:
         context.log.info("memory_bank: unchanged since version %d was checked", last.version)
         stop_if_plan_is_empty()
         note_run(context, store, NAME, computed=0, seconds=0.0)
-        return _result(last, artifact.current())
-    stop_if_planning(reason="not built yet" if last is None else "its members, their vectors or its settings changed")
+        return _result(last, service)
+    reason = "the version in service was lost" if is_lost else "its members, their vectors or its settings changed"
+    stop_if_planning(reason="not built yet" if last is None else reason)
     with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
         started, known = time.monotonic(), {version.version for version in artifact.versions()}
         built = _build(store, settings, artifact)
@@ -182,6 +191,18 @@ def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[s
     }
 
 
+def bank_in_service(store: Store) -> ArtifactVersion:
+    """The version of the bank in service, not opened.
+
+    Raises:
+        storage.durable.StoreError: there is none.
+    """
+    version = store.artifact(NAME).current()
+    if version is None:
+        raise StoreError(f"no memory bank is in service; build it (dagster asset materialize --select '{NAME}+')")
+    return version
+
+
 def open_bank(store: Store) -> MemoryBank:
     """The bank in service, refused where the store's features are of another version.
 
@@ -201,6 +222,14 @@ def open_bank(store: Store) -> MemoryBank:
 
 
 @dg.asset_check(asset=memory_bank, blocking=True)
+@verdict_stands(
+    "bank_holds_training_items_only",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "popularity", "splits"),
+        *artifact_marks(store, NAME),
+    ],
+)
 def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
     """No validation, test or unlabelled item is a member (design section 5, rule 3)."""
     store = open_store(settings)

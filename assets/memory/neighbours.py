@@ -8,6 +8,7 @@ from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import frame_hash, open_store
 from assets.feedback import temporal_embeddings
 from assets.memory import memory_bank as bank_in_service
@@ -17,14 +18,15 @@ from assets.memory.temporal_keys import Ages, Windows, read_windows
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from storage.artifact import ArtifactVersion
-from storage.bank import MemoryBank, Neighbours
+from storage.artifact_version import ArtifactVersion
+from storage.bank import MemoryBank, Neighbours, search_again
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
 CODE = 2  # raise it when the same inputs give another result
+ANSWERS = "neighbour_answers"  # kept for the next search: what the table is made of, by query
 
 
 @dg.asset(
@@ -34,6 +36,15 @@ CODE = 2  # raise it when the same inputs give another result
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,
+)
+@skip_unchanged(
+    "neighbours",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "popularity", "splits"),
+        *artifact_marks(store, "memory_bank"),
+    ],
+    makes=lambda store, settings: [*table_marks(store, NAME), *artifact_marks(store, ANSWERS)],
 )
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time.
@@ -121,16 +132,17 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
         # an upload without any clock is asked about now, when every label of the bank is known
         times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()[windows.row]
     named = [items[row] for row in windows.row]
-    found = bank.search(
+    queries = bank.queries(
         content,
         ages.query_keys(windows),
-        size=settings.retrieval.neighbours,
         query_items=named,
         query_groups=sides["group"].to_numpy()[windows.row],
         query_times=times,
         content_mask=has_content,
         temporal_mask=heard,
     )
+    banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
+    found = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
     return _frame(named, windows, found, bank)
 
 
@@ -170,6 +182,10 @@ def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
 
 
 @dg.asset_check(asset=neighbours, blocking=True)
+@verdict_stands(
+    "no_neighbour_leaks_a_label",
+    reads=lambda store, settings: table_marks(store, NAME, "popularity", "splits"),
+)
 def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
     """Neighbours are training items, never the item itself nor its duplicate, and their labels were known in time."""
     store = open_store(settings)

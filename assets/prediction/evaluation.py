@@ -9,13 +9,14 @@ from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.failure_checks import damages, failures
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import keep_table, made_table
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.memory.feature_join import usable_items
 from assets.prediction.counted import at_least, counted_at
-from assets.prediction.popularity_model import popularity_model
+from assets.prediction.popularity_model import model_names, popularity_model
 from assets.prediction.predictor_inputs import samples_of
-from assets.prediction.results import MODEL, baselines_ahead, cautions, evaluation_markdown, write_results
+from assets.prediction.results import MODEL, WRITTEN, baselines_ahead, cautions, evaluation_markdown, write_results
 from assets.prediction.seed_predictions import forecasts, made_from
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
@@ -25,6 +26,7 @@ from models import targets
 from models.baselines import LogLinear, NotApplicable, neighbour_mean, training_mean
 from models.metrics import evaluate, nmse
 from models.predictors import Samples
+from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -41,6 +43,18 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "evaluation",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
+        *artifact_marks(store, "hawkes_process", "memory_bank", *model_names(settings)),
+    ],
+    makes=lambda store, settings: [
+        *table_marks(store, NAME, ITEMS),
+        files_mark(settings.results_folder() / file for file in WRITTEN),
+    ],
 )
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
@@ -180,6 +194,10 @@ def _metrics(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 @dg.asset_check(asset=evaluation, blocking=True)
+@verdict_stands(
+    "metrics_are_over_the_whole_split",
+    reads=lambda store, settings: [*stage_marks(store), *table_marks(store, NAME, ITEMS, "splits")],
+)
 def metrics_are_over_the_whole_split(settings: Settings) -> dg.AssetCheckResult:
     """Each metric is one figure over exactly the test items, none of which was trained on (design section 5, rule 6)."""
     store = open_store(settings)

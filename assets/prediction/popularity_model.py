@@ -14,17 +14,20 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.progress import Progress
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
-from assets.feedback.hawkes_process import check_fitted, fitted_process
+from assets.feedback.hawkes_process import check_fitted, fitted_process, load_encoder
 from assets.memory.feature_join import sample_digests, usable_items, versions
 from assets.memory.neighbours import neighbours
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from models import predictors, temporal
+from models import predictors
 from models.determinism import deterministic
 from models.predictors import M3TRConfig, TrainingOptions, TrainingReport
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
+from storage.durable import StoreError
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
@@ -42,6 +45,16 @@ MODEL = "model"
     code_version=str(CODE),
     **ON_THE_DEVICE,
 )
+@skip_unchanged(
+    "popularity_model",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
+        *artifact_marks(store, "hawkes_process", "memory_bank"),
+    ],
+    makes=lambda store, settings: artifact_marks(store, *model_names(settings)),
+    when_skipped=lambda last: {**last, "trained_seeds": dg.MetadataValue.json([])},
+)
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
     store = open_store(settings)
@@ -49,10 +62,11 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     fingerprint = model_fingerprint(store, settings)
     todo: dict[int, str] = {}
     for seed in settings.model.seeds:
-        service = artifact_of(store, seed).current()
+        service = artifact_of(store, seed).current(verify=True)
         todo[seed] = "not trained yet" if service is None else "its parameters or its features' versions changed"
         if service is not None and service.fingerprint == fingerprint.hash:
-            change = changed_since(service.path, digests, training)
+            with service.reading() as folder:
+                change = changed_since(folder, digests, training)
             todo[seed] = str(change)
             if change.keeps(settings.model.refit_share):
                 context.log.info("popularity_model: seed %d stays, %s", seed, change)
@@ -69,9 +83,28 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     return dg.MaterializeResult(data_version=version_of_artifacts(*versions), metadata=metadata)
 
 
+def model_names(settings: Settings) -> list[str]:
+    """The artifacts in which the seeds' models are kept."""
+    return [f"{NAME}_{seed}" for seed in settings.model.seeds]
+
+
 def artifact_of(store: Store, seed: int) -> Artifact:
     """Where the model of a seed is kept."""
     return store.artifact(f"{NAME}_{seed}")
+
+
+def model_in_service(store: Store, seed: int) -> ArtifactVersion:
+    """The model of a seed that is in service.
+
+    Raises:
+        storage.durable.StoreError: there is none.
+    """
+    version = artifact_of(store, seed).current()
+    if version is None:
+        raise StoreError(
+            f"no model of seed {seed} is in service; train it (dagster asset materialize --select '{NAME}+')"
+        )
+    return version
 
 
 def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
@@ -129,7 +162,7 @@ def _train(
             bank,
             config=network_config(settings),
             options=options,
-            temporal_encoder=temporal.load(fitted_process(store)[1]),
+            temporal_encoder=load_encoder(fitted_process(store)[0]),
             seed=seed,
             device=device_of(settings),
             progress=lambda epoch: progress.advance(),
@@ -156,9 +189,10 @@ def _train(
 
 def load_model(store: Store, seed: int) -> predictors.M3TR:
     """The model of a seed as it is in service, with its process inside where it was trained with one."""
-    folder = artifact_of(store, seed).current().path / MODEL
-    joint = json.loads((folder / "config.json").read_text())["process"]
-    return predictors.load(folder, temporal_encoder=temporal.load(fitted_process(store)[1]) if joint else None)
+    with model_in_service(store, seed).reading() as folder:
+        joint = json.loads((folder / MODEL / "config.json").read_text())["process"]
+        encoder = load_encoder(fitted_process(store)[0]) if joint else None
+        return predictors.load(folder / MODEL, temporal_encoder=encoder)
 
 
 def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
@@ -167,11 +201,15 @@ def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
 
 
 @dg.asset_check(asset=popularity_model, blocking=True)
+@verdict_stands(
+    "model_is_fitted_on_training_items",
+    reads=lambda store, settings: [*artifact_marks(store, *model_names(settings)), *table_marks(store, "splits")],
+)
 def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """Every model and its standardisers saw training items only (design section 5, rule 5)."""
     store = open_store(settings)
     fitted: dict[str, list[str]] = {}
     for seed in settings.model.seeds:
-        version: ArtifactVersion = artifact_of(store, seed).current()
-        fitted |= {f"seed {seed} {name}": items for name, items in fitted_on(version.path).items()}
+        with model_in_service(store, seed).reading() as folder:
+            fitted |= {f"seed {seed} {name}": items for name, items in fitted_on(folder).items()}
     return check_fitted(fitted, read_splits(store))

@@ -8,23 +8,27 @@ from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
+from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.neighbours import read_neighbours
 from assets.prediction.counted import at_least, counted_so_far
 from assets.prediction.evaluation import evaluation
+from assets.prediction.popularity_model import model_names
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.seed_predictions import forecasts, made_from
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models import targets
 from storage.durable import write_text
+from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
 CODE = 2  # raise it when the same inputs give another result
+FILE = "predictions.csv"
 
 
 @dg.asset(
@@ -34,6 +38,15 @@ CODE = 2  # raise it when the same inputs give another result
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
+)
+@skip_unchanged(
+    "predictions",
+    reads=lambda store, settings: [
+        *stage_marks(store),
+        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
+        *artifact_marks(store, "hawkes_process", "memory_bank", *model_names(settings)),
+    ],
+    makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row per item.
@@ -52,8 +65,8 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     stop_if_plan_is_empty()
     folder = settings.results_folder()
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
-    write_text(folder / "predictions.csv", flat.write_csv())
-    context.log.info("predictions: %d items without a label, in %s", len(frame), folder / "predictions.csv")
+    write_text(folder / FILE, flat.write_csv())
+    context.log.info("predictions: %d items without a label, in %s", len(frame), folder / FILE)
     shown = (
         frame.sort("predicted", descending=True).head(10).select("item", "title", "predicted_count", "observed_events")
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODEL = "M3TR"
+WRITTEN = ("evaluation.md", "evaluation.csv", "test_predictions.csv", "evaluation.png")
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
 FEW_ITEMS = 100  # below this, the 95 % interval of a rank correlation is wider than +/- 0.2
 

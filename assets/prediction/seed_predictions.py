@@ -6,9 +6,10 @@ import numpy as np
 
 from assets.encoding.encoder_choice import device_of
 from assets.ingest.videos import known_items
-from assets.memory import memory_bank, neighbours
+from assets.memory import neighbours
 from assets.memory.feature_join import sample_digests
-from assets.prediction.popularity_model import artifact_of, load_model
+from assets.memory.memory_bank import bank_in_service
+from assets.prediction.popularity_model import load_model, model_in_service
 from assets.prediction.predictor_inputs import bank_of
 from assets.protocol import popularity
 from assets.settings import Settings
@@ -29,8 +30,8 @@ def forecasts(store: Store, settings: Settings, samples: Samples) -> np.ndarray:
 
 def made_from(store: Store, settings: Settings, split: str) -> str:
     """Hash of all that the forecasts of a split, and what is shown beside them, depend on."""
-    bank = store.artifact(memory_bank.NAME).current()
-    models = [artifact_of(store, seed).current() for seed in settings.model.seeds]
+    bank = bank_in_service(store)
+    models = [model_in_service(store, seed) for seed in settings.model.seeds]
     tables = [store.table(name).state() for name in (popularity.NAME, neighbours.NAME)]
     titles = known_items(store).select("item", "title")
     return content_hash(

@@ -6,6 +6,7 @@ import polars as pl
 from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
+from assets.engine.skip_unchanged import skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store, read_dataset
 from assets.ingest.interactions import interactions, read_events
 from assets.ingest.videos import videos
@@ -14,6 +15,7 @@ from assets.protocol.observation import HOUR_MS, label_event
 from assets.protocol.observation import popularity as measure
 from assets.settings import Protocol, Settings
 from storage.datasets.clock import tell_moment
+from storage.datasets.source_mark import source_mark
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -28,6 +30,11 @@ CODE = 1  # raise it when the same inputs give another result
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,
+)
+@skip_unchanged(
+    "popularity",
+    reads=lambda store, settings: [source_mark(settings.data_folder()), *table_marks(store, "interactions")],
+    makes=lambda store, settings: table_marks(store, NAME),
 )
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut the observation window, count the label up to the horizon, transform it."""
@@ -66,6 +73,7 @@ def read_popularity(store: Store) -> pl.DataFrame:
 
 
 @dg.asset_check(asset=popularity, blocking=True)
+@verdict_stands("labels_lie_after_the_window", reads=lambda store, settings: table_marks(store, NAME, "interactions"))
 def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
     """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
     store = open_store(settings)

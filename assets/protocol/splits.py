@@ -9,6 +9,7 @@ import polars as pl
 from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.videos import known_items, videos
 from assets.protocol.learnable_labels import LEAST_ITEMS
@@ -17,6 +18,7 @@ from assets.sampling.frames import FRAMES
 from assets.settings import Protocol, Settings
 from storage.datasets import read_splits as read_split_file
 from storage.duplicates import duplicate_groups
+from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.splits import GAP, NAMES, chronological, paper
 from storage.store import Store
@@ -38,11 +40,20 @@ class SplitTooSmall(RuntimeError):
     code_version=str(CODE),
     **IN_THE_CATALOG,
 )
+@skip_unchanged(
+    "splits",
+    reads=lambda store, settings: [
+        *stage_marks(store, "videos", "frames"),
+        *table_marks(store, "popularity"),
+        files_mark([settings.protocol.split_file] if settings.protocol.split_file else []),
+    ],
+    makes=lambda store, settings: table_marks(store, NAME),
+)
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol
     fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
-    before = store.table(NAME).state()
+    before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
     frame = make_splits(store, protocol, kept=kept)
     sizes = dict(frame["split"].value_counts().iter_rows())
@@ -132,6 +143,7 @@ def items_of(frame: pl.DataFrame, *sides: str) -> list[str]:
 
 
 @dg.asset_check(asset=splits, blocking=True)
+@verdict_stands("duplicates_stay_on_one_side", reads=lambda store, settings: table_marks(store, NAME, "popularity"))
 def duplicates_stay_on_one_side(settings: Settings) -> dg.AssetCheckResult:
     """No item is on two sides, no duplicate group on more than one.
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.media_tasks import take_audio
-from assets.engine.run_stage import row_of, run_stage
+from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import combined, open_store, outputs
 from assets.ingest.videos import known_items, videos
@@ -24,6 +25,12 @@ PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "dam
 
 @dg.asset(
     group_name="sampling", kinds={"parquet"}, deps=[videos, FRAMES.asset], description=__doc__, code_version=str(CODE)
+)
+@skip_unchanged(
+    "audio",
+    reads=lambda store, settings: stage_marks(store, "videos", "frames"),
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut each video's sound at its frames' timestamps; a video without an audio track has a missing row."""

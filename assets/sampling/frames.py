@@ -9,7 +9,8 @@ from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.gates import BEHIND_LABELS
 from assets.engine.media_tasks import take_frames
-from assets.engine.run_stage import row_of, run_stage
+from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
+from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
 from assets.engine.store_access import combined, open_store
 from assets.ingest.videos import known_items, videos
@@ -32,6 +33,12 @@ PAYLOAD = pa.schema(
 
 @dg.asset(
     group_name="sampling", kinds={"parquet"}, deps=[videos, BEHIND_LABELS], description=__doc__, code_version=str(CODE)
+)
+@skip_unchanged(
+    "frames",
+    reads=lambda store, settings: stage_marks(store, "videos"),
+    makes=lambda store, settings: stage_marks(store, NAME),
+    when_skipped=unchanged_metadata,
 )
 def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Decode and keep each video's frames; a renamed file with the same bytes is not decoded again."""

@@ -25,7 +25,7 @@ from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 from models import encoders
 from storage.data_set_mark import default_store
-from storage.presence import present
+from storage.process_lock import present
 
 
 class Settings(dg.ConfigurableResource):

@@ -5,6 +5,7 @@ from models.hawkes.fit import FitReport, fit
 from models.hawkes.influence import Influence, InfluenceGraph, draw, influence_graph
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.next_event import NextEvent, next_event
+from models.hawkes.penalties import penalty, penalty_slope, shrink
 from models.hawkes.process import PointProcess
 from models.hawkes.serialisation import load, save
 
@@ -21,5 +22,8 @@ __all__ = [
     "influence_graph",
     "load",
     "next_event",
+    "penalty",
+    "penalty_slope",
     "save",
+    "shrink",
 ]

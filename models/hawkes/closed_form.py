@@ -6,6 +6,8 @@ millisecond after each pass, and take their cores from the compiled loops.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch import Tensor
 from models.differentiation import first_order
 from models.events import EventBatch
 from models.hawkes.compiled import (
+    ROWS_AT_ONCE,
     chunks_of,
     log_rates,
     log_rates_gradient,
@@ -20,6 +23,8 @@ from models.hawkes.compiled import (
     offspring_gradient,
     share_rows,
 )
+
+KEPT_NUMBERS = 2**23  # of a batch's sums of offspring, between the forward and the backward pass
 
 
 def log_own_intensity(
@@ -80,14 +85,19 @@ class _ExpectedOffspring(torch.autograd.Function):
     @staticmethod
     def forward(ctx, branching, rate, batch, end):
         ctx.save_for_backward(branching, rate)
-        weights, rates, until = _flat(branching), _flat(rate), end.contiguous().numpy()
+        weights, rates = _flat(branching), _flat(rate)
         caused = np.zeros((len(batch), len(weights)))
-        ctx.sums = [np.zeros((len(batch), len(rates), weights.shape[1])) for _ in range(2)]
-        events, decays = [*_arrays(batch), until], branching.shape[-1]
+        ctx.events, ctx.decays = [*_arrays(batch), end.contiguous().numpy()], branching.shape[-1]
+        # For the way back; with rates of their own the sums of many types would fill the memory, and are taken anew.
+        size = len(batch) * len(rates) * weights.shape[1]
+        ctx.sums = _sums(len(batch), rates, weights) if size <= KEPT_NUMBERS else None
 
         def work(rows: slice) -> None:
-            into = (part[rows] for part in (caused, *ctx.sums))
-            offspring(*(part[rows] for part in events), decays, weights, rates, *into)
+            for part in _blocks(rows, whole=ctx.sums is not None):
+                sums = (
+                    _sums(part.stop - part.start, rates, weights) if ctx.sums is None else [s[part] for s in ctx.sums]
+                )
+                offspring(*(events[part] for events in ctx.events), ctx.decays, weights, rates, caused[part], *sums)
 
         share_rows(len(batch), work)
         return torch.from_numpy(caused)
@@ -96,16 +106,35 @@ class _ExpectedOffspring(torch.autograd.Function):
     @first_order
     def backward(ctx, grad):
         branching, rate = ctx.saved_tensors
-        weights, upstream = _flat(branching), np.ascontiguousarray(grad.numpy())
+        weights, rates, upstream = _flat(branching), _flat(rate), np.ascontiguousarray(grad.numpy())
         parts = _parts(len(upstream), weights, weights)
 
         def work(rows: slice) -> None:
-            into = (part[chunks_of(rows.start) :] for part in parts)
-            offspring_gradient(upstream[rows], weights, *(part[rows] for part in ctx.sums), *into)
+            for part in _blocks(rows, whole=ctx.sums is not None):
+                into = (sums[chunks_of(part.start) :] for sums in parts)
+                if ctx.sums is None:
+                    sums = _sums(part.stop - part.start, rates, weights)
+                    events = (events[part] for events in ctx.events)
+                    offspring(*events, ctx.decays, weights, rates, np.zeros_like(upstream[part]), *sums)
+                else:
+                    sums = [s[part] for s in ctx.sums]
+                offspring_gradient(upstream[part], weights, *sums, *into)
 
         share_rows(len(upstream), work)
         by_branching, by_rate = _summed(parts, branching, branching)
         return by_branching, by_rate.sum_to_size(rate.shape), None, None
+
+
+def _sums(rows: int, rates: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Room for the sums that `offspring` leaves: (rows, 1 or k, k r) twice."""
+    return [np.zeros((rows, len(rates), weights.shape[1])) for _ in range(2)]
+
+
+def _blocks(rows: slice, *, whole: bool) -> Iterator[slice]:
+    """`rows` as they are, or in chunks of ROWS_AT_ONCE."""
+    size = max(rows.stop - rows.start, 1) if whole else ROWS_AT_ONCE
+    for begin in range(rows.start, rows.stop, size):
+        yield slice(begin, min(begin + size, rows.stop))
 
 
 def _parts(rows: int, *like: np.ndarray) -> list[np.ndarray]:

@@ -40,21 +40,46 @@ def fit(
 ) -> FitReport:
     """Fit `process` in place to `train`, keep what is best on `dev`, and leave it in eval mode.
 
-    MambaHawkesProcess: Adam with a warm-up and a cosine schedule, the weights averaged over the last steps, early
-    stopping on `dev` after `patience` epochs without improvement. ExponentialHawkes: L-BFGS-B, convex but for the decay
-    rates; of the arguments below it heeds penalty, strength, window, max_seconds and progress. A process that was
-    fitted before goes on from where it is.
+    MambaHawkesProcess: m3tr starts at the classical process fitted to `train`, which it contains, so that it does not end
+    below it. Then Adam takes steps over random pieces of the sequences with a warm-up and a cosine schedule; the weights are
+    averaged over the last steps; it stops after `patience` passes without a better `dev`. ExponentialHawkes: Fisher scoring
+    from several starts, the decay rates bounded by what the data can tell; of the arguments below it heeds penalty,
+    strength, window, max_branching, max_seconds and progress. A process that was fitted before goes on from where it is.
 
-    penalty        None, "mcp" or "scad" on the branching matrix, subtracted from the log-likelihood a sequence
-    strength       the penalty's gamma; for ExponentialHawkes None chooses it along a path by BIC
-    averaging      of the weights: how much a step keeps of the average before it; 0 takes the weights as they are
-    max_seconds    stop after so long; the schedule is stretched or shortened to it. Without it the same seed on the
-                   same machine and thread count gives the same process
-    progress       called with each Epoch
+    Every event weighs alike, whatever sequence it is in. After the fit `report.events_ratio` holds the expected events per
+    event of the training set, which must be 1.
 
-    Raises EventError for a type the process does not know; ValueError for an unknown penalty or window, a number out of
-    range, a set in which the window leaves no event to predict, and a training set in whose windows no time passes: its
-    likelihood has no maximum.
+    Args:
+        process: the process; it is changed in place.
+        train: the sequences to fit.
+        dev: the sequences to stop by.
+        penalty: None, "mcp" or "scad" on the branching matrix, subtracted from the log-likelihood per sequence.
+        strength: the penalty's gamma. For ExponentialHawkes None chooses it along a path by BIC; a MambaHawkesProcess needs
+            one.
+        window: "observation" or "events", see `PointProcess.log_likelihood`.
+        epochs: passes over the training set, at most.
+        batch_size: sequences per step, at most. Sequences of more than 512 events are cut into pieces, which count as
+            sequences; a step holds about 4,096 events at most, so that long sequences make more steps.
+        learning_rate: Adam's step, at its highest.
+        weight_decay: of the network's matrices.
+        patience: passes without a better `dev` before the fit stops.
+        averaging: how much of the average weights a step keeps; 0 takes the weights as they are.
+        max_branching: largest branching ratio. None leaves it free; at 1 or above the process cannot be simulated.
+        max_seconds: stop after so long; the schedule is stretched or shortened to it, and the classical start takes at most
+            a quarter of it. Without it the same seed on the same machine and thread count gives the same process.
+        seed: of the network's weights, the order of the pieces and dropout.
+        progress: called with each Epoch.
+
+    Returns:
+        The curve of the fit and what came out of it.
+
+    Raises:
+        EventError: for a type that the process does not know.
+        ValueError: for an unknown penalty or window, a number out of range, a set in which the window leaves no event to
+            predict, and a training set in whose windows no time passes: its likelihood has no maximum.
+
+    Warns:
+        UserWarning: where the ratio of expected to observed events is outside .99 to 1.01.
     """
     for name, part in (("train", train), ("dev", dev)):
         part.check_types(process.num_types)

@@ -54,7 +54,7 @@ class RunningCounts(nn.Module):
 
 
 class Clock(nn.Module):
-    """Sine and cosine of the time since t = 0 at several periods, so that h may know how old the sequence is.
+    """Sine and cosine of the time since t_start at several periods, so that h may know how old the sequence is.
 
     Two such encodings make a product that depends on the time between them alone, which a selective state space forms
     by itself (C of one event times B of another): so recurrences are seen too. period (p,) in units of the scaled

@@ -21,6 +21,7 @@ from models.scan import DISCRETIZATIONS
 
 INTENSITIES = ("m3tr", "mufm")
 TRAINING_NODES = 8
+OWN_DECAYS = 16  # types, at most, whose pairs have decay rates of their own unless asked for
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ class MambaHawkesProcess(PointProcess):
     So changing the unit of the times and s together leaves every probability as it was.
 
     hidden, state, layers   width, states a channel and depth of the network
-    decays, shared_decays   exponentials a pair of types, with rates of their own or common to all pairs (m3tr)
+    decays, shared_decays   exponentials per pair of types, with rates of their own or common to all pairs (m3tr). None: common
+                            to all from 17 types on, because memory and time grow with the square of the types otherwise
     log_gaps                whether an event's embedding holds the logarithm of the gap before it
     count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
-    clock_periods           number of periods at which the time since t = 0 enters the embedding (0: none)
+    clock_periods           number of periods at which the time since t_start enters the embedding (0: none)
     input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
-    softness                beta_k before the fit, which takes it times the type's mean intensity, and learns it unless
-                            `learn_softness` is False. None: beta = 1 on the scaled clock for good, M3TR's eq. 1 as written
+    softness                beta_k before the fit, relative to the type's mean intensity; m3tr's fit starts it lower where the
+                            classical process asks for it, and both learn it unless `learn_softness` is False. None: beta = 1
+                            on the scaled clock for good, M3TR's eq. 1 as written
     tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
     """
 
@@ -87,7 +90,7 @@ class MambaHawkesProcess(PointProcess):
         state: int = 8,
         layers: int = 1,
         decays: int = 1,
-        shared_decays: bool = False,
+        shared_decays: bool | None = None,
         input_rule: str = "impulse",
         log_gaps: bool = True,
         count_scales: int = 0,
@@ -108,6 +111,8 @@ class MambaHawkesProcess(PointProcess):
             raise ValueError(
                 "num_types, hidden, state, layers and decays must be at least 1, count_scales and clock_periods 0"
             )
+        if shared_decays is None:
+            shared_decays = num_types > OWN_DECAYS
         self.num_types, self.form, self.tolerance = num_types, intensity, tolerance
         self._config = {
             "num_types": num_types,
@@ -205,15 +210,20 @@ class MambaHawkesProcess(PointProcess):
         return Carried(network, sums[rows, batch.lengths], slopes[rows, batch.lengths], log_rate)
 
     @torch.no_grad()
-    def scale_intensity_(self, factor: Tensor) -> None:
-        """Multiply the intensity of each type by its `factor` (k,) > 0, in place: all that the link adds up has its unit."""
+    def scale_intensity_(self, factor: Tensor, *, excitation: bool = True) -> None:
+        """Multiply the intensity of each type by its `factor` (k,) > 0, in place: all that the link adds up has its unit.
+
+        Args:
+            factor: one number per type.
+            excitation: False leaves the branching matrix as it is; the intensity then grows by less.
+        """
         factor = factor.to(self.baseline)
         self.log_softness.add_(factor.log())
         self.baseline.mul_(factor)
         self.head.weight.mul_(factor[:, None])
         if self.excitation is None:
             self.slope.mul_(factor)
-        else:
+        elif excitation:
             self.excitation.branching.mul_(factor[:, None, None])
 
     def numbers_per_event(self) -> int:

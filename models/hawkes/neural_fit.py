@@ -15,12 +15,13 @@ from models.hawkes.averaging import AveragedProcess
 from models.hawkes.history import counted_events
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.neural_start import initialise, start_from_classical
-from models.hawkes.penalties import penalty_slope
+from models.hawkes.penalties import shrink
 from models.hawkes.pieces import Pieces
 from models.hawkes.report import Epoch, FitReport
 
 STEP_EVENTS = 4096  # events per step, at most, on average: long sequences make more steps, not larger ones
 STARTING_SHARE = 0.25  # of max_seconds, for the classical process that the fit starts from
+LEVELLING = 5  # attempts at the right level under a bound
 CLIP = 10.0  # a gradient's norm, relative to the running mean of the norms
 
 
@@ -160,41 +161,39 @@ def _finish(
     All that makes up a type's intensity has its unit, so the factor is exact. What is left of Adam's noise in the level
     goes with it. A factor that does dev no good is taken back unless the level was wrong.
     """
-    before = totals(process, pieces)
-    after, score = before, report.best.dev
+    found, score = totals(process, pieces), report.best.dev
     if process.log_softness.requires_grad:
         kept = {name: value.clone() for name, value in process.state_dict().items()}
-        seen = before.observed > 0
-        process.scale_intensity_(torch.where(seen, before.observed, 1.0) / torch.where(seen, before.expected, 1.0))
+        seen = found.observed > 0
+        process.scale_intensity_(torch.where(seen, found.observed, 1.0) / torch.where(seen, found.expected, 1.0))
         process.project_(max_branching=max_branching)
         scaled = totals(process, held_out).per_event
-        if scaled >= score or not 0.99 <= before.ratio <= 1.01:
-            after, score = totals(process, pieces), scaled
+        if scaled >= score or not _is_level(found.ratio):
+            found = _raise_level(process, pieces)
+            score = totals(process, held_out).per_event
         else:
             process.load_state_dict(kept)
-    report.curve[report.best_epoch] = replace(report.best, train=after.per_event, dev=score)
-    report.events_ratio = after.ratio
+    report.curve[report.best_epoch] = replace(report.best, train=found.per_event, dev=score)
+    report.events_ratio = found.ratio
 
 
-@torch.no_grad()
-def shrink(process: MambaHawkesProcess, optimiser: torch.optim.AdamW, kind: str, strength: float) -> None:
-    """Take the proximal step of a penalty's tangent after a step of Adam, in Adam's own metric.
+def _raise_level(process: MambaHawkesProcess, pieces: Pieces) -> Totals:
+    """Where the bound on the branching ratio took back its part of the factor, let baseline and network make up for it."""
+    found = totals(process, pieces)
+    latest, slope = 1.0, 0.3
+    for _ in range(LEVELLING):
+        if _is_level(found.ratio):
+            break
+        factor = latest * min(max(1 + (1 - found.ratio) / slope, 0.5), 2.0)
+        process.scale_intensity_(torch.full((process.num_types,), factor / latest), excitation=False)
+        before, found = found.ratio, totals(process, pieces)
+        slope = max((found.ratio - before) / (factor / latest - 1), 0.02)
+        latest = factor
+    return found
 
-    Influences that it takes below 0 become exactly 0, which a gradient step would not do. Call it before
-    `process.project_()`.
 
-    Args:
-        process: with a classical part.
-        optimiser: Adam or AdamW; it has just taken a step of the process.
-        kind: "mcp" or "scad".
-        strength: the penalty's gamma, in units of the loss that the optimiser minimises.
-    """
-    matrix = process.excitation.branching
-    group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
-    state = optimiser.state[matrix]
-    seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-    slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)
-    matrix.sub_(group["lr"] * slope / (seen.sqrt() + group["eps"])).clamp_(min=0)
+def _is_level(ratio: float) -> bool:
+    return abs(ratio - 1) <= 0.01
 
 
 def _schedule(step: int, done: float, *, warm_up: int) -> float:

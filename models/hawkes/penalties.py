@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from models.hawkes.process import PointProcess
 
 PENALTIES = ("mcp", "scad")
 MCP_SHAPE, SCAD_SHAPE = 3.0, 3.7  # a: from where on a coefficient is not penalised, in units of the strength
 
 
 def penalty(values: Tensor, strength: float, *, kind: str) -> Tensor:
-    """p(|v|) elementwise: strength |v| near 0, constant beyond a strength (MCP: Zhang 2010; SCAD: Fan and Li 2001)."""
+    """Return p(|v|) elementwise: strength |v| near 0, constant beyond (MCP: Zhang 2010; SCAD: Fan and Li 2001).
+
+    Args:
+        values: any shape.
+        strength: gamma.
+        kind: "mcp" or "scad".
+
+    Raises:
+        ValueError: for another kind.
+    """
     size = values.abs()
     if kind == "mcp":
         inside = strength * size - size**2 / (2 * MCP_SHAPE)
@@ -23,7 +35,7 @@ def penalty(values: Tensor, strength: float, *, kind: str) -> Tensor:
 
 
 def penalty_slope(values: Tensor, strength: float, *, kind: str) -> Tensor:
-    """p'(|v|) elementwise: `strength` at 0+, 0 for large |v|."""
+    """Return p'(|v|) elementwise: `strength` at 0+, 0 for large |v|. Arguments as for `penalty`."""
     size = values.abs()
     if kind == "mcp":
         return (strength - size / MCP_SHAPE).clamp_min(0)
@@ -31,3 +43,26 @@ def penalty_slope(values: Tensor, strength: float, *, kind: str) -> Tensor:
         falling = (SCAD_SHAPE * strength - size).clamp_min(0) / (SCAD_SHAPE - 1)
         return falling.clamp_max(strength)
     raise ValueError(f"penalty {kind!r}; allowed: None, {', '.join(PENALTIES)}")
+
+
+@torch.no_grad()
+def shrink(process: PointProcess, optimiser: torch.optim.Adam, kind: str, strength: float) -> None:
+    """Take the proximal step of a penalty's tangent after a step of Adam, in Adam's own metric.
+
+    Influences that it takes below 0 become exactly 0, which a gradient step would not do. Call it before
+    `process.project_()`.
+
+    Args:
+        process: with a classical part.
+        optimiser: Adam or AdamW; it has just taken a step of the process.
+        kind: "mcp" or "scad".
+        strength: the penalty's gamma, in units of the loss that the optimiser minimises.
+    """
+    matrix = process.excitation.branching
+    group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
+    state = optimiser.state[matrix]
+    if not state:  # the optimiser has moved everything but the matrix
+        return
+    seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
+    slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)
+    matrix.sub_(group["lr"] * slope / (seen.sqrt() + group["eps"])).clamp_(min=0)

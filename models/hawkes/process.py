@@ -100,14 +100,16 @@ class PointProcess(nn.Module):
         return spectral_radius(self.branching_matrix())
 
     @torch.no_grad()
-    def project_(self, *, max_branching: float | None = 0.95) -> PointProcess:
-        """Bring the parameters back to what a process may have, in place; call it after every step of an optimiser.
+    def project_(self, *, max_branching: float | None = 0.95, support: Tensor | None = None) -> PointProcess:
+        """Bring the influences back to what a process may have, in place; call it after every step of an optimiser.
 
         Negative influences become exactly 0. Where the branching ratio is above `max_branching`, the whole branching matrix
-        is scaled down to it: a process at 1 or above cannot be simulated.
+        is scaled down to it: a process at 1 or above cannot be simulated. A process without a classical part stays as it is.
 
         Args:
             max_branching: largest branching ratio; None leaves it free.
+            support: (k, k) bool, False where an influence must be exactly 0, for example `process.branching_matrix() > 0`
+                before training goes on. None leaves them all free.
 
         Returns:
             The process itself.
@@ -115,6 +117,8 @@ class PointProcess(nn.Module):
         if self.excitation is not None:
             matrix = self.excitation.branching
             matrix.clamp_(min=0)
+            if support is not None:
+                matrix.mul_(support[..., None])
             if max_branching is not None and (ratio := self.branching_ratio()) > max_branching:
                 matrix.mul_(max_branching / ratio)
         return self

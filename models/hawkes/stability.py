@@ -42,19 +42,28 @@ def bounded_ratio(
     if ratio <= bound:
         return start
     penalty, target = likelihood.penalty, bound * (1 - SLACK / 2)
-    # of the ratio's logarithm, by the multiplier's: the two fall roughly in proportion near the solution
+    kinds = list(range(k))
+
+    def value_of(point: Parameters) -> float:
+        return float(likelihood.evaluate(point, kinds)[0].sum())
+
+    best = start.copy()  # to begin with, the unbounded maximum scaled down
+    best.branching *= bound / ratio
+    least = value_of(best)
     tried = [(0.0, ratio)]
     multiplier = 0.1 * events * (ratio - target)
     for _ in range(ATTEMPTS):
         likelihood.penalty = penalty + multiplier * np.repeat(slope, decays, axis=1)
         here, _ = climb(likelihood, here, limits, iterations=ITERATIONS)
+        likelihood.penalty = penalty
         ratio, slope = ratio_of(here)
         tried.append((multiplier, ratio))
+        if ratio <= bound and (value := value_of(here)) < least:
+            best, least = here, value
         if bound * (1 - SLACK) <= ratio <= bound:
             break
         multiplier = _next(tried, target)
-    likelihood.penalty = penalty
-    return here
+    return best
 
 
 def _next(tried: list[tuple[float, float]], target: float) -> float:

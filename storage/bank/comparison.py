@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.drift import Drift, drift
 from storage.bank.memory_bank import MemoryBank
 

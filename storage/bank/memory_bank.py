@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.arrangement import Bank
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, Effort, SortedLists, as_array
-from storage.bank.measures import SearchQuality, recall, sampled
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
+from storage.bank.recall_latency import SearchQuality, recall, sampled
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch
 from storage.bank.version import (
@@ -37,13 +39,17 @@ class MemoryBank:
     def __init__(self, version: ArtifactVersion):
         self.version = version
         self._hold = version.hold()
+        with version.reading() as folder:
+            self._load(folder)
+
+    def _load(self, folder: Path) -> None:
         # With lists few of the vectors are looked at; without, all of them, again and again.
-        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in version.metadata else 0
+        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in self.version.metadata else 0
         self.content_index, self.temporal_index = (
-            faiss.read_index(str(version.path / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
+            faiss.read_index(str(folder / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
         )
         self.content, self.temporal = as_array(self.content_index), as_array(self.temporal_index)
-        with np.load(version.path / MEMBERS) as members:
+        with np.load(folder / MEMBERS) as members:
             self.items: np.ndarray = members["items"]
             self.labels: np.ndarray = members["labels"]
             self.groups: np.ndarray = members["groups"]
@@ -59,7 +65,8 @@ class MemoryBank:
     def open(artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None) -> "MemoryBank":
         """Opens the version in service, or the one given. expect: identities of what makes the queries.
 
-        Raises BankVersionError where they are not the bank's, StoreError where there is no bank.
+        Raises BankVersionError where they are not the bank's, StoreError where there is no bank, DamageError where its
+        files are not as they were written (it is set aside then, and the next run builds it again).
         """
         while True:
             found = artifact.current() if version is None else artifact.read(version)
@@ -93,13 +100,39 @@ class MemoryBank:
         content_mask: np.ndarray | None = None,
         temporal_mask: np.ndarray | None = None,
     ) -> Neighbours:
-        """The `size` members most similar to each of n queries, as `storage.bank.search` defines it.
+        """Return the `size` members most similar to each of n queries, as `storage.bank.search` defines it.
+
+        Exact in a bank without lists, approximate in one with them (`storage.bank.threshold`), except for queries that
+        see few members, which are searched exactly in any bank. The arguments are those of `queries`.
+        """
+        queries = self.queries(
+            content,
+            temporal,
+            query_items=query_items,
+            query_groups=query_groups,
+            query_times=query_times,
+            content_mask=content_mask,
+            temporal_mask=temporal_mask,
+        )
+        return self.answer(queries, size=size)
+
+    def queries(
+        self,
+        content: np.ndarray,
+        temporal: np.ndarray,
+        *,
+        query_items: Sequence[str],
+        query_groups: np.ndarray,
+        query_times: np.ndarray | None = None,
+        content_mask: np.ndarray | None = None,
+        temporal_mask: np.ndarray | None = None,
+    ) -> Queries:
+        """Check n queries of this bank, and put them together.
 
         content (n, dc), temporal (n, dt) with masks (n,) bool (None: all have it); query_items (n,) ids and
         query_groups (n,) duplicate groups, so that no query finds itself or a duplicate (-1: no group known);
         query_times (n,) int64 ms turns on the chronological rule: only members whose label was observable by then.
-        Exact in a bank without lists, approximate in one with them (`storage.bank.threshold`), except for queries that
-        see few members, which are searched exactly in any bank. Raises ValueError for other shapes, NaN and infinity.
+        Raises ValueError for other shapes, NaN and infinity.
         """
         count = len(query_items)
         if query_times is not None and self.label_times is None:
@@ -108,7 +141,7 @@ class MemoryBank:
         own = np.fromiter((position.get(item, -1) for item in query_items), np.int64, count)
         has_content = _mask("content_mask", content_mask, count)
         has_temporal = _mask("temporal_mask", temporal_mask, count)
-        queries = Queries(
+        return Queries(
             content=_checked("content", content, has_content, self.content.shape[1]),
             temporal=_checked("temporal", temporal, has_temporal, self.temporal.shape[1]),
             content_mask=has_content,
@@ -117,18 +150,17 @@ class MemoryBank:
             groups=_each("query_groups", query_groups, count),
             times=None if query_times is None else _each("query_times", query_times, count),
         )
-        return self._search(queries, size)
 
     def quality(self, *, size: int, queries: int = 256, seed: int = 2) -> SearchQuality:
         """Recall against the exact search and speed, on members sampled as queries."""
         asked = sampled(self._bank, queries, seed=seed)
         started = time.perf_counter()
-        found = self._search(asked, size)
+        found = self.answer(asked, size=size)
         seconds = time.perf_counter() - started
         single = []
         for row in range(min(SINGLE, len(asked.own))):
             begun = time.perf_counter()
-            self._search(asked.take(slice(row, row + 1)), size)
+            self.answer(asked.take(slice(row, row + 1)), size=size)
             single.append(time.perf_counter() - begun)
         reached = 1.0 if self._lists is None else recall(found, search(self._bank, asked, size=size))
         return SearchQuality(
@@ -138,7 +170,8 @@ class MemoryBank:
             queries=len(asked.own),
         )
 
-    def _search(self, queries: Queries, size: int) -> Neighbours:
+    def answer(self, queries: Queries, *, size: int) -> Neighbours:
+        """Search for queries that `queries` put together; see `search`."""
         if self._lists is None or size < 1:
             return search(self._bank, queries, size=size)
         found = Neighbours.none(len(queries.own), size)

@@ -46,8 +46,8 @@ class Neighbours:
     mask: np.ndarray
     mode: np.ndarray
 
-    def take(self, rows: slice) -> "Neighbours":
-        """The answers of these queries, as views."""
+    def take(self, rows: slice | np.ndarray) -> "Neighbours":
+        """The answers of these queries; of a slice, as views."""
         return Neighbours(*(array[rows] for array in vars(self).values()))
 
     def put(self, rows: np.ndarray, answers: "Neighbours") -> None:

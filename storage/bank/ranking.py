@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.bank.arrangement import Columns
+from storage.bank.member_order import Columns
 
 # A float32 product of two vectors is off by a few roundings (2^-24) of the product of their lengths: below this many
 # lengths two similarities cannot be told apart.

@@ -19,8 +19,8 @@ from itertools import pairwise
 import faiss
 import numpy as np
 
-from storage.bank.arrangement import BOTH, CONTENT_ONLY, TEMPORAL_ONLY, Arrangement, Bank, Columns
-from storage.bank.block import Block
+from storage.bank.exact_block import Block
+from storage.bank.member_order import BOTH, CONTENT_ONLY, TEMPORAL_ONLY, Arrangement, Bank, Columns
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import RESOLUTION, Modality
 

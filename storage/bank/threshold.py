@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.bank.arrangement import Bank
 from storage.bank.lists import Effort, SortedLists
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import MODES, Neighbours, Queries
 from storage.bank.ranking import RESOLUTION
 

@@ -12,12 +12,14 @@ from typing import Any
 import faiss
 import numpy as np
 
-from storage.artifact import Artifact, ArtifactVersion
-from storage.bank.arrangement import Bank
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
 from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
-from storage.bank.measures import recall, sampled
+from storage.bank.member_order import Bank
+from storage.bank.recall_latency import recall, sampled
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch
+from storage.damage import DamageError
 from storage.durable import StoreError
 from storage.hashing import content_hash
 
@@ -119,7 +121,11 @@ def build(
     fingerprint = content_hash(dict(versions), factory)
     for kept in artifact.versions():
         if (kept.inputs_hash, kept.fingerprint) == (inputs_hash, fingerprint):
-            return kept
+            try:
+                kept.check(contents=True)
+                return kept
+            except DamageError as error:
+                kept.set_aside(error)
     draft = artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=facts, activate=False)
     with draft as folder:
         flat = [_flat(vectors) for vectors in (content, temporal)]

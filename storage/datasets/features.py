@@ -9,7 +9,7 @@ A row may be one vector (pooled over the video) or several (frame by frame, word
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from storage.datasets.ids import canonical_id
 from storage.datasets.leading_item import read_lines
 
 FLOATS = (np.float16, np.float32, np.float64)
+BLOCK = 4096  # rows of an array that are checked at a time
 ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are allowed"
 
 
@@ -33,6 +34,7 @@ class ImportedFeatures:
     places: Mapping[str, str]
     width: int
     _read: Callable[[str], np.ndarray]
+    _whole: np.ndarray | None = None  # all rows, where they lie in one array
 
     def read(self, item: str) -> np.ndarray:
         return np.atleast_2d(np.asarray(self._read(item)))
@@ -44,9 +46,12 @@ class ImportedFeatures:
         beyond `largest` (what the store's type can hold), and for items that are missing where that is not allowed.
         """
         problems, missing = Problems(), []
+        faultless = self._is_faultless(most_rows, largest)
         for item in items:
             if item not in self.places:
                 missing.append(item)
+                continue
+            if faultless:
                 continue
             rows = self.read(item)
             text = self._wrong(rows, most_rows, largest)
@@ -61,6 +66,15 @@ class ImportedFeatures:
             )
         problems.raise_if_any()
         return missing
+
+    def _is_faultless(self, most_rows: int | None, largest: float) -> bool:
+        """Whether no row of the file is wrong, told some hundred times as fast as row by row; False where it cannot be."""
+        array = self._whole
+        if array is None or (array.ndim == 3 and most_rows is not None and array.shape[1] > most_rows):
+            return False
+        blocks = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
+        with np.errstate(invalid="ignore"):
+            return all((np.abs(block) <= largest).all() for block in blocks)
 
     def _wrong(self, rows: np.ndarray, most_rows: int | None, largest: float) -> str | None:
         if rows.ndim != 2 or rows.shape[1] != self.width or not len(rows):
@@ -94,6 +108,15 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
     raise DatasetError([f"{path}: its format is not known; {ALLOWED}"])
 
 
+def source_files(path: str | Path) -> Iterator[Path]:
+    """Every file that `open_features` may read there, also those that are absent."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        yield from path.glob("*.npy")
+    else:
+        yield from (path, path.with_suffix(".ids.txt"), path.with_suffix(".ids.npy"))
+
+
 def _load(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -112,7 +135,7 @@ def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
         raise DatasetError([f"{path}: it has {len(array)} rows, {source} {len(ids)}; one row an id is allowed"])
     rows = _distinct(path, ids, "row")
     return ImportedFeatures(
-        path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]]
+        path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]], array
     )
 
 

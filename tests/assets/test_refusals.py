@@ -3,6 +3,7 @@
 import pytest
 
 from assets.engine.store_access import OtherDataSet, claim, open_store
+from storage.damage import DamageError
 from storage.store import Store
 from tests.assets.conftest import write_plain_set
 
@@ -65,6 +66,20 @@ def test_a_store_is_kept_to_one_data_set(tmp_path):
     claim(store, tmp_path / "one")
     with pytest.raises(OtherDataSet, match=r"another store .*REELCAST_STORE__PATH"):
         claim(store, tmp_path / "two")
+
+
+def test_a_store_whose_data_set_cannot_be_read_says_what_to_remove(tmp_path):
+    store = Store(tmp_path / "store")
+    claim(store, tmp_path / "one")
+    mark = store.root / "dataset.json"
+    for damaged in (b"", b"{}", b"\xff\xfe garbage", mark.read_bytes()[:10]):
+        mark.write_bytes(damaged)
+        with pytest.raises(
+            DamageError, match=rf"if the store was computed from .*one, remove that file \(rm .*{mark.name}\)"
+        ):
+            claim(store, tmp_path / "one")
+    mark.unlink()
+    claim(store, tmp_path / "one")
 
 
 def test_a_store_that_cannot_be_made(settings_of, tmp_path):

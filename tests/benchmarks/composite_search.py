@@ -14,7 +14,7 @@ import time
 import faiss
 import numpy as np
 
-from storage.bank.arrangement import Bank
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Queries
 from storage.bank.search import search
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from storage.artifact import Artifact
 from storage.bank import MemoryBank, build
-from storage.bank.measures import recall
 from storage.bank.neighbours import Queries
+from storage.bank.recall_latency import recall
 from storage.bank.search import search
 
 

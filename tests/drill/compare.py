@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import polars as pl
 
 from storage import catalog
-from storage.parts import TornPartWarning
+from storage.check import check_store
+from storage.damage import DamageError
 from storage.store import Store
 
 STATE = ["item", "status", "input_hash", "fingerprint", "output_hash", "error_type"]
@@ -70,13 +70,12 @@ def _rows(what: str, one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
 def finished(root: Path) -> dict[tuple[str, str], object]:
     """(stage, item) -> when it was computed, of every row that is not failed; reads every row, so a torn file is an error."""
     rows = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", TornPartWarning)  # the store sets such a part aside and computes its rows again
-        for name, stage in Store(root).stages().items():
-            stage.read()
-            for item, status, at in stage.states().select("item", "status", "computed_at").iter_rows():
-                if status != "failed":
-                    rows[name, item] = at
+    for finding in check_store(root, deep=True):  # before a run sets such a part aside and computes its rows again
+        raise DamageError(Path(finding.subject), finding.problem)
+    for name, stage in Store(root).stages().items():
+        for item, status, at in stage.states().select("item", "status", "computed_at").iter_rows():
+            if status != "failed":
+                rows[name, item] = at
     return rows
 
 

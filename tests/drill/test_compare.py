@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.parts import TornPartWarning
+from storage.damage import DamageError
 from storage.rows import Row
 from storage.store import Store
 from tests.drill.compare import differences, finished, without_duplicates
@@ -58,7 +58,7 @@ def test_a_torn_part_is_an_error(store):
     (part,) = [part for part in parts if pq.ParquetFile(part).metadata.num_rows]
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TornPartWarning):
+    with pytest.raises(DamageError):
         finished(store.root)
 
 

@@ -14,7 +14,7 @@ from assets.settings import Settings, run_mark
 from pipeline.automation import automation, listing_digest, upkeep
 from pipeline.runs import going_on
 from pipeline.settings import load
-from storage.presence import present
+from storage.process_lock import present
 from storage.store import Store
 
 

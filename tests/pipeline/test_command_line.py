@@ -1,5 +1,6 @@
 """`reelcast` in a shell."""
 
+import json
 import subprocess
 
 import polars as pl
@@ -7,6 +8,7 @@ import pytest
 
 from assets.prediction.results import evaluation_markdown, write_results
 from pipeline.command_line import main
+from storage.store import Store
 
 
 @pytest.fixture
@@ -81,3 +83,28 @@ def test_an_environment_that_cannot_be_installed(monkeypatch, capsys):
     monkeypatch.setattr("pipeline.command_line.make", fails)
     assert main(["environment", "lavis"]) == 1
     assert "pip install -r lavis.txt failed" in capsys.readouterr().err
+
+
+def test_check_names_what_is_damaged_and_the_way_out(folder, capsys):
+    assert main(["check"]) == 0
+    assert "there is no store yet" in capsys.readouterr().out
+    store = Store(folder / "store")
+    store.append("runs", pl.DataFrame({"computed": [1]}))
+    store.table("splits").write(pl.DataFrame({"item": ["a"]}), inputs_hash="i", fingerprint="f")
+    assert main(["check", "--deep"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    (log,) = store.log("runs").files()
+    log.write_bytes(b"")
+    (store.root / "dataset.json").write_text("{}")
+    store.table("splits").current.write_bytes(b"PAR1")
+    assert main(["check", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["problems"] == 4  # a table's version is one file with what is in service
+    ways = {finding["subject"]: finding["way_out"] for finding in shown["checks"]["store"]}
+    assert ways[str(store.table("splits").current)] == "the next run makes it again"
+    assert ways[str(log)] == f"rm {log}; its rows are lost, all others stay"
+    assert ways[str(store.root / "dataset.json")].startswith(
+        f"rm {store.root / 'dataset.json'}, if the store was computed"
+    )
+    assert main(["check"]) == 1
+    assert f"{log}: " in capsys.readouterr().out

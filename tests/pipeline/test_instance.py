@@ -14,7 +14,7 @@ from pipeline.command_line import main
 from pipeline.instance import make_instance, shell_variables
 from pipeline.settings import load
 from storage.durable import BusyError, StoreError
-from storage.presence import present
+from storage.process_lock import present
 from storage.store import Store
 
 AWKWARD = ["my vidéos", "it's & $HOME; #1 100%", "ビデオ [1]", "what?"]
@@ -128,7 +128,7 @@ def test_clean_deletes_one_data_set_only(place, capsys):
     one, two = settings_for("one"), settings_for("two")
     for settings in (one, two):
         make_instance(settings)
-        Store(settings.store_folder())
+        (settings.store_folder() / "tables").mkdir()
         settings.results_folder().mkdir(parents=True)
         (settings.results_folder() / "evaluation.md").write_text("")
     assert not delete_computed(one, ask=lambda question: "n")
@@ -136,8 +136,8 @@ def test_clean_deletes_one_data_set_only(place, capsys):
     asked = []
     assert delete_computed(one, ask=lambda question: asked.append(question) or "y")
     assert str(one.store_folder()) in asked[0] and str(one.results_folder()) in asked[0] and "two" not in asked[0]
-    assert not (one.store_folder() / "store.json").exists() and not one.results_folder().exists()
-    assert (two.store_folder() / "store.json").exists() and (two.results_folder() / "evaluation.md").exists()
+    assert not (one.store_folder() / "tables").exists() and not one.results_folder().exists()
+    assert (two.store_folder() / "tables").exists() and (two.results_folder() / "evaluation.md").exists()
     assert (one.store_folder() / "dagster" / "dagster.yaml").exists(), "the shell's DAGSTER_HOME still exists"
 
 

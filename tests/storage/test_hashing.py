@@ -2,11 +2,12 @@ import subprocess
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.hashing import content_hash, file_hash
+from storage.hashing import content_hash, file_hash, row_hashes
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary())
 VALUES = st.recursive(
@@ -66,3 +67,22 @@ def test_what_cannot_be_hashed_is_refused():
 def test_file_hash(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert file_hash(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_hashes_of_rows_are_those_of_the_lists_of_their_values():
+    frame = pl.DataFrame(
+        {
+            "text": ["train", None, "", "é\u0301"],
+            "float": [1.5, None, float("nan"), 0.1 + 0.2],
+            "count": [1, 2, None, -3],
+            "flag": [True, False, None, True],
+            "empty": [None] * 4,
+        }
+    )
+    assert row_hashes(frame) == [content_hash(list(row)) for row in frame.iter_rows()]
+    assert row_hashes(frame.clear()) == []
+
+
+def test_hashes_of_rows_tell_zero_from_minus_zero():
+    frame = pl.DataFrame({"float": [0.0, -0.0]})
+    assert row_hashes(frame) == [content_hash(list(row)) for row in frame.iter_rows()]

@@ -31,7 +31,7 @@ def _norms(products: dict[int, float]) -> dict[int, float]:
 
 
 def search_one(bank, queries, i: int, *, size: int) -> Found:
-    """bank: storage.bank.arrangement.Bank; queries: storage.bank.search.Queries; i: which query."""
+    """bank: storage.bank.member_order.Bank; queries: storage.bank.search.Queries; i: which query."""
     eligible = []
     for j in range(len(bank.groups)):
         itself = j == queries.own[i]

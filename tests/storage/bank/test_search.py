@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import storage.bank.block as blocks
+import storage.bank.exact_block as blocks
 import storage.bank.search as searching
-from storage.bank.arrangement import Bank
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Queries
 from storage.bank.search import search
 from tests.storage.bank.reference import search_one

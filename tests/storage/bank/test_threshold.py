@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from storage.bank.arrangement import Bank
 from storage.bank.lists import Effort, SortedLists
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Queries
 from storage.bank.search import search
 from storage.bank.threshold import ThresholdSearch

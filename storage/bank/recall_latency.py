@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.bank.arrangement import Bank
+from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
 
 

@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 
-from storage.presence import is_present, present
+from storage.process_lock import is_present, present
 
 
 def test_there_while_any_holder_is(tmp_path):
@@ -19,7 +19,7 @@ def test_there_while_any_holder_is(tmp_path):
 def test_gone_with_its_process(tmp_path):
     mark = tmp_path / "run"
     code = (
-        "import sys, time; from pathlib import Path; from storage.presence import present\n"
+        "import sys, time; from pathlib import Path; from storage.process_lock import present\n"
         f"with present(Path({str(mark)!r})): print('here', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

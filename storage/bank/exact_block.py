@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from storage.bank.arrangement import BOTH, CONTENT_ONLY, Bank, Columns
+from storage.bank.member_order import BOTH, CONTENT_ONLY, Bank, Columns
 from storage.bank.neighbours import MODES, Neighbours, Queries
 from storage.bank.ranking import NO_SCORE, Candidates, Modality, combine, near_ties, pick
 

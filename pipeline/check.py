@@ -1,0 +1,74 @@
+"""`reelcast check`: what is wrong with what lies on the disk, and the way out of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from assets.settings import Settings
+from storage.check import Finding, check_store
+from storage.damage import DamageError
+from storage.data_set_mark import marked_folder
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part of `reelcast check`.
+
+    Attributes:
+        name: What is checked.
+        find: Gives the findings, from the settings and whether `--deep` was given.
+    """
+
+    name: str
+    find: Callable[[Settings, bool], Iterator[Finding]]
+
+
+def _store(settings: Settings, deep: bool) -> Iterator[Finding]:
+    root = Path(settings.store_folder())
+    if not root.is_dir():
+        yield Finding(str(root), "there is no store yet", "the first run makes it", "note")
+        return
+    yield from check_store(root, deep=deep)
+    try:
+        marked_folder(root)
+    except DamageError as error:
+        way_out = f"rm {shlex.quote(str(error.path))}, if the store was computed from {settings.data_folder()}"
+        yield Finding(str(error.path), error.problem, way_out)
+
+
+CHECKS = [Check("store", _store)]
+
+
+def check(settings: Settings, console: Console, *, deep: bool, as_json: bool) -> int:
+    """Run all checks and print what they found.
+
+    Args:
+        settings: Which store to look at.
+        console: Where to print.
+        deep: Whether to read every byte.
+        as_json: Whether to print one JSON object instead of lines.
+
+    Returns:
+        1 if there is a problem, else 0.
+    """
+    found = {one.name: list(one.find(settings, deep)) for one in CHECKS}
+    problems = sum(finding.level == "problem" for findings in found.values() for finding in findings)
+    if as_json:
+        shown = {name: [asdict(finding) for finding in findings] for name, findings in found.items()}
+        console.print(
+            json.dumps({"problems": problems, "checks": shown}), markup=False, highlight=False, soft_wrap=True
+        )
+        return int(problems > 0)
+    for name, findings in found.items():
+        for finding in findings:
+            text = f"{name}: {finding.subject}: {finding.problem}\n    {finding.way_out}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if all(finding.level == "note" for finding in findings):
+            console.print(f"{name}: nothing is wrong" + ("" if deep else " (--deep reads every byte)"), highlight=False)
+    return int(problems > 0)
