@@ -89,6 +89,8 @@ def test_what_changed_is_made_again(settings_of, store, change):
     [
         ({"protocol__hours": "12"}, True),
         ({"run__retry_failed": "true"}, True),
+        ({"run__failure_limit": "0.5"}, True),
+        ({"store__min_free_mb": "1"}, False),
         ({"run__workers": "2"}, False),
     ],
 )
@@ -148,7 +150,7 @@ def test_nothing_new_reads_no_video_and_no_row(settings_of, materialise, monkeyp
     monkeypatch.setattr(Table, "read", lambda self: read_table(self) if self.name == "evaluation" else read(self))
     again = materialise(settings)
     assert again.success
-    assert not open_store(settings).log("runs").read().tail(19)["computed"].any()
+    assert not open_store(settings).log("runs").read().tail(19)["computed"].sum()
 
 
 @contextmanager
