@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 Metric = Callable[..., np.ndarray]
 
@@ -61,6 +60,8 @@ def src(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
     M3TR eq. 44, 1 - 6 sum d^2 / (n (n^2 - 1)), holds only without ties, and counts have ties. So the ranks are averaged over
     ties and then correlated, which equals eq. 44 if there are no ties.
     """
+    from scipy import stats
+
     return plcc(stats.rankdata(target, axis=axis), stats.rankdata(predicted, axis=axis), axis)
 
 
@@ -122,6 +123,8 @@ def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, np.nan, np.nan)
+    from scipy import stats
+
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return Interval(mean, mean - float(half), mean + float(half))
 

@@ -199,14 +199,20 @@ def _facts(result: dg.MaterializeResult) -> dict[str, Any] | None:
     if None in metadata or not all(check.passed for check in checks):
         return None
     named = [[check.check_name, told] for check, told in zip(checks, metadata[1:], strict=True)]
-    return {"metadata": metadata[0], "checks": named}
+    version = None if result.data_version is None else result.data_version.value
+    return {"metadata": metadata[0], "checks": named, "data_version": version}
 
 
 def _restored(kept: Mapping[str, Any], when_skipped: Callable[[Metadata], Metadata]) -> dg.MaterializeResult:
     checks = [
         dg.AssetCheckResult(check_name=check, passed=True, metadata=_values(told)) for check, told in kept["checks"]
     ]
-    return dg.MaterializeResult(metadata=when_skipped(_values(kept["metadata"])), check_results=checks)
+    version = kept["data_version"]
+    return dg.MaterializeResult(
+        metadata=when_skipped(_values(kept["metadata"])),
+        check_results=checks,
+        data_version=None if version is None else dg.DataVersion(version),
+    )
 
 
 def _known(metadata: Metadata | None) -> dict[str, Any] | None:
