@@ -115,7 +115,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
     assert sizes[:4] == [36, 18, 9, 4] and max(sizes[3:]) == 4 and sum(sizes[3:]) == 36
-    assert "out of memory with 36 inputs a batch; going on with 18" in caplog.text
+    assert "out of memory with 36 inputs per batch; continuing with 18" in caplog.text
     assert metadata(result, "visual_embeddings")["rows_ok"].value == 12
     found = vectors(settings)
     assert list(found) == list(expected) == ITEMS

@@ -80,7 +80,9 @@ def test_what_prepares_the_inputs_is_part_of_a_checkpoint(cache, tmp_path, role,
     shutil.copytree(checkpoint(role, cache=cache), folder)
     assert identity(role, "paper", checkpoint=str(folder))
     (folder / file).unlink()
-    with pytest.raises(CheckpointError, match=f"is not whole in .*: {named}.* is missing; put the missing files there"):
+    with pytest.raises(
+        CheckpointError, match=f"is not complete in .*: {named}.* is missing; put the missing files there"
+    ):
         identity(role, "paper", checkpoint=str(folder))
 
 
@@ -222,7 +224,7 @@ def test_wrong_arguments_are_refused(cache, use, role, profile, arguments, messa
 
 
 def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
-    with pytest.raises(ValueError, match=r"none\.txt: no text file that can be read"):
+    with pytest.raises(ValueError, match=r"none\.txt can't be read as a text file"):
         identity("sounds", "tiny", cache=cache, vocabulary=str(tmp_path / "none.txt"))
     path = tmp_path / "words.txt"
     path.write_text("# nothing yet\n")
