@@ -206,7 +206,7 @@ def test_options_change_the_identity_and_batch_sizes_do_not(cache, tmp_path):
         ("text", "handcrafted", {"checkpoint": "a/b"}, "takes no checkpoint"),
         ("text", "handcrafted", {"prompt": "{text}"}, "no option 'prompt'; its options are: width"),
         ("visual", "handcrafted", {"width": 3}, "no option 'width'; its options are: none"),
-        ("text", "tiny", {"revision": "main"}, "takes no checkpoint and no revision"),
+        ("text", "tiny", {"revision": "main"}, "leave out checkpoint and revision, or use the profile 'paper'"),
         ("text", "tiny", {"pooling": "cls"}, "text has no option 'pooling'; its options are: prompt, max_tokens"),
         ("text", "tiny", {"prompt": "about"}, r"prompt must hold \{text\}"),
         ("text", "tiny", {"max_tokens": 2}, "max_tokens must be at least 3"),
