@@ -1,4 +1,4 @@
-"""The trivial predictors that every result stands beside."""
+"""Trivial predictors, which every table of results shows beside the models."""
 
 from __future__ import annotations
 
@@ -9,22 +9,42 @@ from numpy.typing import ArrayLike
 
 
 class NotApplicable(ValueError):
-    """The baseline cannot be fitted on this data; the message says why. A result, not a failure."""
+    """The baseline cannot be fitted on this data, for the reason in the message. This is a result, not a failure."""
 
 
 def training_mean(train_target: ArrayLike, n: int) -> np.ndarray:
-    """(n,) times the mean training target, whatever the item. train_target: (m,), m >= 1, else ValueError."""
+    """Return the mean training target for each of n items.
+
+    Args:
+        train_target: (m,) targets of the training items, m >= 1.
+        n: Number of items to predict.
+
+    Returns:
+        (n,) float64.
+
+    Raises:
+        ValueError: There are no training targets.
+    """
     train_target = np.asarray(train_target, np.float64)
     if train_target.ndim != 1 or not len(train_target):
-        raise ValueError(f"train_target must be one number an item, given shape {train_target.shape}")
+        raise ValueError(f"train_target must hold one number per item, given shape {train_target.shape}")
     return np.full(n, train_target.mean())
 
 
 def neighbour_mean(label: ArrayLike, mask: ArrayLike, train_target: ArrayLike, *, k: int | None = None) -> np.ndarray:
-    """Mean label of the retrieved neighbours, unweighted; the training mean where an item has none.
+    """Return the unweighted mean label of each item's neighbours, or the training mean for an item without neighbours.
 
-    label: (n, S) neighbours' targets, most similar first; mask: (n, S) bool, False where there is no neighbour;
-    k: use the k most similar only (all, if None). Returns (n,) on the scale of the targets.
+    Args:
+        label: (n, S) targets of the neighbours, most similar first.
+        mask: (n, S) bool, False where there is no neighbour.
+        train_target: (m,) targets of the training items.
+        k: Number of neighbours to use; None uses all.
+
+    Returns:
+        (n,) on the scale of the targets.
+
+    Raises:
+        ValueError: Shapes differ, or k is below 1.
     """
     label, mask = np.asarray(label, np.float64), np.asarray(mask, bool)
     if label.ndim != 2 or label.shape != mask.shape:
@@ -51,10 +71,15 @@ class LogLinear:
 
     @classmethod
     def fit(cls, observed: ArrayLike, count: ArrayLike) -> LogLinear:
-        """observed, count: (m,) counts of the training items in the observation window and at the horizon.
+        """Fit both coefficients by ordinary least squares.
 
-        Raises NotApplicable with fewer than two items, or where the observed count is the same for all of them: a
-        window of the first k events has k events in every item and says nothing.
+        Args:
+            observed: (m,) counts of the training items in the observation window.
+            count: (m,) counts of the same items at the horizon.
+
+        Raises:
+            NotApplicable: There are fewer than two items, or all observed counts are equal. In a window of the first k
+                events every item has k events.
         """
         x, y = _log2p1(observed, "observed"), _log2p1(count, "count")
         if x.shape != y.shape:
@@ -68,7 +93,7 @@ class LogLinear:
         return cls(intercept=float(y.mean() - slope * x.mean()), slope=slope)
 
     def predict(self, observed: ArrayLike) -> np.ndarray:
-        """(n,) predicted counts at the horizon, at least 0, for (n,) counts in the observation window."""
+        """Return (n,) predicted counts at the horizon, at least 0, from (n,) counts in the observation window."""
         return np.maximum(np.exp2(self.intercept + self.slope * _log2p1(observed, "observed")) - 1.0, 0.0)
 
 
@@ -77,5 +102,5 @@ def _log2p1(count: ArrayLike, name: str) -> np.ndarray:
     bad = np.flatnonzero(~(np.isfinite(count) & (count >= 0)))
     if count.ndim != 1 or bad.size:
         found = f"row {bad[0]} is {count.flat[bad[0]]}" if bad.size else f"its shape is {count.shape}"
-        raise ValueError(f"{name} must be one count >= 0 an item: {found}")
+        raise ValueError(f"{name} must hold one count >= 0 per item: {found}")
     return np.log2(1.0 + count)

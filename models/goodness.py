@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from models.events import EventBatch
@@ -71,5 +70,7 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
 def _test(sample: Tensor) -> tuple[float, float]:
     if len(sample) == 0:
         return float("nan"), float("nan")
+    from scipy import stats
+
     result = stats.kstest(sample.cpu().numpy(), "expon")
     return float(result.statistic), float(result.pvalue)

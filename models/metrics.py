@@ -1,7 +1,7 @@
-"""How good predictions are: M3TR appendix K, computed once over a whole split in float64.
+"""Metrics of M3TR appendix K, computed once over a whole split in float64.
 
-Averaging a metric over batches is a different quantity (the variance of a batch is not that of the split: on raw counts
-it changes nMSE ten-fold), so these functions take the split whole.
+An average of per-batch metrics is a different quantity, because the variance of a batch is not that of the split. On raw
+counts it changes nMSE ten-fold. So these functions take a whole split.
 """
 
 from __future__ import annotations
@@ -11,30 +11,41 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 Metric = Callable[..., np.ndarray]
 
 
 def nmse(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
-    """Mean squared error over the targets' population variance, eq. 43. 1 is what their own mean scores.
+    """Return the mean squared error over the population variance of the targets (M3TR eq. 43).
 
-    target, predicted: (..., n). Returns (...). NaN where the targets are constant or n = 0.
+    The mean of the targets scores 1.
+
+    Args:
+        target: (..., n) labels.
+        predicted: (..., n) predictions.
+        axis: Axis of the n items.
+
+    Returns:
+        (...) float64; NaN where the targets are constant or n = 0.
+
+    Example:
+        >>> float(nmse([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]))
+        0.5
     """
     target, predicted = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
     return _divide(_mean((target - predicted) ** 2, axis), _variance(target, axis))
 
 
 def mae(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
-    """Mean absolute error, eq. 45. target, predicted: (..., n). Returns (...). NaN where n = 0."""
+    """Return the mean absolute error (M3TR eq. 45); arguments and shapes as for `nmse`, NaN where n = 0."""
     return _mean(np.abs(np.asarray(target, np.float64) - np.asarray(predicted, np.float64)), axis)
 
 
 def plcc(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
-    """Pearson's linear correlation coefficient. target, predicted: (..., n). Returns (...).
+    """Return Pearson's linear correlation coefficient over the items; arguments and shapes as for `nmse`.
 
-    Eq. 46 writes a mean over T predicted quantities of each item; with one quantity an item, as here, only the usual
-    coefficient over the items is defined, which is what is computed. NaN where either side is constant or n < 2.
+    M3TR eq. 46 averages over T predicted quantities per item. There is one quantity per item here, so only the usual
+    coefficient over the items is defined. It is NaN where either side is constant or n < 2.
     """
     target, predicted = np.asarray(target, np.float64), np.asarray(predicted, np.float64)
     x = target - np.expand_dims(_mean(target, axis), axis)
@@ -44,11 +55,13 @@ def plcc(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
 
 
 def src(target: ArrayLike, predicted: ArrayLike, axis: int = -1) -> np.ndarray:
-    """Spearman's rank correlation. target, predicted: (..., n). Returns (...). NaN as for `plcc`.
+    """Return Spearman's rank correlation; arguments and shapes as for `nmse`, NaN as for `plcc`.
 
-    Eq. 44, 1 - 6 sum d^2 / (n (n^2 - 1)), holds without ties only; counts tie, so ranks are averaged over ties and
-    correlated, which equals eq. 44 where there are none.
+    M3TR eq. 44, 1 - 6 sum d^2 / (n (n^2 - 1)), holds only without ties, and counts have ties. So the ranks are averaged over
+    ties and then correlated, which equals eq. 44 if there are no ties.
     """
+    from scipy import stats
+
     return plcc(stats.rankdata(target, axis=axis), stats.rankdata(predicted, axis=axis), axis)
 
 
@@ -58,12 +71,21 @@ METRICS: dict[str, Metric] = {"nMSE": nmse, "SRC": src, "PLCC": plcc, "MAE": mae
 def evaluate(
     target: ArrayLike, predicted: ArrayLike, *, count: ArrayLike, predicted_count: ArrayLike
 ) -> dict[str, float]:
-    """All metrics of one split, on the scale of the target and on that of raw counts.
+    """Return all metrics of one split, on the scale of the target and on raw counts.
 
-    target, predicted: (n,) transformed labels and predictions; count, predicted_count: (n,) the same on raw counts.
-    Returns `items`; `nMSE`, `SRC`, `PLCC`, `MAE` on the targets; `nMSE_count`, `PLCC_count`, `MAE_count` on the counts
-    (SRC is the same on both: the transforms are monotone). A metric that is undefined (no items, constant targets or
-    predictions) is NaN. Raises ValueError for shapes that differ and for values that are not finite, naming the row.
+    Args:
+        target: (n,) labels on the scale of the target.
+        predicted: (n,) predictions on the same scale.
+        count: (n,) labels as raw counts.
+        predicted_count: (n,) predictions as raw counts.
+
+    Returns:
+        `items`; `nMSE`, `SRC`, `PLCC`, `MAE` on the scale of the target; `nMSE_count`, `PLCC_count`, `MAE_count` on raw
+        counts. SRC is the same on both scales, because the transforms are monotone. An undefined metric (no items, constant
+        targets or predictions) is NaN.
+
+    Raises:
+        ValueError: Shapes differ, or a value is not finite; the message names its row.
     """
     target, predicted = _pair(target, predicted, "target", "predicted")
     count, predicted_count = _pair(count, predicted_count, "count", "predicted_count")
@@ -77,7 +99,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the bounds of its confidence interval; the bounds are NaN where they are undefined."""
+    """An estimate with the bounds of its confidence interval; undefined bounds are NaN."""
 
     value: float
     low: float
@@ -85,18 +107,24 @@ class Interval:
 
 
 def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean over runs (one value a seed) and Student's t interval of that mean.
+    """Return the mean over runs and Student's t interval of that mean.
 
-    values: (runs,). One run has no spread: its bounds are NaN. Raises ValueError for no values and for a confidence
-    outside (0, 1).
+    Args:
+        values: (runs,), one value per seed. The bounds of a single run are NaN.
+        confidence: Probability that the interval covers the mean, in (0, 1).
+
+    Raises:
+        ValueError: There are no values, or the confidence is outside (0, 1).
     """
     values = np.asarray(values, np.float64)
     _check_confidence(confidence)
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"values must be one number a run, given shape {values.shape}")
+        raise ValueError(f"values must hold one number per run, given shape {values.shape}")
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, np.nan, np.nan)
+    from scipy import stats
+
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return Interval(mean, mean - float(half), mean + float(half))
 
@@ -111,12 +139,23 @@ def bootstrap(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap interval over the items of a split: what another sample of items might have given.
+    """Return a metric with its percentile bootstrap interval over resampled items.
 
-    target, predicted: (n,). With `other` (n,), a second predictor of the same items, it is the interval of the paired
-    difference metric(predicted) - metric(other): items are drawn together, so that what is hard for both cancels.
-    Resamples where the metric is undefined are left out; with fewer than two items the bounds are NaN.
-    Raises ValueError as `evaluate` and `interval` do.
+    Args:
+        target: (n,) labels.
+        predicted: (n,) predictions.
+        metric: Function of (target, predicted), such as `nmse`.
+        other: (n,) predictions of a second predictor for the same items. With it the result is the paired difference
+            metric(predicted) - metric(other). Both are resampled together, so that items that are hard for both cancel.
+        confidence: Probability of the interval, in (0, 1).
+        resamples: Number of resampled splits; resamples with an undefined metric are left out.
+        seed: Seed of the resampling.
+
+    Returns:
+        The metric on all items and the bounds; with fewer than two items the bounds are NaN.
+
+    Raises:
+        ValueError: As for `evaluate` and `interval`.
     """
     target, predicted = _pair(target, predicted, "target", "predicted")
     _check_confidence(confidence)
@@ -151,7 +190,7 @@ def _pair(first: ArrayLike, second: ArrayLike, first_name: str, second_name: str
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(
-            f"{first_name} and {second_name} must be one number an item, of equal length; "
+            f"{first_name} and {second_name} must hold one number per item and have equal lengths; "
             f"given shapes {first.shape} and {second.shape}"
         )
     for name, values in ((first_name, first), (second_name, second)):
@@ -172,7 +211,7 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _variance(values: np.ndarray, axis: int) -> np.ndarray:
-    # Equal values are constant exactly, whatever their mean rounds to: else 1e-33 would stand for "no variance".
+    # Rounding of the mean can leave a variance of 1e-33 for equal values; a constant must have exactly none.
     variance = _mean((values - np.expand_dims(_mean(values, axis), axis)) ** 2, axis)
     constant = np.ptp(values, axis) == 0 if values.shape[axis] else np.ones(variance.shape, bool)
     return np.where(constant, 0.0, variance)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from models.events import EventBatch
 from models.hawkes import PointProcess
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_qq(theory: Tensor | Sequence[float], sample: Tensor | Sequence[float], *, title: str = "") -> Figure:
@@ -18,6 +21,8 @@ def draw_qq(theory: Tensor | Sequence[float], sample: Tensor | Sequence[float], 
 
     On the diagonal the process is right; above it at the right end, its long waits are longer than it expects.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.add_subplot()
     theory, sample = np.asarray(theory), np.asarray(sample)
@@ -44,6 +49,8 @@ def draw_intensity(
 
     names (k,) of all types. Raises ValueError for a row or a type that is not there.
     """
+    from matplotlib.figure import Figure
+
     if not 0 <= row < len(batch):
         raise ValueError(f"row {row} of a batch of {len(batch)} sequences")
     chosen = range(process.num_types) if types is None else types

@@ -1,7 +1,7 @@
-"""What the models predict: a count of comments (or another type of feedback) on the scale of the loss.
+"""The scale of the target: a count of feedback events, transformed for the loss.
 
-The papers disagree on the scale: MMRA trains on log2(count), MUFM and M3TR report errors on the counts themselves. So a
-target is always a pair of a forward and an inverse map, and every evaluation reports both scales.
+The papers disagree on the scale. MMRA trains on log2(count); MUFM and M3TR report errors on raw counts. So each transform has
+a forward and an inverse map, and every evaluation reports both scales.
 """
 
 from __future__ import annotations
@@ -16,10 +16,21 @@ TRANSFORMS: tuple[Transform, ...] = get_args(Transform)
 
 
 def forward(count: ArrayLike, transform: Transform = "log2p1") -> np.ndarray:
-    """The target of each count: `log2p1` log2(1 + count), `log2` log2(count) (MMRA), `raw` the count.
+    """Return the target of each count.
 
-    count: any shape, of numbers >= 0 (>= 1 for `log2`). Returns float64 of the same shape.
-    Raises ValueError for an unknown transform and for counts outside its domain, naming the first.
+    Args:
+        count: Numbers of any shape, at least 0 (at least 1 for `log2`).
+        transform: `log2p1` is log2(1 + count), `log2` is log2(count) (MMRA), `raw` is the count.
+
+    Returns:
+        float64 of the same shape.
+
+    Raises:
+        ValueError: The transform is unknown, or a count is outside its domain; the message names the first.
+
+    Example:
+        >>> forward([0, 3]).tolist()
+        [0.0, 2.0]
     """
     count = np.asarray(count, dtype=np.float64)
     lowest = smallest_count(transform)
@@ -35,9 +46,15 @@ def forward(count: ArrayLike, transform: Transform = "log2p1") -> np.ndarray:
 
 
 def inverse(target: ArrayLike, transform: Transform = "log2p1") -> np.ndarray:
-    """The count of each target; what lies below the transform's smallest count (0, or 1 for `log2`) is raised to it.
+    """Return the count of each target.
 
-    target: any shape. Returns float64 of the same shape. A prediction may be below every true target, a count may not.
+    Args:
+        target: Numbers of any shape on the scale of the transform.
+        transform: As for `forward`.
+
+    Returns:
+        float64 of the same shape. Counts below the smallest allowed count (0, or 1 for `log2`) are raised to it, because a
+        prediction can lie below every possible target.
     """
     target = np.asarray(target, dtype=np.float64)
     lowest = smallest_count(transform)
@@ -51,7 +68,11 @@ def inverse(target: ArrayLike, transform: Transform = "log2p1") -> np.ndarray:
 
 
 def smallest_count(transform: Transform) -> float:
-    """The least count that `transform` is defined for. Raises ValueError for an unknown transform."""
+    """Return the smallest count in the domain of `transform`.
+
+    Raises:
+        ValueError: The transform is unknown.
+    """
     if transform not in TRANSFORMS:
         raise ValueError(f"unknown transform {transform!r}; allowed: {', '.join(TRANSFORMS)}")
     return 1.0 if transform == "log2" else 0.0

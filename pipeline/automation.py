@@ -62,7 +62,7 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
     @dg.sensor(job=EVERYTHING, minimum_interval_seconds=chosen.sensor_seconds)
     def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """Starts an increment when files or feedback in the data folder are new, and have been still since the last look."""
-        folder = Path(settings.data.folder).expanduser()
+        folder = settings.data_folder()
         if not folder.is_dir():
             return dg.SkipReason(f"the data folder {folder} is not there")
         before = json.loads(context.cursor) if context.cursor else {}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assets.engine.store_access import claimed
 from assets.settings import Settings
 from storage.check import Finding, check_store
 from storage.damage import DamageError
+from storage.data_set_mark import marked_folder
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,10 @@ def _store(settings: Settings, deep: bool) -> Iterator[Finding]:
         return
     yield from check_store(root, deep=deep)
     try:
-        claimed(root)
+        marked_folder(root)
     except DamageError as error:
-        way_out = f"rm {shlex.quote(str(error.path))}, if the store was computed from {settings.data.folder}"
+        way_out = f"rm {shlex.quote(str(error.path))}, if the store was computed from {settings.data_folder()}"
         yield Finding(str(error.path), error.problem, way_out)
-    except FileNotFoundError:
-        return
 
 
 CHECKS = [Check("store", _store)]

@@ -1,68 +1,75 @@
-"""`reelcast`: what a person asks the store in a shell, and the environments of libraries that need one."""
+"""`reelcast`: look at a data set's store in a shell, find its Dagster instance, and make encoders' environments."""
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 from rich.console import Console
-from rich.markdown import Markdown
 
-from assets.engine.store_access import OtherDataSet
 from models.encoders.errors import EncoderError
 from models.encoders.isolated.environments import LIBRARIES, make
 from pipeline import bank_commands
-from pipeline.check import check
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
 
+# A command imports what it needs inside its function: Dagster's graph with its libraries takes seconds.
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command.
+
+    Args:
+        arguments: of the command line; by default the process's own.
+
+    Returns:
+        The exit code: 0, or 1 where the command could not do its work, or 2 where it was asked for something not allowed.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        return COMMANDS[args.command](args)
+    except subprocess.CalledProcessError as error:
+        print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)
+        return 1
+    except (InvalidSettings, StoreError, DatasetError, EncoderError) as error:
+        print(f"reelcast: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="reelcast", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
     asked = commands.add_parser("settings", help="every setting with its value and what it does")
     asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
     planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
-    planned.add_argument("--stage", help="the items of this stage, one a line, with the reason for each")
+    planned.add_argument("--stage", help="the items of this stage, one per line, with the reason for each")
+    queried = commands.add_parser("sql", help="query the store's catalog, also while a run writes; reads only")
+    queried.add_argument("query", nargs="?", help="one statement; by default the names of all views")
+    commands.add_parser("shell", help='shell variables for this data set\'s Dagster instance: eval "$(reelcast shell)"')
+    cleaned = commands.add_parser("clean", help="delete this data set's store and results; data stay")
+    cleaned.add_argument("--yes", action="store_true", help="do not ask")
     checked = commands.add_parser("check", help="what is damaged in the store, and the way out; changes nothing")
     checked.add_argument("--deep", action="store_true", help="read every byte, instead of footers, sizes and states")
     checked.add_argument("--json", action="store_true", help="one JSON object, for programs")
     bank_commands.add(commands)
     made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
     made.add_argument("library", choices=LIBRARIES)
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "bank":
-            return bank_commands.run(given, Console())
-        if given.command == "environment":
-            make(given.library, root=load().encoders.environments)
-            return 0
-        if given.command == "results":
-            return results(Console())
-        if given.command == "plan":
-            return plan(Console(), stage=given.stage)
-        if given.command == "check":
-            return check(load(), Console(), deep=given.deep, as_json=given.json)
-        return settings(Console(), markdown=given.markdown)
-    except subprocess.CalledProcessError as error:
-        print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)
-        return 1
-    except (InvalidSettings, StoreError, DatasetError, EncoderError, OtherDataSet) as error:
-        print(f"reelcast: {error}", file=sys.stderr)
-        return 2
+    return parser
 
 
-def results(console: Console) -> int:
+def results(args: argparse.Namespace) -> int:
     """Print the last evaluation and what failed on the way to it."""
+    from rich.markdown import Markdown
+
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
 
-    chosen = load()
-    folder = Path(chosen.store.results).expanduser().resolve()
+    console, chosen = Console(), load()
+    folder = chosen.results_folder()
     report = folder / "evaluation.md"
     if not report.is_file():
         print(
@@ -85,30 +92,30 @@ def results(console: Console) -> int:
     return 0
 
 
-def plan(console: Console, *, stage: str | None) -> int:
-    """Print what a run would compute now; with `stage`, item by item."""
+def plan(args: argparse.Namespace) -> int:
+    """Print what a run would compute now; with `--stage`, item by item."""
     from pipeline.definitions import defs
     from pipeline.planning import plan_run, show, show_items
 
-    stages = plan_run(load(), defs)
-    if stage is None:
+    console, stages = Console(), plan_run(load(), defs)
+    if args.stage is None:
         show(console, stages)
         return 0
-    chosen = [found for found in stages if found.name == stage]
+    chosen = [found for found in stages if found.name == args.stage]
     if not chosen:
         names = ", ".join(found.name for found in stages)
-        print(f"reelcast: there is no stage {stage!r}; allowed are {names}", file=sys.stderr)
+        print(f"reelcast: there is no stage {args.stage!r}; allowed are {names}", file=sys.stderr)
         return 2
     show_items(console, chosen[0])
     return 0
 
 
-def settings(console: Console, *, markdown: bool) -> int:
+def settings(args: argparse.Namespace) -> int:
     """Print every setting with its value, or the reference."""
-    if markdown:
+    if args.markdown:
         print(reference(), end="")
         return 0
-    chosen = load()
+    console, chosen = Console(), load()
     for name, schema in sections().items():
         console.print(f"\n[{name}]  {(schema.__doc__ or '').strip()}", markup=False)
         values = getattr(chosen, name)
@@ -116,6 +123,65 @@ def settings(console: Console, *, markdown: bool) -> int:
             console.print(f"  {field} = {getattr(values, field)!r}", markup=False)
             console.print(f"      {described.description}", markup=False, style="dim")
     return 0
+
+
+def sql(args: argparse.Namespace) -> int:
+    """Print what a query of the catalog returns; at most duckdb's forty rows."""
+    import duckdb
+
+    from assets.engine.store_access import open_store
+    from storage.catalog import connect
+
+    with connect(open_store(load())) as connection:
+        try:
+            found = connection.sql(args.query or "SHOW TABLES")
+        except duckdb.Error as error:
+            print(f"reelcast: {error}", file=sys.stderr)
+            return 2
+        if found is not None:
+            found.show()
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print what is damaged in the store."""
+    from pipeline.check import check as check_all
+
+    return check_all(load(), Console(), deep=args.deep, as_json=args.json)
+
+
+def shell(args: argparse.Namespace) -> int:
+    """Print the variables that lead a shell's `dagster` to the instance of this data set."""
+    from pipeline.instance import shell_variables
+
+    print(shell_variables(load(), os.environ), end="")
+    return 0
+
+
+def clean(args: argparse.Namespace) -> int:
+    """Delete the store and the results of this data set and of no other; asks first."""
+    from pipeline.cleaning import delete_computed
+
+    return 0 if delete_computed(load(), ask=None if args.yes else input) else 1
+
+
+def environment(args: argparse.Namespace) -> int:
+    """Make the environment of a library that needs one of its own."""
+    make(args.library, root=load().encoders.environments)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "results": results,
+    "settings": settings,
+    "plan": plan,
+    "sql": sql,
+    "check": check,
+    "shell": shell,
+    "clean": clean,
+    "bank": lambda args: bank_commands.run(args, Console()),
+    "environment": environment,
+}
 
 
 if __name__ == "__main__":

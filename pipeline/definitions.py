@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import dagster as dg
 
 import assets
 from assets.engine.pools import MODEL_TAG
+from assets.settings.dagster_home import refuse_other_instance
 from pipeline.automation import EVERYTHING, automation, upkeep
 from pipeline.settings import load
 
 settings = load()
+if home := os.environ.get("DAGSTER_HOME"):
+    refuse_other_instance(Path(home), settings.store_folder())
 schedules, sensors = automation(settings)
 
 # Steps share one process by default: the stages fan out over their own workers, and the models are loaded once.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.engine.dry_run import NothingToCompute, WouldCompute, dry_run
+from assets.engine.gates import gates_of
 from assets.engine.store_access import open_store
 from assets.settings import Settings
 from storage.plan import Plan
@@ -50,7 +51,7 @@ def plan_run(settings: Settings, definitions: dg.Definitions) -> list[StagePlan]
     touched: dict[dg.AssetKey, set[str]] = {}
     with dry_run() as dry:
         for key, asset in assets.items():
-            name, parents = key.to_user_string(), graph.get(key).parent_keys
+            name, parents = key.to_user_string(), graph.get(key).parent_keys - gates_of(asset.specs)
             # a per-video stage of which all is known beforehand leaves nothing open: what follows it has seen that already
             before = [
                 parent

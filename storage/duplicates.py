@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 BITS = 64
 BLOCK = 2048
@@ -76,6 +74,9 @@ def duplicate_groups(
     edges = np.array(same, dtype=np.int64).reshape(-1, 2)
     if hashes is not None and count:
         edges = np.concatenate([edges, similar_pairs(hashes, distance=distance)])
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, component = connected_components(graph, directed=False)
     names: dict[int, str] = {}

@@ -109,6 +109,21 @@ def written_beside(path: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder where it does not exist, and write a few bytes into it.
+
+    Raises:
+        StoreError: it cannot be made or written; the message says what to do.
+    """
+    probe = scratch_name(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("can be written", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
 def write_text(path: Path, text: str) -> None:
     with written_beside(path) as scratch:
         scratch.write_text(text, encoding="utf-8")

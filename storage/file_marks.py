@@ -54,7 +54,7 @@ def _digest(path: Path, *stat: int) -> str:
 
 def tree_mark(folder: Path) -> str:
     """Mark of all files below a folder; hidden files and locks are passed over."""
-    return files_mark(Path(root) / name for root, _, names in os.walk(folder) for name in names if _counts(name))
+    return files_mark(f"{root}/{name}" for root, _, names in os.walk(folder) for name in names if _counts(name))
 
 
 def _counts(name: str) -> bool:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import best_descriptions, prepare_segments
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
@@ -16,11 +17,19 @@ from assets.sampling.audio import AUDIO
 from assets.settings import Settings
 
 NAME = "audio_captions"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
 KEPT = 3
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[AUDIO.asset], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="captions",
+    kinds={"parquet"},
+    deps=[AUDIO.asset, BEHIND_SPLITS],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "audio_captions",
     reads=lambda store, settings: [*stage_marks(store, "audio"), origin_mark(settings, NAME, "sounds")],
@@ -31,7 +40,7 @@ def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     """Describe the sound of every video that has any."""
     return EncoderStage(
         name=NAME,
-        code=1,
+        code=CODE,
         role="sounds",
         upstream=(AUDIO.columns("segments", "rate"),),
         payload=PAYLOAD,

@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import captions_of_all, prepare_distinct_frames, prepare_frames
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
@@ -16,10 +17,18 @@ from assets.sampling.frames import FRAMES
 from assets.settings import Settings
 
 NAME = "visual_captions"
+CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 
 
-@dg.asset(group_name="captions", kinds={"parquet"}, deps=[FRAMES.asset], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="captions",
+    kinds={"parquet"},
+    deps=[FRAMES.asset, BEHIND_SPLITS],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "visual_captions",
     reads=lambda store, settings: [*stage_marks(store, "frames"), origin_mark(settings, NAME, "captions")],
@@ -31,7 +40,7 @@ def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg
     bits = settings.encoders.repeated_frame_bits
     return EncoderStage(
         name=NAME,
-        code=1,
+        code=CODE,
         role="captions",
         upstream=(FRAMES.columns("frames") if bits is None else FRAMES.columns("frames", "hashes"),),
         payload=PAYLOAD,

@@ -8,6 +8,7 @@ from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import aligned_payload, padded, prepare_segments
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
@@ -16,9 +17,17 @@ from assets.sampling.audio import AUDIO
 from assets.settings import Settings
 
 NAME = "acoustic_embeddings"
+CODE = 1  # raise it when the same inputs give another result
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[AUDIO.asset], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[AUDIO.asset, BEHIND_SPLITS],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "acoustic_embeddings",
     reads=lambda store, settings: [*stage_marks(store, "videos", "audio"), origin_mark(settings, NAME, "acoustic")],
@@ -30,7 +39,7 @@ def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     count = settings.sampling.frames
     return EncoderStage(
         name=NAME,
-        code=1,
+        code=CODE,
         role="acoustic",
         upstream=(AUDIO.columns("segments", "rate"),),
         payload=partial(aligned_payload, count=count),

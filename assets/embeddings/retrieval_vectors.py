@@ -24,6 +24,7 @@ from storage.arrays import fixed
 from storage.store import Store
 
 NAME = "retrieval_vectors"
+CODE = 1  # raise it when the same inputs give another result
 
 
 def payload(width: int) -> pa.Schema:
@@ -36,6 +37,7 @@ def payload(width: int) -> pa.Schema:
     kinds={"parquet"},
     deps=[VIDEOS.asset, VISUAL_CAPTIONS.asset, AUDIO_CAPTIONS.asset],
     description=__doc__,
+    code_version=str(CODE),
     **ON_THE_DEVICE,
 )
 @skip_unchanged(
@@ -51,7 +53,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
     """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""
     return EncoderStage(
         name=NAME,
-        code=1,
+        code=CODE,
         role="text",
         upstream=(VIDEOS.columns("title"), VISUAL_CAPTIONS.columns("captions"), AUDIO_CAPTIONS.columns("descriptions")),
         payload=payload,

@@ -13,6 +13,7 @@ from assets.encoding.encoder_stage import EncoderStage, origin_mark
 from assets.encoding.encoding_tasks import as_float16
 from assets.encoding.feature_imports import FeatureImport
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_SPLITS
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
@@ -23,6 +24,7 @@ from storage.arrays import ragged
 from storage.store import Store
 
 NAME = "text_embeddings"
+CODE = 1  # raise it when the same inputs give another result
 
 
 def payload(width: int) -> pa.Schema:
@@ -30,7 +32,14 @@ def payload(width: int) -> pa.Schema:
     return pa.schema([ragged("embedding", width, "float16")])
 
 
-@dg.asset(group_name="embeddings", kinds={"parquet"}, deps=[VIDEOS.asset], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="embeddings",
+    kinds={"parquet"},
+    deps=[VIDEOS.asset, BEHIND_SPLITS],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "text_embeddings",
     reads=lambda store, settings: [*stage_marks(store, "videos"), origin_mark(settings, NAME, "text")],
@@ -41,7 +50,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
     """Embed every title word by word; an empty title has a missing row."""
     return EncoderStage(
         name=NAME,
-        code=1,
+        code=CODE,
         role="text",
         upstream=(VIDEOS.columns("title"),),
         payload=payload,

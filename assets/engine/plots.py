@@ -1,15 +1,22 @@
 """Small plots that an asset shows in its metadata."""
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def fit_curve(curve: Sequence[Sequence[float | None]], *, label: str) -> dg.MetadataValue:
     """Training and validation curve as a picture; `curve` holds (pass, training, validation)."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot([point[0] for point in curve], [point[1] for point in curve], label="training")

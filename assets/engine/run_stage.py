@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dagster as dg
 import polars as pl
 
+from assets.engine.data_versions import version_of_rows
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.progress import Progress
 from assets.engine.run_log import note_run
@@ -72,7 +73,9 @@ def run_stage(
     note_run(
         context, store, stage.name, computed=len(plan.todo) + len(plan.orphaned), failed=len(failed), seconds=seconds
     )
-    return dg.MaterializeResult(metadata=_metadata(plan, states, seconds, statistics))
+    return dg.MaterializeResult(
+        data_version=version_of_rows(states), metadata=_metadata(plan, states, seconds, statistics)
+    )
 
 
 def unchanged_metadata(last: Mapping[str, dg.MetadataValue]) -> dict[str, dg.MetadataValue]:

@@ -34,7 +34,8 @@ Metadata = Mapping[str, Any]
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("assets", "models", "storage")
-NO_RESULT = ("store", "run", "automation", "upkeep")  # sections that change no result, but for run.retry_failed
+# Sections and settings that change neither a result nor a verdict.
+NO_RESULT = {"store": True, "automation": True, "upkeep": True, "run": {"workers", "shard_size", "executor"}}
 KINDS = {
     dg.TextMetadataValue: dg.MetadataValue.text,
     dg.BoolMetadataValue: dg.MetadataValue.bool,
@@ -138,12 +139,8 @@ def _token(marks: Marks, store: Store, settings: Settings) -> str | None:
     found = list(marks(store, settings))
     if None in found:
         return None
-    chosen = {
-        section: getattr(settings, section).model_dump(mode="json")
-        for section in type(settings).model_fields
-        if section not in NO_RESULT
-    }
-    return content_hash(found, json.dumps(chosen, sort_keys=True), settings.run.retry_failed, _code())
+    chosen = settings.model_dump(mode="json", exclude=NO_RESULT)
+    return content_hash(found, json.dumps(chosen, sort_keys=True), _code())
 
 
 @functools.cache
@@ -203,14 +200,20 @@ def _facts(result: dg.MaterializeResult) -> dict[str, Any] | None:
     if None in metadata or not all(check.passed for check in checks):
         return None
     named = [[check.check_name, told] for check, told in zip(checks, metadata[1:], strict=True)]
-    return {"metadata": metadata[0], "checks": named}
+    version = None if result.data_version is None else result.data_version.value
+    return {"metadata": metadata[0], "checks": named, "data_version": version}
 
 
 def _restored(kept: Mapping[str, Any], when_skipped: Callable[[Metadata], Metadata]) -> dg.MaterializeResult:
     checks = [
         dg.AssetCheckResult(check_name=check, passed=True, metadata=_values(told)) for check, told in kept["checks"]
     ]
-    return dg.MaterializeResult(metadata=when_skipped(_values(kept["metadata"])), check_results=checks)
+    version = kept["data_version"]
+    return dg.MaterializeResult(
+        metadata=when_skipped(_values(kept["metadata"])),
+        check_results=checks,
+        data_version=None if version is None else dg.DataVersion(version),
+    )
 
 
 def _known(metadata: Metadata | None) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """The store and the data set as the settings name them, and the hashes that a later stage builds on."""
 
 import hashlib
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,38 +9,39 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
-from storage.damage import DamageError, reading
+from storage.damage import DamageError
+from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
-from storage.durable import write_text
+from storage.durable import StoreError, check_writable
 from storage.stage import Stage
 from storage.store import Store
 
-CLAIM = "dataset.json"  # names the data folder that a store was computed from
 
-
-class OtherDataSet(RuntimeError):
+class OtherDataSet(StoreError):
     """The store holds another data set."""
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name.
+    """Open the store that the settings name, and make sure that results can be written.
 
     Raises:
-        storage.store.StoreError: the folder cannot be written, or the disk is fuller than `store.min_free_mb` allows.
+        storage.store.StoreError: the store's or the results' folder cannot be written, or the disk is fuller than
+            `store.min_free_mb` allows.
     """
     store = Store(settings.store_folder())
     store.check(min_free=settings.store.min_free_mb * 2**20)
+    check_writable(settings.results_folder())
     return store
 
 
 def read_dataset(store: Store, settings: Settings) -> Dataset:
-    """The data set that the settings name, validated.
+    """Read and validate the data set that the settings name.
 
     Raises:
         storage.datasets.DatasetError: what is wrong with it, by file and line.
         OtherDataSet: the store holds another one.
     """
-    folder = Path(settings.data.folder)
+    folder = settings.data_folder()
     dataset = open_dataset(folder, prefix=settings.data.prefix, as_of=settings.data.as_of_ms)
     claim(store, folder)
     return dataset
@@ -54,34 +54,21 @@ def claim(store: Store, folder: Path) -> None:
         OtherDataSet: the store holds another data set.
         DamageError: the file that names the store's data set cannot be read.
     """
-    mark = store.root / CLAIM
-    ours = str(folder.expanduser().resolve())
+    ours = folder.expanduser().resolve()
     try:
-        theirs = claimed(store.root)
-    except FileNotFoundError:
-        if not is_dry():
-            write_text(mark, json.dumps({"folder": ours}))
-        return
+        theirs = marked_folder(store.root)
     except DamageError as error:
-        done = f"if the store was computed from {ours}, remove that file (rm {shlex.quote(str(mark))}) and run again"
-        raise DamageError(mark, error.problem, done) from error
-    if theirs != ours:
+        remove = f"rm {shlex.quote(str(error.path))}"
+        done = f"if the store was computed from {ours}, remove that file ({remove}) and run again"
+        raise DamageError(error.path, error.problem, done) from error
+    if theirs is None:
+        if not is_dry():
+            mark_store(store.root, ours)
+    elif theirs != ours:
         raise OtherDataSet(
             f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
-            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {mark}"
+            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {store.root / MARK}"
         )
-
-
-def claimed(root: Path) -> str:
-    """The data folder that a store was computed from.
-
-    Raises:
-        DamageError: the file that names it is not as it was written.
-        FileNotFoundError: there is none: nothing was computed yet.
-    """
-    mark = root / CLAIM
-    with reading(mark):
-        return str(json.loads(mark.read_text(encoding="utf-8"))["folder"])
 
 
 def frame_hash(frame: pl.DataFrame) -> str:

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 import torch
 
+from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve, picture
 from assets.engine.pools import ON_THE_DEVICE
@@ -35,6 +36,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "hawkes_process"
+CODE = 4  # raise it when the same inputs give another result
 ENCODER = "encoder"
 COMPLETED_AT_ONCE = 128
 
@@ -43,7 +45,14 @@ class NoFeedback(RuntimeError):
     """The training items have no event in their observation windows, or no time: there is nothing to fit a process to."""
 
 
-@dg.asset(group_name="feedback", kinds={"pytorch"}, deps=[popularity, splits], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="feedback",
+    kinds={"pytorch"},
+    deps=[popularity, splits],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "hawkes_process",
     reads=lambda store, settings: table_marks(store, "interactions", "popularity", "splits"),
@@ -57,7 +66,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     store, chosen = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=4, parameters=chosen.model_dump(exclude={"refit_share", "younger"}))
+    fingerprint = Fingerprint(code=CODE, parameters=chosen.model_dump(exclude={"refit_share", "younger"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current(verify=True)
@@ -166,6 +175,7 @@ def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.Materiali
     shown = {name: value for name, value in version.metadata.items() if name not in ("curve", "types", "quantiles")}
     curve = version.metadata["curve"]
     return dg.MaterializeResult(
+        data_version=version_of_artifacts(version),
         metadata={
             **shown,
             "version": version.version,
@@ -174,7 +184,7 @@ def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.Materiali
             "curve": fit_curve(curve, label="log-likelihood per event (nats)"),
             **_quantiles(version),
             **_influence(version),
-        }
+        },
     )
 
 

@@ -30,6 +30,7 @@ from storage.hashing import content_hash
 from storage.rows import Row
 
 NAME = "temporal_embeddings"
+CODE = 2  # raise it when the same inputs give another result
 BLOCK = 128
 CHECKED = ("observed", "total", "age_hours", "times", "younger")
 
@@ -65,7 +66,12 @@ def payload(length: int, width: int) -> pa.Schema:
 
 
 @dg.asset(
-    group_name="feedback", kinds={"parquet", "pytorch"}, deps=[hawkes_process], description=__doc__, **ON_THE_DEVICE
+    group_name="feedback",
+    kinds={"parquet", "pytorch"},
+    deps=[hawkes_process],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
 )
 @skip_unchanged(
     "temporal_embeddings",
@@ -108,7 +114,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             yield from _embed(encoder, block, ages, chosen, inputs)
 
     made_by = content_hash(version.inputs_hash, version.fingerprint)
-    fingerprint = Fingerprint(code=2, parameters={"seed": chosen.seed}, model={"process": made_by})
+    fingerprint = Fingerprint(code=CODE, parameters={"seed": chosen.seed}, model={"process": made_by})
     stage = store.stage(NAME, payload(encoder.length, encoder.width))
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 

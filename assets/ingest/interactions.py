@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, table_marks
@@ -14,13 +15,14 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "interactions"
-FINGERPRINT = Fingerprint(code=1)
+CODE = 1  # raise it when the same inputs give another result
+FINGERPRINT = Fingerprint(code=CODE)
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, **IN_THE_CATALOG)
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE), **IN_THE_CATALOG)
 @skip_unchanged(
     "interactions",
-    reads=lambda store, settings: [source_mark(settings.data.folder)],
+    reads=lambda store, settings: [source_mark(settings.data_folder())],
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
@@ -31,6 +33,7 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
     keep_table(context, store, NAME, events, FINGERPRINT)
     by_type = events["type"].value_counts(sort=True)
     return dg.MaterializeResult(
+        data_version=version_of_table(events),
         metadata={
             "events": len(events),
             "items": events["item"].n_unique(),
@@ -38,7 +41,7 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
             "duplicates_dropped": dataset.duplicates,
             "data_end_at": tell_moment(dataset.as_of),
             "types": dg.MetadataValue.json(dict(by_type.iter_rows())),
-        }
+        },
     )
 
 

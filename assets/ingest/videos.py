@@ -31,6 +31,7 @@ from storage.stage import Stage
 from storage.store import Store
 
 NAME = "videos"
+CODE = 2  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "path": pa.string(),
@@ -51,7 +52,7 @@ PAYLOAD = pa.schema(
 TEXTS = ("title", "category", "author", "published_at")
 
 
-@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__)
+@dg.asset(group_name="ingest", kinds={"parquet"}, description=__doc__, code_version=str(CODE))
 @skip_unchanged(
     "videos",
     reads=lambda store, settings: source_marks(settings),
@@ -86,13 +87,13 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     if is_dry():
         foresee(NAME, *_foreseen(stage, items))
     return run_stage(
-        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=2), compute=compute
+        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=CODE), compute=compute
     )
 
 
 def source_marks(settings: Settings) -> list[str | None]:
     """Marks of the data set's files and of all that is imported; None where the data set's cannot be told."""
-    return [source_mark(settings.data.folder), *(import_mark(settings, name) for name in imported(settings))]
+    return [source_mark(settings.data_folder()), *(import_mark(settings, name) for name in imported(settings))]
 
 
 def check_files_are_there(

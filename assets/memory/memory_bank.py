@@ -12,6 +12,7 @@ from assets.embeddings.acoustic_embeddings import acoustic_embeddings
 from assets.embeddings.retrieval_vectors import retrieval_vectors
 from assets.embeddings.text_embeddings import text_embeddings
 from assets.embeddings.visual_embeddings import visual_embeddings
+from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_plan_is_empty, stop_if_planning
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import note_run
@@ -32,6 +33,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "memory_bank"
+CODE = 1  # raise it when the same inputs give another result
 ACCEPTED, REFUSED = "accepted", "refused"
 
 
@@ -41,6 +43,7 @@ ACCEPTED, REFUSED = "accepted", "refused"
     deps=[visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors, temporal_embeddings],
     check_specs=[dg.AssetCheckSpec(name, asset=NAME, description=text) for name, text in CHECKS.items()],
     description=__doc__,
+    code_version=str(CODE),
     **IN_THE_CATALOG,
 )
 @skip_unchanged(
@@ -92,6 +95,7 @@ def _made_of(store: Store, settings: Settings) -> str:
             settings.retrieval.model_dump(exclude={"similarity"}),
             settings.bank.model_dump(exclude={"keep"}),
             settings.protocol.split,
+            CODE,
         ],
         settings.protocol.ages,
     )
@@ -167,7 +171,9 @@ def _measured(verdict: Verdict) -> str:
 def _result(built: ArtifactVersion, service: ArtifactVersion | None) -> dg.MaterializeResult:
     verdicts = [Verdict(**verdict) for verdict in built.metadata["checks"]]
     return dg.MaterializeResult(
-        metadata=_metadata(built, service), check_results=[verdict.result() for verdict in verdicts]
+        data_version=version_of_artifacts(service),
+        metadata=_metadata(built, service),
+        check_results=[verdict.result() for verdict in verdicts],
     )
 
 

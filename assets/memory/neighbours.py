@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
@@ -24,10 +25,18 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
+CODE = 2  # raise it when the same inputs give another result
 ANSWERS = "neighbour_answers"  # kept for the next search: what the table is made of, by query
 
 
-@dg.asset(group_name="memory", kinds={"parquet"}, deps=[memory_bank], description=__doc__, **IN_THE_CATALOG)
+@dg.asset(
+    group_name="memory",
+    kinds={"parquet"},
+    deps=[memory_bank],
+    description=__doc__,
+    code_version=str(CODE),
+    **IN_THE_CATALOG,
+)
 @skip_unchanged(
     "neighbours",
     reads=lambda store, settings: [
@@ -51,7 +60,7 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
         NAME,
         inputs_hash=_made_of(store, sides, bank, settings),
         fingerprint=Fingerprint(
-            code=2, parameters={"neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
+            code=CODE, parameters={"neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
         ),
         compute=lambda: _search(store, sides, settings),
     )
@@ -65,13 +74,14 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for reason, count in reasons.items():
         context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             "items": len(sides),
             "rows": len(frame),
             "bank_version": 0 if bank is None else bank.version,
             "modes": dg.MetadataValue.json(by_mode),
             "content_alone_because": dg.MetadataValue.json(reasons),
-        }
+        },
     )
 
 

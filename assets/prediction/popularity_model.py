@@ -7,6 +7,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from assets.encoding.encoder_choice import device_of
+from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve
 from assets.engine.pools import ON_THE_DEVICE
@@ -32,10 +33,18 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "popularity_model"
+CODE = 2  # raise it when the same inputs give another result
 MODEL = "model"
 
 
-@dg.asset(group_name="prediction", kinds={"pytorch"}, deps=[neighbours], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="prediction",
+    kinds={"pytorch"},
+    deps=[neighbours],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "popularity_model",
     reads=lambda store, settings: [
@@ -71,7 +80,7 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     for seed, version in zip(settings.model.seeds, versions, strict=True):
         metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
         metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
-    return dg.MaterializeResult(metadata=metadata)
+    return dg.MaterializeResult(data_version=version_of_artifacts(*versions), metadata=metadata)
 
 
 def model_names(settings: Settings) -> list[str]:
@@ -102,7 +111,7 @@ def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
     """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
     chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
     parameters = {**chosen, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
-    return Fingerprint(code=2, parameters=parameters, model=versions(store))
+    return Fingerprint(code=CODE, parameters=parameters, model=versions(store))
 
 
 def network_config(settings: Settings) -> M3TRConfig:

@@ -4,6 +4,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
@@ -16,20 +17,28 @@ from assets.prediction.counted import at_least, counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.popularity_model import model_names
 from assets.prediction.predictor_inputs import samples_of
-from assets.prediction.results import results_folder
 from assets.prediction.seed_predictions import forecasts, made_from
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models import targets
+from storage.durable import write_text
 from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
+CODE = 2  # raise it when the same inputs give another result
 FILE = "predictions.csv"
 
 
-@dg.asset(group_name="prediction", kinds={"parquet"}, deps=[evaluation], description=__doc__, **ON_THE_DEVICE)
+@dg.asset(
+    group_name="prediction",
+    kinds={"parquet"},
+    deps=[evaluation],
+    description=__doc__,
+    code_version=str(CODE),
+    **ON_THE_DEVICE,
+)
 @skip_unchanged(
     "predictions",
     reads=lambda store, settings: [
@@ -37,7 +46,7 @@ FILE = "predictions.csv"
         *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
         *artifact_marks(store, "hawkes_process", "memory_bank", *model_names(settings)),
     ],
-    makes=lambda store, settings: [*table_marks(store, NAME), files_mark([results_folder(settings) / FILE])],
+    makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row per item.
@@ -50,14 +59,13 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         store,
         NAME,
         inputs_hash=made_from(store, settings, "predict"),
-        fingerprint=Fingerprint(code=2, parameters={"target": settings.protocol.target}),
+        fingerprint=Fingerprint(code=CODE, parameters={"target": settings.protocol.target}),
         compute=lambda: _predict(store, settings),
     )
     stop_if_plan_is_empty()
-    folder = results_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = settings.results_folder()
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
-    flat.write_csv(folder / FILE)
+    write_text(folder / FILE, flat.write_csv())
     context.log.info("predictions: %d items without a label, in %s", len(frame), folder / FILE)
     shown = (
         frame.sort("predicted", descending=True).head(10).select("item", "title", "predicted_count", "observed_events")
@@ -66,12 +74,13 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
     by_mode = dict(frame["retrieval"].value_counts(sort=True).iter_rows())
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             "items": len(frame),
             "retrieval": dg.MetadataValue.json(by_mode),
             "highest": dg.MetadataValue.md("\n".join(preview)),
             "results": str(folder),
-        }
+        },
     )
 
 

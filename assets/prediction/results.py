@@ -1,25 +1,30 @@
 """What a person reads at the end of a run: the table of metrics, the predictions, the pictures."""
 
+from __future__ import annotations
+
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
-from assets.settings import Settings
 from models.metrics import bootstrap, interval
+from storage.durable import write_text, written_beside
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODEL = "M3TR"
 WRITTEN = ("evaluation.md", "evaluation.csv", "test_predictions.csv", "evaluation.png")
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
-
-
-def results_folder(settings: Settings) -> Path:
-    """Absolute folder that receives the tables a person reads."""
-    return Path(settings.store.results).expanduser().resolve()
+FEW_ITEMS = 100  # below this, the 95 % interval of a rank correlation is wider than +/- 0.2
 
 
 def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
-    """Write the metrics as two tables: every metric with whole windows, and nMSE by the age of the item.
+    """Write the metrics as two tables with notes below: every metric with whole windows, and nMSE by the age of the item.
+
+    In each table the row, or the figure of each age, with the lowest nMSE is bold. `cautions` come first among the notes.
 
     Args:
         table: one row per predictor, seed and age; see `assets.prediction.evaluation`.
@@ -30,20 +35,27 @@ def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[st
     whole, whole_items = (frame.filter(pl.col("age_hours").is_null()) for frame in (table, items))
     lines = ["| predictor | " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * len(SHOWN)]
     order = whole["predictor"].unique(maintain_order=True).reverse()
+    best = _best(whole)
     for name in order:
         rows = whole.filter(pl.col("predictor") == name)
-        cells = [_cell(rows[metric].to_numpy()) for metric in SHOWN]
-        lines.append(f"| {_label(name, rows)} | " + " | ".join(cells) + " |")
+        cells = [_label(name, rows), *(_cell(rows[metric].to_numpy()) for metric in SHOWN)]
+        lines.append("| " + " | ".join(_bold(cell) if name == best else cell for cell in cells) + " |")
     said = [
+        *map(_bold, cautions(table)),
         f"{whole_items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw "
-        "counts; ± is a 95 % interval over seeds."
+        "counts; ± is a 95 % interval over seeds.",
+        *_paired(whole_items),
+        *notes,
     ]
-    said += _paired(whole_items) + notes
     return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in said)])
 
 
 def _label(name: str, rows: pl.DataFrame) -> str:
-    return f"**{name}** ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
+    return f"{name} ({len(rows)} seed{'s' * (len(rows) > 1)})" if rows["seed"][0] is not None else name
+
+
+def _bold(text: str) -> str:
+    return f"**{text}**"
 
 
 def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str) -> list[str]:
@@ -53,24 +65,74 @@ def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: 
         return []
     parts = {f"{age:g} h": pl.col("age_hours") == age for age in ages} | {window: pl.col("age_hours").is_null()}
     lines = ["", "| nMSE by age | " + " | ".join(parts) + " |", "|---|" + "---:|" * len(parts)]
+    best = {title: _best(table.filter(part)) for title, part in parts.items()}
     for name in order:
         rows = table.filter(pl.col("predictor") == name)
-        values = [rows.filter(part)["nMSE"].to_numpy() for part in parts.values()]
-        label = _label(name, rows.filter(pl.col("age_hours").is_null()))
-        lines.append(f"| {label} | " + " | ".join(_cell(value) if len(value) else "n/a" for value in values) + " |")
-    error = items.filter(pl.col("predictor") == "M3TR").with_columns(pl.col("predicted") - pl.col("target"))
+        cells = [_label(name, rows.filter(pl.col("age_hours").is_null()))]
+        for title, part in parts.items():
+            values = rows.filter(part)["nMSE"].to_numpy()
+            cell = _cell(values) if len(values) else "n/a"
+            cells.append(_bold(cell) if name == best[title] else cell)
+        lines.append("| " + " | ".join(cells) + " |")
+    error = items.filter(pl.col("predictor") == MODEL).with_columns(pl.col("predicted") - pl.col("target"))
     errors = [error.filter(part)["predicted"].mean() for part in parts.values()]
-    lines.append("| mean error of M3TR | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |")
+    lines.append(f"| mean error of {MODEL} | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |")
     return lines
 
 
+def baselines_ahead(table: pl.DataFrame) -> dict[str, list[str]]:
+    """Return each baseline that is not behind M3TR, with the metrics (nMSE, SRC) in which it is ahead or equal.
+
+    Whole windows; seeds are averaged. A baseline whose metric is undefined is behind.
+    """
+    means = (
+        table.filter(pl.col("age_hours").is_null())
+        .group_by("predictor", maintain_order=True)
+        .agg(pl.col("nMSE", "SRC").mean())
+    )
+    model = means.row(by_predicate=pl.col("predictor") == MODEL, named=True)
+    found = {}
+    for row in means.filter(pl.col("predictor") != MODEL).iter_rows(named=True):
+        ahead = ["nMSE"] * (row["nMSE"] <= model["nMSE"]) + ["SRC"] * (row["SRC"] >= model["SRC"])
+        if ahead:
+            found[row["predictor"]] = [f"{metric} ({row[metric]:.3f} against {model[metric]:.3f})" for metric in ahead]
+    return found
+
+
+def cautions(table: pl.DataFrame) -> list[str]:
+    """Return what a reader must know before using the figures: baselines ahead of M3TR, and too few test items."""
+    found = [
+        f"{name} is at least as good as {MODEL} in {' and '.join(ahead)}."
+        for name, ahead in baselines_ahead(table).items()
+    ]
+    count = table["items"].max()
+    if count < FEW_ITEMS:
+        margin = 1.96 / math.sqrt(max(count - 3, 1))
+        found.append(
+            f"Only {count} test items: a correlation near zero is uncertain by ± {min(margin, 1):.2f} (95 %), and another "
+            "split can change the order of the predictors."
+        )
+    return found
+
+
+def _best(table: pl.DataFrame) -> str | None:
+    """The predictor with the lowest finite nMSE, seeds averaged."""
+    means = table.group_by("predictor", maintain_order=True).agg(pl.col("nMSE").mean())
+    finite = means.filter(pl.col("nMSE").is_finite()).sort("nMSE", maintain_order=True)
+    return finite["predictor"][0] if len(finite) else None
+
+
 def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str) -> None:
-    """Write `evaluation.md`, `evaluation.csv`, `test_predictions.csv` and `evaluation.png` into the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evaluation.md").write_text(f"# Evaluation\n\n{text}\n", encoding="utf-8")
-    table.write_csv(folder / "evaluation.csv")
-    items.write_csv(folder / "test_predictions.csv")
-    _scatter(items.filter(pl.col("age_hours").is_null())).savefig(folder / "evaluation.png", dpi=120)
+    """Write `evaluation.md`, `evaluation.csv`, `test_predictions.csv` and `evaluation.png` into the folder.
+
+    Raises:
+        storage.durable.StoreError: a file cannot be written; it names the file and says what to do.
+    """
+    write_text(folder / "evaluation.md", f"# Evaluation\n\n{text}\n")
+    write_text(folder / "evaluation.csv", table.write_csv())
+    write_text(folder / "test_predictions.csv", items.write_csv())
+    with written_beside(folder / "evaluation.png") as scratch:
+        _scatter(items.filter(pl.col("age_hours").is_null())).savefig(scratch, dpi=120, format="png")
 
 
 def _cell(values: np.ndarray) -> str:
@@ -91,23 +153,25 @@ def _paired(items: pl.DataFrame) -> list[str]:
     averaged = items.group_by("predictor", "item", maintain_order=True).agg(
         pl.col("target").first(), pl.col("predicted").mean()
     )
-    model = averaged.filter(pl.col("predictor") == "M3TR").sort("item")
+    model = averaged.filter(pl.col("predictor") == MODEL).sort("item")
     said = []
     for name in averaged["predictor"].unique(maintain_order=True):
-        if name == "M3TR" or len(model) < 2:
+        if name == MODEL or len(model) < 2:
             continue
         other = averaged.filter(pl.col("predictor") == name).sort("item")
         found = bootstrap(
             model["target"].to_numpy(), model["predicted"].to_numpy(), other=other["predicted"].to_numpy()
         )
         said.append(
-            f"nMSE of M3TR (seeds averaged) minus {name}: {found.value:+.3f}, 95 % of resampled splits in "
+            f"nMSE of {MODEL} (seeds averaged) minus {name}: {found.value:+.3f}, 95 % of resampled splits in "
             f"[{found.low:+.3f}, {found.high:+.3f}]."
         )
     return said
 
 
 def _scatter(items: pl.DataFrame) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     names = items["predictor"].unique(maintain_order=True).to_list()
     axes = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, table_marks, verdict_stands
@@ -19,12 +20,20 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "popularity"
+CODE = 1  # raise it when the same inputs give another result
 
 
-@dg.asset(group_name="protocol", kinds={"parquet"}, deps=[videos, interactions], description=__doc__, **IN_THE_CATALOG)
+@dg.asset(
+    group_name="protocol",
+    kinds={"parquet"},
+    deps=[videos, interactions],
+    description=__doc__,
+    code_version=str(CODE),
+    **IN_THE_CATALOG,
+)
 @skip_unchanged(
     "popularity",
-    reads=lambda store, settings: [source_mark(settings.data.folder), *table_marks(store, "interactions")],
+    reads=lambda store, settings: [source_mark(settings.data_folder()), *table_marks(store, "interactions")],
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
@@ -36,11 +45,12 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     for note in (*labels.notes, describe_followed(labels)):
         context.log.info("popularity: %s", note)
     check_learnable(labels, events, protocol)
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
+    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     labelled = labels.frame.filter("labelled")
     counts = labelled["count"]
     return dg.MaterializeResult(
+        data_version=version_of_table(labels.frame),
         metadata={
             "items": len(labels.frame),
             "labelled": len(labelled),
@@ -50,7 +60,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
             "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
             "observed_median": float(labelled["observed_events"].median()),
             "horizon_hours": protocol.horizon or "end of the data",
-        }
+        },
     )
 
 

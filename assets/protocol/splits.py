@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.engine.data_versions import version_of_table
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
@@ -23,6 +24,7 @@ from storage.splits import GAP, NAMES, chronological, paper
 from storage.store import Store
 
 NAME = "splits"
+CODE = 1  # raise it when the same inputs give another result
 FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
 
 
@@ -35,6 +37,7 @@ class SplitTooSmall(RuntimeError):
     kinds={"parquet"},
     deps=[videos, popularity, FRAMES.asset],
     description=__doc__,
+    code_version=str(CODE),
     **IN_THE_CATALOG,
 )
 @skip_unchanged(
@@ -49,7 +52,7 @@ class SplitTooSmall(RuntimeError):
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
     store, protocol = open_store(settings), settings.protocol
-    fingerprint = Fingerprint(code=1, parameters=protocol.model_dump(include=FIELDS))
+    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
     before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
     frame = make_splits(store, protocol, kept=kept)
@@ -69,12 +72,13 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     keep_table(context, store, NAME, frame, fingerprint)
     repeated = frame.group_by("group").len().filter(pl.col("len") > 1)
     return dg.MaterializeResult(
+        data_version=version_of_table(frame),
         metadata={
             **{side: sizes.get(side, 0) for side in (*NAMES, GAP, "predict")},
             "duplicate_groups": len(repeated),
             "items_in_duplicate_groups": int(repeated["len"].sum() or 0),
             "protocol": protocol.split_file or protocol.split,
-        }
+        },
     )
 
 

@@ -19,10 +19,13 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "audio"
+CODE = 2  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "damage": pa.string()})
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos, FRAMES.asset], description=__doc__)
+@dg.asset(
+    group_name="sampling", kinds={"parquet"}, deps=[videos, FRAMES.asset], description=__doc__, code_version=str(CODE)
+)
 @skip_unchanged(
     "audio",
     reads=lambda store, settings: stage_marks(store, "videos", "frames"),
@@ -54,7 +57,7 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
             else:
                 yield row_of(item, inputs[item], outcome)
 
-    fingerprint = Fingerprint(code=2, parameters={"rate": rate, "seconds": seconds})
+    fingerprint = Fingerprint(code=CODE, parameters={"rate": rate, "seconds": seconds})
     return run_stage(
         context,
         store,

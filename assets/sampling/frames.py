@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from assets.engine.decoding_workers import in_processes, worker_count
 from assets.engine.failure_checks import failed_share_check
+from assets.engine.gates import BEHIND_LABELS
 from assets.engine.media_tasks import take_frames
 from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
@@ -18,6 +19,7 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 
 NAME = "frames"
+CODE = 2  # raise it when the same inputs give another result
 PAYLOAD = pa.schema(
     {
         "frames": pa.list_(pa.binary()),
@@ -29,7 +31,9 @@ PAYLOAD = pa.schema(
 )
 
 
-@dg.asset(group_name="sampling", kinds={"parquet"}, deps=[videos], description=__doc__)
+@dg.asset(
+    group_name="sampling", kinds={"parquet"}, deps=[videos, BEHIND_LABELS], description=__doc__, code_version=str(CODE)
+)
 @skip_unchanged(
     "frames",
     reads=lambda store, settings: stage_marks(store, "videos"),
@@ -60,7 +64,7 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         settings.run,
         stage,
         inputs=inputs,
-        fingerprint=Fingerprint(code=2, parameters=named),
+        fingerprint=Fingerprint(code=CODE, parameters=named),
         compute=compute,
     )
 

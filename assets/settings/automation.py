@@ -5,7 +5,6 @@ from __future__ import annotations
 from zoneinfo import available_timezones
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_string
 from pydantic import Field, field_validator
 
 
@@ -20,8 +19,10 @@ class Automation(dg.Config):
     @field_validator("nightly", "upkeep")
     @classmethod
     def _cron(cls, cron: str) -> str:
-        if not is_valid_cron_string(cron):
-            raise ValueError(f"five cron fields are allowed, for example '0 3 * * *'; got {cron!r}")
+        try:
+            dg.ScheduleDefinition(name="validated", job_name="validated", cron_schedule=cron)
+        except dg.DagsterInvalidDefinitionError:
+            raise ValueError(f"five cron fields are allowed, for example '0 3 * * *'; got {cron!r}") from None
         return cron
 
     @field_validator("timezone")

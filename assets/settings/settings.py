@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
@@ -23,6 +24,7 @@ from assets.settings.sampling import Sampling
 from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 from models import encoders
+from storage.data_set_mark import default_store
 from storage.process_lock import present
 
 
@@ -45,10 +47,15 @@ class Settings(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
-        """A run's processes hold a mark of its name while they work, so that others can tell that it still goes on."""
+        """Hold a mark with the run's name while a process of the run works, so that others see that it still goes on.
+
+        Raises:
+            OtherInstance: the instance belongs to another data set.
+        """
         if context.run is None or context.instance is None:
             yield self
             return
+        refuse_other_instance(Path(context.instance.root_directory), self.store_folder())
         with present(run_mark(context.instance, context.run.run_id)):
             yield self
 
@@ -64,11 +71,24 @@ class Settings(dg.ConfigurableResource):
         pretrained = any(self.encoders.profile_of(role) in encoders.PRETRAINED for role in ("acoustic", "sounds"))
         return 48_000 if pretrained else 16_000
 
+    def data_folder(self) -> Path:
+        """Return the absolute folder of the data set."""
+        return Path(self.data.folder).expanduser().absolute()
+
     def store_folder(self) -> Path:
-        """Absolute folder of the store."""
+        """Return the absolute folder of the store: `store.path`, or the data set's own below `store/`."""
+        if self.store.path is None:
+            return default_store(self.data_folder().resolve(), under=Path("store").resolve())
         return Path(self.store.path).expanduser().resolve()
+
+    def results_folder(self) -> Path:
+        """Return the absolute folder that receives the results."""
+        if self.store.results is not None:
+            return Path(self.store.results).expanduser().resolve()
+        store = self.store_folder()
+        return store / "results" if self.store.path is not None else Path("results").resolve() / store.name
 
 
 def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
-    """What the processes of a run hold while they work."""
+    """Return the file that the processes of a run hold while they work."""
     return Path(instance.root_directory) / "running" / run_id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
 
 from models.hawkes.scoring import Likelihood, Limits, Parameters
 
@@ -25,6 +24,8 @@ def climb_quasi_newton(
 
     Every parameter is in units of the root of its own Fisher information at the start, in which all of them matter alike.
     """
+    from scipy.optimize import minimize
+
     parts = list(start)
     sizes = np.cumsum([part.size for part in parts])[:-1]
     _, _, curvature = likelihood.gradient(start)

@@ -5,6 +5,7 @@ import pytest
 from assets.engine.store_access import OtherDataSet, claim, open_store
 from storage.damage import DamageError
 from storage.store import Store
+from tests.assets.conftest import write_plain_set
 
 
 def failure(result) -> str:
@@ -90,3 +91,33 @@ def test_a_store_that_cannot_be_made(settings_of, tmp_path):
 def test_a_disk_that_is_too_full(settings_of):
     with pytest.raises(Exception, match=r"GiB are free .* are needed"):
         open_store(settings_of(store__min_free_mb=str(10**9)))
+
+
+def test_results_that_cannot_be_written_stop_the_run_at_videos(settings_of, materialise, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings = settings_of(store__results=str(tmp_path / "file" / "results"))
+    result = materialise(settings)
+    assert not result.success
+    assert str(tmp_path / "file") in failure(result)
+    assert Store(settings.store_folder()).stages() == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "environment", "said", "stopped"),
+    [
+        (3, {}, "at least 10 are needed", {"frames", "audio", "visual_captions", "text_embeddings"}),
+        (30, {"protocol__fractions": "[0.98, 0.01, 0.01]"}, "split has", {"visual_captions", "text_embeddings"}),
+    ],
+    ids=["too few labels", "a side of the split too small"],
+)
+def test_a_run_that_is_lost_decodes_and_encodes_nothing(
+    settings_of, materialise, tmp_path, items, environment, said, stopped
+):
+    folder = write_plain_set(tmp_path / "data", items=items)
+    settings = settings_of(data__folder=str(folder), **environment)
+    result = materialise(settings)
+    assert not result.success
+    assert said in failure(result)
+    stages = open_store(settings).stages()
+    assert not stopped & stages.keys(), stages.keys()
+    assert "videos" in stages

@@ -163,7 +163,7 @@ class Repository:
 
 
 def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a statement that decide what it does: no annotation, no docstring, no Dagster decorator."""
+    """Yield the nodes of a statement that decide what it does: no annotation, no docstring, no decorator of an asset."""
     yield node
     for _, value in fields(node):
         for child in value if isinstance(value, list) else [value]:
@@ -176,8 +176,8 @@ def fields(node: ast.AST) -> Iterator[tuple[str, object]]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "type_comment", "type_params", "kind", "ctx"):
             continue
-        if name == "decorator_list":
-            value = [found for found in value if not dagster_decorator(found)]
+        if name == "decorator_list" and any(map(dagster_decorator, value)):
+            continue  # an asset's decorators say when it runs, not what it computes
         if name == "body" and isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
         if value is not None and value != []:

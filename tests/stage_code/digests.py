@@ -111,6 +111,8 @@ def _digest(repository: Repository, definition: Definition) -> str:
 
 def _without_number(statement: ast.stmt) -> ast.stmt:
     statement = deepcopy(statement)
+    if _is_number(statement):
+        statement.value = ast.Constant(0)
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and _called(node) in NUMBERED:
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != "code"]
@@ -121,7 +123,10 @@ def _without_number(statement: ast.stmt) -> ast.stmt:
 
 
 def _numbers(nodes: Iterable[ast.stmt]) -> Iterator[int]:
+    """Yield the numbers that a stage states, as `CODE = N` or in a call as `code=N`."""
     for statement in nodes:
+        if _is_number(statement):
+            yield statement.value.value
         for node in ast.walk(statement):
             if isinstance(node, ast.Call) and _called(node) in NUMBERED:
                 for keyword in node.keywords:
@@ -137,6 +142,15 @@ def _entries(nodes: Iterable[ast.stmt]) -> Iterator[int]:
                 for key, value in zip(node.keys, node.values):
                     if _is_code(key) and isinstance(value, ast.Constant):
                         yield value.value
+
+
+def _is_number(statement: ast.stmt) -> bool:
+    """Whether a statement is `CODE = N`, the number of the stage in this file."""
+    return (
+        isinstance(statement, ast.Assign)
+        and [getattr(target, "id", None) for target in statement.targets] == ["CODE"]
+        and isinstance(statement.value, ast.Constant)
+    )
 
 
 def _is_code(key: ast.expr | None) -> bool:

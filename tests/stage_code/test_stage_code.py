@@ -94,6 +94,7 @@ def test_what_a_stage_computes_with_is_part_of_it(code, file, old, new):
             "def size(\n    context: object,\n    settings: object\n) -> None:",
         ),
         ("assets/sampling/size.py", 'group_name="sampling"', 'group_name="ingest"'),
+        ("assets/sampling/size.py", "def size", "@run_stage\ndef size"),
         ("assets/sampling/size.py", "code=1", "code=2"),
         ("assets/engine/run.py", "return fingerprint", "return [fingerprint]"),
         ("models/measures/extremes.py", "return values", "return list(values)"),
@@ -119,6 +120,14 @@ def test_the_number_is_found(code):
     assert code().number == 1
     assert code((file, "code=1", "code=7")).number == 7
     assert code((file, "code=1", "")).number is None
+
+
+def test_the_number_may_be_the_constant_code(code):
+    file = "assets/sampling/size.py"
+    constant = (file, "LIMIT = 3", "LIMIT = 3\nCODE = 4"), (file, "code=1", "code=CODE")
+    raised = (*constant, (file, "CODE = 4", "CODE = 5"))
+    assert code(*constant).number == 4 and code(*raised).number == 5
+    assert code(*constant).digest == code(*raised).digest
 
 
 def snapshot(**codes: tuple[int, str]) -> Snapshot:
@@ -156,7 +165,7 @@ def test_what_a_stage_of_this_repository_uses(codes):
     assert "models.encoders.pretrained.preparing.ASTPreparation" in used["encoder/acoustic/pretrained"]
     assert not any("ASTPreparation" in name for name in used["encoder/visual/pretrained"])
     assert not any("sample_frames" in name for name in used["visual_embeddings"])  # another stage's
-    assert {name for name, code in codes.items() if code.number is None} == {"memory_bank"}
+    assert all(code.number for code in codes.values())
 
 
 def test_every_stage_and_encoder_is_watched(codes):
@@ -173,7 +182,7 @@ def test_a_stage_whose_code_changed_has_another_number(codes):
     lines = "\n  ".join(map(str, found))
     assert not found, (
         f"the code of these stages is not that of the snapshot:\n  {lines}\n"
-        "If a stage's results change, raise its number (`code=`), so that stored rows are computed again, and run:\n"
+        "If a stage's results change, raise its number (`CODE`), so that stored rows are computed again, and run:\n"
         f"  {COMMAND}\n"
         f"If they don't, say so:\n  {COMMAND} --same-results STAGE ..."
     )

@@ -95,6 +95,8 @@ def test_what_changed_is_made_again(settings_of, store, change):
     [
         ({"protocol__hours": "12"}, True),
         ({"run__retry_failed": "true"}, True),
+        ({"run__failure_limit": "0.5"}, True),
+        ({"store__min_free_mb": "1"}, False),
         ({"run__workers": "2"}, False),
     ],
 )

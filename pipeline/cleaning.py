@@ -1,0 +1,57 @@
+"""`reelcast clean`: delete what was computed from one data set, and nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from assets.settings import Settings
+from assets.settings.dagster_home import HOME, MARK
+from pipeline.instance import make_instance
+from storage.durable import BusyError, StoreError, remove_folder
+from storage.process_lock import is_present
+
+
+def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> bool:
+    """Delete the store, with its Dagster instance, and the results.
+
+    A results folder that the settings name (`store.results`) stays, since it may hold other files.
+
+    Args:
+        settings: name the store.
+        ask: shows a question and returns the answer; None deletes without a question.
+
+    Returns:
+        Whether the folders are gone; False where the answer was not yes.
+
+    Raises:
+        BusyError: a run is at work in the store.
+        StoreError: the folder is no store.
+    """
+    store = settings.store_folder()
+    folders = [store] if settings.store.results else [store, settings.results_folder()]
+    folders = [folder for folder in folders if folder.is_dir()]
+    if not folders:
+        print(f"nothing to delete: {store} does not exist")
+        return True
+    if store in folders:
+        _refuse(store)
+    if ask is not None:
+        try:
+            answer = ask("".join(f"{folder}\n" for folder in folders) + "Delete this for good? [y/N] ")
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            print("nothing deleted (--yes deletes without a question)")
+            return False
+    for folder in folders:
+        if folder.is_dir():  # the results may have lain in the store
+            remove_folder(folder)
+            print(f"deleted {folder}")
+    make_instance(settings)  # an activated shell still points to it
+    return True
+
+
+def _refuse(store: Path) -> None:
+    if not (store / "store.json").exists() and not (store / HOME / MARK).exists():
+        raise StoreError(f"{store} is no store (no store.json in it); nothing was deleted")
+    if any(is_present(mark) for mark in (store / HOME / "running").glob("*")):
+        raise BusyError(f"{store}: a run is at work in it; wait for it, or stop it, and run again")
