@@ -15,19 +15,24 @@ _NO_MEDIA = {
     *(".md5", ".sha1", ".sha256", ".sha512", ".ini", ".db", ".lnk", ".url", ".torrent", ".py", ".sh"),
     *(".srt", ".vtt", ".ass", ".ssa", ".lrc", ".zip", ".gz", ".tar", ".7z", ".rar"),
 }
-# Of a download in several formats, each lies under a name of its own until they are put together.
+# Downloaders save sound and pictures under such names until they are merged into one file.
 _ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
 def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str, str]:
-    """Return item -> absolute path of `folder/{item}.{any extension}`.
+    """Return item -> absolute path of each media file `folder/{item}.{any extension}`.
 
-    Left out with a note are folders and files that are no media by their name, or downloads that are not finished; hidden
-    ones without a note. Two files for one item are a problem, as is a name that is not UTF-8.
+    Folders, files whose suffix is not that of media, and unfinished downloads are left out, with a note. Hidden files are
+    left out without a note.
+
+    Args:
+        folder: The folder.
+        problems: Problems are added here: two files of one item, a name that is not UTF-8.
+        notes: A note about files that were left out is added here.
     """
     found: dict[str, str] = {}
     left_out: list[str] = []
-    with os.scandir(folder) as entries:  # tells files from folders without asking the disk for each
+    with os.scandir(folder) as entries:  # distinguishes files from folders without a system call for each
         names = sorted((entry.name, entry.is_file()) for entry in entries if not entry.name.startswith("."))
     for name, is_file in names:
         path = folder.absolute() / name
@@ -46,5 +51,5 @@ def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str,
             found[item] = str(path)
     if left_out:
         shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
-        notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders that are no videos: {shown}"))
+        notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders are not media: {shown}"))
     return found
