@@ -123,7 +123,7 @@ def check_files_are_there(
     if len(gone) > limit * len(stored):
         raise DatasetError(
             [
-                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have no file now; the first are "
+                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have no file now, first "
                 f"{', '.join(gone[:5])}. Is the disk mounted? Their computed rows are kept. If the files are gone for good, "
                 f"allow it for one run: run.failure_limit = 1 (it is {limit:g}; REELCAST_RUN__FAILURE_LIMIT=1)"
             ]
