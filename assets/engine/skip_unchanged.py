@@ -158,13 +158,14 @@ class _Memory:
 
     def read(self) -> dict[str, Any]:
         try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            digest, text = self._file.read_text(encoding="utf-8").split("\n", 1)
+            return json.loads(text) if digest == content_hash(text) else {}
         except (OSError, ValueError):
             return {}
-        return kept if isinstance(kept, dict) else {}
 
     def write(self, facts: Mapping[str, Any]) -> None:
-        write_text(self._file, json.dumps(facts))
+        text = json.dumps(facts)
+        write_text(self._file, f"{content_hash(text)}\n{text}")
 
     def claimed(self) -> _Claim:
         """Forget what was remembered, and tell others that this process is at it."""

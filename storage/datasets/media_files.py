@@ -19,11 +19,15 @@ _NO_MEDIA = {
 _ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
-def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str, str]:
+def find_media(folder: Path, problems: Problems, notes: list[Note] | None = None) -> dict[str, str]:
     """Return item -> absolute path of `folder/{item}.{any extension}`.
 
-    Left out with a note are folders and files that are no media by their name, or downloads that are not finished; hidden
-    ones without a note. Two files for one item are a problem, as is a name that is not UTF-8.
+    Folders, files that are not media by their name, unfinished downloads and hidden files are left out.
+
+    Args:
+        folder: Folder of the media files.
+        problems: Collects two files for one item, and names that are not UTF-8.
+        notes: Collects one note about the files that were left out; hidden files are not mentioned.
     """
     found: dict[str, str] = {}
     left_out: list[str] = []
@@ -44,7 +48,7 @@ def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str,
             problems.add(folder, f"two files for item {item}: {Path(found[item]).name} and {name}; one is allowed")
         else:
             found[item] = str(path)
-    if left_out:
+    if left_out and notes is not None:
         shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
         notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders that are no videos: {shown}"))
     return found
