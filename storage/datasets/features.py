@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.ids import canonical_id
-from storage.datasets.leading_item import read_lines
+from storage.datasets.item_text_csv import read_lines
 
 FLOATS = (np.float16, np.float32, np.float64)
 BLOCK = 4096  # rows of an array that are checked at a time

@@ -20,7 +20,7 @@ from storage.datasets.clock import read_times
 from storage.datasets.dataset import DEFAULT_EVENT_TYPE, VIDEOS, Dataset, Note, natural_order
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.file_bytes import find_file
-from storage.datasets.leading_item import read_item_texts, read_lines
+from storage.datasets.item_text_csv import read_item_texts, read_lines
 from storage.datasets.media_files import find_media
 from storage.datasets.table_files import find_table, table_pattern
 from storage.datasets.tabular import Tabular, read_tabular

@@ -178,7 +178,7 @@ def test_another_payload_schema_shows_the_new_columns(store, stage):
 
 def test_two_of_one_name_are_refused(store, stage):
     store.table("embeddings").write(pl.DataFrame({"a": [1]}), inputs_hash="i", fingerprint="f")
-    with pytest.raises(StoreError, match="has a view embeddings already, table embeddings needs another name"):
+    with pytest.raises(StoreError, match="has a view embeddings already; table embeddings must have another name"):
         catalog.publish(store)
 
 

@@ -115,7 +115,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tiny, materialise, mon
     result = materialise(settings, ["visual_embeddings"])
     assert result.success
     assert sizes[:4] == [36, 18, 9, 4] and max(sizes[3:]) == 4 and sum(sizes[3:]) == 36
-    assert "out of memory with 36 inputs a batch; going on with 18" in caplog.text
+    assert "out of memory with 36 inputs per batch; continuing with 18" in caplog.text
     assert metadata(result, "visual_embeddings")["rows_ok"].value == 12
     found = vectors(settings)
     assert list(found) == list(expected) == ITEMS
@@ -168,7 +168,7 @@ def test_a_number_too_large_to_be_stored_is_a_failed_row(tiny, materialise, monk
     assert materialise(settings, [name]).success
     stage = open_store(settings).stages()[name]
     failed = stage.states().filter(pl.col("status") == "failed")
-    assert failed["item"].to_list() == [BRIGHT] and "more than float16 can store" in failed["error_message"][0]
+    assert failed["item"].to_list() == [BRIGHT] and "float16 can store at most 65504" in failed["error_message"][0]
     stored = [np.asarray(row, dtype=float) for row in stage.read(columns=["embedding"])["embedding"].to_pylist()]
     assert len(stored) >= 11 and all(np.isfinite(rows).all() for rows in stored)
 

@@ -88,7 +88,7 @@ def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny
     settings = tiny(encoders__profile="paper", encoders__visual=str(folder))
     assert materialise(settings, ["visual_embeddings"]).success
     said = capfd.readouterr().err
-    warned = said.index("visual for 36 inputs runs on the CPU and will take some ")
+    warned = said.index("visual for 36 inputs runs on the CPU and will take about ")
     assert warned < said.index("visual_embeddings: 12 items in ")
     assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
     assert materialise(settings, ["visual_embeddings"]).success

@@ -78,7 +78,7 @@ def test_attention_kernels(cache):
     assert eager._model.config._attn_implementation == "eager"
     with pytest.raises(ValueError, match="attention must be one of eager, sdpa, flash_attention_2, not 'fast'"):
         load("visual", "tiny", cache=cache, attention="fast")
-    with pytest.raises(EncoderError, match="attention = 'flash_attention_2' isn't there on this machine"):
+    with pytest.raises(EncoderError, match="attention = 'flash_attention_2' is not available on this machine"):
         load("visual", "tiny", cache=cache, attention="flash_attention_2")
 
 

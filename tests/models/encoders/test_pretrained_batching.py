@@ -47,7 +47,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(error, caplog):
     batches = Batches(16)
     assert batches.run(list(range(20)), at_most_three) == list(range(1, 21))
     assert sizes[:4] == [16, 8, 4, 2] and max(sizes[3:]) == 2 == batches.size
-    assert "out of memory with 16 inputs a batch; going on with 8" in caplog.text
+    assert "out of memory with 16 inputs per batch; continuing with 8" in caplog.text
     sizes.clear()
     batches.run([1, 2, 3], at_most_three)
     assert sizes == [2, 1]

@@ -80,7 +80,9 @@ def test_what_prepares_the_inputs_is_part_of_a_checkpoint(cache, tmp_path, role,
     shutil.copytree(checkpoint(role, cache=cache), folder)
     assert identity(role, "paper", checkpoint=str(folder))
     (folder / file).unlink()
-    with pytest.raises(CheckpointError, match=f"is not whole in .*: {named}.* is missing; put the missing files there"):
+    with pytest.raises(
+        CheckpointError, match=f"is not complete in .*: {named}.* is missing; put the missing files there"
+    ):
         identity(role, "paper", checkpoint=str(folder))
 
 
@@ -204,7 +206,7 @@ def test_options_change_the_identity_and_batch_sizes_do_not(cache, tmp_path):
         ("text", "handcrafted", {"checkpoint": "a/b"}, "takes no checkpoint"),
         ("text", "handcrafted", {"prompt": "{text}"}, "no option 'prompt'; its options are: width"),
         ("visual", "handcrafted", {"width": 3}, "no option 'width'; its options are: none"),
-        ("text", "tiny", {"revision": "main"}, "takes no checkpoint and no revision"),
+        ("text", "tiny", {"revision": "main"}, "leave out checkpoint and revision, or use the profile 'paper'"),
         ("text", "tiny", {"pooling": "cls"}, "text has no option 'pooling'; its options are: prompt, max_tokens"),
         ("text", "tiny", {"prompt": "about"}, r"prompt must hold \{text\}"),
         ("text", "tiny", {"max_tokens": 2}, "max_tokens must be at least 3"),
@@ -222,7 +224,7 @@ def test_wrong_arguments_are_refused(cache, use, role, profile, arguments, messa
 
 
 def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
-    with pytest.raises(ValueError, match=r"none\.txt: no text file that can be read"):
+    with pytest.raises(ValueError, match=r"none\.txt can't be read as a text file"):
         identity("sounds", "tiny", cache=cache, vocabulary=str(tmp_path / "none.txt"))
     path = tmp_path / "words.txt"
     path.write_text("# nothing yet\n")
