@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-ROUNDS = 20  # of holding what would leave its bounds; each holds at least one more variable
+ROUNDS = 20  # most rounds of fixing variables at their bounds; each round fixes at least one more
 
 
 @dataclass
 class Quadratic:
-    """The local model of a function to minimise: g d + d H d / 2.
+    """A local model g d + d H d / 2 of a function to minimise.
 
     Attributes:
-        gradient: of each block (p,), then of the border (q,).
-        blocks: (p, p) each.
-        borders: (p, q) each, between a block and the border.
-        corner: (q, q); q may be 0.
+        gradient: g of each block (p,), then of the border (q,).
+        blocks: (p, p) each, H within a block.
+        borders: (p, q) each, H between a block and the border.
+        corner: (q, q), H within the border; q may be 0.
     """
 
     gradient: list[np.ndarray]
@@ -27,7 +27,10 @@ class Quadratic:
     corner: np.ndarray
 
     def damped(self, damping: float) -> Quadratic:
-        """With the diagonal raised by a share of itself (Marquardt 1963), and by next to nothing where it is 0."""
+        """Return the model with its diagonal raised by the share `damping` of itself (Marquardt 1963).
+
+        A tiny constant is added too, so that entries of 0 become positive.
+        """
 
         def raised(matrix: np.ndarray) -> np.ndarray:
             size = np.diagonal(matrix)
@@ -36,10 +39,17 @@ class Quadratic:
         return Quadratic(self.gradient, [raised(block) for block in self.blocks], self.borders, raised(self.corner))
 
     def step(self, low: list[np.ndarray], high: list[np.ndarray]) -> list[np.ndarray]:
-        """The step, block by block and then the border's, that minimises the model within low <= d <= high.
+        """Return the step that minimises the model within low <= d <= high.
 
-        A variable that is at a bound and pushed outwards stays there; so does, at the bound, each that a free step would
-        take beyond it.
+        A variable at a bound whose gradient points outwards stays there. A variable that a free step would move beyond its
+        bound is fixed at the bound, and the others are solved for again.
+
+        Args:
+            low: Lower bounds of the step, per block and then for the border.
+            high: Upper bounds of the step, in the same order.
+
+        Returns:
+            The step, per block and then for the border.
         """
         free = [
             ~(((lo >= 0) & (g > 0)) | ((hi <= 0) & (g < 0))) for g, lo, hi in zip(self.gradient, low, high, strict=True)
@@ -56,7 +66,7 @@ class Quadratic:
         return [np.clip(d, lo, hi) for d, lo, hi in zip(step, low, high, strict=True)]
 
     def _solve(self, free: list[np.ndarray], held: list[np.ndarray]) -> list[np.ndarray]:
-        """The free variables' minimum, the others held where they are."""
+        """Return the minimum over the free variables, with the others held at `held`."""
         *parts, edge = held
         target = -self.gradient[-1] - self.corner @ edge
         for border, part in zip(self.borders, parts, strict=True):

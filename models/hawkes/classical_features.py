@@ -15,16 +15,16 @@ from models.hawkes.history import counted_events, first_counted, window_bounds
 
 @dataclass
 class Features:
-    """What the likelihood needs of a batch besides its parameters.
+    """The features of a batch's likelihood at given decay rates.
 
     Attributes:
-        rows: for each type the numbers of its events in `every` and `lags`.
-        every: (n, k r) the decayed sums that excite each event's own type, just before it.
-        lags: (n, k r) the same with each term times its age, or (n, 0).
-        exposure: (c, k r) the share of its offspring that each event had time for, summed by type; c = 1 where the rates
+        rows: For each type, the rows of its events in `every` and `lags`.
+        every: (n, k r), the decayed sums that excite each event's own type, just before the event.
+        lags: (n, k r), the sums of the same terms, each times its age; (n, 0) if they are not needed.
+        exposure: (c, k r), the share of its offspring that each event had time for, summed by type; c is 1 if the rates
             are common to all pairs, else k.
-        exposure_lag: (c, k r) its derivative by the rate.
-        duration: total length of the windows.
+        exposure_lag: (c, k r), the derivative of `exposure` by the rate.
+        duration: Total length of the windows.
     """
 
     rows: list[np.ndarray]
@@ -35,14 +35,26 @@ class Features:
     duration: float
 
     def states(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of `every` and `lags` that belong to events of type `kind`."""
+        """Return the rows of `every` and `lags` that belong to events of type `kind`."""
         return self.every[self.rows[kind]], self.lags[self.rows[kind]]
 
 
 def features_of(
     batch: EventBatch, window: str, wanted: np.ndarray, decays: int, rate: np.ndarray, *, with_lags: bool = True
 ) -> Features:
-    """Features of the events of the types `wanted` (k,) bool, at `rate` (1, r) or (k, k r)."""
+    """Compute the features of a batch.
+
+    Args:
+        batch: b sequences.
+        window: "observation" or "events".
+        wanted: (k,) bool, the types whose events get features.
+        decays: Exponentials per pair.
+        rate: (1, r) if common to all pairs, else (k, k r).
+        with_lags: Whether to compute `lags`; they are needed only if the rates are fitted.
+
+    Returns:
+        The features.
+    """
     start, end = window_bounds(batch, window)
     arrays = [part.contiguous().numpy() for part in (batch.times, batch.types, batch.lengths)]
     counted = counted_events(batch, window).numpy() & wanted[arrays[1]]

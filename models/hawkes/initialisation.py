@@ -1,4 +1,4 @@
-"""Where a fit starts: scales and rates taken from the data, relative to the start of each sequence's window."""
+"""Time scales and rates of the data, from which a fit starts; times are relative to the start of each window."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ INDISTINCT = 4.0  # a kernel that falls by e^-4 within the shortest gaps cannot 
 
 
 def has_sources(events: EventBatch, num_types: int, window: str) -> Tensor:
-    """(k,) bool: the types that had time to excite anything.
+    """Return which types have an event before the end of its window, (k,) bool.
 
-    The likelihood says nothing about the others: their influence must be 0, or it would stay at its starting value.
+    The likelihood has no information about the influence of the other types, so a fit must set it to 0.
     """
     _, end = window_bounds(events, window)
     return torch.bincount(events.types[events.mask & (events.times < end[:, None])], minlength=num_types) > 0
 
 
 def mean_gap(events: EventBatch, window: str = "observation") -> float:
-    """Time per event inside the window; 1 where no time has passed."""
+    """Return the time per event inside the window; 1 if no time passes."""
     duration = float(_durations(events, window).sum())
     return duration / max(int(counted_events(events, window).sum()), 1) if duration > 0 else 1.0
 
 
 def type_rates(events: EventBatch, num_types: int, window: str = "observation") -> Tensor:
-    """(k,) events of each type per unit of time inside the window; a type that never occurs counts as half an event."""
+    """Return the events of each type per unit of time in the window, (k,); a type without events counts as half an event."""
     counts = torch.bincount(events.types[counted_events(events, window)], minlength=num_types).double()
     return counts.clamp_min(0.5) / max(float(_durations(events, window).sum()), 1e-12)
 
 
 def decay_grid(events: EventBatch, decays: int, window: str = "observation") -> Tensor:
-    """(r,) rates per unit of time, evenly spaced in the logarithm over the time scales of the data, fast ones first."""
+    """Return decay rates (r,) per unit of time, log-spaced over the time scales of the data, fastest first."""
     gaps = _positive_gaps(events, window)
     if len(gaps) == 0:
         return torch.ones(decays, dtype=torch.float64)
@@ -48,10 +48,10 @@ def decay_grid(events: EventBatch, decays: int, window: str = "observation") -> 
 
 
 def rate_bounds(events: EventBatch, window: str) -> tuple[float, float]:
-    """The slowest and the fastest decay rate that the data can tell from no decay and from no influence.
+    """Return the slowest and the fastest decay rate that the data can resolve.
 
-    A kernel slower than the longest window looks like a higher baseline, whatever its integral; one that has decayed
-    before the shortest gaps have passed is seen by no event.
+    A kernel slower than the longest window looks like a higher baseline, whatever its integral. A kernel that decays within
+    the shortest gaps has no effect on any event.
     """
     gaps = _positive_gaps(events, window)
     if len(gaps) == 0:
@@ -60,7 +60,7 @@ def rate_bounds(events: EventBatch, window: str) -> tuple[float, float]:
 
 
 def longest_window(events: EventBatch, window: str) -> float:
-    """Length of the longest window."""
+    """Return the length of the longest window."""
     return float(_durations(events, window).max())
 
 
@@ -70,9 +70,9 @@ def _durations(events: EventBatch, window: str) -> Tensor:
 
 
 def _positive_gaps(events: EventBatch, window: str) -> Tensor:
-    """The gaps before the events inside the window, without ties."""
+    """Return the gaps before the events in the window, without gaps of 0."""
     events = on_window_clock(events, window)
     gaps = events.gaps[counted_events(events, window)]
     gaps = gaps[gaps > 0]
-    # torch.quantile takes 16 million numbers at most
+    # torch.quantile accepts at most 16 million numbers
     return gaps[:: 1 + len(gaps) // 10_000_000]

@@ -1,4 +1,4 @@
-"""Which influences are real: the non-concave penalised likelihood of the branching matrix (M3TR theorem 3.1)."""
+"""Selection of influences by a non-concave penalty of the branching matrix (M3TR theorem 3.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.hawkes.penalties import penalty_slope
 from models.hawkes.regression import Regression
 from models.hawkes.scoring import Likelihood, Limits, Parameters
 
-STANDARD_ERRORS = np.geomspace(1.5, 8.0, 10)  # the path of strengths, in standard errors of an influence
+STANDARD_ERRORS = np.geomspace(1.5, 8.0, 10)  # strengths to try, in standard errors of an influence
 LINEARISATIONS = 4
 
 
@@ -23,21 +23,22 @@ def select_influences(
     kind: str,
     strength: float | None,
 ) -> tuple[float, np.ndarray]:
-    """Fit the penalised likelihood at the decay rates of `point`, which gets its solution.
+    """Fit the penalised likelihood at the decay rates of `point`, and write the solution to `point`.
 
-    The penalty acts on standardised influences, G_km times the root of its Fisher information per sequence at the
-    maximum of the likelihood, so that one strength means the same evidence for every pair, in any data. Local linear
-    approximation (Zou and Li 2008) replaces it by its tangent at the current estimate, a weighted L1 norm, beginning
-    at the maximum of the likelihood.
+    The penalty acts on standardised influences: G_km times the root of its Fisher information per sequence at the maximum
+    of the likelihood. So one strength means the same evidence for every pair, in any data.
+
+    Local linear approximation (Zou and Li 2008) replaces the penalty by its tangent at the current estimate, which is a
+    weighted L1 norm. It starts at the maximum of the likelihood.
 
     Args:
-        point: the maximum of the likelihood; baseline and branching are replaced.
-        likelihood: of the training sequences.
-        limits: bounds of the parameters.
-        sequences: how many there are.
+        point: The maximum of the likelihood; its baseline and branching are replaced.
+        likelihood: The likelihood of the training sequences.
+        limits: Bounds of the parameters.
+        sequences: Number of training sequences.
         kind: "mcp" or "scad".
-        strength: None takes the one with the least BIC: log(events) for each influence that is not zero, less twice the
-            log-likelihood.
+        strength: The penalty's gamma. None selects the strength with the least BIC: log(events) per influence that is not
+            zero, minus twice the log-likelihood.
 
     Returns:
         The strength, and the weights (k, k) per sequence of the penalty's tangent at the solution.

@@ -8,19 +8,30 @@ from torch import Tensor
 from models.hawkes.process import PointProcess
 
 PENALTIES = ("mcp", "scad")
-MCP_SHAPE, SCAD_SHAPE = 3.0, 3.7  # a: from where on a coefficient is not penalised, in units of the strength
+MCP_SHAPE, SCAD_SHAPE = 3.0, 3.7  # a: the penalty is constant above a times the strength
 
 
 def penalty(values: Tensor, strength: float, *, kind: str) -> Tensor:
-    """Return p(|v|) elementwise: strength |v| near 0, constant beyond (MCP: Zhang 2010; SCAD: Fan and Li 2001).
+    """Return the penalty p(|v|) elementwise (MCP: Zhang 2010; SCAD: Fan and Li 2001).
+
+    It is close to strength |v| near 0, and constant for large |v|.
 
     Args:
-        values: any shape.
-        strength: gamma.
+        values: v, in any shape.
+        strength: gamma, at least 0.
         kind: "mcp" or "scad".
 
+    Returns:
+        The penalty, in the shape of `values`.
+
     Raises:
-        ValueError: for another kind.
+        ValueError: For another kind.
+
+    Example:
+        >>> import torch
+        >>> from models.hawkes import penalty
+        >>> penalty(torch.tensor([0.0, 1.0, 10.0]), 1.0, kind="mcp").tolist()[::2]
+        [0.0, 1.5]
     """
     size = values.abs()
     if kind == "mcp":
@@ -35,7 +46,21 @@ def penalty(values: Tensor, strength: float, *, kind: str) -> Tensor:
 
 
 def penalty_slope(values: Tensor, strength: float, *, kind: str) -> Tensor:
-    """Return p'(|v|) elementwise: `strength` at 0+, 0 for large |v|. Arguments as for `penalty`."""
+    """Return the derivative p'(|v|) of the penalty elementwise.
+
+    It is `strength` just above 0, and 0 for large |v|.
+
+    Args:
+        values: v, in any shape.
+        strength: gamma, at least 0.
+        kind: "mcp" or "scad".
+
+    Returns:
+        The derivative, in the shape of `values`.
+
+    Raises:
+        ValueError: For another kind.
+    """
     size = values.abs()
     if kind == "mcp":
         return (strength - size / MCP_SHAPE).clamp_min(0)
@@ -47,21 +72,24 @@ def penalty_slope(values: Tensor, strength: float, *, kind: str) -> Tensor:
 
 @torch.no_grad()
 def shrink(process: PointProcess, optimiser: torch.optim.Adam, kind: str, strength: float) -> None:
-    """Take the proximal step of a penalty's tangent after a step of Adam, in Adam's own metric.
+    """Apply the penalty to the branching matrix, in place, by a proximal step in Adam's metric.
 
-    Influences that it takes below 0 become exactly 0, which a gradient step would not do. Call it before
-    `process.project_()`.
+    Call it after each optimiser step and before `process.project_()`. Influences that the step takes below 0 become exactly
+    0, which a gradient step would not achieve.
 
     Args:
-        process: with a classical part.
-        optimiser: Adam or AdamW; it has just taken a step of the process.
+        process: A process with a classical part.
+        optimiser: The Adam or AdamW optimiser that has just made a step.
         kind: "mcp" or "scad".
-        strength: the penalty's gamma, in units of the loss that the optimiser minimises.
+        strength: The penalty's gamma, in units of the loss that the optimiser minimises.
+
+    Raises:
+        ValueError: For another kind.
     """
     matrix = process.excitation.branching
     group = next(group for group in optimiser.param_groups if any(p is matrix for p in group["params"]))
     state = optimiser.state[matrix]
-    if not state:  # the optimiser has moved everything but the matrix
+    if not state:  # the matrix has had no gradient yet
         return
     seen = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
     slope = penalty_slope(matrix.sum(-1, keepdim=True), strength, kind=kind)

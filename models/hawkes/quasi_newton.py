@@ -1,4 +1,4 @@
-"""L-BFGS-B for the classical likelihood of so many types that a Hessian would not fit into memory."""
+"""L-BFGS-B for classical likelihoods with too many types for a Hessian in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from models.hawkes.scoring import Likelihood, Limits, Parameters
 
 ITERATIONS = 300
-STANDSTILL = 10, 2e-5  # stop after so many iterations that together gained less than so many nats per event
+STANDSTILL = 10, 2e-5  # stop if this many iterations together gain less than this many nats per event
 
 
 def climb_quasi_newton(
@@ -20,16 +20,16 @@ def climb_quasi_newton(
     events: int,
     record: Callable[[Parameters, float], bool],
 ) -> tuple[Parameters, np.ndarray]:
-    """`scoring.climb` with memory linear in the number of parameters.
+    """Maximise the likelihood with memory linear in the number of parameters; see `scoring.climb`.
 
-    Every parameter is in units of the root of its own Fisher information at the start, in which all of them matter alike.
+    Each parameter is scaled by the root of its Fisher information at the start, so that all have a similar curvature.
     """
     from scipy.optimize import minimize
 
     parts = list(start)
     sizes = np.cumsum([part.size for part in parts])[:-1]
     _, _, curvature = likelihood.gradient(start)
-    # a parameter that hardly any event tells about would otherwise get a step without bound
+    # lower bound of the information, so that parameters with almost none do not get huge steps
     bends = [np.maximum(part, 1e-4 * part.max(initial=1e-300)).ravel() / events for part in list(curvature)[:2]]
     scale = np.concatenate([*(1 / np.sqrt(bend) for bend in bends), np.ones(start.log_rate.size)])
     bounds = [(low, None) for low in limits.floor]
