@@ -17,7 +17,7 @@ def counted_at(
 
     Args:
         events: the data set's feedback; see `assets.protocol.observation.observed`.
-        windows: `item`, `t0`, `observed_until`; see `assets.protocol.observation.popularity`.
+        windows: `item`, `t0`, `observed_until`; see `assets.protocol.observation.measure_popularity`.
         protocol: the settings' section.
         items: which items, in which order.
         age: in hours; None for the whole window.

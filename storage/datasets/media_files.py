@@ -19,16 +19,15 @@ _NO_MEDIA = {
 _ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
-def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str, str]:
+def find_media(folder: Path, problems: Problems, notes: list[Note] | None = None) -> dict[str, str]:
     """Return item -> absolute path of each media file `folder/{item}.{any extension}`.
 
-    Folders, files whose suffix is not that of media, and unfinished downloads are left out, with a note. Hidden files are
-    left out without a note.
+    Folders, files whose suffix is not that of media, unfinished downloads and hidden files are left out.
 
     Args:
         folder: The folder.
         problems: Problems are added here: two files of one item, a name that is not UTF-8.
-        notes: A note about files that were left out is added here.
+        notes: A note about files that were left out, except hidden ones, is added here. By default there is no note.
     """
     found: dict[str, str] = {}
     left_out: list[str] = []
@@ -49,7 +48,7 @@ def find_media(folder: Path, problems: Problems, notes: list[Note]) -> dict[str,
             problems.add(folder, f"two files for item {item}: {Path(found[item]).name} and {name}; one is allowed")
         else:
             found[item] = str(path)
-    if left_out:
+    if left_out and notes is not None:
         shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
         notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders are not media: {shown}"))
     return found

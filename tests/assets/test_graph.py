@@ -85,7 +85,8 @@ def test_first_k_drops_short_items_and_predicts_them(settings_of, materialise):
     predicted = read_predictions(store)
     assert set(predicted["item"]) == short
     assert windows.filter("labelled")["observed_events"].unique().to_list() == [12]
-    assert "log-linear extrapolation" not in set(store.table("evaluation").read()["predictor"])
+    whole = store.table("evaluation").read().filter(pl.col("age_hours").is_null())
+    assert "M3TR" in set(whole["predictor"]) and "log-linear extrapolation" not in set(whole["predictor"])
 
 
 def test_a_changed_title_recomputes_text_and_no_frame(settings_of, materialise, plain_set, tmp_path):

@@ -45,6 +45,11 @@ def doubled(before: Callable[[], object] = lambda: None) -> dg.AssetsDefinition:
     return double
 
 
+def change_a_bit(file: Path) -> None:
+    """A disk's fault in a key's name: it is JSON all the same."""
+    file.write_bytes(file.read_bytes().replace(b'"metadata"', b'"metadatc"'))
+
+
 @pytest.fixture
 def store(settings_of) -> Store:
     calls.clear()
@@ -74,6 +79,7 @@ def test_a_second_run_is_skipped_and_tells_what_the_first_one_told(settings_of, 
         lambda store: (store.root / "tables" / "double" / "current.parquet").unlink(),
         lambda store: (store.root / "settled" / "double.json").write_text("{"),
         lambda store: (store.root / "settled" / "double.json").write_text("[]"),
+        lambda store: change_a_bit(store.root / "settled" / "double.json"),
         lambda store: os.truncate(store.root / "tables" / "single" / "current.parquet", 10),
     ],
 )

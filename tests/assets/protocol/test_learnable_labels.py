@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from assets.protocol.learnable_labels import NothingToLearn, TooFewLabels, check_learnable
-from assets.protocol.observation import HOUR_MS, popularity
+from assets.protocol.observation import HOUR_MS, measure_popularity
 from assets.settings import Protocol
 
 START = 1_386_000_000_000
@@ -21,7 +21,7 @@ def refusal(rows: list[tuple[int, float]], protocol: Protocol, *, published: int
         orient="row",
     ).sort("item", "time")
     events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
-    labels = popularity(videos, events, protocol, as_of=START + int(as_of * HOUR_MS))
+    labels = measure_popularity(videos, events, protocol, as_of=START + int(as_of * HOUR_MS))
     with pytest.raises((TooFewLabels, NothingToLearn)) as caught:
         check_learnable(labels, events, protocol)
     return str(caught.value)
@@ -44,7 +44,7 @@ def test_the_horizon_that_is_named_leaves_as_many_labels_as_it_says():
         published_at=START + pl.int_range(pl.len()) * HOUR_MS
     )
     events = pl.DataFrame({"item": ["0"], "type": ["comment"], "time": [START], "order": [0]})
-    labels = popularity(frame, events, Protocol(horizon_hours=91), as_of=START + 100 * HOUR_MS)
+    labels = measure_popularity(frame, events, Protocol(horizon_hours=91), as_of=START + 100 * HOUR_MS)
     assert labels.frame["labelled"].sum() == 10
 
 
