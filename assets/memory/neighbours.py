@@ -26,9 +26,7 @@ from storage.store import Store
 
 NAME = "neighbours"
 CODE = 2  # raise it when the same inputs give another result
-ANSWERS = (
-    "neighbour_answers"  # the answer of every query, kept so that the next search repeats only those that can change
-)
+ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats only those that can change
 
 
 @dg.asset(
@@ -109,7 +107,7 @@ def _reasons(store: Store, items: list[str]) -> dict[str, int]:
         reasons["no feedback in the observation window"] = silent
     others = len(items) - sum(reasons.values())
     if others:
-        reasons["no member that may be found has feedback"] = others
+        reasons["no eligible member has feedback"] = others
     return reasons
 
 

@@ -150,7 +150,7 @@ def _forecast(
         age: Age in hours; None for whole windows.
     """
     scale, nearest, known = settings.protocol.target, test.neighbourhood, training["target"].to_numpy()
-    # The training mean uses nothing of an item, and a model without the temporal branch no feedback: neither uses the count.
+    # Two forecasts are not raised to the count: the training mean, and a model without the temporal branch (no feedback).
     predicted: list[tuple[str, int | None, np.ndarray]] = [
         ("training mean", None, training_mean(known, len(test))),
         ("mean of neighbours", None, at_least(neighbour_mean(nearest.label, nearest.mask, known), counted, scale)),
