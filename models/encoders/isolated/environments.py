@@ -89,9 +89,8 @@ def make(library: str, *, root: str | Path = ROOT, say: Callable[[str], object] 
     subprocess.run(
         [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(file)], check=True
     )
-    (folder / "made").write_text(
-        _digest(library), encoding="utf-8"
-    )  # last, so that an interrupted installation doesn't count
+    # Last, so that an interrupted installation doesn't count.
+    (folder / "made").write_text(_digest(library), encoding="utf-8")
     say(f"{library} is in {folder}")
     return python
 

@@ -1,4 +1,4 @@
-"""The stages that encoders fill: what is wrong with one video or with memory is contained."""
+"""The stages that encoders fill: a bad video fails only its own row, and a lack of memory fails none."""
 
 import shutil
 import time
@@ -32,7 +32,7 @@ def vectors(settings, name: str = "visual_embeddings") -> dict[str, np.ndarray]:
 MEDIA = ["visual_embeddings", "acoustic_embeddings", "visual_captions", "audio_captions"]
 
 
-def test_nothing_is_loaded_where_nothing_is_to_compute(tiny, materialise, monkeypatch):
+def test_no_encoder_is_loaded_when_nothing_is_to_compute(tiny, materialise, monkeypatch):
     settings = tiny()
     everything = [*MEDIA, "text_embeddings"]
     assert materialise(settings, ["videos", *everything]).success
@@ -69,7 +69,7 @@ def test_rows_statistics_and_missing_sound(tiny, materialise):
     assert states.filter(pl.col("status") == "missing")["item"].to_list() == [SILENT]
 
 
-def test_nothing_is_started_for_what_is_missing(tiny, materialise, monkeypatch, capfd):
+def test_no_process_is_started_for_missing_inputs(tiny, materialise, monkeypatch, capfd):
     settings = tiny(encoders__loaders="1")
     stage = open_store(settings).stage(audio.NAME, audio.PAYLOAD)
     stage.commit([Row.missing(item, item, "no audio track") for item in ITEMS], fingerprint="audio")
@@ -295,7 +295,7 @@ def test_a_decoder_that_hangs_costs_its_own_row(settings_of, materialise, monkey
     assert "3" not in embedded["item"].to_list()
 
 
-def test_a_vocabulary_of_ones_own(tiny, materialise, tmp_path):
+def test_a_custom_vocabulary(tiny, materialise, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("a dog\nrain\n")
     settings = tiny(encoders__vocabulary=str(words))

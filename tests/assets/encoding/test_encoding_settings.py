@@ -1,4 +1,4 @@
-"""What settings tell the encoders, and what is told before any work begins."""
+"""From settings to encoders' arguments, and the errors and warnings before any work."""
 
 import re
 
@@ -9,7 +9,7 @@ from assets.engine.store_access import open_store
 from models.encoders import EncoderError
 
 
-def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
+def test_settings_become_arguments_of_the_encoders(settings_of, tmp_path):
     folder = tmp_path / "some@where"
     folder.mkdir()
     chosen = settings_of(
@@ -64,14 +64,14 @@ def test_wrong_settings_of_encoders_are_refused(settings_of, given, message):
         settings_of(**{f"encoders__{name}": value for name, value in given.items()})
 
 
-def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp_path, capfd):
+def test_a_missing_backend_is_an_error_before_any_work(tiny, materialise, tmp_path, capfd):
     settings = tiny(encoders__captions_backend="lavis", encoders__environments=str(tmp_path / "none"))
     assert not materialise(settings, ["videos"]).success
     assert "make it with: reelcast environment lavis" in capfd.readouterr().err
     assert "videos" not in open_store(settings).stages()
 
 
-def test_all_that_is_absent_is_told_at_once(settings_of, monkeypatch, tmp_path):
+def test_all_missing_checkpoints_are_reported_together(settings_of, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(EncoderError, match="several encoders are not ready") as caught:
         check_encoders(settings_of(encoders__profile="paper", encoders__visual="someone/vit@abc"))

@@ -1,4 +1,4 @@
-"""Batches: order kept, memory exhausted and survived, and nothing that isn't finite gets out."""
+"""Batches: outputs are in order, a lack of memory halves the batch, and outputs that aren't finite are errors."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_an_empty_caption_is_an_error(cache):
 
 
 def fixed_clock(monkeypatch, seconds_of):
-    """A clock that only a batch moves: by `seconds_of(its size)`."""
+    """A clock that advances only with a batch, by `seconds_of(size)`."""
     now = [0.0]
     monkeypatch.setattr("models.encoders.pretrained.batching.time.perf_counter", lambda: now[0])
     sizes = []

@@ -1,4 +1,4 @@
-"""Where checkpoints are found, what identifies them, and what is said when they are not there."""
+"""Where checkpoints are found, what identifies them, and the errors for missing ones."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def test_a_missing_repository_names_the_command_that_fetches_it(use):
         use("visual", "paper", checkpoint="someone/vit", revision="v2")
 
 
-def test_a_checkpoint_that_is_not_whole_names_what_is_missing(cache, tmp_path):
+def test_the_error_of_an_incomplete_checkpoint_names_the_missing_files(cache, tmp_path):
     folder = tmp_path / "partial"
     shutil.copytree(checkpoint("visual", cache=cache), folder)
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
@@ -75,7 +75,7 @@ def test_a_name_that_is_neither_a_folder_nor_a_repository(name):
         ("sounds", "tokenizer.json", "tokenizer.json or vocab.txt"),
     ],
 )
-def test_what_prepares_the_inputs_is_part_of_a_checkpoint(cache, tmp_path, role, file, named):
+def test_a_checkpoint_needs_its_processor_and_tokenizer(cache, tmp_path, role, file, named):
     folder = tmp_path / "partial"
     shutil.copytree(checkpoint(role, cache=cache), folder)
     assert identity(role, "paper", checkpoint=str(folder))
@@ -234,7 +234,7 @@ def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
     assert identity("sounds", "tiny", cache=cache, vocabulary=str(path))["options"]["top"] == 2
 
 
-def test_a_large_vocabulary_is_read_at_once(cache, tmp_path):
+def test_a_large_vocabulary_is_read_quickly(cache, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("\n".join(f"sound number {number}" for number in range(50_000)))
     started = time.monotonic()

@@ -156,7 +156,7 @@ def test_prefix_is_needed_where_there_are_several(write):
     folder = write({"a_pairs.csv": PAIRS, "b_pairs.csv": PAIRS.replace("u1", "z")})
     assert "a, b" in only_problem(folder)
     assert "z" in open_dataset(folder, prefix="b").events["user"].to_list()
-    assert "found here: a, b" in only_problem(folder, prefix="c")
+    assert "a pairs file in this folder: a, b" in only_problem(folder, prefix="c")
 
 
 def test_pairs_tsv_alone_has_no_timestamps(write):
@@ -174,7 +174,7 @@ def test_further_columns_are_kept_beside_the_events_row_by_row(write):
     dataset = open_dataset(write({"a_pairs.csv": text}))
     assert dataset.events["item"].to_list() == ["1", "1", "2"]
     assert dataset.further["events"].rows() == [("4",), ("3",), ("5",)]
-    assert any("further columns are kept aside, no stage reads them: stars" in note.text for note in dataset.notes)
+    assert any("further columns, which no stage reads: stars" in note.text for note in dataset.notes)
 
 
 def test_a_column_given_twice(write):
