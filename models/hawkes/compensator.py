@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.differentiation import first_order
 from models.hawkes.link import softplus
+from models.no_double_backward import first_order
 
 MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
 MAX_GRADING = 4.0  # of a stretch: log of the ratio of its longest to its shortest scale

@@ -1,4 +1,23 @@
-"""Popularity predictors over frozen features, retrieved neighbours and the process inside."""
+"""Popularity predictors: they read frozen features, retrieved neighbours and, optionally, a point process.
+
+Example:
+    Train M3TR on 8 videos and predict the popularity of the same videos, without a memory bank's neighbours.
+
+    >>> import numpy as np
+    >>> generator = np.random.default_rng(0)
+    >>> def rows(width):  # 2 feature rows per video
+    ...     return Rows.pad(list(generator.normal(size=(8, 2, width))), width=width)
+    >>> features = VideoFeatures(visual=rows(6), acoustic=rows(5), text=rows(4), temporal=rows(3))
+    >>> no_neighbours = np.zeros((8, 1), bool)
+    >>> neighbourhood = Neighbourhood(
+    ...     index=np.zeros((8, 1), int), score=np.zeros((8, 1)), mask=no_neighbours, label=np.zeros((8, 1))
+    ... )
+    >>> samples = Samples(np.arange(8), features, neighbourhood, target=np.linspace(0.0, 7.0, 8))
+    >>> bank = Bank(np.arange(8), features)
+    >>> model, report = train(samples, None, bank, options=TrainingOptions(epochs=2))
+    >>> len(report.epochs), predict(model, samples, bank).shape
+    (2, (8,))
+"""
 
 from models.predictors.features import Neighbourhood, Rows, VideoFeatures, Widths
 from models.predictors.feedback import Feedback

@@ -1,4 +1,4 @@
-"""The features of many videos, as arrays that may lie on disk, and minibatches of them as tensors."""
+"""Features of many videos as arrays, optionally memory-mapped, and minibatches of them as tensors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ MODALITIES = ("visual", "acoustic", "text", "temporal")
 
 @dataclass(frozen=True)
 class Rows:
-    """A sequence of feature rows for each of n videos, padded to a common length.
+    """Feature rows of n videos for one modality, padded to a common length.
 
-    values: (n, r, d) float16 or float32, memory-mapped or not; mask: (n, r) bool, True where there is a row.
-    A video without the modality has no True in its mask. What stands under False is never looked at.
-    Raises ValueError for other shapes or types, and for r or d of 0.
+    Attributes:
+        values: (n, r, d) float16 or float32; it may be memory-mapped. Values where the mask is False are ignored.
+        mask: (n, r) bool, True where the video has a row. A video without the modality has only False.
+
+    Raises:
+        ValueError: Another shape or type, or r or d is 0.
+
+    Example:
+        >>> rows = Rows.pad([np.ones((3, 2)), None, np.ones((1, 2))], width=2)
+        >>> rows.values.shape, rows.mask.sum(axis=1).tolist()
+        ((3, 3, 2), [3, 0, 1])
     """
 
     values: np.ndarray
     mask: np.ndarray
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if self.values.ndim != 3 or 0 in self.values.shape[1:]:
             raise ValueError(f"values must be (videos, rows, width) with rows and width > 0, given {self.values.shape}")
         if self.values.dtype not in (np.float16, np.float32):
@@ -36,10 +45,18 @@ class Rows:
 
     @classmethod
     def pad(cls, sequences: Sequence[np.ndarray | None], *, width: int, length: int | None = None) -> Rows:
-        """Rows of ragged sequences: each (r_i, width), or None for a video without this modality.
+        """Return sequences of different lengths, padded.
 
-        length: rows to keep of each, the longest's if None; longer sequences are cut. Raises ValueError for another
-        width.
+        Args:
+            sequences: Per video its (r_i, width) rows, or None for a video without this modality.
+            width: Width d of a row.
+            length: Rows to keep per video; longer sequences are cut. None keeps the longest sequence whole.
+
+        Returns:
+            n videos, float32.
+
+        Raises:
+            ValueError: A sequence has another width; the message names it.
         """
         longest = max((len(s) for s in sequences if s is not None), default=0)
         length = max(longest, 1) if length is None else length
@@ -56,40 +73,55 @@ class Rows:
 
     @property
     def width(self) -> int:
+        """Width d of a row."""
         return self.values.shape[2]
 
     @property
     def longest(self) -> int:
-        """r: how many rows a video may have."""
+        """Largest number of rows per video, r."""
         return self.values.shape[1]
 
     def __len__(self) -> int:
+        """Return the number of videos."""
         return len(self.values)
 
     def take(self, index: np.ndarray) -> Rows:
-        """The rows of the videos at `index` (integers or a bool mask), copied."""
+        """Return a copy of the rows of the videos at `index` (integers or a bool mask)."""
         return Rows(self.values[index], self.mask[index])
 
     def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """values (b, r, d) and mask (b, r) of the videos at `index` (b,), zeros under False.
+        """Return a copy of some videos' rows.
 
-        r is as long as the longest of them, and at least 1.
+        Args:
+            index: (b,) numbers of the videos.
+
+        Returns:
+            values (b, r, d), zero where the mask is False, and mask (b, r). r is the length of the longest of these b
+            videos, and at least 1.
         """
         mask = self.mask[index]  # (b, r)
         used = int(mask.any(0).nonzero()[0].max(initial=0)) + 1
         values, mask = self.values[np.asarray(index), :used], mask[:, :used]  # a copy
-        values[~mask] = 0.0  # padding may hold anything, and anything may be NaN
+        values[~mask] = 0.0  # padding may hold any value, even NaN
         return values, mask
 
 
 @dataclass(frozen=True)
 class PackedRows:
-    """The same as `Rows`, where the rows of all videos lie one after the other: no padding, and nothing is copied
-    before it is asked for, so that they may lie on disk and be larger than memory.
+    """Feature rows of n videos for one modality, stored one video after the other without padding.
 
-    values: (t, d) float16 or float32, memory-mapped or not; starts, lengths: (n,) where each video's rows start, and how
-    many there are (0 without the modality); longest: how many rows a video may have. keep: what must live as long as
-    the rows do. Raises ValueError for other shapes or types, and for rows that are not in `values`.
+    It has the interface of `Rows`. Rows are copied only when `read` asks for them, so `values` may be a memory-mapped file
+    that is larger than memory.
+
+    Attributes:
+        values: (t, d) float16 or float32, the rows of all videos.
+        starts: (n,) first row of each video.
+        lengths: (n,) number of rows of each video; 0 for a video without the modality.
+        longest: Largest number of rows that a video may have.
+        keep: An object that must stay alive as long as the rows, such as an open file.
+
+    Raises:
+        ValueError: Another shape or type, or rows outside `values`; the message names the video.
     """
 
     values: np.ndarray
@@ -99,35 +131,38 @@ class PackedRows:
     keep: object = None
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if self.values.ndim != 2 or not self.values.shape[1]:
             raise ValueError(f"values must be (rows, width) with width > 0, given {self.values.shape}")
         if self.values.dtype not in (np.float16, np.float32):
             raise ValueError(f"values must be float16 or float32, given {self.values.dtype}")
         if self.starts.ndim != 1 or self.starts.shape != self.lengths.shape:
             raise ValueError(
-                f"videos must have a start and a length each, given {self.starts.shape} and {self.lengths.shape}"
+                f"starts and lengths must both be (videos,), given {self.starts.shape} and {self.lengths.shape}"
             )
         ends = self.starts + self.lengths
         for wrong in np.flatnonzero((self.lengths > self.longest) | (self.lengths < 0))[:1]:
             raise ValueError(f"video {wrong} has {self.lengths[wrong]} rows, at most {self.longest} are allowed")
         for wrong in np.flatnonzero((self.lengths > 0) & ((self.starts < 0) | (ends > len(self.values))))[:1]:
             raise ValueError(
-                f"video {wrong} has rows {self.starts[wrong]} to {ends[wrong]}, the pack has {len(self.values)}"
+                f"video {wrong} has rows {self.starts[wrong]} to {ends[wrong]}, but values has only {len(self.values)} rows"
             )
 
     @property
     def width(self) -> int:
+        """Width d of a row."""
         return self.values.shape[1]
 
     def __len__(self) -> int:
+        """Return the number of videos."""
         return len(self.starts)
 
     def take(self, index: np.ndarray) -> PackedRows:
-        """The rows of the videos at `index` (integers or a bool mask); the values stay where they are."""
+        """Return the rows of the videos at `index` (integers or a bool mask), without copying the values."""
         return replace(self, starts=self.starts[index], lengths=self.lengths[index])
 
     def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `Rows.read`."""
+        """Return a copy of some videos' rows, as `Rows.read` does."""
         starts, lengths = self.starts[index], self.lengths[index]
         mask = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]  # (b, r)
         values = np.zeros((*mask.shape, self.width), self.values.dtype)
@@ -138,7 +173,7 @@ class PackedRows:
 
 @dataclass(frozen=True)
 class Widths:
-    """How wide a row of each modality is."""
+    """Width of a row, per modality."""
 
     visual: int
     acoustic: int
@@ -148,10 +183,16 @@ class Widths:
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """What the encoders and the process made of n videos; row i of each is the same video.
+    """Features of n videos in all four modalities; position i is the same video in each of them.
 
-    visual (n, K, d_v) and acoustic (n, K, d_a): frame by frame, aligned (M3TR eq. 26); text (n, n_w, d_t): word by
-    word; temporal (n, L, d_s): event by event. Raises ValueError where the numbers of videos differ, or K.
+    Attributes:
+        visual: (n, K, d_v), one row per frame.
+        acoustic: (n, K, d_a), one row per frame, aligned with `visual` (M3TR eq. 26).
+        text: (n, n_w, d_t), one row per word.
+        temporal: (n, L, d_s), one row per event.
+
+    Raises:
+        ValueError: The modalities differ in their number of videos, or visual and acoustic differ in K.
     """
 
     visual: Rows | PackedRows
@@ -160,6 +201,7 @@ class VideoFeatures:
     temporal: Rows | PackedRows
 
     def __post_init__(self) -> None:
+        """Check the values."""
         numbers = {name: len(getattr(self, name)) for name in MODALITIES}
         if len(set(numbers.values())) > 1:
             raise ValueError(f"every modality must have the same number of videos, given {numbers}")
@@ -171,30 +213,40 @@ class VideoFeatures:
 
     @property
     def widths(self) -> Widths:
+        """Width of a row, per modality."""
         return Widths(**{name: getattr(self, name).width for name in MODALITIES})
 
     def __len__(self) -> int:
+        """Return the number of videos."""
         return len(self.visual)
 
     def take(self, index: np.ndarray) -> VideoFeatures:
-        """The features of the videos at `index` (integers or a bool mask)."""
+        """Return the features of the videos at `index` (integers or a bool mask)."""
         return VideoFeatures(**{name: getattr(self, name).take(index) for name in MODALITIES})
 
     def batch(self, index: np.ndarray, *, device: torch.device | str = "cpu") -> VideoBatch:
-        """The videos at `index` (b,) as float32 tensors, trailing rows that none of them has cut off.
+        """Return some videos as float32 tensors, without the trailing rows that are padding in all of them.
 
-        Raises ValueError where a feature that is not masked is not finite, naming the modality and the video's row.
+        Args:
+            index: (b,) numbers of the videos.
+            device: Device of the tensors.
+
+        Returns:
+            The b videos.
+
+        Raises:
+            ValueError: A feature that is not masked is NaN or infinite; the message names the modality and the video.
         """
         tensors: dict[str, Tensor] = {}
         read = {name: getattr(self, name).read(index) for name in MODALITIES}
-        # Frame by frame aligned, also where one has fewer rows than the other in this batch.
+        # Visual and acoustic rows stay aligned, even if one has fewer rows than the other in this batch.
         frames = max(read["visual"][1].shape[1], read["acoustic"][1].shape[1])
         for name, (values, mask) in read.items():
             if name in ("visual", "acoustic") and mask.shape[1] < frames:
-                more = ((0, 0), (0, frames - mask.shape[1]))
-                values, mask = np.pad(values, (*more, (0, 0))), np.pad(mask, more)
-            tensors[name] = torch.from_numpy(values).to(device).float()  # half the bytes on the way to a GPU
-            # One pass; where the sum is not finite, each value is looked at.
+                padding = ((0, 0), (0, frames - mask.shape[1]))
+                values, mask = np.pad(values, (*padding, (0, 0))), np.pad(mask, padding)
+            tensors[name] = torch.from_numpy(values).to(device).float()  # float16 halves the bytes that go to a GPU
+            # The sum takes one pass. Only if it is not finite is each value checked.
             if not torch.isfinite(tensors[name].sum()):
                 finite = torch.isfinite(tensors[name]).all(-1).all(-1).cpu().numpy()
                 for row in np.asarray(index)[~finite][:1]:
@@ -205,7 +257,10 @@ class VideoFeatures:
 
 @dataclass(frozen=True)
 class VideoBatch:
-    """The features of b videos as tensors: (b, rows, width) float32 and (b, rows) bool, zeros under False."""
+    """Features of b videos as tensors.
+
+    Each modality has (b, rows, width) float32 values and a (b, rows) bool mask; values are zero where the mask is False.
+    """
 
     visual: Tensor
     visual_mask: Tensor
@@ -217,10 +272,11 @@ class VideoBatch:
     temporal_mask: Tensor
 
     def __len__(self) -> int:
+        """Return the number of videos."""
         return len(self.visual)
 
     def with_temporal(self, rows: Tensor, mask: Tensor) -> VideoBatch:
-        """The same videos with other temporal rows (b, L, d_s) and mask (b, L)."""
+        """Return the same videos with other temporal rows (b, L, d_s) and mask (b, L)."""
         return replace(self, temporal=rows, temporal_mask=mask)
 
 
@@ -228,9 +284,16 @@ class VideoBatch:
 class Neighbourhood:
     """The S videos retrieved for each of n videos, most similar first.
 
-    index: (n, S) int64, rows of the bank; score: (n, S) float32, the similarity (M3TR eq. 3); mask: (n, S) bool, False
-    where fewer than S were eligible; label: (n, S) float32, the neighbours' targets. What stands under False is never
-    looked at. Raises ValueError for shapes that differ, and for scores or labels that are not finite.
+    Values where the mask is False are ignored.
+
+    Attributes:
+        index: (n, S) int64, rows of the bank.
+        score: (n, S) float32, similarity (M3TR eq. 3).
+        mask: (n, S) bool, False where fewer than S videos were eligible.
+        label: (n, S) float32, the neighbours' targets.
+
+    Raises:
+        ValueError: Shapes or types differ, or a score or label that is not masked is NaN or infinite.
     """
 
     index: np.ndarray
@@ -239,6 +302,7 @@ class Neighbourhood:
     label: np.ndarray
 
     def __post_init__(self) -> None:
+        """Check the values."""
         shapes = {name: getattr(self, name).shape for name in ("index", "score", "mask", "label")}
         if self.index.ndim != 2 or len(set(shapes.values())) > 1:
             raise ValueError(f"index, score, mask and label must all be (videos, neighbours), given {shapes}")
@@ -250,16 +314,24 @@ class Neighbourhood:
                 raise ValueError(f"{name} of video {bad[0][0]}, neighbour {bad[0][1]} is not finite")
 
     def __len__(self) -> int:
+        """Return the number of videos."""
         return len(self.index)
 
     def take(self, index: np.ndarray) -> Neighbourhood:
-        """The neighbourhoods of the videos at `index` (integers or a bool mask), copied."""
+        """Return a copy of the neighbourhoods of the videos at `index` (integers or a bool mask)."""
         return Neighbourhood(self.index[index], self.score[index], self.mask[index], self.label[index])
 
     def batch(self, rows: np.ndarray, *, device: torch.device | str = "cpu") -> tuple[np.ndarray, NeighbourBatch]:
-        """The distinct bank rows (u,) among the neighbours of videos `rows` (b,), and who has which of them.
+        """Return the distinct neighbours of some videos, and which video has which of them.
 
-        Popular videos are neighbours of many: each goes through the network once a batch, not once an occurrence.
+        A popular video is a neighbour of many videos. With distinct neighbours it goes through the network once per batch.
+
+        Args:
+            rows: (b,) numbers of the videos.
+            device: Device of the tensors.
+
+        Returns:
+            (u,) distinct rows of the bank, and the b neighbourhoods, whose `index` counts within these u rows.
         """
         mask = self.mask[rows]  # (b, S)
         distinct, position = np.unique(self.index[rows][mask], return_inverse=True)
@@ -276,7 +348,14 @@ class Neighbourhood:
 
 @dataclass(frozen=True)
 class NeighbourBatch:
-    """The neighbourhoods of b videos: index (b, S) int64 into a batch of u neighbours, score, mask, label (b, S)."""
+    """Neighbourhoods of b videos as tensors.
+
+    Attributes:
+        index: (b, S) int64, positions in a batch of u distinct neighbours.
+        score: (b, S) float32, similarity; 0 where the mask is False.
+        mask: (b, S) bool.
+        label: (b, S) float32, the neighbours' targets; 0 where the mask is False.
+    """
 
     index: Tensor
     score: Tensor

@@ -1,6 +1,6 @@
-"""M3TR's predictor: what the modalities of a video say of each other and of the videos retrieved for it, as one number.
+"""M3TR's predictor: attention between a video's modalities, interactions with its retrieved videos, one output number.
 
-Equations are of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/predictor.md` goes through them one by one.
+Equations are those of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/predictor.md` lists them one by one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,27 @@ PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
 
 @dataclass(frozen=True)
 class M3TRConfig:
-    """Hyper-parameters of the network; the switches are those of M3TR's ablations (table 2).
+    """Hyper-parameters of the network. The `use_` switches are those of M3TR's ablations (table 2).
 
-    width: d; hidden: units of the output layer's hidden layer; alpha: balance of positive and negative attention;
-    neighbours: S; aggregate: "attention" weighs the neighbours by similarity (MMRA eq. 4, M3TR appendix F.2),
-    "concat" keeps all S apart (M3TR eq. 5). Raises ValueError for what is outside the ranges stated by the message.
+    Attributes:
+        width: d, the width of every embedded row.
+        hidden: Units of the output perceptron's hidden layer.
+        alpha: Balance of positive and negative attention, in [0, 1].
+        dropout: Dropout rate, in [0, 1).
+        neighbours: S, the number of retrieved videos per video.
+        aggregate: "attention" averages the neighbours, weighted by similarity (MMRA eq. 4, M3TR appendix F.2). "concat"
+            keeps all S separate (M3TR eq. 5), so the first linear layer of the output perceptron grows S-fold.
+        use_visual: Whether to read frames.
+        use_audio: Whether to read sound.
+        use_text: Whether to read text.
+        use_temporal: Whether to read temporal rows.
+        use_retrieval: Whether to read retrieved videos.
+        use_labels: Whether to read the retrieved videos' labels.
+        use_positive: Whether to use positive attention.
+        use_negative: Whether to use negative attention.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
     """
 
     width: int = 64
@@ -46,6 +62,7 @@ class M3TRConfig:
     use_negative: bool = True
 
     def __post_init__(self) -> None:
+        """Check the values."""
         for name in ("width", "hidden", "neighbours"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
@@ -56,29 +73,35 @@ class M3TRConfig:
         if self.aggregate not in ("attention", "concat"):
             raise ValueError(f"unknown aggregate {self.aggregate!r}; allowed: attention, concat")
         if not (self.use_visual or self.use_audio or self.use_text or self.use_temporal):
-            raise ValueError("one of use_visual, use_audio, use_text, use_temporal must be true")
+            raise ValueError(
+                "at least one of use_visual, use_audio, use_text, use_temporal must be true, given all false"
+            )
 
 
 class M3TR(nn.Module):
-    """The popularity of b videos from their features and those of their neighbours."""
+    """Network that predicts a video's popularity from its features and those of its neighbours.
+
+    `models.predictors.train` builds, fits and returns one.
+    """
 
     def __init__(self, config: M3TRConfig, widths: Widths, *, temporal_encoder: nn.Module | None = None) -> None:
         """Build the network.
 
         Args:
-            config: hyper-parameters and switches.
-            widths: of the features.
-            temporal_encoder: the process inside the predictor, if any. Its rows, `encoder.width` wide, replace the
-                targets' stored temporal rows.
+            config: Hyper-parameters and switches.
+            widths: Width of the features, per modality.
+            temporal_encoder: The process inside the predictor, or None. Its rows, of width `temporal_encoder.width`,
+                replace the targets' stored temporal rows.
 
         Raises:
-            ValueError: the encoder's width is not that of the stored rows.
+            ValueError: The encoder's width differs from the width of the stored rows.
         """
         super().__init__()
         self.config, self.widths, self.temporal_encoder = config, widths, temporal_encoder
         if temporal_encoder is not None and temporal_encoder.width != widths.temporal:
             raise ValueError(
-                f"the process makes temporal rows {temporal_encoder.width} wide, the stored ones are {widths.temporal}"
+                f"the process makes temporal rows of width {temporal_encoder.width}, but the stored rows have width "
+                f"{widths.temporal}"
             )
         d = config.width
         self.standardise = nn.ModuleDict({name: Standardiser(getattr(widths, name)) for name in MODALITIES})
@@ -98,8 +121,8 @@ class M3TR(nn.Module):
                 for x, y in PAIRS
             }
         )
-        # "Concatenation and transformation" of the two enriched versions of each sequence: W_2 of eq. 33-34 for each,
-        # then a linear layer of both side by side.
+        # "Concatenation and transformation" of each sequence's two enriched versions: W_2 of eq. 33-34 for each version,
+        # then a linear layer over both side by side.
         self.transform = nn.ParameterDict({name: _uniform(2, d, d) for name in SEQUENCES})
         self.combine = nn.ModuleDict({name: nn.Linear(2 * d, d) for name in SEQUENCES})
         self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in SEQUENCES})
@@ -113,14 +136,20 @@ class M3TR(nn.Module):
     def forward(
         self, target: VideoBatch, neighbours: VideoBatch, neighbourhood: NeighbourBatch, *, completed=None
     ) -> Tensor:
-        """Return predictions (b,), on the scale of the targets that the model was fitted to.
+        """Return predictions for b videos.
 
         Args:
-            target: b videos.
-            neighbours: the u distinct videos retrieved for them; u = 0 where no video of the batch has a neighbour.
-            neighbourhood: (b, S), which of the u each has, in order of similarity.
-            completed: `models.temporal.Completed` of the b videos' feedback, whose rows the temporal encoder makes
-                anew. Without it, the targets' stored temporal rows are taken.
+            target: The b videos.
+            neighbours: The u distinct videos retrieved for them; u = 0 if no video of the batch has a neighbour.
+            neighbourhood: (b, S), which of the u videos each target has, most similar first.
+            completed: `models.temporal.Completed` of the b videos' feedback, from which the temporal encoder makes their
+                temporal rows. None uses the targets' stored temporal rows.
+
+        Returns:
+            (b,) on the scale of the targets that the model was fitted to.
+
+        Raises:
+            ValueError: With `aggregate="concat"`, S is not `config.neighbours`.
         """
         if completed is not None:
             target = target.with_temporal(*self.temporal_encoder(completed))
@@ -129,7 +158,7 @@ class M3TR(nn.Module):
         if self.config.use_retrieval:
             if self.config.aggregate == "concat" and neighbourhood.index.shape[1] != self.config.neighbours:
                 raise ValueError(
-                    f"the model takes {self.config.neighbours} neighbours a video, given {neighbourhood.index.shape[1]}"
+                    f"the model takes {self.config.neighbours} neighbours per video, given {neighbourhood.index.shape[1]}"
                 )
             encoded = self.encode(neighbours) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
             parts += self._retrieved(own, encoded, neighbourhood)
@@ -137,7 +166,10 @@ class M3TR(nn.Module):
         return self.standardise_target.inverse(standardised).squeeze(-1)
 
     def encode(self, videos: VideoBatch) -> Tensor:
-        """C, T and S of each video: (v, 3, d). Appendix F.1, the same weights for targets and retrieved videos."""
+        """Return C, T and S of v videos, (v, 3, d) (appendix F.1).
+
+        Targets and retrieved videos share the weights.
+        """
         x, masks = self._sequences(videos)
         enriched: dict[str, list[Tensor]] = {name: [] for name in SEQUENCES}
         for first, second in PAIRS:
@@ -147,25 +179,31 @@ class M3TR(nn.Module):
         pooled = []
         for i, name in enumerate(SEQUENCES):
             vector = self._pool(name, torch.cat(enriched[name], -1), masks[name])  # (v, d)
-            there = masks[name].any(-1, keepdim=True)
-            pooled.append(torch.where(there, vector, self.absent[i]))
+            is_present = masks[name].any(-1, keepdim=True)
+            pooled.append(torch.where(is_present, vector, self.absent[i]))
         return torch.stack(pooled, 1)
 
     def _pool(self, name: str, enriched: Tensor, mask: Tensor) -> Tensor:
-        """[E_1 W_2, E_2 W_2'] W + b, pooled: (v, d). enriched: (v, n, 2d), E_1 and E_2 side by side; mask: (v, n)."""
+        """Return [E_1 W_2, E_2 W_2'] W + b, pooled, (v, d).
+
+        Args:
+            name: The sequence: c, t or s.
+            enriched: (v, n, 2d), E_1 and E_2 side by side.
+            mask: (v, n) bool.
+        """
         combine = self.combine[name]
         halves = combine.weight.t().view(2, self.config.width, -1)  # W: (2d, d)
         return self.pool[name](enriched, mask, (self.transform[name] @ halves).flatten(0, 1), combine.bias)
 
     def _sequences(self, videos: VideoBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """X^c, X^t, X^s (v, rows, d) and their masks (v, rows): eq. 26-28."""
+        """Return X^c, X^t, X^s (v, rows, d) and their masks (v, rows) (eq. 26-28)."""
         use = self.config
         visual, visual_mask = self._rows(videos, "visual", use.use_visual)
         acoustic, acoustic_mask = self._rows(videos, "acoustic", use.use_audio)
         text, text_mask = self._rows(videos, "text", use.use_text)
         temporal, temporal_mask = self._rows(videos, "temporal", use.use_temporal)
-        # A frame without sound (or a sound without a frame) is at the training mean, zero, in that half of eq. 26, and
-        # says so in a channel of its own; where both are there, the two channels are zero and eq. 27 is as printed.
+        # A frame without sound (or a sound without a frame) has the training mean, zero, in the missing half of eq. 26. A
+        # channel per half marks it as missing. Where both halves exist, both channels are zero and eq. 27 is as printed.
         absent = torch.stack([~visual_mask, ~acoustic_mask], -1).to(visual.dtype)  # (v, K, 2)
         audio_visual = torch.cat([visual, acoustic, absent], -1)  # eq. 26
         masks = {"c": visual_mask | acoustic_mask, "t": text_mask, "s": temporal_mask}
@@ -174,12 +212,12 @@ class M3TR(nn.Module):
 
     def _rows(self, videos: VideoBatch, name: str, used: bool) -> tuple[Tensor, Tensor]:
         rows, mask = getattr(videos, name), getattr(videos, f"{name}_mask")
-        if not used:  # an ablated modality is one that no video has
+        if not used:  # an ablated modality is treated as missing in every video
             return torch.zeros_like(rows), torch.zeros_like(mask)
         return self.standardise[name](rows) * mask.unsqueeze(-1), mask
 
     def _retrieved(self, own: Tensor, encoded: Tensor, neighbourhood: NeighbourBatch) -> list[Tensor]:
-        """The retrieved part of H and the cross-sample interactions I, appendix F.2: each (b, ...)."""
+        """Return the retrieved part of H and the cross-sample interactions I, each (b, ...) (appendix F.2)."""
         (b, s), d = neighbourhood.index.shape, self.config.width
         mask = neighbourhood.mask.unsqueeze(-1)  # (b, S, 1)
         videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
@@ -191,8 +229,8 @@ class M3TR(nn.Module):
         if self.config.aggregate == "attention":
             weight = _masked_softmax(neighbourhood.score, neighbourhood.mask)  # MMRA eq. 4
             retrieved = torch.einsum("bs,bsmd->bmd", weight, retrieved).unsqueeze(1)  # (b, 1, 4, d)
-        # Inner products of C, T, S with each of C^r, T^r, S^r, L^r. Over sqrt(d), so that the few of them do not swamp
-        # the coordinates they stand beside in H.
+        # Inner products of C, T, S with each of C^r, T^r, S^r, L^r. The division by sqrt(d) keeps them on the scale of
+        # the other coordinates of H.
         interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / d**0.5
         return [retrieved.flatten(1), interactions.flatten(1)]
 
@@ -206,11 +244,11 @@ class M3TR(nn.Module):
 
 
 def _uniform(*shape: int) -> nn.Parameter:
-    """Initialised as nn.Linear does: uniform within 1 / sqrt(inputs)."""
+    """Return a parameter initialised as in nn.Linear: uniform within 1 / sqrt(inputs)."""
     return nn.Parameter(torch.empty(shape).uniform_(-(shape[-2] ** -0.5), shape[-2] ** -0.5))
 
 
 def _masked_softmax(score: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the last dimension of what is not masked; zeros where all of it is."""
+    """Return the softmax over the last dimension where `mask` is True; zeros where it is False everywhere."""
     weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(-1)
     return weight * mask

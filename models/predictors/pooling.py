@@ -1,4 +1,4 @@
-"""Attentive pooling: a sequence of rows as one vector."""
+"""Attentive pooling: it reduces a sequence of rows to one vector."""
 
 from __future__ import annotations
 
@@ -7,23 +7,36 @@ from torch import Tensor, nn
 
 
 class AttentivePooling(nn.Module):
-    """The mean of a sequence's rows, weighted by how well each fits a learned vector V.
+    """Weighted mean of a sequence's rows; a row's weight grows with its product with a learned vector V.
 
-    Sun and Lu, "Understanding attention for text classification", 2020, scaled dot-product form: a_j = h_j.V / lambda,
-    weights softmax(a). Their lambda is a hyper-parameter; it is sqrt(d) here. V starts at zero: plain mean pooling.
+    This is the scaled dot-product form of Sun and Lu, "Understanding attention for text classification", 2020:
+    a_j = h_j.V / lambda, weights softmax(a). Their lambda is a hyper-parameter; here it is sqrt(d). V starts at zero, so
+    an untrained layer computes the plain mean.
     """
 
     def __init__(self, width: int) -> None:
+        """Build the layer for pooled vectors of `width` d."""
         super().__init__()
         self.context = nn.Parameter(torch.zeros(width))
 
     def forward(self, rows: Tensor, mask: Tensor, transform: Tensor, bias: Tensor) -> Tensor:
-        """The pooled rows h_j = rows_j transform + bias: (v, d), zeros where a video has no row.
+        """Pool the rows h_j = rows_j transform + bias.
 
-        rows: (v, n, w), mask: (v, n) bool, transform: (w, d), bias: (d,). The weights sum to 1, so the mean of the h_j
-        is the transform of the mean of the rows, and the h_j themselves, n products a video, are never made.
+        The weights sum to 1, so the mean of the h_j equals the transformed mean of the rows. The h_j themselves, n matrix
+        products per video, are not computed.
+
+        Args:
+            rows: (v, n, w) rows before the transformation.
+            mask: (v, n) bool, True where there is a row.
+            transform: (w, d) matrix.
+            bias: (d,) vector.
+
+        Returns:
+            (v, d), zero where a video has no row.
         """
-        scores = rows @ (transform @ self.context) * len(self.context) ** -0.5  # (v, n); softmax drops bias.V
+        scores = (
+            rows @ (transform @ self.context) * len(self.context) ** -0.5
+        )  # (v, n); bias.V is omitted, softmax ignores it
         weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
         pooled = (weights.unsqueeze(1) @ rows).squeeze(1) @ transform + bias
         return pooled * mask.any(-1, keepdim=True)

@@ -13,15 +13,27 @@ from models.predictors.samples import Bank, Samples, batches, minibatch
 def predict(
     model: M3TR, samples: Samples, bank: Bank, *, batch_size: int = 64, device: torch.device | str = "cpu"
 ) -> np.ndarray:
-    """(n,) float64 predictions on the scale of the targets. Items may lack neighbours, feedback and any modality.
+    """Return a fitted model's predictions.
 
-    A model with a process inside makes the temporal rows of `samples.feedback`, and raises ValueError without it.
-    Raises ValueError for neighbours as `Samples.check_against`.
+    Items may lack neighbours, feedback and any modality.
+
+    Args:
+        model: The fitted model; it is moved to `device`.
+        samples: n windows. A model with a process inside makes their temporal rows from `samples.feedback`.
+        bank: The videos that the neighbours are taken from.
+        batch_size: Windows per forward pass; it changes memory and speed only.
+        device: Device to compute on.
+
+    Returns:
+        (n,) float64, on the scale of the targets.
+
+    Raises:
+        ValueError: The model has a process inside and the samples have no feedback, or `Samples.check_against` fails.
     """
     samples.check_against(bank)
     joint = model.temporal_encoder is not None
     if joint and samples.feedback is None:
-        raise ValueError("the model has a process inside: predictions need the feedback of the items")
+        raise ValueError("the model has a process inside, so it needs `samples.feedback`, given None")
     model.to(device).eval()
     predicted = np.empty(len(samples))
     for rows in batches(np.arange(len(samples)), batch_size):

@@ -1,4 +1,4 @@
-"""The videos of one split with what was retrieved for each, and the bank that it was retrieved from."""
+"""Samples of one split with their retrieved neighbours, and the memory bank that holds the neighbours."""
 
 from __future__ import annotations
 
@@ -15,28 +15,42 @@ from models.predictors.feedback import Completed, Feedback, FeedbackSource
 
 @dataclass(frozen=True)
 class Bank:
-    """The memory bank's videos: items (m,) their ids, features of the m videos as the stages hold them now."""
+    """Videos of the memory bank.
+
+    Attributes:
+        items: (m,) ids of the videos.
+        features: Features of the m videos.
+
+    Raises:
+        ValueError: The numbers of ids and videos differ.
+    """
 
     items: np.ndarray
     features: VideoFeatures
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if len(self.items) != len(self.features):
             raise ValueError(f"the bank has {len(self.items)} items but features of {len(self.features)} videos")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """n windows of videos: what is known of each video at the end of one of its observation windows.
+    """n observation windows: the data known about a video at the end of each window.
 
-    A video may stand here several times, with windows of different lengths: the same content, other feedback and other
+    A video may have several windows of different lengths. They share its content features, and differ in feedback and
     neighbours.
 
-    items: (n,) ids. features: of each window's video. neighbourhood: of each window, into a bank.
-    target: (n,) transformed labels, or None.
-    feedback: of the windows, or None where the stored temporal rows are used.
-    share: (n,) > 0, how much each window counts among those of its video; None: all alike.
-    Raises ValueError where the numbers of windows differ, a target is not finite or a share not positive.
+    Attributes:
+        items: (n,) id of each window's video.
+        features: Features of each window's video.
+        neighbourhood: Neighbours of each window, as rows of a `Bank`.
+        target: (n,) transformed labels; None for prediction.
+        feedback: Feedback of the windows; None if the stored temporal rows are used.
+        share: (n,) > 0, weight of each window among those of its video; None weights them equally.
+
+    Raises:
+        ValueError: The numbers of windows differ, a target is NaN or infinite, or a share is not positive.
     """
 
     items: np.ndarray
@@ -47,13 +61,14 @@ class Samples:
     share: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        """Check the values."""
         numbers = {
             name: len(part)
             for name in ("items", "features", "neighbourhood", "target", "feedback", "share")
             if (part := getattr(self, name)) is not None
         }
         if len(set(numbers.values())) > 1:
-            raise ValueError(f"every part must be of the same videos, given {numbers}")
+            raise ValueError(f"every part must have the same number of windows, given {numbers}")
         if self.target is not None and not np.isfinite(self.target).all():
             bad = np.flatnonzero(~np.isfinite(self.target))[0]
             raise ValueError(f"target of item {self.items[bad]} is {self.target[bad]}, must be finite")
@@ -63,35 +78,49 @@ class Samples:
 
     @property
     def weights(self) -> np.ndarray:
-        """(n,) that sum to 1: every video alike, and within a video its windows by their shares."""
+        """(n,) weights that sum to 1: equal per video, and split among a video's windows by their shares."""
         share = np.ones(len(self)) if self.share is None else self.share
         _, video = np.unique(self.items, return_inverse=True)
         weights = share / np.bincount(video, weights=share)[video]
         return weights / weights.sum()
 
     def one_window_each(self, generator: np.random.Generator) -> np.ndarray:
-        """Rows in random order, one per video: the window is drawn by its share."""
+        """Return one random window per video, with probability by share.
+
+        Args:
+            generator: Source of the random numbers.
+
+        Returns:
+            (v,) numbers of windows, in random order, for v distinct videos.
+        """
         _, video = np.unique(self.items, return_inverse=True)
-        # The largest of log(uniform) / share is each window's with a probability proportional to its share.
+        # A window has the largest log(uniform) / share of its video with a probability proportional to its share.
         key = np.log(generator.random(len(self))) / self.weights
         order = np.lexsort((key, video))
         last = np.append(np.diff(video[order]) > 0, True)
         return generator.permutation(order[last])
 
     def __len__(self) -> int:
+        """Return the number of windows."""
         return len(self.items)
 
     def check_against(self, bank: Bank) -> None:
-        """Raises ValueError where a neighbour is not in the bank, or a video is its own neighbour, naming the item.
+        """Check the neighbours against the bank that they refer to.
 
-        A video that retrieves itself reads its own label: M3TR section 3.4 excludes it, and here nothing gets past.
+        A video that retrieves itself would read its own label, so M3TR section 3.4 excludes it.
+
+        Args:
+            bank: The bank.
+
+        Raises:
+            ValueError: A neighbour is not in the bank, or a video is its own neighbour; the message names the item.
         """
         index, mask = self.neighbourhood.index, self.neighbourhood.mask
         outside = np.argwhere(mask & ((index < 0) | (index >= len(bank.items))))
         if len(outside):
             i, rank = outside[0]
             raise ValueError(
-                f"item {self.items[i]} has neighbour {index[i, rank]}, the bank has rows 0 to {len(bank.items) - 1}"
+                f"item {self.items[i]} has neighbour {index[i, rank]}, but the bank has rows 0 to {len(bank.items) - 1}"
             )
         own = np.zeros_like(mask)
         own[mask] = bank.items[index[mask]] == np.broadcast_to(self.items[:, None], mask.shape)[mask]
@@ -101,23 +130,43 @@ class Samples:
 
 @dataclass(frozen=True)
 class Minibatch:
-    """b videos on their way through the model, and the u distinct videos retrieved for them."""
+    """The model's input for b windows, and the labels.
+
+    Attributes:
+        target: Features of the b windows' videos.
+        neighbours: Features of the u distinct videos retrieved for them.
+        neighbourhood: (b, S), which of the u videos each window has.
+        label: (b,) float32, or None.
+        feedback: Feedback of the b windows, or None.
+    """
 
     target: VideoBatch
     neighbours: VideoBatch
     neighbourhood: NeighbourBatch
-    label: Tensor | None  # (b,) float32
+    label: Tensor | None
     feedback: Feedback | None
 
     @property
     def completed(self) -> Completed | None:
+        """Feedback extended by simulation, or None."""
         return None if self.feedback is None else self.feedback.completed
 
 
 def minibatch(
     samples: Samples, bank: Bank, rows: np.ndarray, *, with_feedback: bool, device: torch.device | str = "cpu"
 ) -> Minibatch:
-    """Return the windows at `rows` (b,) of `samples`; with_feedback: whether the process makes their temporal rows."""
+    """Return some windows as input of the model.
+
+    Args:
+        samples: All windows.
+        bank: The bank that the neighbours refer to.
+        rows: (b,) numbers of the windows.
+        with_feedback: Whether the process inside the model makes the temporal rows; `samples.feedback` is needed then.
+        device: Device of the tensors.
+
+    Returns:
+        The b windows.
+    """
     distinct, neighbourhood = samples.neighbourhood.batch(rows, device=device)
     label = None if samples.target is None else torch.from_numpy(samples.target[rows].astype(np.float32)).to(device)
     return Minibatch(
@@ -130,6 +179,6 @@ def minibatch(
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """`rows` in pieces of `size`, the last one shorter."""
+    """Yield `rows` in pieces of `size`; the last piece may be shorter."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

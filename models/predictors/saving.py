@@ -1,4 +1,4 @@
-"""A fitted model as a folder: its configuration as JSON, its weights as tensors and nothing that could run."""
+"""Saving a fitted model to a folder: the configuration as JSON, the weights as tensors, no executable pickles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ FORMAT = 1
 
 
 def save(model: M3TR, folder: str | Path) -> None:
-    """Writes `config.json` and `weights.pt` into `folder`, which is made where it is not there."""
+    """Write `config.json` and `weights.pt` to a folder.
+
+    Args:
+        model: The fitted model.
+        folder: The folder; it is created if it does not exist.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     description = {
@@ -30,19 +35,28 @@ def save(model: M3TR, folder: str | Path) -> None:
 
 
 def load(folder: str | Path, *, temporal_encoder: nn.Module | None = None, device: torch.device | str = "cpu") -> M3TR:
-    """The model saved in `folder`, ready to predict.
+    """Return a saved model in evaluation mode.
 
-    temporal_encoder: where the model has a process inside, an encoder of the same shape, which takes on the weights
-    that were saved. Raises FileNotFoundError where there is no model, ValueError for another format, and for an encoder
-    that is missing or not called for.
+    Args:
+        folder: A folder written by `save`.
+        temporal_encoder: An encoder of the same shape, for a model with a process inside; it receives the saved weights.
+            None for a model without one.
+        device: Device of the model.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: The folder holds no model.
+        ValueError: The model has another format, the encoder is missing, or the model takes no encoder.
     """
     folder = Path(folder)
     description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if description["format"] != FORMAT:
-        raise ValueError(f"{folder} has a model of format {description['format']}, this version reads {FORMAT}")
+        raise ValueError(f"{folder} has a model of format {description['format']}, but this version reads {FORMAT}")
     if description["process"] != (temporal_encoder is not None):
-        needed = "needs" if description["process"] else "has no process inside and takes no"
-        raise ValueError(f"the model in {folder} {needed} temporal_encoder")
+        requirement = "needs a" if description["process"] else "has no process inside and takes no"
+        raise ValueError(f"the model in {folder} {requirement} temporal_encoder")
     model = M3TR(
         M3TRConfig(**description["config"]), Widths(**description["widths"]), temporal_encoder=temporal_encoder
     )

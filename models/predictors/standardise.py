@@ -1,4 +1,4 @@
-"""Scaling of the frozen features and of the target, fitted on the training split and kept with the model's weights."""
+"""Standardisation of features and targets, fitted on the training split and saved with the model's weights."""
 
 from __future__ import annotations
 
@@ -10,22 +10,37 @@ from models.predictors.features import PackedRows, Rows
 
 
 class Standardiser(nn.Module):
-    """(x - mean) / standard deviation, channel by channel; the statistics are buffers. Identity until it is fitted."""
+    """Layer that computes (x - mean) / standard deviation per channel.
+
+    The statistics are buffers. Before `fit` or `fit_rows` the layer is the identity.
+    """
 
     def __init__(self, width: int) -> None:
+        """Build the layer for `width` channels."""
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
     def fit(self, values: np.ndarray) -> None:
-        """values: (m, width), finite. A channel without spread keeps scale 1, so that it stays at its mean of 0."""
+        """Fit mean and deviation to values (m, width), which must be finite.
+
+        A constant channel keeps scale 1, so that it becomes 0.
+        """
         mean, scale = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
         self._set(mean, scale)
 
     def fit_rows(self, rows: Rows | PackedRows, *, name: str, chunk: int = 1024) -> None:
-        """Fits on the rows that are there, chunk by chunk: they may lie on disk and be larger than memory.
+        """Fit mean and deviation to the rows that are not masked.
 
-        Raises ValueError where one is not finite, naming `name` and the video.
+        Rows are read in chunks, so they may be larger than memory.
+
+        Args:
+            rows: The training videos' rows.
+            name: Name of the modality, for the error.
+            chunk: Videos to read at once.
+
+        Raises:
+            ValueError: A row is NaN or infinite; the message names the modality and the video.
         """
         number, mean = 0, np.zeros(rows.width)
         squares = np.zeros(rows.width)
@@ -37,7 +52,7 @@ class Standardiser(nn.Module):
                 raise ValueError(f"the {name} features of training video {start + bad[0]} are not finite")
             if not len(values):
                 continue
-            # Chan's update: sums of squares of large values with a small spread would cancel.
+            # Chan's update. A plain sum of squares loses its digits by cancellation if the mean is large.
             part_mean, total = values.mean(0), number + len(values)
             squares += ((values - part_mean) ** 2).sum(0) + (part_mean - mean) ** 2 * number * len(values) / total
             mean += (part_mean - mean) * len(values) / total
@@ -46,11 +61,11 @@ class Standardiser(nn.Module):
             self._set(mean, np.sqrt(squares / number))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (..., width)."""
+        """Return x (..., width), standardised."""
         return (x - self.mean) / self.scale
 
     def inverse(self, x: Tensor) -> Tensor:
-        """x: (..., width), standardised."""
+        """Return standardised x (..., width) on the original scale."""
         return x * self.scale + self.mean
 
     def _set(self, mean: np.ndarray, scale: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Fitting M3TR: the joint loss, early stopping on the validation items, the best weights at the end."""
+"""Training of M3TR: the joint loss, early stopping on the validation items, and the best epoch's weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,25 @@ from models.predictors.samples import Bank, Minibatch, Samples, batches, minibat
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to fit. Batch size, weight decay and (in the network's config) dropout 0 are M3TR's, section 4.2.3.
+    """Options of the training.
 
-    learning_rate: of Adam with decoupled weight decay. process_learning_rate: that of the process inside, whose weights
-    start fitted. gamma: weight of the process's loss; with 0 the process stays as it was fitted. epochs: at most;
-    patience: epochs without a better validation nMSE before it stops; clip: largest gradient norm. penalty,
-    penalty_strength: of the process's influences ("mcp", "scad" or None), as it was fitted; max_branching: largest
-    branching ratio that the process may reach.
-    Raises ValueError for a value outside the range that the message states.
+    Batch size and weight decay are M3TR's (section 4.2.3), and so is dropout 0 in `M3TRConfig`.
+
+    Attributes:
+        learning_rate: Learning rate of AdamW.
+        process_learning_rate: Learning rate of the process inside. It is lower, because the process starts fitted.
+        batch_size: Windows per step.
+        weight_decay: Decoupled weight decay of the network. The process has none.
+        gamma: Weight of the process's loss. With 0 the process stays as it was fitted.
+        epochs: Largest number of epochs.
+        patience: Epochs without a better validation nMSE before training stops.
+        clip: Largest norm of the gradient.
+        penalty: Penalty on the process's influences: "mcp", "scad" or None. Use the penalty of its own fit.
+        penalty_strength: Strength of that penalty.
+        max_branching: Largest branching ratio that the process may reach; None for no limit.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
     """
 
     learning_rate: float = 1e-3
@@ -42,6 +53,7 @@ class TrainingOptions:
     max_branching: float | None = 0.95
 
     def __post_init__(self) -> None:
+        """Check the values."""
         for name in ("learning_rate", "process_learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
@@ -55,7 +67,18 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training items: losses are means over its items; times in seconds."""
+    """Results of one pass over the training items.
+
+    Attributes:
+        epoch: Number of the pass, from 1.
+        loss: Mean of L over the pass.
+        prediction_loss: Mean of L_pred.
+        process_loss: Mean of L_mhp; None if the process is not trained.
+        dev_nmse: Validation nMSE after the pass; None without validation items.
+        seconds: Seconds that the pass took, with validation.
+        items_per_second: Training videos per second.
+        seconds_left: Estimated seconds until the last epoch, without early stopping.
+    """
 
     epoch: int
     loss: float
@@ -69,7 +92,16 @@ class Epoch:
 
 @dataclass
 class TrainingReport:
-    """What happened: `best_epoch` is the one whose weights were kept, counted from 1."""
+    """Record of one training.
+
+    Attributes:
+        seed: The seed.
+        epochs: Every epoch, in order.
+        best_epoch: The epoch whose weights were kept, from 1.
+        best_dev_nmse: Its validation nMSE; None without validation items.
+        stopped_early: Whether training stopped before the last epoch.
+        seconds: Seconds of the whole training.
+    """
 
     seed: int
     epochs: list[Epoch] = field(default_factory=list)
@@ -91,44 +123,50 @@ def train(
     device: torch.device | str = "cpu",
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[M3TR, TrainingReport]:
-    """Fit M3TR to the training items `samples`, by L = L_pred + gamma L_mhp (section 3.4).
+    """Fit M3TR with the loss L = L_pred + gamma L_mhp (section 3.4).
 
     L_pred is the nMSE of the minibatch: squared error over the population variance of the training targets. L_mhp is
-    the negative log-likelihood per event of the windows' observed events. Scalers are fitted on `samples`.
-    An epoch shows every training video once, in one of its windows, drawn at random by `samples.share`. On one machine
-    and device the same seed and thread count give the same weights to the bit (on a CPU).
+    the negative log-likelihood per event of the windows' observed events. The standardisers are fitted on `samples`.
+
+    An epoch shows every training video once, in one of its windows, drawn at random by `samples.share`. On one machine's
+    CPU the same seed and thread count give bit-identical weights.
 
     Args:
-        samples: windows of the training videos.
-        dev: windows of the validation videos: training stops, and the best epoch is chosen, by the nMSE over all of
-            them, weighted by their shares. None: all epochs, last weights.
-        bank: the videos that neighbours are taken from.
-        config: of the network.
-        options: of the training.
-        temporal_encoder: `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and learns
-            along where gamma > 0; `samples` and `dev` need feedback then. None: the stored temporal rows are used.
-            It is left out where the network does not use temporal rows.
-        seed: of the weights, of the order of the videos and of their windows.
-        device: where to train.
-        progress: called after each epoch.
+        samples: Windows of the training videos.
+        dev: Windows of the validation videos. Their nMSE, weighted by `dev.weights`, decides when training stops and which
+            epoch's weights are kept. With None all epochs run and the last weights are kept.
+        bank: The videos that neighbours are taken from.
+        config: Hyper-parameters of the network; None for the defaults.
+        options: Options of the training; None for the defaults.
+        temporal_encoder: A `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and is trained
+            too if gamma > 0; `samples` and `dev` then need feedback. None uses the stored temporal rows. It is ignored
+            if `config.use_temporal` is False.
+        seed: Seed of the weights, of the order of the videos and of the choice of their windows.
+        device: Device to train on.
+        progress: Function to call after each epoch.
+
+    Returns:
+        The model in evaluation mode, and the record of the training.
 
     Raises:
-        ValueError: training items without target, fewer than 2 or with equal targets; neighbours as in
-            `Samples.check_against`; missing feedback.
-        FloatingPointError: the loss is not finite.
+        ValueError: Training items have no target, are fewer than 2 or have equal targets; feedback is missing; or
+            `Samples.check_against` fails.
+        FloatingPointError: The loss is NaN or infinite.
     """
     config, options = config or M3TRConfig(), options or TrainingOptions()
     if not config.use_temporal:
         temporal_encoder = None
     _check(samples, dev, bank, needs_feedback=temporal_encoder is not None)
     started = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is left as it was
+    with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
         torch.manual_seed(seed)
         encoder = copy.deepcopy(temporal_encoder)
         if encoder is not None and options.gamma == 0:
             encoder.requires_grad_(False)
         model = M3TR(config, samples.features.widths, temporal_encoder=encoder)
-        videos = np.sort(np.unique(samples.items, return_index=True)[1])  # each once, however many windows it has
+        videos = np.sort(
+            np.unique(samples.items, return_index=True)[1]
+        )  # each video once, whatever its number of windows
         for name in MODALITIES:
             model.standardise[name].fit_rows(getattr(samples.features, name).take(videos), name=name)
         model.standardise_target.fit(samples.target[videos, None])
@@ -173,12 +211,17 @@ def _check(samples: Samples, dev: Samples | None, bank: Bank, *, needs_feedback:
         if part is None:
             continue
         if part.target is None or not len(part):
-            raise ValueError(f"the {name} items need targets, given {len(part)} items")
+            raise ValueError(
+                f"the {name} items need targets, given {len(part)} items {'without' if part.target is None else 'with'} targets"
+            )
         if needs_feedback and part.feedback is None:
             raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
         part.check_against(bank)
     if len(np.unique(samples.items)) < 2 or np.ptp(samples.target) == 0:
-        raise ValueError(f"the targets of the {len(samples)} training items are all equal: there is nothing to fit")
+        raise ValueError(
+            f"training needs two videos and two different targets, given {len(np.unique(samples.items))} videos with "
+            f"targets from {samples.target.min()} to {samples.target.max()}"
+        )
 
 
 def _optimiser(model: M3TR, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -187,7 +230,7 @@ def _optimiser(model: M3TR, options: TrainingOptions) -> torch.optim.Optimizer:
     of_process = {id(parameter) for parameter in process}
     groups = [{"params": [p for p in model.parameters() if id(p) not in of_process], "lr": options.learning_rate}]
     if process:
-        # A decay towards 0 would pull a fitted process away from its fit.
+        # Weight decay would pull the fitted process towards 0, away from its fit.
         groups.append({"params": process, "lr": options.process_learning_rate, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
 
@@ -202,7 +245,7 @@ def _epoch(
     epoch: int,
     device: torch.device | str,
 ) -> np.ndarray:
-    """One pass. Returns the means of the loss, L_pred and L_mhp."""
+    """Train on the windows `order` once, and return the means of L, L_pred and L_mhp, (3,)."""
     model.train()
     total = np.zeros(3)
     for number, rows in enumerate(batches(order, options.batch_size), start=1):
@@ -212,14 +255,14 @@ def _epoch(
         if not np.isfinite(values).all():
             raise FloatingPointError(
                 f"the loss is not finite at epoch {epoch}, batch {number} "
-                f"(L {values[0]}, L_pred {values[1]}, L_mhp {values[2]}); a smaller learning rate may help"
+                f"(L {values[0]}, L_pred {values[1]}, L_mhp {values[2]}); try a smaller learning rate"
             )
         optimiser.zero_grad(set_to_none=True)
         losses[0].backward()
         nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimiser.step()
         if batch.feedback is not None and options.gamma > 0:
-            # the penalty is a sequence's, the loss an event's
+            # The penalty is defined per sequence, the loss per event.
             per_event = len(rows) / batch.feedback.observed.lengths.sum().clamp(min=1)
             model.temporal_encoder.constrain_(
                 optimiser,
@@ -232,9 +275,18 @@ def _epoch(
 
 
 def joint_loss(model: M3TR, batch: Minibatch, *, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """L, L_pred and L_mhp of a minibatch with labels, section 3.4; L_mhp is 0 where the model has no process."""
+    """Return the joint loss of a minibatch (section 3.4).
+
+    Args:
+        model: The model.
+        batch: A minibatch with labels.
+        gamma: Weight of L_mhp.
+
+    Returns:
+        L, L_pred and L_mhp, scalars. L_mhp is 0 if the model has no process or gamma is 0.
+    """
     predicted = model(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed)
-    # In units of the training targets' standard deviation the mean squared error is the nMSE.
+    # On standardised targets the mean squared error is the nMSE.
     error = model.standardise_target(predicted[:, None]) - model.standardise_target(batch.label[:, None])
     prediction_loss = error.square().mean()
     if batch.feedback is None or gamma == 0:
@@ -250,5 +302,5 @@ def _dev_nmse(model: M3TR, dev: Samples, bank: Bank, options: TrainingOptions, d
     error = float(weights @ (predicted - target) ** 2)
     if np.ptp(target) > 0:
         return error / float(weights @ (target - weights @ target) ** 2)
-    # Of constant validation targets the nMSE is undefined; over the training variance it still ranks the epochs.
+    # The nMSE of constant validation targets is undefined. Division by the training variance still ranks the epochs.
     return error / float(model.standardise_target.scale.item() ** 2)

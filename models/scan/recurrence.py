@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.differentiation import first_order
+from models.no_double_backward import first_order
 
 
 def linear_recurrence(decay: Tensor, input: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.differentiation import first_order
+from models.no_double_backward import first_order
 from models.scan.discretization import bounded_decay, zoh_slope
 
 _LOG2_E = 1.4426950408889634

@@ -1,4 +1,4 @@
-"""Data sets as they lie on disk, read into two validated frames."""
+"""Readers of data sets: files on disk become two validated data frames, videos and events (docs/datasets.md)."""
 
 from storage.datasets.clock import read_moment
 from storage.datasets.dataset import EVENTS, VIDEOS, Dataset, Note

@@ -1,4 +1,4 @@
-"""Finds out how a folder is laid out, and reads it."""
+"""The detection of a data set's layout, MicroLens or plain, and the function that reads either."""
 
 from pathlib import Path
 
@@ -10,19 +10,29 @@ from storage.datasets.table_files import find_table
 
 
 def open_dataset(folder: str | Path, *, prefix: str | None = None, as_of: int | None = None) -> Dataset:
-    """Read and validate a data set in the MicroLens layout or in the plain form.
+    r"""Read and validate a data set in the MicroLens or the plain layout (docs/datasets.md describes both).
 
-    Reads 20,000 items with a million events in some seconds.
+    20,000 items with a million events take a few seconds.
 
     Args:
-        folder: the data set's folder.
-        prefix: prefix of the files in the MicroLens layout. By default `*_pairs.csv` tells it, and without such a file the
-            plain form is read.
-        as_of: when the data were taken, unix ms. Later events are not used, and labels are complete up to here. By default
-            the last event, unless it stands apart (see `clock.end_of_data`).
+        folder: The data set's folder.
+        prefix: Prefix of the files in the MicroLens layout. By default it is taken from `*_pairs.csv`; without such a file,
+            the plain layout is read.
+        as_of: When the data were collected, unix ms. Later events are not used, and labels are complete up to this time.
+            By default the time of the last event that is not isolated (see `clock.end_of_data`).
 
     Raises:
-        DatasetError: anything that would be guesswork, by file and line.
+        DatasetError: The data are ambiguous or wrong. The message names file and line.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> _ = Path(folder.name, "videos.csv").write_text("item,title\n7,A cat\n")
+        >>> _ = Path(folder.name, "events.csv").write_text("item,user,time\n7,u,1700000000000\n")
+        >>> dataset = open_dataset(folder.name)
+        >>> dataset.layout, dataset.videos["title"].to_list(), dataset.events["time"].to_list()
+        ('plain', ['A cat'], [1700000000000])
+        >>> folder.cleanup()
     """
     folder = Path(folder).absolute()
     if not folder.exists():
@@ -42,18 +52,20 @@ def _read(folder: Path, prefix: str | None, as_of: int | None) -> Dataset:
     plain = find_table(folder, "videos") + find_table(folder, "events")
     if prefixes and plain:
         both = f"{prefixes[0]}_pairs.csv and {plain[0].name}"
-        raise DatasetError([f"{folder}: {both} are both there; give a prefix if the first is meant, or move one away"])
+        raise DatasetError(
+            [f"{folder}: {both} are both there; give a prefix if the first is meant, or move one of them elsewhere"]
+        )
     if len(prefixes) > 1:
-        raise DatasetError([f"{folder}: several data sets are there; give one of the prefixes {', '.join(prefixes)}"])
+        raise DatasetError([f"{folder}: it holds several data sets; give one of the prefixes {', '.join(prefixes)}"])
     if prefixes:
         return read_microlens(folder, prefixes[0], as_of=as_of)
     if plain:
         return read_plain(folder, as_of=as_of)
     named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events"))
-    there = f"; {', '.join(named)} can't be read" if named else ""
+    there = f"; {', '.join(named)} cannot be read" if named else ""
     raise DatasetError(
         [
-            f"{folder}: no data set found; looked for *_pairs.csv (the MicroLens layout) and for videos.csv|parquet "
-            f"with events.csv|parquet (the plain form){there}"
+            f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout) and for videos.csv|parquet with "
+            f"events.csv|parquet (plain layout){there}"
         ]
     )

@@ -36,23 +36,26 @@ def test_settings_become_arguments_of_the_encoders(settings_of, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
+        (
+            {"text_prompt": "find it", "profile": "tiny"},
+            "the prompt must contain {text}, the place of the text; got 'find it'",
+        ),
         (
             {"vocabulary": "words.txt"},
-            "vocabulary: this goes with profile = 'paper' or 'tiny' for sounds, not 'handcrafted'",
+            "vocabulary: this needs profile = 'paper' or 'tiny' for sounds; got 'handcrafted'",
         ),
         ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
         ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
         ({"device": "gpu"}, "auto, cpu, cuda and cuda:N are allowed; got 'gpu'"),
-        ({"revision": "main", "profile": "paper"}, "revision goes with a checkpoint that is named"),
+        ({"revision": "main", "profile": "paper"}, "revision needs a checkpoint"),
         ({"visual_profile": "vit"}, "VISUAL_PROFILE: handcrafted, tiny, paper are allowed; got 'vit'"),
         (
             {"visual": "a/b", "captions_profile": "paper"},
-            "visual: a checkpoint goes with profile = 'paper', not 'handc",
+            "visual: a checkpoint needs profile = 'paper'; got 'handc",
         ),
         (
             {"text_backend": "angle-emb", "profile": "paper", "text_profile": "handcrafted"},
-            "text_backend: this goes with",
+            "text_backend: this needs",
         ),
     ],
 )

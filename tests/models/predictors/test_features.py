@@ -77,9 +77,9 @@ def test_a_value_that_is_not_finite_names_modality_and_video(make):
     [
         ({"values": np.zeros((4, 2), np.int32)}, "values must be float16 or float32, given int32"),
         ({"values": np.zeros(4, np.float32)}, r"values must be \(rows, width\)"),
-        ({"starts": np.array([0, 3])}, "video 1 has rows 3 to 5, the pack has 4"),
+        ({"starts": np.array([0, 3])}, "video 1 has rows 3 to 5, but values has only 4 rows"),
         ({"lengths": np.array([2, 9])}, "video 1 has 9 rows, at most 3"),
-        ({"starts": np.array([0])}, "a start and a length each"),
+        ({"starts": np.array([0])}, "starts and lengths must both be"),
     ],
 )
 def test_packs_that_do_not_fit_are_refused(changed, words):
