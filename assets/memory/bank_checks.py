@@ -65,9 +65,7 @@ def judge(
     """
     bank, limits = MemoryBank(built), settings.bank
     quality = bank.quality(size=settings.retrieval.neighbours, queries=limits.sample)
-    told = (
-        f"{quality.queries} members as queries, index {bank.index}, {quality.queries_per_second:,.0f} queries per second"
-    )
+    told = f"{quality.queries} members as queries, index {bank.index}, {quality.queries_per_second:,.0f} queries per second"
     verdicts = [
         Verdict("recall", quality.recall >= limits.recall, quality.recall, limits.recall, told),
         Verdict("latency", quality.latency_ms <= limits.latency_ms, quality.latency_ms, limits.latency_ms, told),
@@ -83,7 +81,8 @@ def _drift(bank: MemoryBank, before: ArtifactVersion | None, limit: float) -> li
     names = ("content_drift", "temporal_drift")
     if before is None:
         return [
-            Verdict(name, True, None, limit, "this is the first version; there is none to compare it with") for name in names
+            Verdict(name, True, None, limit, "this is the first version; there is none to compare it with")
+            for name in names
         ]
     verdicts = []
     for name, drift in zip(names, drifts(MemoryBank(before), bank), strict=True):

@@ -26,7 +26,9 @@ from storage.store import Store
 
 NAME = "neighbours"
 CODE = 2  # raise it when the same inputs give another result
-ANSWERS = "neighbour_answers"  # the answer of every query, kept so that the next search repeats only those that can change
+ANSWERS = (
+    "neighbour_answers"  # the answer of every query, kept so that the next search repeats only those that can change
+)
 
 
 @dg.asset(
@@ -222,7 +224,9 @@ def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFr
             how="left",
         )
         problems["label not known in time"] = timed.filter(pl.col("known_at") > pl.col("t0"))
-    violations = {name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)}
+    violations = {
+        name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)
+    }
     return dg.AssetCheckResult(
         passed=not violations, metadata={"pairs": len(pairs), "problems": dg.MetadataValue.json(violations)}
     )
