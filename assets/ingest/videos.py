@@ -191,8 +191,8 @@ def visible_title(title: str | None) -> str:
     """Return a title without surrounding white space; empty if it has no visible character.
 
     Example:
-        >>> visible_title(" My cat "), visible_title("\\u200d"), visible_title(None)
-        ('My cat', '', '')
+        >>> visible_title(" My cat "), visible_title(None)
+        ('My cat', '')
     """
     return title.strip() if title and any(map(_is_visible, title)) else ""
 
