@@ -1,4 +1,7 @@
-"""Hawkes processes: the classical one with exponential kernels, and the Mamba-Hawkes process of M3TR and MUFM."""
+"""Hawkes processes: the classical process with exponential kernels, and the Mamba-Hawkes process of M3TR and MUFM.
+
+docs/process.md describes the model, the defaults and their reasons.
+"""
 
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.fit import FitReport, fit

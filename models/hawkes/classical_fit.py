@@ -1,4 +1,4 @@
-"""Maximum likelihood for the classical process, from several starts, under bounds, and its penalised form."""
+"""Maximum likelihood and penalised maximum likelihood for the classical process, from several starts and under bounds."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from models.hawkes.report import Epoch, FitReport
 from models.hawkes.scoring import ITERATIONS, Likelihood, Limits, Parameters, climb
 from models.hawkes.stability import bounded_ratio
 
-BATCH_NUMBERS = 4_000_000  # of a batch's features, so that memory stays bounded
-MOST_EVENTS = 100_000  # of a batch: its sequences are padded to one length
-LARGEST_HESSIAN = 2**26  # numbers; with more types than this allows the fit is by L-BFGS-B
-EXPLORING = 8  # iterations from each start before the best goes on
-FLOOR = 1e-6  # of a type's rate: the least baseline
+BATCH_NUMBERS = 4_000_000  # most numbers in the features of a batch, which bounds the memory
+MOST_EVENTS = 100_000  # most events of a batch, including padding
+LARGEST_HESSIAN = 2**26  # most numbers in a Hessian; with more types than this allows, the fit uses L-BFGS-B
+EXPLORING = 8  # iterations from each start before the best one is selected
+FLOOR = 1e-6  # least baseline, relative to a type's rate
 
 
 def fit_classical(
@@ -38,7 +38,7 @@ def fit_classical(
     max_seconds: float | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> FitReport:
-    """`fit` for an ExponentialHawkes; its arguments are explained there."""
+    """Fit an ExponentialHawkes; see `fit.fit` for the arguments."""
     began, report = time.monotonic(), FitReport()
     k, decays, shared = process.num_types, process.excitation.decays, process.excitation.shared
     scored = max(int(counted_events(train, window).sum()), 1)
@@ -63,7 +63,7 @@ def fit_classical(
             return climb_quasi_newton(process, likelihood, start, limits, events=scored, record=record)
         return climb(likelihood, start, limits, iterations=iterations, record=record)
 
-    # As a function of the rates the likelihood has several maxima: each group of types goes on from its best start.
+    # The likelihood has several maxima as a function of the rates, so each group of types continues from its best start.
     best, value = ascend(starts[0], EXPLORING) if len(starts) > 1 else (starts[0], None)
     for start in starts[1:]:
         point, reached = ascend(start, EXPLORING)
@@ -74,10 +74,9 @@ def fit_classical(
     best, _ = ascend(best)
     if penalty is not None:
         report.strength, weights = select_influences(best, likelihood, limits, len(train), penalty, strength)
-        chosen = best.branching.reshape(k, k, decays).sum(-1) > 0
-        limits.free &= np.repeat(
-            chosen, decays, axis=1
-        )  # decided: the rest of the fit moves the rates and what is left
+        selected = best.branching.reshape(k, k, decays).sum(-1) > 0
+        # The rest of the fit changes the rates and the selected influences only.
+        limits.free &= np.repeat(selected, decays, axis=1)
         likelihood.penalty = np.repeat(weights * len(train), decays, axis=1)
         best, _ = ascend(best)
     if max_branching is not None and not many:
@@ -95,7 +94,7 @@ def fit_classical(
 
 
 def batches_of(events: EventBatch, most: int) -> list[EventBatch]:
-    """Batches of sequences of similar length, longest first, of about `most` events with their padding."""
+    """Split `events` into batches of similar length, longest first, of about `most` events including padding."""
     order = events.lengths.argsort(descending=True, stable=True)
     lengths, batches, begin = events.lengths[order].tolist(), [], 0
     while begin < len(order):
@@ -107,13 +106,13 @@ def batches_of(events: EventBatch, most: int) -> list[EventBatch]:
 
 @torch.no_grad()
 def score_of(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
-    """Log-likelihood per event."""
+    """Return the log-likelihood per event, in nats."""
     total = sum(float(process.log_likelihood(batch, window=window).sum()) for batch in batches_of(events, MOST_EVENTS))
     return total / max(int(counted_events(events, window).sum()), 1)
 
 
 def parameters_of(process: ExponentialHawkes) -> Parameters:
-    """The process's parameters as arrays."""
+    """Return copies of the process's parameters as arrays."""
     excitation = process.excitation
     parts = (process.baseline, excitation.branching.flatten(1), excitation.log_rate.flatten(1))
     return Parameters(*(part.detach().numpy().copy() for part in parts))
@@ -121,7 +120,7 @@ def parameters_of(process: ExponentialHawkes) -> Parameters:
 
 @torch.no_grad()
 def put(process: ExponentialHawkes, point: Parameters) -> None:
-    """Give the process these parameters."""
+    """Set the parameters of the process to those of `point`."""
     process.baseline.copy_(torch.from_numpy(point.baseline))
     for mine, new in ((process.excitation.branching, point.branching), (process.excitation.log_rate, point.log_rate)):
         mine.copy_(torch.from_numpy(new).view_as(mine))
@@ -135,9 +134,10 @@ def _limits(events: EventBatch, k: int, decays: int, window: str) -> Limits:
 
 
 def _starts(events: EventBatch, k: int, decays: int, window: str, shared: bool) -> list[Parameters]:
-    """Half of each type's rate as baseline, half an offspring per event over all pairs, and decay rates of the data.
+    """Return three starts that differ in their decay rates.
 
-    The rates of the starts differ: the data's grid, and the faster and the slower part of one that is finer by one.
+    The baseline is half of each type's rate, and all events have half an offspring in total. The decay rates are the data's
+    grid, and the faster and the slower rates of a grid with one rate more.
     """
     finer = decay_grid(events, decays + 1, window)
     sources = np.repeat(has_sources(events, k, window).numpy(), decays)

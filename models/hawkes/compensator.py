@@ -1,4 +1,4 @@
-"""Integrals of the intensity over a gap: Gauss-Legendre to a stated tolerance, or the dilogarithm."""
+"""Integrals of the intensity over gaps: adaptive Gauss-Kronrod, fixed Gauss-Legendre, and a closed form."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from models.hawkes.link import softplus
 from models.no_double_backward import first_order
 
-MAX_STRETCHES = 256  # a gap, on average: an integrand that needs more is no intensity
-MAX_GRADING = 4.0  # of a stretch: log of the ratio of its longest to its shortest scale
-SAFETY = 1000.0  # of an error's estimate; QUADPACK takes 200
-NEGLIGIBLE = 1e-9  # share of all types' integral
-STRETCHES_AT_ONCE = 1024  # so that their nodes stay in the processor's cache
+MAX_STRETCHES = 256  # average stretches per gap after which the integral is given up; no intensity needs so many
+MAX_GRADING = 4.0  # largest log of the ratio of a stretch's longest to its shortest time scale
+SAFETY = 1000.0  # safety factor of the error estimate; QUADPACK uses 200
+NEGLIGIBLE = 1e-9  # a type with less than this share of all types' integral needs no relative accuracy
+STRETCHES_AT_ONCE = 1024  # stretches per batch, so that their nodes fit into the processor's cache
 
 
 @lru_cache
@@ -27,27 +27,37 @@ def _nodes(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def legendre(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre nodes and weights on [0, 1]."""
+    """Return `count` Gauss-Legendre nodes and weights on [0, 1], (count,) each, in the dtype and device of `like`."""
     nodes, weights = _nodes(count)
     return torch.as_tensor(nodes).to(like), torch.as_tensor(weights).to(like)
 
 
 def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest: Tensor, *, tolerance: float) -> Tensor:
-    """Integral of rate(rows, elapsed) over elapsed in [0, length], for each of g gaps: (g, k).
+    """Integrate an intensity over g gaps, adaptively.
 
-    rate takes rows (p,) int64 and elapsed (p, q) and returns (p, q, k). length (g,); fastest () is the largest decay
-    rate: nodes are graded towards the gap's start, t = L expm1(c s) / expm1(c), c = log(1 + fastest L), so that a
-    decay much shorter than the gap is resolved. A gap is cut into stretches that span few decays each, and those are
-    halved whose 15-point Kronrod value may be wrong by more than `tolerance` relative to the gap's integral, as its
-    distance from the 7-point Gauss value tells, until there are none. A gap without end has an infinite integral: the link of
-    what the argument tends to is above 0.
+    The nodes are graded towards the gap's start, t = L expm1(c s) / expm1(c) with c = log(1 + fastest L), so that a decay
+    much shorter than the gap is resolved. Each gap is cut into stretches that span few decays. A stretch is halved while
+    the error of its 15-point Kronrod value may exceed `tolerance` relative to the gap's integral. The error is estimated
+    from the distance to the 7-point Gauss value.
 
-    Raises ArithmeticError where that takes more stretches than an intensity ever needs.
+    A gap without end has an infinite integral, because the intensity tends to a limit above 0.
+
+    Args:
+        rate: The intensity. It takes gap numbers (p,) int64 and elapsed times (p, q), and returns (p, q, k).
+        length: (g,), the gaps' lengths; may be infinite.
+        fastest: (), the largest decay rate.
+        tolerance: Relative tolerance of each gap's integral.
+
+    Returns:
+        (g, k), the integral of rate(row, t) over t in [0, length].
+
+    Raises:
+        ArithmeticError: If the tolerance is not reached with 256 stretches per gap.
     """
     endless = torch.isinf(length)
     length = torch.where(endless, 0.0, length)
     grading = _grading(length, fastest)
-    # Two rules that are both too coarse for a spike can agree by chance, so a stretch must span few decays.
+    # Two rules that are both too coarse for a spike can agree by chance. So a stretch must span few decays.
     pieces = (grading / MAX_GRADING).ceil().clamp_min(1).long()
     rows = torch.arange(len(length), device=length.device).repeat_interleave(pieces)
     width = (1 / pieces.to(length))[rows]
@@ -55,7 +65,7 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest:
     points, gauss, kronrod = (part.to(length) for part in _kronrod())
 
     def estimate(rows: Tensor, low: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-        """The Kronrod value (p, k) and its distance from the Gauss value."""
+        """Return the Kronrod value (p, k) and its distance from the Gauss value."""
         fine, error = [], []
         for part in torch.arange(len(rows), device=length.device).split(STRETCHES_AT_ONCE):
             here = rows[part]
@@ -74,30 +84,43 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest:
         if total is None:
             total = fine.new_zeros(len(length), fine.shape[1])
             whole = total.index_add(0, rows, fine.detach()).abs()
-            # Nor of numbers that all but underflow, or of a type that adds next to nothing to the others: rounding alone would
-            # keep them from ever reaching the tolerance.
+            # Lower bound of the reference value. Rounding alone would keep values near underflow, and types that add next to
+            # nothing to the others, from ever reaching the tolerance.
             tiny = torch.finfo(fine.dtype).tiny / torch.finfo(fine.dtype).eps
             whole = torch.maximum(whole, NEGLIGIBLE * whole.sum(-1, keepdim=True)).clamp_min(tiny)
-        # The distance is the Gauss value's error; the Kronrod value, exact to degree 22 rather than 13, has gained half
-        # as many digits again, but near a kink, where a high excitation sinks below its softness, both are wrong alike.
-        # A float32 integrand cannot be asked for more digits than it carries.
+        # The distance estimates the error of the Gauss value. The Kronrod value is exact to degree 22 instead of 13 and has
+        # half as many correct digits more (hence the power 2/3). Near a kink, where a high excitation falls below its
+        # softness, both are equally wrong (hence the safety factor). The tolerance cannot be below the dtype's precision.
         allowed = max(tolerance ** (2 / 3) / SAFETY, 8 * torch.finfo(fine.dtype).eps)
         rough = (error > allowed * whole[rows]).any(-1)
         total = total.index_add(0, rows[~rough], fine[~rough])
         rows, width = rows[rough].repeat(2), (width[rough] / 2).repeat(2)
         low = low[rough].repeat(2)
         low[len(low) // 2 :] += width[len(low) // 2 :]
-    raise ArithmeticError(f"an integral of the intensity did not reach the tolerance {tolerance}")
+    raise ArithmeticError(
+        f"an integral of the intensity did not reach the tolerance {tolerance} with {MAX_STRETCHES} stretches per gap; "
+        "pass a larger `tolerance` to the process"
+    )
 
 
 def fixed_rule(rate: Callable[[Tensor, Tensor], Tensor], length: Tensor, fastest: Tensor, *, nodes: int) -> Tensor:
-    """What `integrate` approximates, by one graded Gauss-Legendre rule of `nodes` points a gap: for training."""
+    """Integrate an intensity by one graded Gauss-Legendre rule per gap, for training.
+
+    Args:
+        rate: The intensity; see `integrate`.
+        length: (g,), the gaps' lengths; finite.
+        fastest: (), the largest decay rate.
+        nodes: Nodes per gap.
+
+    Returns:
+        (g, k).
+    """
     at, weight = graded_nodes(length, fastest, nodes)
     return torch.einsum("pqk,pq->pk", rate(torch.arange(len(length), device=length.device), at), weight)
 
 
 def graded_nodes(length: Tensor, fastest: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights (g, count) of one graded Gauss-Legendre rule over each gap: see `integrate`."""
+    """Return nodes and weights (g, count) of one graded Gauss-Legendre rule per gap; see `integrate`."""
     zero = torch.zeros_like(length)
     points, weights = legendre(count, length)
     at, jacobian = _graded(length, _grading(length, fastest), zero, zero + 1, points)
@@ -109,7 +132,7 @@ def _grading(length: Tensor, fastest: Tensor) -> Tensor:
 
 
 def _graded(length: Tensor, grading: Tensor, low: Tensor, width: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Where `points` (q,) of the stretch [low, low + width] of [0, 1] lie in the gaps, and dt/ds there: (p, q) each."""
+    """Map `points` (q,) of the stretch [low, low + width] of [0, 1] to times; return the times and dt/ds, (p, q) each."""
     exponent = grading[:, None] * (low[:, None] + width[:, None] * points)
     scale = (length / torch.expm1(grading))[:, None]
     return scale * torch.expm1(exponent), scale * (grading * width)[:, None] * torch.exp(exponent)
@@ -117,7 +140,7 @@ def _graded(length: Tensor, grading: Tensor, low: Tensor, width: Tensor, points:
 
 @lru_cache
 def _kronrod() -> tuple[Tensor, Tensor, Tensor]:
-    """Nodes on [0, 1], weights of the 7-point Gauss rule (0 at the other nodes) and of the 15-point Kronrod rule."""
+    """Return 15 nodes on [0, 1] and the weights of the 7-point Gauss rule (0 elsewhere) and the Kronrod rule."""
     half = torch.tensor(_KRONROD, dtype=torch.float64)
     points, kronrod, gauss = torch.cat([half, half[:-1].flip(0) * torch.tensor([-1.0, 1.0, 1.0])]).T
     return (points + 1) / 2, gauss / 2, kronrod / 2
@@ -139,10 +162,20 @@ _KRONROD = [
 def integrate_decaying(
     base: Tensor, amplitude: Tensor, rate: Tensor, softness: Tensor, length: Tensor, *, nodes: int
 ) -> Tensor:
-    """Integral of the soft link of base + sum_r amplitude_r exp(-rate_r t) over [0, length]: (g, k), for training.
+    """Integrate the soft link of base + sum_r amplitude_r exp(-rate_r t) over [0, length], for training.
 
-    base (g, k), amplitude (g, k, r), rate (r,), softness (k,), length (g,). One graded rule of `nodes` points, as
-    `fixed_rule` takes, with its gradients written out: by autograd each step costs three times this.
+    It is `fixed_rule` with explicit gradients; autograd makes a training step three times as slow.
+
+    Args:
+        base: (g, k).
+        amplitude: (g, k, r).
+        rate: (r,), decay rates.
+        softness: (k,).
+        length: (g,), the gaps' lengths; finite.
+        nodes: Nodes per gap.
+
+    Returns:
+        (g, k).
     """
     return _DecayingIntegral.apply(base, amplitude, rate, softness, length, nodes)
 
@@ -170,7 +203,7 @@ class _DecayingIntegral(torch.autograd.Function):
 
 
 class _SoftplusIntegral(torch.autograd.Function):
-    """F(x) = integral of softplus from -inf to x = -Li2(-e^x)."""
+    """F(x) = -Li2(-e^x), the integral of softplus from -inf to x."""
 
     @staticmethod
     def forward(ctx, x):
@@ -200,10 +233,18 @@ _BERNOULLI = [
 
 
 def softplus_line_integral(start: Tensor, slope: Tensor, length: Tensor) -> Tensor:
-    """Integral of softplus(start + slope t) over t in [0, length], elementwise and in closed form (MUFM eq. 46, 47).
+    """Integrate softplus(start + slope t) over t in [0, length] in closed form, elementwise (MUFM eq. 46, 47).
 
-    (F(start + slope length) - F(start)) / slope with the dilogarithm F; where that difference would cancel, the
-    mean of softplus over the short stretch by an eight-point rule, exact there to rounding.
+    The value is (F(start + slope length) - F(start)) / slope with F(x) = -Li2(-e^x). Where that difference would cancel,
+    an eight-point Gauss rule is used, which is exact to rounding there.
+
+    Args:
+        start: Argument of softplus at t = 0.
+        slope: Slope of the argument.
+        length: Length of the interval; may be infinite.
+
+    Returns:
+        The integral, in the common shape of the arguments.
     """
     rise = torch.where(slope == 0, 0.0, slope * length)  # a gap may be infinite
     short = rise.abs() < 0.5

@@ -1,4 +1,4 @@
-"""Compiled loops that give the features of the classical likelihood: what a fit by Fisher scoring takes from the events."""
+"""Compiled loops that compute the features of the classical likelihood for Fisher scoring."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from models.hawkes.compiled import ROWS_AT_ONCE, catch_up, compiled
 
 @compiled
 def own_states(times, types, lengths, first, offsets, wanted, decays, rate, states, lags):
-    """Write, for each event whose type is wanted, the decayed sums just before it that excite its own type.
+    """Write the decayed sums that excite each event's own type just before the event.
 
     Args:
         times: (b, l).
         types: (b, l).
         lengths: (b,).
-        first: number of the first event of a row that counts.
-        offsets: (b,) where a row's first wanted event goes in states and lags.
-        wanted: (k,) bool.
-        decays: exponentials per pair.
-        rate: (1, r) where common to all pairs, else (k, k r).
+        first: Number of the first event of a row that is scored.
+        offsets: (b,), position of a row's first wanted event in `states` and `lags`.
+        wanted: (k,) bool, the types whose events are written.
+        decays: Exponentials per pair.
+        rate: (1, r) if common to all pairs, else (k, k r).
         states: (n, k r), receives the sums.
-        lags: (n, k r), receives the same sums with each term times its age: minus the derivative by the rate. (n, 0) where
-            they are not needed.
+        lags: (n, k r), receives the sums of the same terms, each times its age. They are minus the derivatives of `states`
+            by the rate. (n, 0) if they are not needed.
     """
     rows, width = len(rate), states.shape[1]
     state, lag = np.zeros((rows, width)), np.zeros((rows, lags.shape[1]))
@@ -48,16 +48,16 @@ def own_states(times, types, lengths, first, offsets, wanted, decays, rate, stat
 
 @compiled
 def exposures(times, types, lengths, end, decays, wanted, rate, done, lag):
-    """Add up, by type, the share of its offspring that each event had time for, and minus its derivative by the rate.
+    """Sum by type the share of its offspring that each event had time for, and the derivative of that share by the rate.
 
     Args:
         times: (b, l).
         types: (b, l).
         lengths: (b,).
-        end: (b,) the end of each window, no earlier than the row's last event.
-        decays: exponentials per pair.
-        wanted: (c,) bool, which rows of `rate` to take.
-        rate: (1, r) where common to all pairs, else (k, k r).
+        end: (b,), end of each window, at or after the row's last event.
+        decays: Exponentials per pair.
+        wanted: (c,) bool, the rows of `rate` to compute.
+        rate: (1, r) if common to all pairs, else (k, k r).
         done: (chunks, c, k r), receives the sums of 1 - exp(-rate (end - t)), ROWS_AT_ONCE rows per chunk.
         lag: (chunks, c, k r), receives the sums of (end - t) exp(-rate (end - t)).
     """

@@ -16,7 +16,7 @@ from models.hawkes.pieces import Pieces
 from models.hawkes.process import PointProcess
 from models.hawkes.report import Epoch, FitReport
 
-LEAST_RATIO = 0.99  # of expected to observed events
+LEAST_RATIO = 0.99  # least ratio of expected to observed events without a warning; the largest is 2 - LEAST_RATIO
 
 
 def fit(
@@ -38,54 +38,73 @@ def fit(
     seed: int = 0,
     progress: Callable[[Epoch], None] | None = None,
 ) -> FitReport:
-    """Fit `process` in place to `train`, keep what is best on `dev`, and leave it in eval mode.
+    """Fit `process` to `train` by maximum likelihood, in place, and leave it in eval mode.
 
-    MambaHawkesProcess: m3tr starts at the classical process fitted to `train`, which it contains, so that it does not end
-    below it. Then Adam takes steps over random pieces of the sequences with a warm-up and a cosine schedule; the weights are
-    averaged over the last steps; it stops after `patience` passes without a better `dev`. ExponentialHawkes: Fisher scoring
-    from several starts, the decay rates bounded by what the data can tell; of the arguments below it heeds penalty,
-    strength, window, max_branching, max_seconds and progress. A process that was fitted before goes on from where it is.
+    A process that was fitted before continues from its parameters. All events have the same weight, whichever sequence they
+    belong to.
 
-    Every event weighs alike, whatever sequence it is in. After the fit `report.events_ratio` holds the expected events per
-    event of the training set, which must be 1.
+    - MambaHawkesProcess: Adam takes steps over random pieces of the sequences, with a warm-up and a cosine schedule. The
+      weights are averaged over the last steps, and those that score best on `dev` are kept. The fit stops after `patience`
+      passes without a better score on `dev`. m3tr starts at the classical process fitted to `train`, which it contains,
+      and keeps that start if nothing scores better on `dev`.
+    - ExponentialHawkes: Fisher scoring from several starts. The decay rates stay within the range that the data can
+      resolve. Of the arguments below it uses only penalty, strength, window, max_branching, max_seconds and progress.
 
     Args:
-        process: the process; it is changed in place.
-        train: the sequences to fit.
-        dev: the sequences to stop by.
-        penalty: None, "mcp" or "scad" on the branching matrix, subtracted from the log-likelihood per sequence.
-        strength: the penalty's gamma. For ExponentialHawkes None chooses it along a path by BIC; a MambaHawkesProcess needs
-            one.
-        window: "observation" or "events", see `PointProcess.log_likelihood`.
-        epochs: passes over the training set, at most.
-        batch_size: sequences per step, at most. Sequences of more than 512 events are cut into pieces, which count as
-            sequences; a step holds about 4,096 events at most, so that long sequences make more steps.
-        learning_rate: Adam's step, at its highest.
-        weight_decay: of the network's matrices.
-        patience: passes without a better `dev` before the fit stops.
-        averaging: how much of the average weights a step keeps; 0 takes the weights as they are.
-        max_branching: largest branching ratio. None leaves it free; at 1 or above the process cannot be simulated.
-        max_seconds: stop after so long; the schedule is stretched or shortened to it, and the classical start takes at most
-            a quarter of it. Without it the same seed on the same machine and thread count gives the same process.
-        seed: of the network's weights, the order of the pieces and dropout.
-        progress: called with each Epoch.
+        process: The process to fit; it is changed in place.
+        train: The sequences to fit.
+        dev: The sequences that decide which weights are kept and when the fit stops. ExponentialHawkes only reports their
+            score.
+        penalty: None (default), "mcp" or "scad": a penalty of the branching matrix, subtracted from the log-likelihood per
+            sequence.
+        strength: The penalty's gamma. ExponentialHawkes selects it by BIC if it is None; a MambaHawkesProcess with a
+            penalty needs a number.
+        window: "observation" (default) or "events"; see `PointProcess.log_likelihood`.
+        epochs: Largest number of passes over the training set.
+        batch_size: Largest number of sequences per step. Sequences of more than 512 events are cut into pieces, which
+            count as sequences. A step holds about 4,096 events at most, so that long sequences make more steps.
+        learning_rate: Adam's largest step size.
+        weight_decay: Weight decay of the network's matrices.
+        patience: Passes without a better score on `dev` before the fit stops.
+        averaging: How much of the average weights each step keeps; 0 turns averaging off.
+        max_branching: Largest branching ratio. None means no bound; a process at 1 or above cannot be simulated.
+        max_seconds: Time limit. The learning rate's schedule is fitted to it, and the classical start takes at most a
+            quarter of it. Without it, the same seed, machine and thread count give the same process.
+        seed: Seed of the network's weights, the order of the pieces, and dropout.
+        progress: Called with each `Epoch`.
 
     Returns:
-        The curve of the fit and what came out of it.
+        The curve of the fit and its results. `events_ratio` is the expected number of events per event of the training
+        set; 1 is right.
 
     Raises:
-        EventError: for a type that the process does not know.
-        ValueError: for an unknown penalty or window, a number out of range, a set in which the window leaves no event to
-            predict, and a training set in whose windows no time passes: its likelihood has no maximum.
+        ArithmeticError: If no epoch of a MambaHawkesProcess gives a finite log-likelihood on `dev`.
+        EventError: For a type that the process does not know.
+        ValueError: For an unknown penalty or window, a number out of range, a set in which the window leaves no event to
+            predict, and a training set in whose windows no time passes, because its likelihood has no maximum.
 
     Warns:
-        UserWarning: where the ratio of expected to observed events is outside .99 to 1.01.
+        UserWarning: If the ratio of expected to observed events is outside 0.99 to 1.01.
+
+    Example:
+        >>> import torch
+        >>> from models.events import EventBatch
+        >>> from models.hawkes import ExponentialHawkes, fit
+        >>> from models.thinning import simulate
+        >>> empty = EventBatch.from_sequences([[]] * 60, [[]] * 60, t_end=[0.0] * 60)
+        >>> data = simulate(ExponentialHawkes(2), empty, until=20.0, seeds=range(60))
+        >>> process = ExponentialHawkes(2)
+        >>> report = fit(process, data[:50], data[50:])
+        >>> round(report.events_ratio, 2)
+        1.0
+        >>> process.branching_ratio() < 0.95
+        True
     """
     for name, part in (("train", train), ("dev", dev)):
         part.check_types(process.num_types)
         if not bool(counted_events(part, window).any()):
-            given = f" to predict: window {window!r} leaves out each sequence's first" if part.num_events else ""
-            raise ValueError(f"the {name} set holds no event{given}")
+            reason = f" to predict: window {window!r} leaves out each sequence's first" if part.num_events else ""
+            raise ValueError(f"the {name} set holds no event{reason}")
     start, end = window_bounds(train, window)
     if not bool((end > start).any()):
         raise ValueError(
@@ -115,7 +134,9 @@ def fit(
     else:
         if penalty is not None and (strength is None or process.excitation is None):
             raise ValueError(
-                "a penalty needs a strength here" if strength is None else "mufm has no influence matrix to penalise"
+                "a penalty needs a strength for a MambaHawkesProcess; only ExponentialHawkes can select one by BIC"
+                if strength is None
+                else "mufm has no influence matrix to penalise; use penalty=None"
             )
         report = fit_neural(
             process,
@@ -138,7 +159,7 @@ def fit(
     if not LEAST_RATIO <= report.events_ratio <= 2 - LEAST_RATIO:
         warnings.warn(
             f"the fitted process expects {report.events_ratio:.3f} events for each event of its training set; 1 is right. "
-            "The fit has not converged (more epochs), or a bound such as max_branching holds it back",
+            "The fit has not converged (use more epochs), or a bound such as max_branching is active",
             stacklevel=2,
         )
     return report
@@ -146,6 +167,7 @@ def fit(
 
 @torch.no_grad()
 def _events_ratio(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
+    """Return the expected events per observed event."""
     expected = sum(
         float(process.log_likelihood_parts(batch, window=window)[1].sum()) for batch in batches_of(events, MOST_EVENTS)
     )
@@ -153,7 +175,16 @@ def _events_ratio(process: ExponentialHawkes, events: EventBatch, window: str) -
 
 
 def evaluate(process: PointProcess, events: EventBatch, *, window: str = "observation") -> float:
-    """Log-likelihood per event over a whole set, in float64, to the process's quadrature tolerance."""
+    """Return the log-likelihood per event of a whole set, to the process's quadrature tolerance.
+
+    Args:
+        process: The process; it is put in eval mode.
+        events: The sequences to score.
+        window: "observation" or "events"; see `PointProcess.log_likelihood`.
+
+    Returns:
+        Nats per event, summed in float64.
+    """
     process.eval()
     if isinstance(process, ExponentialHawkes):
         return score_of(process, events, window)

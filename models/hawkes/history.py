@@ -1,7 +1,8 @@
-"""Where events and gaps lie in a batch: position p of a sequence is the state of its history after p events.
+"""Positions, gaps and windows of the sequences in a batch.
 
-Position 0 is the empty history at t_start, position p the history just after event p, valid until the next event. An
-intensity at time t reads the position that counts the events strictly before t: no event sees itself or its ties.
+Position p of a sequence is its history after p events: position 0 is the empty history at t_start, and position p holds
+from event p until the next event. An intensity at time t uses the position that counts the events strictly before t, so no
+event sees itself or the events tied with it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ WINDOWS = ("observation", "events")
 
 @dataclass(frozen=True)
 class Gaps:
-    """The stretches between events, one a position: [start, end), (b, l + 1) each, `real` where the position exists."""
+    """The gaps between events, one per position.
+
+    Attributes:
+        start: (b, l + 1) float64, start of each gap.
+        end: (b, l + 1) float64, end of each gap.
+        real: (b, l + 1) bool, False for positions in the padding.
+    """
 
     start: Tensor
     end: Tensor
@@ -26,40 +33,53 @@ class Gaps:
 
 
 def gaps_of(batch: EventBatch) -> Gaps:
-    """Gap p runs from event p (t_start for p = 0) to event p + 1 (t_end after the last)."""
-    start = torch.cat([batch.t_start[:, None], batch.times], dim=1)  # the padding holds t_end
+    """Return the gaps of a batch.
+
+    Gap p runs from event p (t_start for p = 0) to event p + 1 (t_end for the last gap).
+    """
+    start = torch.cat([batch.t_start[:, None], batch.times], dim=1)  # the padding of `times` is t_end
     end = torch.cat([batch.times, batch.t_end[:, None]], dim=1)
     real = torch.arange(start.shape[1], device=start.device) <= batch.lengths[:, None]
     return Gaps(start, end, real)
 
 
 def position_before(batch: EventBatch, at: Tensor) -> Tensor:
-    """(b, q) int64: how many events of the sequence lie strictly before `at` (b, q)."""
+    """Return how many events of each sequence lie strictly before the times `at` (b, q), as (b, q) int64."""
     count = torch.searchsorted(batch.times.contiguous(), at.contiguous(), right=False)
     return torch.minimum(count, batch.lengths[:, None])
 
 
 def first_counted(window: str) -> int:
-    """The number of the first event whose intensity the likelihood multiplies; ValueError for an unknown window."""
+    """Return the number of the first event that the likelihood scores.
+
+    Args:
+        window: "observation" or "events".
+
+    Returns:
+        0, or 1 for "events".
+
+    Raises:
+        ValueError: If the window is unknown.
+    """
     if window not in WINDOWS:
         raise ValueError(f"window {window!r}; allowed: {', '.join(WINDOWS)}")
-    return 1 if window == "events" else 0  # there the first is given, not predicted
+    return 1 if window == "events" else 0  # "events" is conditional on the first event
 
 
 def counted_events(batch: EventBatch, window: str) -> Tensor:
-    """(b, l) bool: the events whose intensities the likelihood multiplies; ValueError for an unknown window."""
+    """Return which events the likelihood scores, (b, l) bool; raise ValueError for an unknown window."""
     counted = batch.mask
     counted[:, : first_counted(window)] = False
     return counted
 
 
 def on_window_clock(batch: EventBatch, window: str) -> EventBatch:
-    """The batch as a likelihood over `window` sees it: with "events" the clock starts at the first event."""
+    """Return the batch on the clock of `window`: with "events" the clock starts at the first event."""
     return batch.from_first_event() if window == "events" else batch
 
 
 def window_bounds(batch: EventBatch, window: str) -> tuple[Tensor, Tensor]:
-    """(b,) each: where the likelihood's integral begins and ends; equal where nothing lies between them."""
+    """Return where the likelihood's integral begins and ends, (b,) each; they are equal for an empty window."""
     if window == "observation":
         return batch.t_start, batch.t_end
     if batch.times.shape[1] == 0:

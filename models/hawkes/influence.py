@@ -1,4 +1,4 @@
-"""Who excites whom: the branching matrix as a graph, in numbers and as a picture (M3TR appendix C.8.2)."""
+"""The influence graph: the branching matrix as a list of influences and as a figure (M3TR appendix C.8.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Influence:
-    """One event of type `source` causes `offspring` direct events of type `target`, on average."""
+    """The influence of one type on another.
+
+    Attributes:
+        source: Name of the exciting type.
+        target: Name of the excited type.
+        offspring: Expected number of events of type `target` that one event of type `source` causes directly.
+    """
 
     source: str
     target: str
@@ -25,7 +31,13 @@ class Influence:
 
 @dataclass(frozen=True)
 class InfluenceGraph:
-    """names (k,); matrix (k, k), [target, source] expected direct offspring; branching_ratio, its spectral radius."""
+    """The influences between all types of a process.
+
+    Attributes:
+        names: (k,), names of the types.
+        matrix: (k, k), expected direct offspring, indexed [target, source].
+        branching_ratio: Spectral radius of the matrix; below 1 the excitation dies out.
+    """
 
     names: tuple[str, ...]
     matrix: np.ndarray
@@ -33,23 +45,53 @@ class InfluenceGraph:
 
     @property
     def influences(self) -> list[Influence]:
-        """Every influence that is not zero, the strongest first."""
+        """All influences that are not zero, strongest first."""
         targets, sources = np.nonzero(self.matrix)
-        found = [Influence(self.names[m], self.names[k], float(self.matrix[k, m])) for k, m in zip(targets, sources)]
-        return sorted(found, key=lambda influence: -influence.offspring)
+        influences = [
+            Influence(self.names[m], self.names[k], float(self.matrix[k, m])) for k, m in zip(targets, sources)
+        ]
+        return sorted(influences, key=lambda influence: -influence.offspring)
 
 
 def influence_graph(process: PointProcess, *, names: Sequence[str] | None = None) -> InfluenceGraph:
-    """The graph of a fitted process; its types are called by their numbers unless `names` (k,) are given."""
+    """Return the influence graph of a fitted process.
+
+    Args:
+        process: The process. For a MambaHawkesProcess the graph is that of its classical part; mufm has none, so all
+            influences are 0.
+        names: (k,), names of the types; by default their numbers.
+
+    Returns:
+        The graph.
+
+    Raises:
+        ValueError: If there is not one name per type.
+
+    Example:
+        >>> from models.hawkes import ExponentialHawkes, influence_graph
+        >>> graph = influence_graph(ExponentialHawkes(2), names=["like", "share"])
+        >>> graph.influences[0]
+        Influence(source='like', target='like', offspring=0.05)
+        >>> round(graph.branching_ratio, 3)
+        0.1
+    """
     names = tuple(str(kind) for kind in range(process.num_types)) if names is None else tuple(names)
     if len(names) != process.num_types:
-        raise ValueError(f"{len(names)} names for {process.num_types} types")
+        raise ValueError(f"names must have one name per type; given {len(names)} names for {process.num_types} types")
     return InfluenceGraph(names, process.branching_matrix().detach().cpu().numpy(), process.branching_ratio())
 
 
 def draw(graph: InfluenceGraph) -> Figure:
-    """A figure of the matrix: a cell's colour is the offspring of one event of its column's type of its row's type."""
-    from matplotlib.figure import Figure  # the process itself needs no plotting library
+    """Draw the matrix as a heat map. It needs matplotlib.
+
+    Args:
+        graph: The influence graph.
+
+    Returns:
+        A figure. Columns are exciting types and rows excited types; the colour is the expected direct offspring, and
+        influences of 0 are left blank. With at most 12 types the cells also show the numbers.
+    """
+    from matplotlib.figure import Figure  # imported here because the processes need no plotting library
 
     k = len(graph.names)
     side = max(3.5, 0.35 * k + 2)

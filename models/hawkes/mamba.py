@@ -90,11 +90,12 @@ class MambaHawkesProcess(PointProcess):
         tolerance: Relative tolerance of each gap's integral outside training.
 
     Example:
+        >>> import torch
         >>> from models.events import EventBatch
         >>> from models.hawkes import MambaHawkesProcess
         >>> process = MambaHawkesProcess(2, hidden=8, state=4).eval()
         >>> batch = EventBatch.from_sequences([[1.0, 2.5]], [[0, 1]], t_end=[4.0])
-        >>> process.intensity(batch, [[0.5, 3.0, 10.0]]).shape  # (b, q, k)
+        >>> process.intensity(batch, torch.tensor([[0.5, 3.0, 10.0]])).shape  # (b, q, k)
         torch.Size([1, 3, 2])
         >>> process.compensator(batch).shape
         torch.Size([1, 2])

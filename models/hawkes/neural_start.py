@@ -1,4 +1,4 @@
-"""Where the fit of a Mamba-Hawkes process starts: at the fitted classical process, which m3tr contains."""
+"""The starting point of a Mamba-Hawkes fit. m3tr starts at the fitted classical process, which it contains."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.initialisation import decay_grid, longest_window, mean_gap, type_rates
 from models.hawkes.mamba import MambaHawkesProcess
 
-LEAST_SOFTNESS = 1e-3  # of a type's mean rate
-SHARE_OF_BASELINE = 0.25  # softness over baseline at the start: softplus(4) is 4.02
+LEAST_SOFTNESS = 1e-3  # least softness at the start, relative to a type's mean rate
+SHARE_OF_BASELINE = 0.25  # largest ratio of softness to baseline at the start; softplus(4) is 4.02
 
 
 @torch.no_grad()
 def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, seed: int) -> None:
-    """Take the clock's scale, the baseline and the time scales from `events`, and draw the network's weights anew."""
+    """Initialise a process from data, in place: its time scale, baseline and softness, and new network weights.
+
+    Args:
+        process: The process.
+        events: The training sequences.
+        window: "observation" or "events".
+        seed: Seed of the network's weights.
+    """
     scale = mean_gap(events, window)
     process.time_scale.fill_(scale)
     with torch.random.fork_rng(devices=[]):
@@ -27,19 +34,19 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, 
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
         process.network.embedding.weight.normal_(std=0.5)
-        process.head.weight.normal_(std=0.02)  # the network begins as a small correction
+        process.head.weight.normal_(std=0.02)  # the network starts as a small correction
     if process.network.counts is not None:
         rate = process.network.counts.rate
         rate.copy_(decay_grid(events, len(rate), window) * scale)
     if process.network.clock is not None:
-        # From twice the longest window, whose phase tells any age from any other, down to a few mean gaps.
+        # From twice the longest window, at which every age has a different phase, down to four mean gaps.
         period = process.network.clock.period
         longest = max(2 * longest_window(events, window) / scale, 8.0)
         period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
     rates = type_rates(events, process.num_types, window) * scale
     relative = process.config()["softness"]
     softness = torch.ones_like(rates) if relative is None else relative * rates
-    # Without a classical part half of the events are left to the network to explain.
+    # Half of each type's rate, so that the other half is left for the network to explain.
     _set_level(process, 0.5 * rates, softness)
     process.initialised.fill_(True)
 
@@ -53,7 +60,16 @@ def start_from_classical(
     max_branching: float | None,
     max_seconds: float | None,
 ) -> None:
-    """Give m3tr the intensity of the classical process fitted to `train`: baseline, branching, rates, and no network yet."""
+    """Fit a classical process and give m3tr its baseline, branching and decay rates; the network's output is set to 0.
+
+    Args:
+        process: An initialised m3tr process; it is changed in place.
+        train: The sequences to fit.
+        dev: The sequences whose score the classical fit reports.
+        window: "observation" or "events".
+        max_branching: Largest branching ratio; None means no bound.
+        max_seconds: Time limit of the classical fit; None means no limit.
+    """
     shared = process.excitation.shared
     classical = ExponentialHawkes(process.num_types, decays=process.excitation.decays, shared=shared)
     fit_classical(classical, train, dev, window=window, max_branching=max_branching, max_seconds=max_seconds)
@@ -65,15 +81,15 @@ def start_from_classical(
         level = classical.baseline * scale
         softness = process.log_softness.exp().double()
         if process.log_softness.requires_grad:
-            # The softplus bends below its softness. Where that is small beside the baseline it bends nowhere that matters, and
-            # the process begins as the classical one to a few thousandths of a nat; the fit moves it from there.
+            # Softplus is close to linear well above its softness. With a softness that is small beside the baseline, the
+            # start agrees with the classical process to a few thousandths of a nat. The fit changes the softness from there.
             softness = torch.minimum(softness, (SHARE_OF_BASELINE * level).clamp_min(LEAST_SOFTNESS * softness))
         _set_level(process, level, softness)
 
 
 def _set_level(process: MambaHawkesProcess, level: torch.Tensor, softness: torch.Tensor) -> None:
-    """Softness (k,), and the baseline at which the link gives `level` (k,), both on the scaled clock."""
+    """Set the softness (k,), and the baseline at which the link gives `level` (k,), both on the scaled clock."""
     process.log_softness.copy_(softness.log())
-    # the inverse of softplus, which for large arguments is the argument
+    # the inverse of softplus, in a form that does not overflow
     relative = level / softness
     process.baseline.copy_(softness * (relative + torch.log(-torch.expm1(-relative))))

@@ -1,4 +1,4 @@
-"""The distribution of the next event, given the history: which type, and when."""
+"""The distribution of the next event's type and time, given the history."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from models.events import EventBatch
 from models.hawkes.compensator import legendre
 from models.hawkes.process import Levels, PointProcess
 
-PANELS, NODES = 128, 4
-# First panel, first look and how much further the next ones; in 1 / intensity where they begin.
+PANELS, NODES = 128, 4  # panels of the integral, and Gauss nodes per panel
+# Length of the first panel and end of the last one, in units of 1 / intensity at the panels' begin; and the factor by which
+# the end is extended while the next event may come later.
 FIRST, HORIZON, STRIDE = 0.006, 60.0, 8.0
-STEEP = 4.0  # a panel over which the intensity grows by more is not the first that is looked at closely
-QUIET = 0.1  # events that may be expected before the panels begin
-REFINEMENTS = 4  # of the median within its panel, by Newton's method
-CERTAIN = 14.0  # compensator by which the next event has come but for one case in a million
-NOTHING, FURTHEST = 1e-9, 1e15  # where there is nothing more to expect
-CHUNK = 1024  # histories at a time
+STEEP = 4.0  # largest growth of the intensity over the first panel
+QUIET = 0.1  # largest expected number of events before the first panel
+REFINEMENTS = 4  # Newton steps for the median within its panel
+CERTAIN = 14.0  # compensator at which the next event has come with probability 1 - 1e-6
+# The end is not extended if fewer events than NOTHING are expected, or beyond FURTHEST times the first panel.
+NOTHING, FURTHEST = 1e-9, 1e15
+CHUNK = 1024  # histories per batch
 LN2 = 0.6931471805599453
 
 
 @dataclass(frozen=True)
 class NextEvent:
-    """After each event (position p: after p events), (b, l + 1, ...) float64.
+    """The distribution of the next event after each event; position p is the history of p events.
 
-    type_probability (b, l + 1, k)  which type comes next, whenever it comes
-    median_gap       (b, l + 1)     the time until it, as likely to be shorter as longer: the least-absolute-error guess
+    Attributes:
+        type_probability: (b, l + 1, k) float64, probability of each type, at whatever time the next event comes.
+        median_gap: (b, l + 1) float64, median time until the next event, in the unit of the event times. It minimises the
+            expected absolute error.
     """
 
     type_probability: Tensor
@@ -38,11 +42,35 @@ class NextEvent:
 
 @torch.no_grad()
 def next_event(process: PointProcess, batch: EventBatch) -> NextEvent:
-    """Integrate over the time of the next event: P(type k) = integral of lambda_k(t) exp(-Lambda(t)) dt.
+    """Return the distribution of the next event's type and time at every position.
 
-    On panels that grow geometrically, four Gauss nodes each, as far as the next event takes; where an intensity rises they
-    begin once it is more than next to nothing. Where the event may never come
-    the probabilities are those of the event that might, and the median is infinite if it is more likely not to.
+    P(type k) is the integral of lambda_k(t) exp(-Lambda(t)) dt over the time of the next event. The integral is taken on 128
+    panels that grow geometrically, with four Gauss nodes each. Its end is extended until the next event has almost certainly
+    come. If an intensity rises between events, the panels begin where it is no longer negligible.
+
+    If it is possible that no further event comes, the probabilities are conditional on an event. The median is infinite if
+    an event comes with a probability below one half.
+
+    Args:
+        process: The process; it is put in eval mode.
+        batch: b sequences, padded to l events. For a process that was fitted with `window="events"`, pass
+            `batch.from_first_event()`.
+
+    Returns:
+        Type probabilities (b, l + 1, k) and median gaps (b, l + 1), float64. Positions in the padding have no meaning.
+
+    Raises:
+        EventError: If the batch holds a type that the process does not know.
+
+    Example:
+        >>> from models.events import EventBatch
+        >>> from models.hawkes import ExponentialHawkes, next_event
+        >>> batch = EventBatch.from_sequences([[1.0, 2.5]], [[0, 1]])
+        >>> ahead = next_event(ExponentialHawkes(2), batch)
+        >>> ahead.type_probability.shape, ahead.median_gap.shape
+        (torch.Size([1, 3, 2]), torch.Size([1, 3]))
+        >>> ahead.type_probability[0, 0].tolist()  # before the first event both types have the same intensity
+        [0.5, 0.5]
     """
     process.eval()
     batch.check_types(process.num_types)
@@ -55,14 +83,14 @@ def next_event(process: PointProcess, batch: EventBatch) -> NextEvent:
 
 
 def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
-    """Type probabilities (g, k) and median gap (g,) of g histories."""
+    """Return the type probabilities (g, k) and the median gaps (g,) of g histories."""
     begin, first = _beginning(process, levels)
     zero = torch.zeros_like(begin)
     quiet = torch.zeros(len(zero), 1, process.num_types, dtype=torch.float64)
     if process.rising:
         quiet[:, 0] = process.integral(levels, begin[:, 0]).double()
     points, weights = legendre(NODES, zero)
-    # The first panel is a small part of the time scale where it begins; the others grow from there to the horizon.
+    # The first panel is short beside the time scale at its begin; the others grow from there to the horizon.
     reach = torch.full_like(zero, HORIZON / FIRST)
     growth = torch.linspace(0, 1, PANELS, dtype=torch.float64)
     while True:
@@ -73,7 +101,7 @@ def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
         by_type = torch.cat([quiet, by_type], dim=1)
         passed = by_type.sum(-1)
         total = passed.cumsum(1)
-        ahead = rates[:, -1, -1].sum(-1) * edges[:, -1]  # what would come if the rate stayed for as long again
+        ahead = rates[:, -1, -1].sum(-1) * edges[:, -1]  # expected events in as much time again at the last rate
         further = (total[:, -1] < CERTAIN) & (ahead > NOTHING) & (reach[:, 0] < FURTHEST)
         if not bool(further.any()):
             break
@@ -83,7 +111,9 @@ def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
     probability = (came[..., None] * by_type / passed.clamp_min(1e-300)[..., None]).sum(1)
     probability = probability / probability.sum(-1, keepdim=True).clamp_min(1e-300)
 
-    half = torch.searchsorted(total, torch.full_like(zero, LN2))  # of the panels with the quiet stretch before them
+    half = torch.searchsorted(
+        total, torch.full_like(zero, LN2)
+    )  # index into the panels, with the quiet stretch as number 0
     never = half.squeeze(1) > PANELS
     half = half.clamp(1, PANELS)
     before = total.gather(1, half - 1)
@@ -98,20 +128,26 @@ def _look_ahead(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
 
 
 def _beginning(process: PointProcess, levels: Levels) -> tuple[Tensor, Tensor]:
-    """(g, 1) each: until when hardly anything comes, 0 where no intensity rises, and how long a first panel to take there."""
+    """Return where the panels begin and the length of the first one, (g, 1) each.
+
+    The panels begin at 0 unless an intensity rises from a negligible value.
+    """
 
     def look(at: Tensor) -> tuple[Tensor, Tensor]:
-        """The intensity (g, 1), and each type's logarithm (g, k), which tells also where it underflows whether it grows."""
+        """Return the total intensity (g, 1) and each type's log-intensity (g, k).
+
+        The logarithm shows growth also where the intensity itself underflows.
+        """
         logs = process.log_rate(levels, at)[:, 0].double()
         return logs.exp().sum(-1, keepdim=True), logs
 
     begin = torch.zeros(len(levels.base), 1, dtype=torch.float64)
-    expected = torch.zeros_like(begin)  # at most, until `begin`
+    expected = torch.zeros_like(begin)  # upper bound on the expected events until `begin`
     rate, logs = look(begin)
     first = FIRST / rate.clamp_min(1e-12)
     while process.rising:
         highest, grown = look(begin + first)
-        # every type's intensity is monotone, so both ends together are above all between them
+        # every type's intensity is monotone, so the sum of both ends is an upper bound in between
         ahead = (rate + highest) * first
         crowded = ahead > STEEP * FIRST
         risen = (grown > logs + math.log(STEEP)).any(-1, keepdim=True) & ~crowded & (expected < QUIET)

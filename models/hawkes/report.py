@@ -1,4 +1,4 @@
-"""What a fit reports."""
+"""The report of a fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training set (one iteration of L-BFGS-B): log-likelihood an event on both sets, nats."""
+    """The scores after one pass over the training set, or after one iteration of a classical fit.
+
+    Attributes:
+        index: Number of the entry, from 0.
+        train: Log-likelihood per event of the training set, in nats.
+        dev: Log-likelihood per event of the dev set, in nats.
+        seconds: Time since the fit began.
+    """
 
     index: int
     train: float
@@ -17,16 +24,17 @@ class Epoch:
 
 @dataclass
 class FitReport:
-    """What a fit did and what came out of it.
+    """The learning curve and the results of a fit.
 
     Attributes:
-        curve: one entry per pass over the training set. A neural fit begins with the scores of its start.
-        best_epoch: the entry that was best on dev. Its scores are those of the process as the fit left it.
-        seconds: how long the fit took.
-        branching_ratio: of the result.
-        strength: the penalty's, where there is one.
-        events_ratio: expected events per event on the training set. A process that fits has 1; `fit` warns outside .99 to
-            1.01.
+        curve: One entry per pass over the training set, or per iteration of a classical fit. A neural fit begins with the
+            scores of its start.
+        best_epoch: Number of the entry that was kept: the best on dev in a neural fit, the last one in a classical fit. Its
+            scores are those of the fitted process.
+        seconds: Duration of the fit.
+        branching_ratio: Branching ratio of the fitted process.
+        strength: The penalty's strength; None without a penalty or in a neural fit.
+        events_ratio: Expected events per event of the training set. 1 is right; `fit` warns outside 0.99 to 1.01.
     """
 
     curve: list[Epoch] = field(default_factory=list)
@@ -38,5 +46,5 @@ class FitReport:
 
     @property
     def best(self) -> Epoch:
-        """The entry of the curve that was best on dev."""
+        """The entry of the curve that was kept; see `best_epoch`."""
         return self.curve[self.best_epoch]

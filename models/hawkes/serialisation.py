@@ -1,4 +1,7 @@
-"""A process on disk: a folder with its configuration as JSON and its tensors, read without executing anything."""
+"""Saving a process to a folder and loading it.
+
+The folder holds the configuration as JSON and the tensors as a PyTorch file. Loading does not execute code from it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,12 @@ _KINDS = {"exponential": ExponentialHawkes, "mamba": MambaHawkesProcess}
 
 
 def save(process: PointProcess, folder: str | Path) -> None:
-    """Write `process` to `folder` (made if absent): process.json and weights.pt."""
+    """Write a process to a folder, as process.json and weights.pt.
+
+    Args:
+        process: An ExponentialHawkes or a MambaHawkesProcess.
+        folder: The folder; it is created if it does not exist, and files of an earlier process are overwritten.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     kind = next(name for name, cls in _KINDS.items() if type(process) is cls)
@@ -25,7 +33,26 @@ def save(process: PointProcess, folder: str | Path) -> None:
 
 
 def load(folder: str | Path, *, device: torch.device | str = "cpu") -> PointProcess:
-    """The process saved in `folder`, in eval mode. Raises ValueError where the folder holds none."""
+    """Load a process from a folder.
+
+    Args:
+        folder: A folder that `save` wrote.
+        device: Device of the process; the CPU by default.
+
+    Returns:
+        The process, in eval mode.
+
+    Raises:
+        ValueError: If the folder has no process.json, or if its kind is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> from models.hawkes import ExponentialHawkes, load, save
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(ExponentialHawkes(2), folder)
+        ...     load(folder).num_types
+        2
+    """
     folder = Path(folder)
     try:
         config = json.loads((folder / CONFIG).read_text())

@@ -1,4 +1,4 @@
-"""The maximum of the classical likelihood among the processes that are stable."""
+"""Maximum likelihood for the classical process under a bound on its branching ratio."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import numpy as np
 
 from models.hawkes.scoring import Likelihood, Limits, Parameters, climb
 
-ATTEMPTS, ITERATIONS = 12, 12
-SLACK = 2e-3  # how far below the bound, relative, the ratio may end
+ATTEMPTS, ITERATIONS = 12, 12  # multipliers to try, and iterations of the climb for each
+SLACK = 2e-3  # the search ends when the ratio is at most this far below the bound, relative
 
 
 def spectral_radius_slope(matrix: np.ndarray) -> tuple[float, np.ndarray]:
-    """Spectral radius of a non-negative matrix (k, k), and its derivative by each entry.
+    """Return the spectral radius of a non-negative matrix and its derivative by each entry.
 
-    A little is added to every entry, so that the largest eigenvalue is simple and its eigenvectors are positive. Their outer
-    product is the limit of the matrix's powers, taken by squaring.
+    A small number is added to every entry, so that the largest eigenvalue is simple and its eigenvectors are positive. The
+    outer product of the left and right eigenvectors is the limit of the matrix's powers, computed by repeated squaring.
+
+    Args:
+        matrix: (k, k), non-negative.
+
+    Returns:
+        The spectral radius, and its derivatives (k, k).
     """
     positive = matrix + 1e-9 * max(float(matrix.max()), 1e-300)
     power, logarithm = positive, 0.0
@@ -29,9 +35,19 @@ def spectral_radius_slope(matrix: np.ndarray) -> tuple[float, np.ndarray]:
 def bounded_ratio(
     likelihood: Likelihood, start: Parameters, limits: Limits, bound: float, *, events: int
 ) -> Parameters:
-    """The best parameters whose branching ratio is at most `bound`, from the best ones without it.
+    """Maximise the likelihood under the constraint that the branching ratio is at most `bound`.
 
-    A Lagrange multiplier of the ratio, found by the secant method, enters as a linear penalty of the branching matrix.
+    A Lagrange multiplier of the ratio enters as a linear penalty of the branching matrix. It is found by the secant method.
+
+    Args:
+        likelihood: The likelihood of the training sequences.
+        start: The maximum of the likelihood without the bound.
+        limits: Bounds of the parameters.
+        bound: Largest branching ratio.
+        events: Number of events that are scored.
+
+    Returns:
+        The best parameters within the bound; `start` itself if it is within the bound.
     """
     k, decays = likelihood.num_types, likelihood.decays
 
@@ -47,7 +63,7 @@ def bounded_ratio(
     def value_of(point: Parameters) -> float:
         return float(likelihood.evaluate(point, kinds)[0].sum())
 
-    best = start.copy()  # to begin with, the unbounded maximum scaled down
+    best = start.copy()  # first candidate: the unbounded maximum, scaled down
     best.branching *= bound / ratio
     least = value_of(best)
     tried = [(0.0, ratio)]
@@ -67,12 +83,12 @@ def bounded_ratio(
 
 
 def _next(tried: list[tuple[float, float]], target: float) -> float:
-    """The multiplier to try: between the closest ones that were too small and too large, else further on."""
+    """Return the next multiplier: between the closest that were too small and too large, or larger if none was too large."""
     low = max(((m, r) for m, r in tried if r > target), default=(0.0, np.inf))
     high = min(((m, r) for m, r in tried if r <= target), default=None)
     if high is None:
         return 4 * low[0]
-    if high[0] <= low[0]:  # a warm start moved the curve: search again around the latest
+    if high[0] <= low[0]:  # the climbs start at different points, so the ratio need not decrease with the multiplier
         return 0.5 * (high[0] + low[0])
     share = (low[1] - target) / (low[1] - high[1])
     return low[0] + float(np.clip(share, 0.1, 0.9)) * (high[0] - low[0])

@@ -46,7 +46,7 @@ def test_rows_are_selected_by_a_bool_each():
     batch = EventBatch.from_sequences([[1.0, 2.0], [3.0], []], [[0, 1], [2], []], t_end=[9.0, 8.0, 7.0])
     for keep in (batch.lengths < 2, [False, True, True], np.array([False, True, True])):
         assert batch[keep].t_end.tolist() == [8.0, 7.0]
-    with pytest.raises(IndexError, match="2 bools for 3 rows"):
+    with pytest.raises(IndexError, match="one bool per row; given 2 bools for 3 rows"):
         batch[[True, False]]
     for rows in (1, [0.7], [[0]]):
         with pytest.raises(TypeError, match="rows must be"):
@@ -107,11 +107,11 @@ def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
         EventBatch(ones, ones.long(), torch.tensor([1.7, 1.0]), torch.ones(2))
     with pytest.raises(EventError, match="integers"):
         EventBatch.from_sequences([[1.0]], [[0.5]])
-    with pytest.raises(EventError, match=r"t_end must be \(1,\), one a sequence; given \(1, 1\)"):
+    with pytest.raises(EventError, match=r"t_end must be \(1,\), one per sequence; given \(1, 1\)"):
         EventBatch.from_sequences([[1.0]], [[0]], t_end=[[2.0]])
     with pytest.raises(EventError, match="sequence 0: 2 times but 1 types"):
         EventBatch.from_sequences([[1.0, 2.0]], [[0]])
-    with pytest.raises(EventError, match="one of each"):
+    with pytest.raises(EventError, match="one entry per sequence; given"):
         EventBatch.from_sequences([[1.0]], [])
 
 
