@@ -1,4 +1,4 @@
-"""One pass over the arrays of an event batch: finds the first fault and copies them with a clean padding."""
+"""Compiled pass over the arrays of an event batch: it finds the first fault and overwrites the padding."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 
 import numba
 
-RIGHT, LENGTH, START, END, TIME, ORDER, TYPE = range(7)  # findings of `place`
+RIGHT, LENGTH, START, END, TIME, ORDER, TYPE = range(7)  # faults that `place` returns; RIGHT is none
 
 
 @numba.njit(nogil=True, cache=True)
 def place(times, types, lengths, t_start, t_end, placed, kinds):
-    """Copy times and types (b, l) to placed and kinds, or onto themselves, with t_end and 0 in the padding.
+    """Copy times and types to `placed` and `kinds`, with t_end and 0 in the padding.
+
+    `placed` and `kinds` may be `times` and `types` themselves.
 
     Args:
         times: (b, l) float64.
@@ -36,7 +38,7 @@ def place(times, types, lengths, t_start, t_end, placed, kinds):
             return START, row, 0, highest
         if not (end >= start and math.isfinite(end)):
             return END, row, 0, highest
-        for i in range(1, length):  # first: an unsorted row also leaves its window
+        for i in range(1, length):  # checked before TIME, because an unsorted row can also leave its window
             if times[row, i] < times[row, i - 1]:
                 return ORDER, row, i, highest
         for i in range(times.shape[1]):
@@ -44,7 +46,7 @@ def place(times, types, lengths, t_start, t_end, placed, kinds):
                 placed[row, i], kinds[row, i] = end, 0
                 continue
             time, kind = times[row, i], types[row, i]
-            if not start <= time <= end:  # nor is NaN
+            if not start <= time <= end:  # NaN fails too
                 return TIME, row, i, highest
             if kind < 0:
                 return TYPE, row, i, highest

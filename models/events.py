@@ -1,4 +1,4 @@
-"""Batches of marked event sequences: what every point process of this package reads and writes."""
+"""Batches of marked event sequences, the input and output of every point process in this package."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from models.event_checks import END, LENGTH, ORDER, RIGHT, START, TYPE, place
 
 
 class EventError(ValueError):
-    """An event sequence that cannot be used; the message names the sequence (its row in the batch)."""
+    """Invalid event sequence. The message names the sequence by its row in the batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class EventBatch:
     """b event sequences, each observed on [t_start, t_end], padded to a common length l.
 
-    The padding's values are ignored: they are overwritten with t_end and type 0. Tied events do not see each other (a
-    history is what lies strictly before); their order is the order given.
+    Values in the padding are overwritten with t_end and type 0. Events at the same time do not influence each other, because
+    a history contains only strictly earlier events. They keep their order.
 
     Attributes:
         times: (b, l) float64, ascending in each row (ties allowed), t_start <= time <= t_end, in any unit.
         types: (b, l) int64, the event's type, from 0.
-        lengths: (b,) int64, how many of the row's events are real.
-        t_end: (b,) float64, the end of the observation window.
-        t_start: (b,) float64, the start of the observation window; 0 where it is not given. Everything that depends on
-            time depends on the time since t_start. Give it where the clock has another origin, such as Unix time.
+        lengths: (b,) int64, number of real events per row.
+        t_end: (b,) float64, end of the observation window.
+        t_start: (b,) float64, start of the observation window; 0 by default. A process uses only the time since t_start. Set
+            it if the clock has another origin, such as Unix time.
 
     Raises:
         EventError: The message names the sequence. Raised for unsorted, NaN or infinite times, for times outside
             [t_start, t_end], for dates and other times that are not numbers, for times in float32 that are too large to be
             exact, for negative types, and for lengths outside [0, l].
+
+    Example:
+        >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 1], [0]], t_end=[3.0, 3.0])
+        >>> len(batch), batch.num_events, batch.lengths.tolist()
+        (2, 3, [2, 1])
+        >>> batch.gaps.tolist()
+        [[0.5, 0.5], [2.0, 0.0]]
     """
 
     times: Tensor
@@ -45,10 +52,11 @@ class EventBatch:
     t_start: Tensor | None = None
 
     def __post_init__(self) -> None:
+        """Check the values."""
         times = _numbers(self.times, "times")
         device = times.device
         types = torch.as_tensor(self.types, device=device)
-        # Copies, as of times and types: what was checked here cannot change with the arrays that were given.
+        # Copies, like times and types, so that later changes of the caller's arrays cannot invalidate the checks.
         lengths = torch.as_tensor(self.lengths, device=device).clone()
         t_end = _numbers(self.t_end, "t_end").to(device).clone()
         t_start = (
@@ -64,9 +72,9 @@ class EventBatch:
             if part.numel() and (part.is_floating_point() or part.dtype == torch.bool):
                 raise EventError(f"{name} must be integers, given {part.dtype}")
         lengths = lengths.to(torch.int64)
-        given_times, given_types = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
+        time_array, type_array = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
         placed, kinds = np.empty(times.shape), np.empty(times.shape, np.int64)
-        highest = _settle(given_times, given_types, lengths, t_start, t_end, placed, kinds)
+        highest = _settle(time_array, type_array, lengths, t_start, t_end, placed, kinds)
         object.__setattr__(self, "times", torch.from_numpy(placed).to(device))
         object.__setattr__(self, "types", torch.from_numpy(kinds).to(device))
         object.__setattr__(self, "lengths", lengths)
@@ -83,22 +91,25 @@ class EventBatch:
         t_end: Sequence[float] | None = None,
         t_start: Sequence[float] | None = None,
     ) -> EventBatch:
-        """Pad ragged sequences.
+        """Return a batch of sequences of different lengths.
 
         Args:
             times: One ascending sequence of times per row.
             types: The types of the same events.
-            t_end: End of each row's window; by default its last event (t_start where there is none).
+            t_end: End of each row's window; by default the time of its last event, or t_start for a row without events.
             t_start: Start of each row's window; by default 0.
 
         Returns:
-            The batch, rows in the order given.
+            The batch, with the rows in the same order.
 
         Raises:
-            EventError: As for the class; also where the numbers of times and types differ.
+            EventError: As for the class, and if the numbers of times and types differ.
         """
         if len(times) != len(types) or any(ends is not None and len(ends) != len(times) for ends in (t_end, t_start)):
-            raise EventError(f"{len(times)} sequences of times, {len(types)} of types: one of each a sequence")
+            raise EventError(
+                f"times, types, t_end and t_start must have one entry per sequence; given {len(times)} sequences of times and "
+                f"{len(types)} of types"
+            )
         lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
         shape = len(times), int(lengths.max()) if len(times) else 0
         padded_times, padded_types = np.zeros(shape), np.zeros(shape, np.int64)
@@ -109,7 +120,7 @@ class EventBatch:
                 kinds = np.asarray(what)
                 if kinds.dtype.kind not in "iu":
                     raise EventError(f"sequence {row}: types must be integers, given {kinds.dtype}")
-                if not (isinstance(when, np.ndarray) and when.dtype == np.float64):  # those are right as they are
+                if not (isinstance(when, np.ndarray) and when.dtype == np.float64):  # float64 arrays need no conversion
                     when = _numbers(when, f"sequence {row}: times").numpy()
                 padded_times[row, : len(when)] = when
                 padded_types[row, : len(what)] = kinds
@@ -122,7 +133,7 @@ class EventBatch:
         end = _numbers(t_end, "t_end").clone()
         for name, part in (("t_end", end), ("t_start", start)):
             if part.shape != lengths.shape:
-                raise EventError(f"{name} must be {tuple(lengths.shape)}, one a sequence; given {tuple(part.shape)}")
+                raise EventError(f"{name} must be {tuple(lengths.shape)}, one per sequence; given {tuple(part.shape)}")
         highest = _settle(padded_times, padded_types, lengths, start, end, padded_times, padded_types)
         return _trusted(highest, torch.from_numpy(padded_times), torch.from_numpy(padded_types), lengths, end, start)
 
@@ -139,16 +150,25 @@ class EventBatch:
 
     @property
     def num_events(self) -> int:
+        """Number of real events in all sequences."""
         return int(self.lengths.sum())
 
     def __len__(self) -> int:
+        """Return the number of sequences, b."""
         return self.times.shape[0]
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> EventBatch:
-        """The sequences `rows`, in that order, padded no further than their longest.
+        """Return some of the sequences, padded to the longest of them.
 
-        rows: a slice, row numbers, or a bool of each row, True where it is to be kept. Raises IndexError for a row that is
-        not there and for a bool of the wrong length, TypeError for anything else, such as one number.
+        Args:
+            rows: A slice, row numbers, or one bool per row.
+
+        Returns:
+            The sequences, in the order of `rows`.
+
+        Raises:
+            IndexError: A row does not exist, or the number of bools is wrong.
+            TypeError: `rows` is something else, such as a single number.
         """
         if not isinstance(rows, slice):
             rows = row_numbers(rows, len(self)).to(self.times.device)
@@ -158,18 +178,29 @@ class EventBatch:
         return _trusted(self._highest, self.times[rows, :width], self.types[rows, :width], lengths, *ends)
 
     def to(self, device: torch.device | str) -> EventBatch:
+        """Return the same batch on another device."""
         parts = (self.times, self.types, self.lengths, self.t_end, self.t_start)
         return _trusted(self._highest, *(part.to(device) for part in parts))
 
     def with_t_end(self, t_end: Tensor) -> EventBatch:
-        """The same events observed until `t_end` (b,); raises EventError where that is before a row's last event."""
+        """Return the same events, observed until t_end.
+
+        Args:
+            t_end: (b,) new ends of the windows.
+
+        Returns:
+            The batch.
+
+        Raises:
+            EventError: A new end is before the row's last event.
+        """
         return replace(self, t_end=t_end)
 
     def from_first_event(self) -> EventBatch:
-        """The same events with t_start at each row's first event: the clock of `window="events"`.
+        """Return the same events with t_start at each row's first event, the clock of `window="events"`.
 
-        A row without events keeps its t_start. Use it to ask a process that was fitted with `window="events"` for
-        intensities, next events or simulations: the time before the first event then plays no part.
+        Use it to get intensities, next events or simulations from a process that was fitted with `window="events"`. The
+        time before the first event is then ignored. A row without events keeps its t_start.
         """
         if self.times.shape[1] == 0:
             return self
@@ -177,11 +208,11 @@ class EventBatch:
         return _trusted(self._highest, self.times, self.types, self.lengths, self.t_end, start)
 
     def check_types(self, num_types: int) -> None:
-        """Raise EventError, naming the sequence, where a type is not one of 0 .. num_types - 1."""
+        """Raise EventError, which names the sequence, if a type is not one of 0 .. num_types - 1."""
         if self._highest < num_types:
             return
         unknown = self.types >= num_types
-        if bool(unknown.any()):  # the highest type may be one of sequences that this batch has not got
+        if bool(unknown.any()):  # the highest type may belong to a sequence outside this part of a batch
             row, event = unknown.nonzero()[0].tolist()
             raise EventError(
                 f"sequence {row}: event {event} has the unknown type {self.types[row, event]}; "
@@ -190,50 +221,62 @@ class EventBatch:
 
 
 def row_numbers(rows: Tensor | Sequence[int] | Sequence[bool], count: int) -> Tensor:
-    """int64 numbers of the chosen of `count` rows, given as numbers or as a bool each: see `EventBatch.__getitem__`."""
+    """Return row numbers from row numbers or one bool per row; see `EventBatch.__getitem__`.
+
+    Args:
+        rows: Row numbers, or one bool per row.
+        count: Number of rows.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        IndexError: The number of bools is not `count`.
+        TypeError: `rows` is neither.
+    """
     rows = torch.as_tensor(rows)
     if rows.ndim != 1 or (rows.numel() and rows.is_floating_point()):
-        raise TypeError(f"rows must be a slice, row numbers or a bool a row; given {rows.tolist()}")
+        raise TypeError(f"rows must be a slice, row numbers or one bool per row; given {rows.tolist()}")
     if rows.dtype == torch.bool:
         if len(rows) != count:
-            raise IndexError(f"{len(rows)} bools for {count} rows: one each")
+            raise IndexError(f"{len(rows)} bools for {count} rows; give one per row")
         return rows.nonzero().squeeze(1)
     return rows.to(torch.int64)
 
 
 def _trusted(highest: int, times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor, t_start: Tensor) -> EventBatch:
-    # Parts of a batch that was validated need no second look.
+    # Skips the checks of __post_init__, for parts of a batch that has passed them.
     batch = object.__new__(EventBatch)
     names = ("times", "types", "lengths", "t_end", "t_start")
     for name, value in zip(names, (times, types, lengths, t_end, t_start)):
         object.__setattr__(batch, name, value)
-    object.__setattr__(batch, "_highest", highest)  # no type of the batch is above it
+    object.__setattr__(batch, "_highest", highest)  # no type in the batch is higher
     return batch
 
 
 def _numbers(values: object, name: str) -> Tensor:
-    """`values` as float64; EventError where they are dates or other objects, or float32 numbers too large to be exact."""
+    """Return `values` as float64; raise EventError for objects such as dates, and for float32 too large to be exact."""
     try:
-        # a list of Python numbers goes to float64 directly: by way of PyTorch's default float32 it would be rounded
+        # NumPy converts a list of Python numbers to float64. PyTorch's default, float32, would round them.
         plain = values if isinstance(values, (torch.Tensor, np.ndarray)) else np.asarray(values)
         if isinstance(plain, np.ndarray) and plain.dtype.kind not in "biuf":
             raise TypeError(plain.dtype)
-        given = torch.as_tensor(plain)
+        tensor = torch.as_tensor(plain)
     except (TypeError, ValueError, RuntimeError) as error:
         first = np.asarray(values, dtype=object).ravel()[:1].tolist()
         raise EventError(
             f"{name} must be numbers, given {type(first[0]).__name__ if first else type(values).__name__}; turn dates into "
             "the time since the window's start in a unit of your choice, for example hours"
         ) from error
-    if given.is_floating_point() and given.dtype != torch.float64 and given.numel():
-        exact = 2 / torch.finfo(given.dtype).eps  # from here on not every whole number can be told from the next
-        largest = float(given.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    if tensor.is_floating_point() and tensor.dtype != torch.float64 and tensor.numel():
+        exact = 2 / torch.finfo(tensor.dtype).eps  # above this, neighbouring integers are not distinct
+        largest = float(tensor.nan_to_num(0.0, 0.0, 0.0).abs().max())
         if largest >= exact:
             raise EventError(
-                f"{name} are {str(given.dtype).removeprefix('torch.')} and as large as {largest:.10g}, which is exact only "
+                f"{name} are {str(tensor.dtype).removeprefix('torch.')} and as large as {largest:.10g}, which is exact only "
                 f"below {exact:.0f}: times would be rounded. Give float64, or the time since the window's start"
             )
-    return given.to(torch.float64)
+    return tensor.to(torch.float64)
 
 
 def _settle(
@@ -245,7 +288,23 @@ def _settle(
     placed: np.ndarray,
     kinds: np.ndarray,
 ) -> int:
-    """Fill placed and kinds, which may be times and types themselves; returns the highest type, -1 where there is none."""
+    """Check the arrays, and copy them with clean padding; see `place`.
+
+    Args:
+        times: (b, l) times.
+        types: (b, l) types.
+        lengths: (b,) real events per row.
+        t_start: (b,) starts of the windows.
+        t_end: (b,) ends of the windows.
+        placed: (b, l), receives the times; it may be `times`.
+        kinds: (b, l), receives the types; it may be `types`.
+
+    Returns:
+        The highest type, -1 without events.
+
+    Raises:
+        EventError: The arrays have a fault; the message names the sequence.
+    """
     rows = [part.cpu().contiguous().numpy() for part in (lengths, t_start, t_end)]
     fault, row, event, highest = place(times, types, *rows, placed, kinds)
     if fault != RIGHT:

@@ -107,11 +107,11 @@ def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
         EventBatch(ones, ones.long(), torch.tensor([1.7, 1.0]), torch.ones(2))
     with pytest.raises(EventError, match="integers"):
         EventBatch.from_sequences([[1.0]], [[0.5]])
-    with pytest.raises(EventError, match=r"t_end must be \(1,\), one a sequence; given \(1, 1\)"):
+    with pytest.raises(EventError, match=r"t_end must be \(1,\), one per sequence; given \(1, 1\)"):
         EventBatch.from_sequences([[1.0]], [[0]], t_end=[[2.0]])
     with pytest.raises(EventError, match="sequence 0: 2 times but 1 types"):
         EventBatch.from_sequences([[1.0, 2.0]], [[0]])
-    with pytest.raises(EventError, match="one of each"):
+    with pytest.raises(EventError, match="one entry per sequence; given 1 sequences of times and 0 of types"):
         EventBatch.from_sequences([[1.0]], [])
 
 
