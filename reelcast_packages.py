@@ -1,6 +1,6 @@
-"""Refuses to start where a file or folder of the user's hides one of reelcast's packages.
+"""Detects a user's file or folder that hides one of reelcast's packages.
 
-Their names are common (`models`, `storage`), and Python looks into the working folder before it looks at what is installed.
+The packages have common names (`models`, `storage`), and Python searches the working folder before installed packages.
 """
 
 from importlib.util import find_spec
@@ -10,13 +10,13 @@ HOME = Path(__file__).resolve().parent
 
 
 def refuse_hidden(*names: str) -> None:
-    """Check that each package comes from the folder that this module lies in; imports nothing.
+    """Check that each package resolves to the folder of this module, without importing it.
 
     Args:
-        names: of reelcast's packages, without the calling one.
+        names: Names of reelcast's other packages.
 
     Raises:
-        ImportError: another file or folder of that name comes first; the message names both.
+        ImportError: Another file or folder of that name comes first; the message names both.
     """
     for name in names:
         spec = find_spec(name)
@@ -25,5 +25,5 @@ def refuse_hidden(*names: str) -> None:
         if HOME / name not in found:
             theirs = ", ".join(map(str, sorted(found))) or "nothing"
             raise ImportError(
-                f"reelcast's package {name!r} ({HOME / name}) is hidden by {theirs}. Rename that, or start in another folder"
+                f"reelcast's package {name!r} ({HOME / name}) is hidden by {theirs}. Rename it, or start in another folder"
             )

@@ -1,4 +1,4 @@
-"""Compiled pass over the arrays of an event batch: it finds the first fault and overwrites the padding."""
+"""A compiled pass over the arrays of an event batch that checks them and fills their padding."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 
 import numba
 
-RIGHT, LENGTH, START, END, TIME, ORDER, TYPE = range(7)  # faults that `place` returns; RIGHT is none
+RIGHT, LENGTH, START, END, TIME, ORDER, TYPE = range(7)  # results of `place`
 
 
 @numba.njit(nogil=True, cache=True)
 def place(times, types, lengths, t_start, t_end, placed, kinds):
-    """Copy times and types to `placed` and `kinds`, with t_end and 0 in the padding.
+    """Check an event batch, and copy times and types to `placed` and `kinds` with t_end and 0 in the padding.
 
     `placed` and `kinds` may be `times` and `types` themselves.
 
@@ -25,9 +25,9 @@ def place(times, types, lengths, t_start, t_end, placed, kinds):
         kinds: (b, l) int64, receives the types.
 
     Returns:
-        The first fault, its row, its event, and the highest type so far. The fault is one of: RIGHT (none); LENGTH outside
-        [0, l]; START not finite; END not finite or before t_start; ORDER: an event earlier than the one before it; TIME not
-        finite or outside [t_start, t_end]; TYPE negative.
+        The first fault, its row, its event, and the highest type so far. The fault is RIGHT (none); LENGTH (outside
+        [0, l]); START (not finite); END (not finite or before t_start); ORDER (an event earlier than the previous one);
+        TIME (not finite or outside [t_start, t_end]); or TYPE (negative).
     """
     highest = -1
     for row in range(len(times)):
@@ -38,7 +38,7 @@ def place(times, types, lengths, t_start, t_end, placed, kinds):
             return START, row, 0, highest
         if not (end >= start and math.isfinite(end)):
             return END, row, 0, highest
-        for i in range(1, length):  # checked before TIME, because an unsorted row can also leave its window
+        for i in range(1, length):  # checked first: an unsorted row often leaves its window too
             if times[row, i] < times[row, i - 1]:
                 return ORDER, row, i, highest
         for i in range(times.shape[1]):
@@ -46,7 +46,7 @@ def place(times, types, lengths, t_start, t_end, placed, kinds):
                 placed[row, i], kinds[row, i] = end, 0
                 continue
             time, kind = times[row, i], types[row, i]
-            if not start <= time <= end:  # NaN fails too
+            if not start <= time <= end:  # written so that NaN is refused too
                 return TIME, row, i, highest
             if kind < 0:
                 return TYPE, row, i, highest

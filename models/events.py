@@ -14,35 +14,38 @@ from models.event_checks import END, LENGTH, ORDER, RIGHT, START, TYPE, place
 
 
 class EventError(ValueError):
-    """Invalid event sequence. The message names the sequence by its row in the batch."""
+    """An invalid event sequence; the message names the sequence by its row in the batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class EventBatch:
     """b event sequences, each observed on [t_start, t_end], padded to a common length l.
 
-    Values in the padding are overwritten with t_end and type 0. Events at the same time do not influence each other, because
-    a history contains only strictly earlier events. They keep their order.
+    The values in the padding are overwritten with t_end and type 0. Tied events do not see each other, because a history
+    holds only the events strictly before a time. They keep their order. The batch holds copies of the arrays.
 
     Attributes:
         times: (b, l) float64, ascending in each row (ties allowed), t_start <= time <= t_end, in any unit.
-        types: (b, l) int64, the event's type, from 0.
+        types: (b, l) int64, each event's type, counted from 0.
         lengths: (b,) int64, number of real events per row.
         t_end: (b,) float64, end of the observation window.
-        t_start: (b,) float64, start of the observation window; 0 by default. A process uses only the time since t_start. Set
-            it if the clock has another origin, such as Unix time.
+        t_start: (b,) float64, start of the observation window; 0 by default. Processes depend only on the time since
+            t_start. Pass it if the clock has another origin, such as Unix time.
 
     Raises:
-        EventError: The message names the sequence. Raised for unsorted, NaN or infinite times, for times outside
-            [t_start, t_end], for dates and other times that are not numbers, for times in float32 that are too large to be
-            exact, for negative types, and for lengths outside [0, l].
+        EventError: For unsorted, NaN or infinite times; times outside [t_start, t_end]; dates and other times that are not
+            numbers; float32 times that are too large to be exact; negative types; and lengths outside [0, l]. The message
+            names the sequence.
 
     Example:
-        >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 1], [0]], t_end=[3.0, 3.0])
-        >>> len(batch), batch.num_events, batch.lengths.tolist()
-        (2, 3, [2, 1])
+        >>> from models.events import EventBatch
+        >>> batch = EventBatch.from_sequences([[1.0, 2.5], [0.5]], [[0, 1], [1]], t_end=[4.0, 4.0])
+        >>> len(batch), batch.num_events
+        (2, 3)
+        >>> batch.times.tolist()
+        [[1.0, 2.5], [0.5, 4.0]]
         >>> batch.gaps.tolist()
-        [[0.5, 0.5], [2.0, 0.0]]
+        [[1.0, 1.5], [0.5, 0.0]]
     """
 
     times: Tensor
@@ -52,11 +55,11 @@ class EventBatch:
     t_start: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Check the arrays and copy them in their final types."""
         times = _numbers(self.times, "times")
         device = times.device
         types = torch.as_tensor(self.types, device=device)
-        # Copies, like times and types, so that later changes of the caller's arrays cannot invalidate the checks.
+        # Copied like times and types, so that later changes of the caller's arrays cannot make the batch invalid.
         lengths = torch.as_tensor(self.lengths, device=device).clone()
         t_end = _numbers(self.t_end, "t_end").to(device).clone()
         t_start = (
@@ -72,9 +75,9 @@ class EventBatch:
             if part.numel() and (part.is_floating_point() or part.dtype == torch.bool):
                 raise EventError(f"{name} must be integers, given {part.dtype}")
         lengths = lengths.to(torch.int64)
-        time_array, type_array = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
+        raw_times, raw_types = (part.cpu().contiguous().numpy() for part in (times, types.to(torch.int64)))
         placed, kinds = np.empty(times.shape), np.empty(times.shape, np.int64)
-        highest = _settle(time_array, type_array, lengths, t_start, t_end, placed, kinds)
+        highest = _settle(raw_times, raw_types, lengths, t_start, t_end, placed, kinds)
         object.__setattr__(self, "times", torch.from_numpy(placed).to(device))
         object.__setattr__(self, "types", torch.from_numpy(kinds).to(device))
         object.__setattr__(self, "lengths", lengths)
@@ -91,23 +94,23 @@ class EventBatch:
         t_end: Sequence[float] | None = None,
         t_start: Sequence[float] | None = None,
     ) -> EventBatch:
-        """Return a batch of sequences of different lengths.
+        """Create a batch from sequences of different lengths.
 
         Args:
             times: One ascending sequence of times per row.
             types: The types of the same events.
-            t_end: End of each row's window; by default the time of its last event, or t_start for a row without events.
+            t_end: End of each row's window. By default the row's last event, or t_start for a row without events.
             t_start: Start of each row's window; by default 0.
 
         Returns:
-            The batch, with the rows in the same order.
+            The batch, with rows in the order of the arguments.
 
         Raises:
-            EventError: As for the class, and if the numbers of times and types differ.
+            EventError: As for the class, and if the numbers of times, types and windows differ.
         """
         if len(times) != len(types) or any(ends is not None and len(ends) != len(times) for ends in (t_end, t_start)):
             raise EventError(
-                f"times, types, t_end and t_start must have one entry per sequence; given {len(times)} sequences of times and "
+                f"times, types, t_end and t_start must have one entry per sequence; given {len(times)} sequences of times, "
                 f"{len(types)} of types"
             )
         lengths = torch.tensor([len(when) for when in times], dtype=torch.int64)
@@ -139,12 +142,12 @@ class EventBatch:
 
     @property
     def mask(self) -> Tensor:
-        """(b, l) bool, True at real events."""
+        """Mask of the real events, (b, l) bool."""
         return torch.arange(self.times.shape[1], device=self.times.device) < self.lengths[:, None]
 
     @property
     def gaps(self) -> Tensor:
-        """(b, l) float64, time since the event before (since t_start for the first); 0 in the padding."""
+        """Time since the previous event, or since t_start for the first event, (b, l) float64; 0 in the padding."""
         before = torch.cat([self.t_start[:, None], self.times], dim=1)[:, :-1]
         return torch.where(self.mask, self.times - before, 0.0)
 
@@ -154,21 +157,21 @@ class EventBatch:
         return int(self.lengths.sum())
 
     def __len__(self) -> int:
-        """Return the number of sequences, b."""
+        """Return the number of sequences b."""
         return self.times.shape[0]
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> EventBatch:
-        """Return some of the sequences, padded to the longest of them.
+        """Select sequences; the result is padded to the longest of them.
 
         Args:
-            rows: A slice, row numbers, or one bool per row.
+            rows: A slice, row numbers, or one bool per row, True for the rows to keep.
 
         Returns:
-            The sequences, in the order of `rows`.
+            A batch of the selected rows, in the order of `rows`.
 
         Raises:
-            IndexError: A row does not exist, or the number of bools is wrong.
-            TypeError: `rows` is something else, such as a single number.
+            IndexError: If a row does not exist, or if there is not one bool per row.
+            TypeError: If `rows` is something else, such as a single number.
         """
         if not isinstance(rows, slice):
             rows = row_numbers(rows, len(self)).to(self.times.device)
@@ -178,29 +181,29 @@ class EventBatch:
         return _trusted(self._highest, self.times[rows, :width], self.types[rows, :width], lengths, *ends)
 
     def to(self, device: torch.device | str) -> EventBatch:
-        """Return the same batch on another device."""
+        """Return the batch on another device."""
         parts = (self.times, self.types, self.lengths, self.t_end, self.t_start)
         return _trusted(self._highest, *(part.to(device) for part in parts))
 
     def with_t_end(self, t_end: Tensor) -> EventBatch:
-        """Return the same events, observed until t_end.
+        """Return the same events, observed until another time.
 
         Args:
-            t_end: (b,) new ends of the windows.
+            t_end: (b,), the new ends of the windows.
 
         Returns:
-            The batch.
+            A new batch.
 
         Raises:
-            EventError: A new end is before the row's last event.
+            EventError: If a row's t_end is not finite or lies before its last event.
         """
         return replace(self, t_end=t_end)
 
     def from_first_event(self) -> EventBatch:
         """Return the same events with t_start at each row's first event, the clock of `window="events"`.
 
-        Use it to get intensities, next events or simulations from a process that was fitted with `window="events"`. The
-        time before the first event is then ignored. A row without events keeps its t_start.
+        Use it before you compute intensities, next events or simulations with a process that was fitted with
+        `window="events"`. The time before the first event then has no effect. A row without events keeps its t_start.
         """
         if self.times.shape[1] == 0:
             return self
@@ -208,11 +211,18 @@ class EventBatch:
         return _trusted(self._highest, self.times, self.types, self.lengths, self.t_end, start)
 
     def check_types(self, num_types: int) -> None:
-        """Raise EventError, which names the sequence, if a type is not one of 0 .. num_types - 1."""
+        """Check that all types are known.
+
+        Args:
+            num_types: Number of types of a process.
+
+        Raises:
+            EventError: If a type is not one of 0 .. num_types - 1. The message names the sequence.
+        """
         if self._highest < num_types:
             return
         unknown = self.types >= num_types
-        if bool(unknown.any()):  # the highest type may belong to a sequence outside this part of a batch
+        if bool(unknown.any()):  # `_highest` may come from rows that this batch no longer has
             row, event = unknown.nonzero()[0].tolist()
             raise EventError(
                 f"sequence {row}: event {event} has the unknown type {self.types[row, event]}; "
@@ -221,43 +231,43 @@ class EventBatch:
 
 
 def row_numbers(rows: Tensor | Sequence[int] | Sequence[bool], count: int) -> Tensor:
-    """Return row numbers from row numbers or one bool per row; see `EventBatch.__getitem__`.
+    """Return the row numbers that `rows` selects.
 
     Args:
         rows: Row numbers, or one bool per row.
         count: Number of rows.
 
     Returns:
-        (n,) int64.
+        int64 row numbers.
 
     Raises:
-        IndexError: The number of bools is not `count`.
-        TypeError: `rows` is neither.
+        IndexError: If there is not one bool per row.
+        TypeError: If `rows` is neither a sequence of integers nor of bools.
     """
     rows = torch.as_tensor(rows)
     if rows.ndim != 1 or (rows.numel() and rows.is_floating_point()):
         raise TypeError(f"rows must be a slice, row numbers or one bool per row; given {rows.tolist()}")
     if rows.dtype == torch.bool:
         if len(rows) != count:
-            raise IndexError(f"{len(rows)} bools for {count} rows; give one per row")
+            raise IndexError(f"rows must have one bool per row; given {len(rows)} bools for {count} rows")
         return rows.nonzero().squeeze(1)
     return rows.to(torch.int64)
 
 
 def _trusted(highest: int, times: Tensor, types: Tensor, lengths: Tensor, t_end: Tensor, t_start: Tensor) -> EventBatch:
-    # Skips the checks of __post_init__, for parts of a batch that has passed them.
+    """Create a batch without checks, from parts of a batch that was checked before."""
     batch = object.__new__(EventBatch)
     names = ("times", "types", "lengths", "t_end", "t_start")
     for name, value in zip(names, (times, types, lengths, t_end, t_start)):
         object.__setattr__(batch, name, value)
-    object.__setattr__(batch, "_highest", highest)  # no type in the batch is higher
+    object.__setattr__(batch, "_highest", highest)  # an upper bound of the batch's types
     return batch
 
 
 def _numbers(values: object, name: str) -> Tensor:
-    """Return `values` as float64; raise EventError for objects such as dates, and for float32 too large to be exact."""
+    """Return `values` as float64; raise EventError for dates, other objects, and float32 numbers too large to be exact."""
     try:
-        # NumPy converts a list of Python numbers to float64. PyTorch's default, float32, would round them.
+        # NumPy turns a list of Python numbers into float64; PyTorch would round it to float32
         plain = values if isinstance(values, (torch.Tensor, np.ndarray)) else np.asarray(values)
         if isinstance(plain, np.ndarray) and plain.dtype.kind not in "biuf":
             raise TypeError(plain.dtype)
@@ -269,7 +279,7 @@ def _numbers(values: object, name: str) -> Tensor:
             "the time since the window's start in a unit of your choice, for example hours"
         ) from error
     if tensor.is_floating_point() and tensor.dtype != torch.float64 and tensor.numel():
-        exact = 2 / torch.finfo(tensor.dtype).eps  # above this, neighbouring integers are not distinct
+        exact = 2 / torch.finfo(tensor.dtype).eps  # from here on the type cannot represent every whole number
         largest = float(tensor.nan_to_num(0.0, 0.0, 0.0).abs().max())
         if largest >= exact:
             raise EventError(
@@ -288,22 +298,9 @@ def _settle(
     placed: np.ndarray,
     kinds: np.ndarray,
 ) -> int:
-    """Check the arrays, and copy them with clean padding; see `place`.
+    """Check the arrays and copy them to `placed` and `kinds`, which may be `times` and `types` themselves.
 
-    Args:
-        times: (b, l) times.
-        types: (b, l) types.
-        lengths: (b,) real events per row.
-        t_start: (b,) starts of the windows.
-        t_end: (b,) ends of the windows.
-        placed: (b, l), receives the times; it may be `times`.
-        kinds: (b, l), receives the types; it may be `types`.
-
-    Returns:
-        The highest type, -1 without events.
-
-    Raises:
-        EventError: The arrays have a fault; the message names the sequence.
+    Returns the highest type, or -1 without events. Raises EventError for the first fault.
     """
     rows = [part.cpu().contiguous().numpy() for part in (lengths, t_start, t_end)]
     fault, row, event, highest = place(times, types, *rows, placed, kinds)

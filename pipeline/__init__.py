@@ -1,7 +1,8 @@
-"""What Dagster loads: definitions, jobs, schedules, sensors, settings and the command line."""
+"""The entry points: Dagster's definitions, jobs, schedules and sensors, the settings' sources, the command line."""
 
 from reelcast_packages import refuse_hidden
 
 refuse_hidden("assets", "models", "storage")
 
-import models  # noqa: E402, F401  first, since it says how PyTorch's threads wait, which counts before PyTorch is loaded
+# `models` sets how PyTorch's idle threads wait, which only takes effect before PyTorch is loaded.
+import models  # noqa: E402, F401

@@ -1,7 +1,7 @@
-"""What runs by itself: the nightly rebuild of the memory bank, an increment when data arrive, the store's upkeep.
+"""Schedules and the sensor: the nightly rebuild of the memory bank, increments for new data, the store's upkeep.
 
-All are off until they are switched on, in the UI or with `dagster schedule start` and `dagster sensor start`; the daemon
-(`dagster dev`, or `dagster-daemon run`) runs them. None starts a run while another one goes on.
+All are off until somebody switches them on, in the UI or with `dagster schedule start` and `dagster sensor start`. Dagster's
+daemon (`dagster dev` or `dagster-daemon run`) runs them. None starts a run while another run is in progress.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ STARTED_BY = "reelcast/started_by"
 
 @dg.op(pool="catalog")
 def merge_and_remove(context: dg.OpExecutionContext, settings: Settings) -> None:
-    """Merge small parts, remove old versions and what killed writers left; see docs/storage.md."""
+    """Merge small parts, remove old versions and the files of killed writers (docs/storage.md)."""
     chosen = settings.upkeep
     done = keep_up(
         open_store(settings),
@@ -41,13 +41,14 @@ def merge_and_remove(context: dg.OpExecutionContext, settings: Settings) -> None
     context.add_output_metadata({**done._asdict()})
 
 
-@dg.job(description="Merge small parts, remove old versions and what killed writers left.")
+@dg.job(description="Merge small part files, and remove old versions and the files of killed writers.")
 def upkeep() -> None:
+    """Run the store's upkeep."""
     merge_and_remove()
 
 
 def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
-    """The schedules and sensors over the data folder that the settings name."""
+    """Return the schedules and the sensor on the configured data folder."""
     chosen = settings.automation
 
     def scheduled(name: str, job: object, cron: str) -> dg.ScheduleDefinition:
@@ -61,17 +62,17 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
 
     @dg.sensor(job=EVERYTHING, minimum_interval_seconds=chosen.sensor_seconds)
     def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """Starts an increment when files or feedback in the data folder are new, and have been still since the last look."""
+        """Starts a run when the data folder holds something new and has not changed since the previous evaluation."""
         folder = settings.data_folder()
         if not folder.is_dir():
-            return dg.SkipReason(f"the data folder {folder} is not there")
+            return dg.SkipReason(f"the data folder {folder} does not exist")
         before = json.loads(context.cursor) if context.cursor else {}
         now = listing_digest(folder)
         if now == before.get("started"):
             return dg.SkipReason(f"nothing new in {folder}")
         if now != before.get("seen"):
             cursor = json.dumps({**before, "seen": now})
-            return dg.SensorResult(skip_reason=f"{folder} changes; looked at again until it is still", cursor=cursor)
+            return dg.SensorResult(skip_reason=f"{folder} is changing; the sensor waits until it stops", cursor=cursor)
         if busy := _busy(context.instance):
             return busy
         request = dg.RunRequest(tags={STARTED_BY: "new_data", "reelcast/data": now[:12]})
@@ -85,19 +86,19 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
 
 
 def _busy(instance: dg.DagsterInstance) -> dg.SkipReason | None:
-    """Why no run is started now: one still goes on."""
+    """Return the reason to start no run now: another run is in progress."""
     runs = going_on(instance)
     if not runs:
         return None
     first = runs[0]
-    return dg.SkipReason(f"run {first.run_id[:8]} ({first.job_name}) still goes on ({first.status.value.lower()})")
+    return dg.SkipReason(f"run {first.run_id[:8]} ({first.job_name}) is in progress ({first.status.value.lower()})")
 
 
 def listing_digest(folder: Path) -> str:
-    """Hash of names, sizes and times of change of all files below a folder; their bytes are not read."""
+    """Return a hash of the names, sizes and modification times of all files below a folder."""
     digest = hashlib.sha256()
     for path, size, changed in sorted(_files(folder)):
-        # a name that is not UTF-8 has no other form
+        # `fsencode`, because a name may not be valid UTF-8
         digest.update(os.fsencode(path) + f"\0{size}\0{changed}\n".encode())
     return digest.hexdigest()
 

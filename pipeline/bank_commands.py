@@ -1,4 +1,4 @@
-"""`reelcast bank`: the versions of the memory bank in a shell: list, look, compare, switch, pin."""
+"""`reelcast bank`: list, show, compare, activate and pin versions of the memory bank."""
 
 import argparse
 import json
@@ -14,64 +14,77 @@ from storage.durable import StoreError
 
 
 def add(commands: Any) -> None:
-    """Adds `bank` and what follows it to the parser's commands."""
+    """Add `bank` and its actions to the parser's commands."""
     about = "versions of the memory bank: list, show, compare, activate (and roll back), pin"
-    asked = commands.add_parser("bank", help=about).add_subparsers(dest="action", required=True)
-    asked.add_parser("list", help="every version: in service, pinned, accepted or refused, and what was measured")
-    asked.add_parser("show", help="a version with its checks").add_argument("version", type=int)
-    compared = asked.add_parser("compare", help="members, versions, drift, recall and latency of two versions")
+    actions = commands.add_parser("bank", help=about).add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="every version with its status and its measurements")
+    actions.add_parser("show", help="a version with its checks").add_argument("version", type=int)
+    compared = actions.add_parser("compare", help="members, versions, drift, recall and latency of two versions")
     compared.add_argument("older", type=int)
     compared.add_argument("newer", type=int)
-    activated = asked.add_parser("activate", help="put a version in service, a later one or an earlier one (roll back)")
+    activated = actions.add_parser("activate", help="put a version in service; an earlier one rolls back")
     activated.add_argument("version", type=int)
-    activated.add_argument("--force", action="store_true", help="also one that a check refused")
-    asked.add_parser("pin", help="keep a version in service; new ones stay beside it").add_argument("version", type=int)
-    asked.add_parser("unpin", help="let new versions come into service again")
+    activated.add_argument("--force", action="store_true", help="allow a version that a check refused")
+    actions.add_parser("pin", help="keep a version in service; new versions are built but not activated").add_argument(
+        "version", type=int
+    )
+    actions.add_parser("unpin", help="activate new versions again")
 
 
-def run(given: argparse.Namespace, console: Console) -> int:
-    """Carries out what was asked. Raises StoreError for a version that is not there or may not come into service."""
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run an action.
+
+    Args:
+        args: Parsed arguments of `reelcast bank`.
+        console: Where to print.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        StoreError: The version does not exist, or it was refused and `--force` is missing.
+    """
     from assets.engine.store_access import open_store
     from assets.memory.memory_bank import ACCEPTED, NAME, REFUSED
 
     artifact = open_store(load()).artifact(NAME)
-    if given.action == "list":
+    if args.action == "list":
         return _list(artifact, console)
-    if given.action == "show":
-        return _show(artifact, given.version, console)
-    if given.action == "compare":
-        return _compare(artifact, given.older, given.newer, console)
-    if given.action == "unpin":
+    if args.action == "show":
+        return _show(artifact, args.version, console)
+    if args.action == "compare":
+        return _compare(artifact, args.older, args.newer, console)
+    if args.action == "unpin":
         artifact.unpin()
         console.print("no version is pinned")
         service = artifact.current()
         newest = artifact.versions()[-1] if service else None
         if newest and newest.version > service.version and newest.metadata.get("status") == ACCEPTED:
             console.print(
-                f"version {newest.version} passed its checks and stands beside version {service.version}: "
+                f"version {newest.version} passed its checks and waits beside version {service.version}: "
                 f"`reelcast bank activate {newest.version}` puts it in service",
                 soft_wrap=True,
             )
         return 0
-    found = artifact.find(given.version)
-    if found.metadata.get("status") == REFUSED and not getattr(given, "force", False):
+    version = artifact.find(args.version)
+    if version.metadata.get("status") == REFUSED and not getattr(args, "force", False):
         raise StoreError(
-            f"version {found.version} was refused ({'; '.join(found.metadata['reasons'])}); put it in service all the same "
-            f"with `reelcast bank activate {found.version} --force`"
+            f"version {version.version} was refused ({'; '.join(version.metadata['reasons'])}); to put it in service anyway: "
+            f"`reelcast bank activate {version.version} --force`"
         )
-    if given.action == "pin":
-        artifact.pin(found.version)
-        console.print(f"version {found.version} is in service and pinned")
+    if args.action == "pin":
+        artifact.pin(version.version)
+        console.print(f"version {version.version} is in service and pinned")
     else:
-        artifact.activate(found.version)
-        console.print(f"version {found.version} is in service")
+        artifact.activate(version.version)
+        console.print(f"version {version.version} is in service")
     return 0
 
 
 def _list(artifact: Artifact, console: Console) -> int:
     versions, service, pinned = artifact.versions(), artifact.current(), artifact.pinned()
     if not versions:
-        console.print("there is no version yet; `dagster asset materialize --select memory_bank` builds one")
+        console.print("no version has been built; `dagster asset materialize --select memory_bank` builds one")
         return 0
     table = Table(box=None, pad_edge=False)
     for column in ("version", "built", "status", "members", "without feedback", "index", "recall", "latency"):

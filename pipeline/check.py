@@ -1,4 +1,4 @@
-"""`reelcast check`: what is wrong with what lies on the disk, and the way out of it."""
+"""`reelcast check`: find damage in the store, and say how to mend it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Check:
     """One part of `reelcast check`.
 
     Attributes:
-        name: What is checked.
-        find: Gives the findings, from the settings and whether `--deep` was given.
+        name: Name of the checked part.
+        find: Function of the settings and of `--deep` that yields the findings.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Check:
 def _store(settings: Settings, deep: bool) -> Iterator[Finding]:
     root = Path(settings.store_folder())
     if not root.is_dir():
-        yield Finding(str(root), "there is no store yet", "the first run makes it", "note")
+        yield Finding(str(root), "there is no store yet", "the first run creates it", "note")
         return
     yield from check_store(root, deep=deep)
     try:
@@ -46,10 +46,10 @@ CHECKS = [Check("store", _store)]
 
 
 def check(settings: Settings, console: Console, *, deep: bool, as_json: bool) -> int:
-    """Run all checks and print what they found.
+    """Run all checks and print their findings.
 
     Args:
-        settings: Which store to look at.
+        settings: Settings that name the store.
         console: Where to print.
         deep: Whether to read every byte.
         as_json: Whether to print one JSON object instead of lines.

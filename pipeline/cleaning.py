@@ -1,4 +1,4 @@
-"""`reelcast clean`: delete what was computed from one data set, and nothing else."""
+"""`reelcast clean`: delete the store and the results of one data set, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,20 +11,20 @@ from storage.process_lock import is_present
 
 
 def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> bool:
-    """Delete the store, with its Dagster instance, and the results.
+    """Delete the store, its Dagster instance and the results.
 
-    A results folder that the settings name (`store.results`) stays, since it may hold other files.
+    A results folder that the settings name (`store.results`) is kept, because it may hold other files.
 
     Args:
-        settings: name the store.
-        ask: shows a question and returns the answer; None deletes without a question.
+        settings: Settings that name the store.
+        ask: Shows a question and returns the answer; None deletes without a question.
 
     Returns:
-        Whether the folders are gone; False where the answer was not yes.
+        Whether the folders were deleted; False if the answer was not yes.
 
     Raises:
-        BusyError: a run is at work in the store.
-        StoreError: the folder is no store.
+        BusyError: A run is using the store.
+        StoreError: The folder is not a store.
     """
     store = settings.store_folder()
     folders = [store] if settings.store.results else [store, settings.results_folder()]
@@ -43,7 +43,7 @@ def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> 
             print("nothing deleted (--yes deletes without a question)")
             return False
     for folder in folders:
-        if folder.is_dir():  # the results may have lain in the store
+        if folder.is_dir():  # the results may be inside the store
             remove_folder(folder)
             print(f"deleted {folder}")
     make_instance(settings)  # an activated shell still points to it
@@ -52,6 +52,6 @@ def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> 
 
 def _refuse(store: Path) -> None:
     if not (store / "store.json").exists() and not (store / HOME / MARK).exists():
-        raise StoreError(f"{store} is no store (no store.json in it); nothing was deleted")
+        raise StoreError(f"{store} is not a store (it has no store.json); nothing was deleted")
     if any(is_present(mark) for mark in (store / HOME / "running").glob("*")):
-        raise BusyError(f"{store}: a run is at work in it; wait for it, or stop it, and run again")
+        raise BusyError(f"{store}: a run is using this store; wait for it or stop it, then run this command again")

@@ -1,4 +1,4 @@
-"""`reelcast`: look at a data set's store in a shell, find its Dagster instance, and make encoders' environments."""
+"""`reelcast`: inspect a data set's store, select its Dagster instance, and create environments for encoders."""
 
 import argparse
 import os
@@ -16,23 +16,23 @@ from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
 
-# A command imports what it needs inside its function: Dagster's graph with its libraries takes seconds.
+# Each command imports its modules inside its function, because importing Dagster's graph takes seconds.
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: of the command line; by default the process's own.
+        arguments: Command-line arguments; those of the process by default.
 
     Returns:
-        The exit code: 0, or 1 where the command could not do its work, or 2 where it was asked for something not allowed.
+        The exit code: 0 for success, 1 for a failure, 2 for wrong input or settings.
     """
     args = _parser().parse_args(arguments)
     try:
         return COMMANDS[args.command](args)
     except subprocess.CalledProcessError as error:
-        print(f"reelcast: {shlex.join(error.cmd)} failed; what it said is above", file=sys.stderr)
+        print(f"reelcast: {shlex.join(error.cmd)} failed; its output is above", file=sys.stderr)
         return 1
     except (InvalidSettings, StoreError, DatasetError, EncoderError) as error:
         print(f"reelcast: {error}", file=sys.stderr)
@@ -42,27 +42,37 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="reelcast", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("results", help="the evaluation's table, the failed rows, and where the results lie")
-    asked = commands.add_parser("settings", help="every setting with its value and what it does")
-    asked.add_argument("--markdown", action="store_true", help="the reference with the defaults (docs/settings.md)")
-    planned = commands.add_parser("plan", help="what a run would compute, stage by stage, and why; computes nothing")
-    planned.add_argument("--stage", help="the items of this stage, one per line, with the reason for each")
-    queried = commands.add_parser("sql", help="query the store's catalog, also while a run writes; reads only")
-    queried.add_argument("query", nargs="?", help="one statement; by default the names of all views")
-    commands.add_parser("shell", help='shell variables for this data set\'s Dagster instance: eval "$(reelcast shell)"')
-    cleaned = commands.add_parser("clean", help="delete this data set's store and results; data stay")
-    cleaned.add_argument("--yes", action="store_true", help="do not ask")
-    checked = commands.add_parser("check", help="what is damaged in the store, and the way out; changes nothing")
-    checked.add_argument("--deep", action="store_true", help="read every byte, instead of footers, sizes and states")
-    checked.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    commands.add_parser("results", help="print the evaluation's table, the failed rows and the folders")
+    settings_parser = commands.add_parser("settings", help="print every setting with its value and its description")
+    settings_parser.add_argument(
+        "--markdown", action="store_true", help="print the reference with the defaults (docs/settings.md)"
+    )
+    plan_parser = commands.add_parser("plan", help="print what a run would compute, and why, without running it")
+    plan_parser.add_argument("--stage", help="print each item of this stage with its reason")
+    sql_parser = commands.add_parser("sql", help="query the store's catalog, read-only, also during a run")
+    sql_parser.add_argument("query", nargs="?", help="one SQL statement; by default the names of all views")
+    commands.add_parser(
+        "shell", help='print shell variables of this data set\'s Dagster instance: eval "$(reelcast shell)"'
+    )
+    clean_parser = commands.add_parser("clean", help="delete this data set's store and results, not its data")
+    clean_parser.add_argument("--yes", action="store_true", help="delete without a question")
+    check_parser = commands.add_parser(
+        "check", help="find damage in the store, and say how to mend it; changes nothing"
+    )
+    check_parser.add_argument(
+        "--deep", action="store_true", help="read every byte instead of footers, sizes and states"
+    )
+    check_parser.add_argument("--json", action="store_true", help="print one JSON object")
     bank_commands.add(commands)
-    made = commands.add_parser("environment", help="make the environment of a library that needs one of its own")
-    made.add_argument("library", choices=LIBRARIES)
+    environment_parser = commands.add_parser(
+        "environment", help="create the environment of a library that needs its own"
+    )
+    environment_parser.add_argument("library", choices=LIBRARIES)
     return parser
 
 
 def results(args: argparse.Namespace) -> int:
-    """Print the last evaluation and what failed on the way to it."""
+    """Print the last evaluation, damaged files and failed rows."""
     from rich.markdown import Markdown
 
     from assets.engine.failure_checks import damages, failures
@@ -93,7 +103,7 @@ def results(args: argparse.Namespace) -> int:
 
 
 def plan(args: argparse.Namespace) -> int:
-    """Print what a run would compute now; with `--stage`, item by item."""
+    """Print what a run would compute now; with `--stage`, one line per item."""
     from pipeline.definitions import defs
     from pipeline.planning import plan_run, show, show_items
 
@@ -126,7 +136,7 @@ def settings(args: argparse.Namespace) -> int:
 
 
 def sql(args: argparse.Namespace) -> int:
-    """Print what a query of the catalog returns; at most duckdb's forty rows."""
+    """Print the result of a catalog query, at most forty rows."""
     import duckdb
 
     from assets.engine.store_access import open_store
@@ -144,14 +154,14 @@ def sql(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Print what is damaged in the store."""
+    """Print damage in the store."""
     from pipeline.check import check as check_all
 
     return check_all(load(), Console(), deep=args.deep, as_json=args.json)
 
 
 def shell(args: argparse.Namespace) -> int:
-    """Print the variables that lead a shell's `dagster` to the instance of this data set."""
+    """Print the shell variables that select the Dagster instance of this data set."""
     from pipeline.instance import shell_variables
 
     print(shell_variables(load(), os.environ), end="")
@@ -159,14 +169,14 @@ def shell(args: argparse.Namespace) -> int:
 
 
 def clean(args: argparse.Namespace) -> int:
-    """Delete the store and the results of this data set and of no other; asks first."""
+    """Delete the store and the results of this data set after a question."""
     from pipeline.cleaning import delete_computed
 
     return 0 if delete_computed(load(), ask=None if args.yes else input) else 1
 
 
 def environment(args: argparse.Namespace) -> int:
-    """Make the environment of a library that needs one of its own."""
+    """Create the environment of a library that needs its own."""
     make(args.library, root=load().encoders.environments)
     return 0
 

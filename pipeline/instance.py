@@ -1,4 +1,4 @@
-"""The Dagster instance that belongs to a data set's store, and the shell variables that lead to it."""
+"""The Dagster instance of a data set's store, and the shell variables that select it."""
 
 import shlex
 import shutil
@@ -16,13 +16,16 @@ MODULE = "pipeline.definitions"
 
 
 def make_instance(settings: Settings) -> Path:
-    """Make the instance's folder in the store, with the instance's settings. Returns the folder.
+    """Create the instance's folder in the store, with the instance's settings.
 
-    The store is marked with its data set here, before the first run: a second data set whose folder has the same name
-    then gets a store of its own.
+    This also marks the store with its data set, before the first run, so that a second data set whose folder has the same
+    name gets its own store.
+
+    Returns:
+        The instance's folder.
 
     Raises:
-        storage.durable.StoreError: the store cannot be written.
+        storage.durable.StoreError: The store cannot be written.
     """
     store, data = Store(settings.store_folder()).root, settings.data_folder().resolve()
     home = store / HOME
@@ -32,18 +35,18 @@ def make_instance(settings: Settings) -> Path:
     target = home / DEFAULTS.name
     if not target.exists() or target.stat().st_mtime < DEFAULTS.stat().st_mtime:
         shutil.copyfile(DEFAULTS, target)
-    (home / MARK).write_text("The Dagster instance of the store that this folder lies in.\n", encoding="utf-8")
+    (home / MARK).write_text("The Dagster instance of the store around this folder.\n", encoding="utf-8")
     return home
 
 
 def shell_variables(settings: Settings, environment: Mapping[str, str]) -> str:
-    """Return the commands that make a shell's `dagster` work on the data set of the settings.
+    """Return shell commands that select the Dagster instance of the configured data set.
 
-    An instance in a folder outside any store, which the user chose (`DAGSTER_HOME`), is kept.
+    If `DAGSTER_HOME` names a folder outside any store, the user chose it, and it is kept.
 
     Args:
-        settings: the settings in force.
-        environment: the shell's variables.
+        settings: The settings in force.
+        environment: The shell's variables.
     """
     given = environment.get("DAGSTER_HOME")
     own = given and not (Path(given) / MARK).exists()

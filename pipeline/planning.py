@@ -1,4 +1,4 @@
-"""What a run would compute, stage by stage, and why; nothing is computed for it."""
+"""`reelcast plan`: find out what a run would compute, and why, without computing it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from storage.plan import Plan
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What is known of one stage before the run.
+    """The plan of one stage.
 
-    plan: items and reasons, of a per-video stage as its inputs are now; reason: why a table or something fitted is made
-    again; follows: stages before it that change, whose output decides about this one; more: items of a per-video stage that
-    they may add to its own.
+    Attributes:
+        name: Name of the stage.
+        plan: Items and reasons of a per-video stage, with its inputs as they are now.
+        reason: Why a table or a fitted model is computed again.
+        follows: Changing upstream stages whose output decides about this one.
+        more: Further items of a per-video stage that these upstream stages may add.
     """
 
     name: str
@@ -34,48 +37,57 @@ class StagePlan:
 
     @property
     def changes(self) -> bool:
-        """Whether anything is certain or possible to be computed."""
+        """Whether the run certainly or possibly computes something here."""
         return bool(self.reason or self.follows or (self.plan and (self.plan.todo or self.plan.orphaned)))
 
 
 def plan_run(settings: Settings, definitions: dg.Definitions) -> list[StagePlan]:
-    """Ask every asset, in the order of the graph, as far as its inputs are in the store.
+    """Ask every asset for its plan, in the order of the graph.
+
+    Args:
+        settings: Settings of the run.
+        definitions: The graph.
+
+    Returns:
+        One plan per asset, in the order of the graph.
 
     Raises:
-        storage.datasets.DatasetError, models.encoders.CheckpointError, StoreError: what would stop the run at its start.
+        storage.datasets.DatasetError: The data set would stop the run at its start.
+        models.encoders.EncoderError: A missing checkpoint would stop the run at its start.
+        storage.durable.StoreError: The store would stop the run at its start.
     """
     open_store(settings)
     graph = definitions.resolve_asset_graph()
     assets = {key: definitions.resolve_assets_def(key) for key in graph.toposorted_asset_keys}
-    made: dict[dg.AssetKey, StagePlan] = {}
+    plans: dict[dg.AssetKey, StagePlan] = {}
     touched: dict[dg.AssetKey, set[str]] = {}
     with dry_run() as dry:
         for key, asset in assets.items():
             name, parents = key.to_user_string(), graph.get(key).parent_keys - gates_of(asset.specs)
-            # a per-video stage of which all is known beforehand leaves nothing open: what follows it has seen that already
+            # A per-video stage whose rows are all known in advance decides nothing more: its downstream stages know them too.
             before = [
                 parent
-                for parent, found in made.items()
+                for parent, found in plans.items()
                 if parent in parents and found.changes and (found.plan is None or touched[parent])
             ]
             found = _ask(asset, settings, waits=bool(before))
             items = set().union(*(touched[parent] for parent in before)) if before else set()
-            if found and found.plan and any(made[parent].plan is None for parent in before):
-                items |= set(found.plan.unchanged)  # what is fitted, or a table, may decide about every row
+            if found and found.plan and any(plans[parent].plan is None for parent in before):
+                items |= set(found.plan.unchanged)  # a fitted model or a table can change every row
             own = set(found.plan.todo) | set(found.plan.orphaned) if found and found.plan else set()
             touched[key] = (items | own) - dry.certain.get(name, frozenset())
-            made[key] = StagePlan(
+            plans[key] = StagePlan(
                 name,
                 plan=found.plan if found else None,
                 reason=found.reason if found else "",
                 follows=tuple(parent.to_user_string() for parent in before),
                 more=len(items - own),
             )
-    return list(made.values())
+    return list(plans.values())
 
 
 def _ask(asset: dg.AssetsDefinition, settings: Settings, *, waits: bool) -> WouldCompute | None:
-    """What the asset would do with the store as it is; None for nothing, or for what only the run will show."""
+    """Return what the asset would compute with the present store; None for nothing, or if only the run can tell."""
     with dg.build_asset_context() as context:
         context.log.setLevel(logging.WARNING)
         try:
@@ -91,7 +103,7 @@ def _ask(asset: dg.AssetsDefinition, settings: Settings, *, waits: bool) -> Woul
 
 
 def show(console: Console, stages: Sequence[StagePlan]) -> None:
-    """Print a line a stage."""
+    """Print one line per stage."""
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "to compute", "why"):
         table.add_column(column, justify="right" if column == "to compute" else "left", overflow="fold")
@@ -103,7 +115,7 @@ def show(console: Console, stages: Sequence[StagePlan]) -> None:
 
 
 def show_items(console: Console, stage: StagePlan) -> None:
-    """Print a line an item of a per-video stage."""
+    """Print one line per item of a per-video stage."""
     if stage.plan is not None:
         for item, reason in stage.plan.reasons.items():
             console.print(f"{item}: {reason}", markup=False, highlight=False)
@@ -128,5 +140,5 @@ def _reasons(stage: StagePlan) -> list[str]:
     if names and stage.plan is None:
         lines.append(f"follows {names}")
     elif names and stage.more:
-        lines.append(f"{stage.more:,} more if the output changes of {names}")
+        lines.append(f"{stage.more:,} more if the output of {names} changes")
     return lines

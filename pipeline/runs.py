@@ -1,4 +1,4 @@
-"""Which runs still go on. A run that was killed in a shell stays `STARTED` for ever in Dagster's books; here it does not."""
+"""Runs in progress. Dagster keeps a run that was killed in a shell as `STARTED` forever; here it counts as failed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from storage.process_lock import is_present
 
 WAITING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING]
 WORKING = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-# no process holds a run's mark while it starts, ends, or goes from one step's process to the next
+# a run has no process with its mark while it starts, while it ends, and between the processes of two steps
 SILENCE_SECONDS = 120.0
 
 
 def going_on(instance: dg.DagsterInstance, *, silence: float = SILENCE_SECONDS) -> list[dg.DagsterRun]:
-    """The runs that wait or work; those whose processes are gone are noted as failed and are not among them.
+    """Return the runs that are queued or in progress. Runs whose processes are gone are reported as failed and left out.
 
-    silence: seconds without a process and without an event after which a run counts as gone.
+    Args:
+        instance: The Dagster instance.
+        silence: Seconds without a process and without an event after which a run counts as gone.
     """
     found = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=[*WAITING, *WORKING])):
@@ -29,7 +31,7 @@ def going_on(instance: dg.DagsterInstance, *, silence: float = SILENCE_SECONDS) 
         else:
             instance.report_run_failed(
                 run,
-                "The process of this run is gone: it was killed, or its machine stopped. What it had finished is kept.",
+                "The process of this run is gone: it was killed, or its machine stopped. Its finished work is kept.",
             )
     return found
 

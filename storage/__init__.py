@@ -1,1 +1,1 @@
-"""Where things lie: data set readers, the feature store (parquet), the catalog (DuckDB), the memory bank (FAISS)."""
+"""Everything on disk: data set readers, the store (parquet), its catalog (DuckDB) and the memory bank (FAISS)."""

@@ -1,6 +1,6 @@
-"""NumPy arrays as parquet columns: fixed-size lists that Arrow, polars and DuckDB read too.
+"""NumPy arrays as parquet columns: lists that Arrow, polars and DuckDB can read too.
 
-The shape of one row's array lies in the field's metadata; the lists themselves are flat. DuckDB sees FLOAT[], which the
+The lists are flat; the field's metadata hold the shape of one row's array. DuckDB reads them as FLOAT[], which the
 catalog's views cast to FLOAT[n].
 """
 
@@ -23,7 +23,20 @@ def _element(dtype: str) -> pa.DataType:
 
 
 def fixed(name: str, shape: Sequence[int], dtype: str = "float32") -> pa.Field:
-    """A column whose every row is an array of this shape; dtype float16 or float32."""
+    """Return a column in which each row is an array of the same shape.
+
+    Args:
+        name: The column's name.
+        shape: The shape of one row's array, one or more positive sizes.
+        dtype: `float16` or `float32`.
+
+    Raises:
+        ValueError: The shape or the dtype is not allowed.
+
+    Example:
+        >>> shape_of(fixed("embedding", [10, 768]))
+        (10, 768)
+    """
     shape = [int(size) for size in shape]
     if not shape or min(shape) < 1:
         raise ValueError(f"{name}: shape is {shape}, must be one or more positive sizes")
@@ -31,22 +44,36 @@ def fixed(name: str, shape: Sequence[int], dtype: str = "float32") -> pa.Field:
 
 
 def ragged(name: str, width: int, dtype: str = "float32") -> pa.Field:
-    """A column whose every row is an array (n, width) with its own n, which may be 0."""
+    """Return a column in which each row is an array (n, width); n differs between rows and may be 0.
+
+    Args:
+        name: The column's name.
+        width: The second size of every array.
+        dtype: `float16` or `float32`.
+
+    Raises:
+        ValueError: The dtype is not allowed.
+    """
     row = pa.field("element", pa.list_(_element(dtype), width))
     return pa.field(name, pa.list_(row), metadata={SHAPE: json.dumps([None, width])})
 
 
 def shape_of(field: pa.Field) -> tuple[int | None, ...] | None:
-    """The shape of one row's array, with None for a ragged length; None for a column that holds no arrays."""
+    """Return the shape of one row's array, with None for a ragged length; None for a column that holds no arrays."""
     if field.metadata is None or SHAPE not in field.metadata:
         return None
     return tuple(json.loads(field.metadata[SHAPE]))
 
 
 def to_column(field: pa.Field, arrays: Sequence[np.ndarray | None]) -> pa.Array:
-    """Arrow array of the field's type; None becomes null. Raises ValueError for another shape, or NaN and infinity.
+    """Convert arrays to an Arrow array of the field's type.
 
-    arrays: one array a row, each of the field's shape; a stacked (n, *shape) array will do.
+    Args:
+        field: A column from `fixed` or `ragged`.
+        arrays: One array per row, each of the field's shape, or one stacked array (n, *shape). None becomes null.
+
+    Raises:
+        ValueError: An array has another shape, or holds NaN or infinity in the field's dtype.
     """
     shape = shape_of(field)
     is_ragged = shape[0] is None
@@ -61,7 +88,7 @@ def to_column(field: pa.Field, arrays: Sequence[np.ndarray | None]) -> pa.Array:
         fits = array.ndim == 2 and array.shape[1] == shape[1] if is_ragged else array.shape == shape
         if not fits:
             raise ValueError(f"{field.name}, row {position}: shape is {array.shape}, must be {shape}")
-        with np.errstate(over="ignore"):  # what overflows is refused below
+        with np.errstate(over="ignore"):  # values that overflow become infinite and are refused below
             rows.append(array.astype(dtype, copy=False))
     flat = np.concatenate(rows).reshape(-1) if rows else np.zeros(0, dtype)
     if not np.isfinite(flat).all():
@@ -80,9 +107,17 @@ def to_column(field: pa.Field, arrays: Sequence[np.ndarray | None]) -> pa.Array:
 
 
 def to_numpy(table: pa.Table, name: str) -> np.ndarray | list[np.ndarray]:
-    """A column of arrays: (n, *shape) where the shape is fixed, a list of n arrays (rows, width) where it is ragged.
+    """Return a column of arrays as NumPy arrays, without a copy if the column is one Arrow chunk.
 
-    Without a copy where Arrow holds one chunk. Raises ValueError for nulls, which no array can hold.
+    Args:
+        table: A table with the column.
+        name: The column's name.
+
+    Returns:
+        (n, *shape) if the shape is fixed, a list of n arrays (rows, width) if it is ragged.
+
+    Raises:
+        ValueError: The column holds no arrays, or has null rows.
     """
     field = table.schema.field(name)
     shape = shape_of(field)
@@ -90,13 +125,13 @@ def to_numpy(table: pa.Table, name: str) -> np.ndarray | list[np.ndarray]:
         raise ValueError(f"{name}: not a column of arrays but {field.type}")
     column = table[name]
     if column.null_count:
-        raise ValueError(f"{name}: {column.null_count} of {len(column)} rows are null; leave them out before")
+        raise ValueError(f"{name}: {column.null_count} of {len(column)} rows are null; filter them out first")
     column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], field.type)
     if shape[0] is not None:
         return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), *shape)
     offsets = column.offsets.to_numpy()
-    # `values` ignores the slice that `flatten` honours, and the offsets count in `values`.
+    # `flatten` returns the slice only, whereas `values` returns the whole buffer, in which the offsets count.
     rows = column.values.flatten().to_numpy(zero_copy_only=False).reshape(-1, shape[1])
     return [rows[start:stop] for start, stop in pairwise(offsets)]

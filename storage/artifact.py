@@ -1,4 +1,4 @@
-"""A folder of files in the store (a fitted process, a model, a memory bank), versioned and switched in one step."""
+"""A versioned folder of files in the store (a fitted process, a model, a memory bank), switched atomically."""
 
 import fcntl
 import json
@@ -32,27 +32,57 @@ NOTHING: dict[str, Any] = {"version": None, "history": [], "pinned": None}
 
 
 class Artifact:
-    """Get one from `Store.artifact`. Versions are folders `000001`, ...; `current.json` names the one in service.
+    """Versions of a folder of files, of which at most one is in service.
 
-    One process at a time makes a version: another one is refused with BusyError rather than kept waiting.
+    Get an artifact from `Store.artifact`. Versions are the folders `000001`, `000002`, ...; `current.json` names the one
+    in service. One process at a time makes a version: a second one gets a BusyError instead of waiting.
+
+    Attributes:
+        folder: The artifact's folder in the store.
+        name: The folder's name.
+
+    Example:
+        >>> import tempfile
+        >>> from storage.store import Store
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> artifact = Store(folder.name).artifact("model")
+        >>> with artifact.new(inputs_hash="inputs", fingerprint="settings") as files:
+        ...     _ = (files / "weights.txt").write_text("0.5")
+        >>> artifact.current().version
+        1
+        >>> artifact.is_current("inputs", "settings")
+        True
+        >>> folder.cleanup()
     """
 
     def __init__(self, folder: Path):
+        """Refer to the artifact in `folder`; the folder need not exist yet."""
         self.folder = folder
         self.name = folder.name
 
     def new(
         self, *, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None = None, activate: bool = True
     ) -> "Draft":
-        """`with artifact.new(...) as folder:` gives a folder to write files into, which becomes the next version when
-        the block ends well and is removed otherwise. metadata may be filled until then; with activate=False, or while a
-        version is pinned, the version in service stays. The object's `.version` is what came of it. Raises BusyError
-        where another process is at it.
+        """Start a new version: `with artifact.new(...) as folder:` yields a folder to write files into.
+
+        The folder becomes the next version when the block ends without an error, and is removed otherwise.
+
+        Args:
+            inputs_hash: Hash of what the version is made from.
+            fingerprint: Hash of everything else that determines it.
+            metadata: JSON-able facts to keep with the version. It may be filled until the block ends.
+            activate: Whether to put the new version in service. While a version is pinned, that one stays in any case.
+
+        Returns:
+            A context manager, whose `version` is the new version after the block.
+
+        Raises:
+            BusyError: Another process is making a version. Raised when the block is entered.
         """
         return Draft(self, inputs_hash, fingerprint, {} if metadata is None else metadata, activate)
 
     def _place(self, beside: Path) -> int:
-        # the number of a version that was set aside is not given again: what was made from it names it
+        # numbers of versions that were set aside are not used again: later results may refer to them
         used = [*self._folders(), *(path for path in self.folder.glob(f"{DAMAGED}/*") if path.name[:6].isdigit())]
         version = max((int(path.name[:6]) for path in used), default=0) + 1
         beside.rename(self.folder / f"{version:06d}")
@@ -60,9 +90,10 @@ class Artifact:
         return version
 
     def activate(self, version: int) -> None:
-        """Switches to a version, in one step.
+        """Put a version in service, atomically.
 
-        Raises StoreError for one that is not there, and where another one is pinned.
+        Raises:
+            StoreError: There is no such version, or another one is pinned.
         """
         self._check_kept(version)
         with self._switching():
@@ -71,9 +102,13 @@ class Artifact:
         self.list_versions()
 
     def rollback(self) -> "ArtifactVersion":
-        """Switches to the version that was in service before this one, in one step.
+        """Put the version in service that was in service before the current one, atomically.
 
-        Raises StoreError where there is none, and where this one is pinned.
+        Returns:
+            The version that is now in service.
+
+        Raises:
+            StoreError: No earlier version is kept, or the current one is pinned.
         """
         with self._switching():
             kept = {version.version for version in self.versions()}
@@ -86,40 +121,53 @@ class Artifact:
         return self.read(past[-1])
 
     def pin(self, version: int) -> None:
-        """Switches to a version and keeps it in service, until `unpin`: later versions stay beside it."""
+        """Put a version in service and keep it there until `unpin`, also when newer versions are made.
+
+        Raises:
+            StoreError: There is no such version.
+        """
         self._check_kept(version)
         with self._switching():
             self._put_in_service(version, pinned=version)
         self.list_versions()
 
     def unpin(self) -> None:
-        """Lets later versions come into service again; the one in service stays until one does."""
+        """Allow newer versions to come into service again. The current one stays in service until then."""
         with self._switching():
             if history := self._history():
                 self._point(history)
 
     def pinned(self) -> int | None:
-        """The version that is pinned; None where there is none."""
+        """Return the number of the pinned version, or None."""
         return self._pointer()["pinned"]
 
     def annotate(self, version: int, notes: Mapping[str, Any]) -> "ArtifactVersion":
-        """Adds to a version's metadata what became known after it was made (JSON-able); what it replaces is gone."""
-        made = self.read(version)
+        """Add facts to a version's metadata after it was made; existing keys are overwritten.
+
+        Args:
+            version: The version's number.
+            notes: JSON-able facts.
+
+        Returns:
+            The version with its new metadata.
+        """
+        before = self.read(version)
         state = {
-            "inputs_hash": made.inputs_hash,
-            "fingerprint": made.fingerprint,
-            "metadata": {**made.metadata, **notes},
-            "created_at": made.created_at.isoformat(),
-            "files": made.files,
+            "inputs_hash": before.inputs_hash,
+            "fingerprint": before.fingerprint,
+            "metadata": {**before.metadata, **notes},
+            "created_at": before.created_at.isoformat(),
+            "files": before.files,
         }
-        write_version(made.path, state)
+        write_version(before.path, state)
         self.list_versions()
         return self.read(version)
 
     def list_versions(self) -> None:
-        """Brings `versions.json` up to date: what the catalog shows of every version, and which one is in service.
+        """Update `versions.json`, from which the catalog shows all versions and which one is in service.
 
-        One file, replaced in one step, because who lists folders and then reads in them meets those that go meanwhile.
+        The catalog reads this one file instead of the versions' folders, because a folder may be removed between listing
+        and reading it.
         """
         with exclusive(self.folder / "listing.lock", doing="listing versions", wait=True):
             service = self._history()[-1:]
@@ -167,7 +215,7 @@ class Artifact:
         return self._pointer()["history"]
 
     def _pointer(self) -> dict[str, Any]:
-        """What `current.json` says. Where it is missing or damaged, the listing tells what was in service."""
+        """Return the content of `current.json`. If it is missing or damaged, it is restored from `versions.json`."""
         try:
             return read_pointer(self.folder)
         except FileNotFoundError:
@@ -176,13 +224,13 @@ class Artifact:
             problem = f"is damaged ({error.problem})"
         listed = listed_in_service(self.folder)
         if listed is None and problem == "is missing":
-            return NOTHING  # nothing was put in service yet
+            return NOTHING  # no version was put in service yet
         found = {"version": listed, "history": [listed], "pinned": None} if listed else NOTHING
         self._point(found["history"])
         logger.warning(
             "%s %s: %s; if a version was pinned, pin it again",
             *(self.folder / POINTER, problem),
-            f"version {listed} is in service, as before" if listed else f"nothing is in service, {NEXT_RUN}",
+            f"version {listed} is in service, as before" if listed else f"no version is in service, {NEXT_RUN}",
         )
         return found
 
@@ -190,26 +238,31 @@ class Artifact:
         return sorted(path for path in self.folder.glob("*") if path.name.isdigit() and path.is_dir())
 
     def read(self, version: int) -> ArtifactVersion:
-        """A version.
+        """Return a version.
 
         Raises:
             DamageError: Its `version.json` is damaged.
-            FileNotFoundError: It is not there.
+            FileNotFoundError: There is no such version.
         """
         return read_version(self.folder / f"{version:06d}")
 
     def find(self, version: int) -> ArtifactVersion:
-        """A version that is kept. Raises StoreError, naming those that are, for another one."""
+        """Return a version, as `read` does, but with an error for users.
+
+        Raises:
+            StoreError: There is no such version; the message lists those that are kept.
+        """
         self._check_kept(version)
         return self.read(version)
 
     def current(self, *, verify: bool = False) -> ArtifactVersion | None:
-        """The version in service; None where there is none.
+        """Return the version in service, or None.
 
-        A version that is damaged or gone is taken out of service, with a warning.
+        A version that is damaged or missing is taken out of service, with a warning.
 
         Args:
-            verify: Whether to read and compare the contents of its files too; otherwise only their sizes.
+            verify: Whether to compare the contents of its files too (about 1 GB/s, once per process). By default only
+                their sizes are compared.
         """
         while history := self._history():
             try:
@@ -223,17 +276,17 @@ class Artifact:
         return None
 
     def _take_out_of_service(self, history: list[int]) -> None:
-        """Clear the pointer to a version that is gone, unless another one was put in service meanwhile."""
+        """Clear the pointer to a missing version, unless another one was put in service in the meantime."""
         with self._switching():
             if self._history() == history and not (self.folder / f"{history[-1]:06d}").exists():
                 logger.warning(
-                    "%s: version %d was in service and is gone: nothing is in service, %s",
+                    "%s: version %d was in service and is missing; no version is in service now, %s",
                     *(self.name, history[-1], NEXT_RUN),
                 )
                 self._point([])
 
     def versions(self) -> list[ArtifactVersion]:
-        """The versions kept, oldest first. Those whose `version.json` is damaged are set aside, with a warning."""
+        """Return all versions, oldest first. Versions with a damaged `version.json` are set aside, with a warning."""
         found = []
         for path in self._folders():
             try:
@@ -245,12 +298,16 @@ class Artifact:
         return found
 
     def is_current(self, inputs_hash: str, fingerprint: str) -> bool:
-        """Whether the version in service was made from these."""
+        """Return whether the version in service was made from these inputs and with this fingerprint."""
         current = self.current()
         return current is not None and (current.inputs_hash, current.fingerprint) == (inputs_hash, fingerprint)
 
     def remove(self, version: int) -> None:
-        """Removes a version. Raises StoreError for one that is not there, in service, pinned or being read."""
+        """Remove a version.
+
+        Raises:
+            StoreError: There is no such version, or it is in service, pinned or being read.
+        """
         self._check_kept(version)
         with self._switching():
             if version in (*self._history()[-1:], self.pinned()):
@@ -260,10 +317,16 @@ class Artifact:
         self.list_versions()
 
     def prune(self, *, keep: int = 3) -> list[int]:
-        """Removes versions, and returns which.
+        """Remove old versions.
 
-        Kept are the newest `keep`, the `keep` that were in service last (to roll back to, where newer ones never came
-        into service), the one in service, the pinned one, and those that a reader holds.
+        These stay: the newest `keep`, the last `keep` that were in service (so that a rollback is possible even if newer
+        versions never came into service), the one in service, the pinned one, and versions that a process holds.
+
+        Args:
+            keep: How many versions to keep.
+
+        Returns:
+            The numbers of the removed versions.
         """
         with self._switching():
             history = self._history()
@@ -274,7 +337,7 @@ class Artifact:
         return removed
 
     def _removed(self, version: int) -> bool:
-        """Removes a version's files; False where a reader holds them."""
+        """Remove a version's files; return False if a reader holds them."""
         folder = self.folder / f"{version:06d}"
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -289,11 +352,16 @@ class Artifact:
 
 
 class Draft:
-    """A version being written, in a folder that nobody else looks at. See `Artifact.new`."""
+    """A version that is being written, in a folder that readers ignore. See `Artifact.new`.
+
+    Attributes:
+        version: The finished version; None until the block has ended.
+    """
 
     def __init__(
         self, artifact: Artifact, inputs_hash: str, fingerprint: str, metadata: dict[str, Any], activate: bool
     ):
+        """Prepare a version; the arguments are those of `Artifact.new`."""
         self.version: ArtifactVersion | None = None
         self._artifact = artifact
         self._state = {"inputs_hash": inputs_hash, "fingerprint": fingerprint, "metadata": metadata}
@@ -302,6 +370,7 @@ class Draft:
         self._lock = exclusive(artifact.folder / LOCK, doing="making a version")
 
     def __enter__(self) -> Path:
+        """Create the folder to write into, and lock the artifact against other writers."""
         try:
             self._folder.mkdir(parents=True)
             self._lock.__enter__()
@@ -313,6 +382,7 @@ class Draft:
         return self._folder
 
     def __exit__(self, kind, error, trace) -> None:
+        """Turn the folder into a version, or remove it if the block raised an error."""
         try:
             if error is None:
                 self._publish()
@@ -338,18 +408,18 @@ class Draft:
 
 
 def read_pointer(folder: Path) -> dict[str, Any]:
-    """What an artifact's `current.json` says: `version` in service, `history`, `pinned`.
+    """Read an artifact's `current.json`: the `version` in service, the `history` of versions in service, `pinned`.
 
     Raises:
-        DamageError: It is not as it was written.
-        FileNotFoundError: It is not there.
+        DamageError: The file is damaged.
+        FileNotFoundError: The file does not exist.
     """
     file = folder / POINTER
     with reading(file):
         pointer = json.loads(file.read_text(encoding="utf-8"))
         version, history, pinned = (pointer[name] for name in NOTHING)
         numbers = [number for number in (version, pinned, *history) if number is not None]
-        # what is said twice must agree: a flipped bit would otherwise switch to another version
+        # facts that are stored twice must agree; otherwise a flipped bit could switch to another version
         agree = history[-1:] == ([] if version is None else [version]) and pinned in (None, version)
         if pointer.keys() != NOTHING.keys() or not agree or not all(type(number) is int for number in numbers):
             raise DamageError(file, f"it says {pointer}")
@@ -357,7 +427,7 @@ def read_pointer(folder: Path) -> dict[str, Any]:
 
 
 def listed_in_service(folder: Path) -> int | None:
-    """The version that an artifact's `versions.json` shows in service; None where it shows none, or cannot be read."""
+    """Return the version in service according to `versions.json`; None if there is none or the file is unreadable."""
     file = folder / LISTING
     try:
         with reading(file):

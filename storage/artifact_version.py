@@ -1,4 +1,4 @@
-"""One version of an artifact: a folder of files, with a record of what they were when they were written."""
+"""One version of an artifact: a folder of files, with their sizes and hashes at the time of writing."""
 
 import fcntl
 import json
@@ -16,18 +16,25 @@ from storage.hashing import content_hash, file_hash
 
 STATE_FILE = "version.json"
 NEXT_RUN = "the next run makes it again"
-# Files that this process has verified: a pack of gigabytes is opened several times in a run.
+# Files that this process has verified. A run opens a pack of several gigabytes more than once.
 _verified: set[tuple[Path, int, int]] = set()
 
 
 class Hold:
-    """Keeps a version's files from being removed, until it is released or nobody refers to it any more.
+    """A shared lock that prevents a version's files from being removed, until `release` or garbage collection.
 
-    The lock is the system's and shared: it goes with the process, however that ends. Raises FileNotFoundError where the
-    version was removed before.
+    It is a lock of the operating system, so it also ends with the process.
     """
 
     def __init__(self, folder: Path):
+        """Lock a version.
+
+        Args:
+            folder: The version's folder.
+
+        Raises:
+            FileNotFoundError: The version was removed before it could be locked.
+        """
         self._handle = os.open(folder, os.O_RDONLY)
         fcntl.flock(self._handle, fcntl.LOCK_SH)
         try:
@@ -39,11 +46,13 @@ class Hold:
             raise FileNotFoundError(f"{folder} was removed")
 
     def release(self) -> None:
+        """Release the lock; a second call does nothing."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def __del__(self) -> None:
+        """Release the lock."""
         if getattr(self, "_handle", None) is not None:
             self.release()
 
@@ -55,11 +64,11 @@ class ArtifactVersion:
     Attributes:
         version: Its number, from 1.
         path: Its folder.
-        inputs_hash: What it was made from.
-        fingerprint: What else determined it.
-        metadata: The writer's own, JSON-able.
+        inputs_hash: Hash of what it was made from.
+        fingerprint: Hash of everything else that determined it.
+        metadata: JSON-able facts from whoever made the version.
         created_at: When it was made.
-        files: Name -> (bytes, sha256) of every file; None in versions that were made before these were recorded.
+        files: Name -> (bytes, sha256) of every file; None in versions from before these were recorded.
     """
 
     version: int
@@ -71,14 +80,14 @@ class ArtifactVersion:
     files: dict[str, tuple[int, str]] | None = None
 
     def hold(self) -> Hold:
-        """Keeps its files while they are read."""
+        """Return a lock that keeps the version's files from being removed."""
         return Hold(self.path)
 
     def check(self, *, contents: bool) -> None:
-        """Compare the files with what was written.
+        """Compare the files with the record made when they were written.
 
         Args:
-            contents: Whether to read every byte (some 1 GB/s; once per process) or to look at the sizes only.
+            contents: Whether to read every byte (about 1 GB/s, once per process) or to compare sizes only.
 
         Raises:
             DamageError: A file is missing or differs.
@@ -96,14 +105,15 @@ class ArtifactVersion:
                 with reading(file):
                     found = file_hash(file)
                 if found != digest:
-                    raise DamageError(self.path, f"{name} holds other bytes than were written")
+                    raise DamageError(self.path, f"the content of {name} differs from what was written")
                 _verified.add(mark)
 
     @contextmanager
     def reading(self) -> Iterator[Path]:
-        """Verify the files, and give the folder to load them from.
+        """Verify the files, and yield the folder to load them from.
 
-        A version without a record of its files cannot be verified: there, an error of the loading counts as damage.
+        A version without a record of its files cannot be verified. For such a version, an error in the block counts as
+        damage.
 
         Raises:
             DamageError: The version is damaged. It was set aside, and the next run makes it again.
@@ -123,18 +133,18 @@ class ArtifactVersion:
             raise DamageError(self.path, error.problem, f"it was set aside, and {NEXT_RUN}: run again") from error
 
     def set_aside(self, error: DamageError) -> None:
-        """Move the folder out of every reader's sight; the artifact then counts it as gone."""
+        """Move the damaged folder to `damaged/`; the artifact then treats the version as missing."""
         set_aside(self.path, self.path.parent, error.problem, NEXT_RUN)
 
 
 def write_version(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write `version.json`, with a digest of its own content."""
+    """Write `state` to a version's `version.json`, with a digest of its content."""
     text = json.dumps({**state, "digest": _digest(state)}, indent=1)
     write_text(folder / STATE_FILE, text)
 
 
 def record_of(folder: Path) -> dict[str, tuple[int, str]]:
-    """Name -> (bytes, sha256) of every file below a folder, but for `version.json`."""
+    """Return name -> (bytes, sha256) of every file below a folder, except `version.json`."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / STATE_FILE)
     return {str(file.relative_to(folder)): (file.stat().st_size, file_hash(file)) for file in files}
 
@@ -143,7 +153,7 @@ def read_version(path: Path) -> ArtifactVersion:
     """Read a version from its folder.
 
     Raises:
-        DamageError: Its `version.json` is missing or not as it was written.
+        DamageError: Its `version.json` is missing or damaged.
         FileNotFoundError: There is no such folder.
     """
     file = path / STATE_FILE
@@ -164,5 +174,5 @@ def read_version(path: Path) -> ArtifactVersion:
 
 
 def _digest(state: Mapping[str, Any]) -> str:
-    # by way of JSON, in which tuples are lists and keys are strings
+    # a round trip through JSON turns tuples into lists and keys into strings
     return content_hash(json.dumps(json.loads(json.dumps(state)), sort_keys=True))

@@ -1,7 +1,7 @@
-"""The catalog: a DuckDB file of views over the store, for people and their SQL (docs/storage.md has the schema).
+"""The catalog: a DuckDB file with SQL views over the store (docs/storage.md lists them).
 
-Views read the parquet where it lies, so what is committed after publishing is seen too. The file itself only holds
-views; it is made beside and renamed into place, and opened read-only: no reader ever waits for a writer.
+The views read the store's parquet files directly, so they also show rows committed after publishing. The file holds only
+views. A new one is written under another name, renamed into place and opened read-only, so readers never wait for writers.
 """
 
 import glob
@@ -26,26 +26,31 @@ BANK = "memory_bank"
 
 
 def publish(store: Store) -> Path:
-    """Brings the catalog up to date, where it lacks a view or has an older one. Returns its path.
+    """Update the catalog if a view is missing or outdated, and return its path.
 
-    Needed when a stage, table, log or artifact is new, or has new columns; rows are seen without it. Raises StoreError
-    where two of them would have one name, or where the disk is full.
+    This is needed when a stage, table, log or artifact is new or has new columns, not when rows are new.
+
+    Args:
+        store: The store to publish.
+
+    Raises:
+        StoreError: Two views would have the same name, or the disk is full.
     """
     path = store.root / FILE
-    # One after the other, or a slow one would put an older view of the store in the place of a newer one.
+    # Only one process at a time: otherwise a slow one could replace newer views by older ones.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
         for name in store.names("artifacts"):
-            store.artifact(name).list_versions()  # of a run that was killed before it did
+            store.artifact(name).list_versions()  # a run may have been killed before it listed them
         if _info(path) != (str(store.root), content_hash(_views(store))):
             for name in store.names("logs"):
-                store.log(name).set_damaged_aside()  # no view can be made over a damaged file
+                store.log(name).set_damaged_aside()  # DuckDB cannot create a view over a damaged file
             views = _views(store)
             _write(path, store.root, views, content_hash(views))
     return path
 
 
 def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> None:
-    """Writes the catalog beside and puts it in the place of the one before."""
+    """Write a new catalog and replace the old one by it, atomically."""
     with written_beside(path) as scratch:
         try:
             with duckdb.connect(str(scratch)) as connection:
@@ -55,18 +60,36 @@ def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> No
                 )
                 for name, query in views.items():
                     connection.execute(f"CREATE VIEW {_name(name)} AS {query}")
-                # until here all of it may lie in a log beside the file, and closing says nothing where the disk is full
+                # Until a checkpoint the data may be in a write-ahead log only, and closing does not report a full disk.
                 connection.execute("CHECKPOINT")
         except duckdb.Error as error:
-            raise StoreError(f"{path}: the catalog cannot be written, the one before stays: {error}") from error
+            raise StoreError(f"{path}: the catalog cannot be written, the old one stays: {error}") from error
         finally:
             scratch.with_name(scratch.name + ".wal").unlink(missing_ok=True)
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the catalog, published first where it is not there or the store was moved.
+    """Open a read-only connection to the catalog. It is published first if it is missing or the store was moved.
 
-    The file is attached to a database in memory, so that a process may hold connections to catalogs of different ages.
+    The file is attached to an in-memory database, because DuckDB lets a process open one version of a file only.
+
+    Args:
+        store: The store whose catalog to open.
+
+    Raises:
+        StoreError: The catalog had to be published, and that failed (see `publish`).
+
+    Example:
+        >>> import tempfile
+        >>> import polars as pl
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = Store(folder.name)
+        >>> _ = store.table("likes").write(pl.DataFrame({"item": ["7"]}), inputs_hash="i", fingerprint="f")
+        >>> _ = publish(store)
+        >>> with connect(store) as connection:
+        ...     connection.sql("SELECT item FROM likes").fetchall()
+        [('7',)]
+        >>> folder.cleanup()
     """
     path = store.root / FILE
     if _info(path)[0] != str(store.root):
@@ -82,7 +105,7 @@ def _attach(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _info(path: Path) -> tuple[str, str]:
-    """(root, made_of) of a catalog; empty where there is none, or one that cannot be read."""
+    """Return (root, made_of) of a catalog; two empty strings if it is missing or unreadable."""
     if not path.exists():
         return "", ""
     try:
@@ -93,12 +116,12 @@ def _info(path: Path) -> tuple[str, str]:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether the file is a catalog that can be opened."""
+    """Return whether the file is a catalog that can be opened."""
     return _info(path) != ("", "")
 
 
 def _path(path: Path) -> str:
-    """A path in a pattern, where brackets and stars of its own stand for themselves."""
+    """Return a path as part of a glob pattern, with its own brackets and stars escaped."""
     return glob.escape(str(path))
 
 
@@ -111,7 +134,10 @@ def _name(value: str) -> str:
 
 
 def _cast(field: pa.Field) -> str | None:
-    """Arrays as FLOAT[n] (ragged: FLOAT[n][]), so that DuckDB's array functions take them; None for other columns."""
+    """Return the SQL that casts a column of arrays to FLOAT[n] (ragged: FLOAT[n][]); None for other columns.
+
+    DuckDB's array functions need these types.
+    """
     shape = shape_of(field)
     if shape is None:
         return None
@@ -120,17 +146,17 @@ def _cast(field: pa.Field) -> str | None:
 
 
 def _parquet(patterns: list[str], options: str = "filename = false") -> str:
-    # a folder above the store that is called `seed=3` is no partition, whose value would stand in a column `seed`
+    # Without `hive_partitioning = false`, a folder such as `seed=3` above the store would add a column `seed`.
     return f"read_parquet([{', '.join(map(_text, patterns))}], hive_partitioning = false, {options})"
 
 
 def _views(store: Store) -> dict[str, str]:
-    """View name -> its query, in an order in which they can be created."""
+    """Return view name -> query, in an order in which the views can be created."""
     views: dict[str, str] = {}
 
     def add(name: str, query: str, what: str) -> None:
         if name in views:
-            raise StoreError(f"{store.root}: the catalog has a view {name} already, {what} needs another name")
+            raise StoreError(f"{store.root}: the catalog has a view {name} already; {what} must have another name")
         views[name] = query
 
     stages = store.stages()
@@ -159,7 +185,7 @@ def _views(store: Store) -> dict[str, str]:
 
 
 def _stage_queries(folder: Path, payload: pa.Schema) -> tuple[str, str]:
-    """The queries of a stage's states and of its ok rows; both first find each item's newest row, from the state."""
+    """Return the queries for a stage's states and for its ok rows. Both select each item's newest row by its state."""
     parts = Parts(folder, payload)
     generations = parts.generations()
     everything = _parquet([f"{_path(generation)}/*/*.parquet" for generation in generations], "filename = true")

@@ -1,4 +1,4 @@
-"""What is wrong in a store, and the way out of it; nothing is changed."""
+"""The check of a store for damage, with a remedy for each finding. It changes nothing."""
 
 import json
 import shlex
@@ -26,13 +26,13 @@ MADE_AGAIN = "the next run makes it again"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a check found.
+    """A problem or note about a store.
 
     Attributes:
-        subject: What it is about: a file, a folder, a setting.
+        subject: The file, folder or setting concerned.
         problem: What is wrong with it.
-        way_out: What happens by itself, or the command that mends it.
-        level: `problem`, or `note` where nothing needs to be done.
+        way_out: What the next run does about it, or the command that repairs it.
+        level: `problem`, or `note` if no action is needed.
     """
 
     subject: str
@@ -42,15 +42,15 @@ class Finding:
 
 
 def check_store(root: Path, *, deep: bool = False) -> Iterator[Finding]:
-    """Look at every file of a store.
+    """Check every file of a store.
 
     Args:
         root: The store's folder.
-        deep: Whether to read every byte: page checksums, the output hash of every row, the digest of every artifact's
-            files. Otherwise rows' states, footers, sizes and JSON files are read.
+        deep: Whether to read every byte, and compare page checksums, the output hash of every row and the digest of every
+            artifact's files. By default only the states of rows, footers, file sizes and JSON files are read.
 
     Yields:
-        What is wrong, or worth knowing.
+        Problems and notes.
     """
     if problem := _problem(lambda: read_format(root / "store.json")):
         yield Finding(str(root / "store.json"), problem, WRITTEN_AGAIN)
@@ -69,7 +69,7 @@ def check_store(root: Path, *, deep: bool = False) -> Iterator[Finding]:
 
 
 def _problem(read: Callable[[], object]) -> str | None:
-    """What is wrong with a file, or None."""
+    """Return what is wrong with the file that `read` reads, or None."""
     try:
         read()
     except DamageError as error:
@@ -89,7 +89,7 @@ def _stage(folder: Path, deep: bool) -> Iterator[Finding]:
         yield Finding(str(folder / PAYLOAD_FILE), problem, WRITTEN_AGAIN)
     for file in sorted(folder.glob("fingerprints/*.json")):
         if problem := _problem(lambda file=file: read_fingerprint(file)):
-            yield Finding(str(file), problem, "the next run removes it; it serves the plan's reasons only")
+            yield Finding(str(file), problem, "the next run removes it; it is used only for the reasons in a plan")
     for part in parts:
         if (part.parents[1] / RETIRED).exists():
             continue
@@ -131,7 +131,7 @@ def _artifact(folder: Path, deep: bool) -> Iterator[Finding]:
         service = listed_in_service(folder)
         yield Finding(str(error.path), error.problem, f"{WRITTEN_AGAIN}; a pinned version must be pinned again")
     if service is not None and not (folder / f"{service:06d}").is_dir():
-        yield Finding(str(folder), f"version {service} is in service, and is missing", MADE_AGAIN)
+        yield Finding(str(folder), f"version {service} is in service, but is missing", MADE_AGAIN)
     for path in versions:
         if problem := _problem(lambda path=path: read_version(path).check(contents=deep)):
             again = MADE_AGAIN if int(path.name) == service else f"rm -r {_quoted(path)}; it is not in service"

@@ -1,4 +1,4 @@
-"""Parquet files of the store: written with a checksum per page, and verified whenever they are read."""
+"""Parquet files with a checksum per page, which is verified at each read."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 
 from storage.damage import DamageError, reading
 
-# Rows of frames are some 500 kB: small row groups let a reader of ten rows read little more than ten rows.
+# A row of frames takes about 500 kB. With small row groups, reading ten rows reads little more than ten rows.
 ROW_GROUP_BYTES = 16 * 2**20
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write a table with page checksums, in row groups of some 16 MiB."""
+    """Write a table with page checksums, in row groups of about 16 MiB."""
     rows = len(table) * ROW_GROUP_BYTES // max(table.nbytes, 1)
-    # Dictionaries and statistics of vectors and JPEGs cost more than half of the writing and help nobody.
+    # Dictionaries and statistics of vectors and JPEGs take more than half of the writing time and speed up no read.
     plain = [
         field.name for field in table.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))
     ]
@@ -32,46 +32,50 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a file whose pages are verified as they are read; files without checksums are read as they are.
+    """Open a file whose page checksums are verified at each read. Files without checksums can be read too.
 
     Raises:
         DamageError: The footer cannot be read.
-        FileNotFoundError: The file is not there.
+        FileNotFoundError: The file does not exist.
     """
     with reading(path):
         file = pq.ParquetFile(path, page_checksum_verification=True)
         groups = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
         if groups != file.metadata.num_rows:
-            raise DamageError(path, f"its row groups have {groups} rows, the file says {file.metadata.num_rows}")
+            raise DamageError(path, f"its row groups have {groups} rows, but its footer says {file.metadata.num_rows}")
         return file
 
 
 def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a whole file, or the columns of `schema`, whose types they must have.
+    """Read a whole file.
+
+    Args:
+        path: The file.
+        schema: The columns to read, and their types; None for all columns as they are.
 
     Raises:
-        DamageError: The file is not as it was written, or lacks a column.
-        FileNotFoundError: The file is not there.
+        DamageError: The file is damaged, or lacks a column.
+        FileNotFoundError: The file does not exist.
     """
     file = open_parquet(path)
     with reading(path):
         if schema is None:
             return file.read()
-        # names that the file lacks are left out by `read`, and refused by `select`
+        # `read` silently ignores columns that the file lacks, `select` raises an error
         return file.read(schema.names).select(schema.names).cast(schema)
 
 
 def read_rows(path: Path, rows: Sequence[int], schema: pa.Schema | None) -> pa.Table:
-    """Read some rows of a file; only the row groups that hold any of them are read.
+    """Read some rows of a file. Only the row groups with these rows are read.
 
     Args:
         path: The file.
-        rows: Row numbers, rising.
-        schema: The columns to read, and the types they must have; None for all columns as they are.
+        rows: Row numbers in ascending order.
+        schema: The columns to read, and their types; None for all columns as they are.
 
     Raises:
-        DamageError: A row group that is needed is not as it was written.
-        FileNotFoundError: The file is not there.
+        DamageError: One of these row groups is damaged.
+        FileNotFoundError: The file does not exist.
     """
     file = open_parquet(path)
     tables, start, position = [], 0, 0
@@ -92,11 +96,11 @@ def read_rows(path: Path, rows: Sequence[int], schema: pa.Schema | None) -> pa.T
 
 
 def row_groups(path: Path) -> Iterator[pa.Table]:
-    """Read all row groups of a file, one after the other.
+    """Yield the row groups of a file, one at a time.
 
     Raises:
-        DamageError: The file is not as it was written.
-        FileNotFoundError: The file is not there.
+        DamageError: The file is damaged.
+        FileNotFoundError: The file does not exist.
     """
     file = open_parquet(path)
     for group in range(file.num_row_groups):
@@ -106,11 +110,11 @@ def row_groups(path: Path) -> Iterator[pa.Table]:
 
 
 def intact_row_groups(path: Path, schema: pa.Schema) -> list[pa.Table]:
-    """Read the row groups that are as they were written; none where the footer itself is damaged.
+    """Return the intact row groups of a damaged file, or an empty list if its footer is damaged.
 
     Args:
         path: The file.
-        schema: Columns that each row group must have, beside others.
+        schema: Columns that each row group must have; further ones are allowed.
     """
     try:
         file = open_parquet(path)

@@ -1,12 +1,11 @@
-"""Merging a stage's many parts into few, and removing what nobody reads any more.
+"""The compaction of a stage: it merges many parts into few, and removes parts that are no longer read.
 
-The current rows are copied into a new generation, then the old generations are marked as retired: from then on readers
-and new catalogs pass them over. Their files stay for the retention time, for those who had opened them before, and are
-removed by a later compaction. Killed at any moment it leaves rows twice, never less than once, and a row counts once.
+The current rows are copied into a new generation, and then the old generations are marked as retired. From then on readers
+and new catalogs ignore them. Their files stay for the retention time, for readers that opened them before, and are removed
+by a later compaction. If the process is killed, some rows may exist twice, but none is lost; duplicates count once.
 
-The catalog's views name generations, so it is published where that matters: before commits go to a new generation,
-after the old ones are retired, and before their files are removed. At no moment does it miss a row, or name a file that
-is gone.
+The catalog's views name generations. So the catalog is published before commits go to a new generation, after the old
+generations are retired, and before their files are removed. It never misses a row and never names a removed file.
 """
 
 import time
@@ -27,10 +26,20 @@ PART_BYTES = 256 * 2**20
 
 
 def compact(parts: Parts, *, publish: Callable[[], object], retention: float, most_parts: int) -> int:
-    """Removes generations retired over `retention` seconds ago, and merges where there are over `most_parts` parts.
+    """Remove generations that were retired long ago, and merge the parts if there are too many.
 
-    publish: publishes the catalog. Returns how many parts were merged (0: nothing to do). Raises BusyError where
-    another process compacts this stage, StoreError for a full disk; in both cases nothing is lost.
+    Args:
+        parts: The stage's parts.
+        publish: Publishes the catalog.
+        retention: Seconds after which a retired generation is removed.
+        most_parts: The number of parts up to which nothing is merged.
+
+    Returns:
+        How many parts were merged.
+
+    Raises:
+        BusyError: Another process is compacting this stage.
+        StoreError: The disk is full. No row is lost.
     """
     try:
         with exclusive(parts.folder / "compacting.lock", doing="compacting this stage"):
@@ -43,7 +52,7 @@ def compact(parts: Parts, *, publish: Callable[[], object], retention: float, mo
             if sum(file.name != EMPTY for file in parts.files()) <= most_parts:
                 return 0
             while True:
-                with suppress(DamageError):  # a damaged part was set aside: the others can be merged now
+                with suppress(DamageError):  # the damaged part was set aside, so the next attempt does not meet it
                     return _merge(parts, publish)
     except OSError as error:
         raise explain(error, parts.folder) from error
@@ -66,7 +75,7 @@ def _merge(parts: Parts, publish: Callable[[], object]) -> int:
 
 
 def _copy(parts: Parts, rows: pl.DataFrame, folder: Path) -> None:
-    """Writes the rows, with the commits they have, into parts of some 256 MiB."""
+    """Write the rows, with their commit numbers, into parts of about 256 MiB."""
     tables: list[pa.Table] = []
 
     def write() -> None:

@@ -1,7 +1,7 @@
-"""Damage: a file of the store that is no longer as it was written.
+"""Damaged files: files of the store whose content is no longer what was written.
 
-A damaged file is moved into the folder `damaged/` of its stage, table, artifact or log, and a warning says so. To every
-reader it is then as if it had never been there, so the next run makes again what can be derived.
+A damaged file is moved into the folder `damaged/` of its stage, table, artifact or log, with a warning. Readers then treat
+it as missing, so the next run makes its content again where possible.
 """
 
 import logging
@@ -19,35 +19,43 @@ logger = logging.getLogger(__name__)
 
 
 class DamageError(StoreError):
-    """A file is no longer as it was written.
+    """A file of the store is damaged: its content is no longer what was written.
 
-    Args:
+    Attributes:
         path: The damaged file or folder.
-        problem: What is wrong with it.
+        problem: What is wrong with it, in one line.
         done: What was done about it, and what happens next.
     """
 
     def __init__(self, path: Path, problem: object, done: str = "") -> None:
+        """Describe the damage.
+
+        Args:
+            path: The damaged file or folder.
+            problem: What is wrong with it: a text or an exception.
+            done: What was done about it, and what happens next.
+        """
         self.path = path
         self.problem = " ".join(str(problem).split())
         self.done = done
         super().__init__(f"{path} is damaged: {self.problem}" + (f"; {done}" if done else ""))
 
     def __reduce__(self) -> tuple[type["DamageError"], tuple[Path, str, str]]:
+        """Pickle the error with its arguments, so that it can be raised in another process."""
         return DamageError, (self.path, self.problem, self.done)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what libraries raise for a damaged file into a `DamageError`.
+    """Convert the errors that libraries raise for a damaged file to a `DamageError`.
 
     Args:
         path: The file that is read in this block.
 
     Raises:
-        DamageError: The file is not as it was written.
-        FileNotFoundError: It is not there.
-        StoreError: The disk or the system failed, not the file.
+        DamageError: The file is damaged.
+        FileNotFoundError: The file does not exist.
+        StoreError: The disk or the operating system failed, not the file.
     """
     try:
         yield
@@ -56,13 +64,15 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno:
             raise explain(error, path) from error
-        raise DamageError(path, error) from error  # Arrow's, for instance for a wrong checksum
+        raise DamageError(
+            path, error
+        ) from error  # Arrow raises OSError without errno, for example for a wrong checksum
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise DamageError(path, error) from error
 
 
 def set_aside(path: Path, owner: Path, problem: object, done: str) -> Path | None:
-    """Move a damaged file or folder to `owner/damaged/`, out of every reader's sight, and log a warning.
+    """Move a damaged file or folder to `owner/damaged/`, where readers ignore it, and log a warning.
 
     Args:
         path: The damaged file or folder.
@@ -71,7 +81,7 @@ def set_aside(path: Path, owner: Path, problem: object, done: str) -> Path | Non
         done: What happens next, for the warning.
 
     Returns:
-        The new place; None if another process has moved it already.
+        The new path; None if another process has already moved it.
     """
     folder = owner / DAMAGED
     folder.mkdir(exist_ok=True)

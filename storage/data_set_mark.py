@@ -1,4 +1,4 @@
-"""Which data set a store belongs to, and the store that a data set gets where none is named."""
+"""The data set that a store belongs to, and the default store of a data set."""
 
 import hashlib
 import json
@@ -9,15 +9,15 @@ from storage.damage import DamageError, reading
 from storage.durable import write_text
 
 MARK = "dataset.json"
-# SQLite reads what follows a question mark as options
+# SQLite interprets the part of a path after a question mark as options
 FORBIDDEN = re.compile(r"[?\x00-\x1f]")
 
 
 def marked_folder(store: Path) -> Path | None:
-    """Return the folder of the data set that the store `store` holds; None where no data set was noted yet.
+    """Return the folder of the data set that a store belongs to; None if no data set was recorded yet.
 
     Raises:
-        DamageError: the file that names it is not as it was written.
+        DamageError: The file that names the folder is damaged.
     """
     mark = store / MARK
     try:
@@ -28,25 +28,25 @@ def marked_folder(store: Path) -> Path | None:
 
 
 def mark_store(store: Path, data: Path) -> None:
-    """Note that `store` holds what is computed from the data set in the folder `data`."""
+    """Record that `store` belongs to the data set in the folder `data`."""
     write_text(store / MARK, json.dumps({"folder": str(data)}))
 
 
 def default_store(data: Path, *, under: Path) -> Path:
-    """Return the folder of the store that a data set gets by default: `under`, and the name of the data set's folder.
+    """Return the default store of a data set: `under/NAME`, where NAME is the name of the data set's folder.
 
-    Two data sets whose folders have the same name share nothing: the second one's store has eight digits of the hash of
-    its path in its name. A store whose data set is gone counts as free, so that a data set may be moved with its store.
+    If a store of this name belongs to another data set, eight digits of the hash of the data set's path are added. A store
+    whose data set no longer exists counts as free, so a data set can be moved without losing its store.
 
     Args:
-        data: the data set's folder, absolute.
-        under: the folder that holds the stores.
+        data: The data set's folder, absolute.
+        under: The folder that holds the stores.
     """
     name = FORBIDDEN.sub("_", data.name) or "data"
     apart = under / f"{name}-{hashlib.sha256(str(data).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
     try:
         other = marked_folder(under / name)
-    except DamageError:  # whoever reads the store is told
+    except DamageError:  # the user gets this error when the store is read
         other = None
     taken = other is not None and other != data and other.is_dir()
     return apart if apart.is_dir() or taken else under / name

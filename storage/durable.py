@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside, flushed to the disk, renamed into place."""
+"""Atomic writes: a file is written under a temporary name, flushed to the disk and renamed into place."""
 
 import errno
 import fcntl
@@ -15,23 +15,25 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(RuntimeError):
-    """The store cannot do what was asked; the message says what to do about it."""
+    """The store cannot perform an operation; the message says what to do about it."""
 
 
 class BusyError(StoreError):
-    """Another process is doing what only one at a time may do."""
+    """Another process is running an operation that only one process may run at a time."""
 
 
 def explain(error: OSError, path: Path) -> StoreError:
-    """A StoreError for an error of the file system."""
+    """Return a StoreError that explains an error of the file system, and says what to do."""
     if error.errno in DISK_FULL:
         text = (
             f"{path}: no space left on the disk ({os.strerror(error.errno)}). Free some space, or move the store to a "
-            "larger disk, and run again: what was finished is kept and is not computed again"
+            "larger disk, and run again: finished rows are kept and are not computed again"
         )
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = os.strerror(error.errno)
-        text = f"{path}: cannot be written ({reason}). Give this user write access, or name another store"
+        text = (
+            f"{path}: cannot be written ({reason}). Give this user write access, or choose another store (store.path)"
+        )
     elif error.errno == errno.EIO:
         text = (
             f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk; if this file alone stays unreadable, "
@@ -44,9 +46,18 @@ def explain(error: OSError, path: Path) -> StoreError:
 
 @contextmanager
 def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
-    """One process at a time is in this block: the next one gets BusyError, or waits for its turn.
+    """Let only one process at a time run a block. Readers take no lock.
 
-    The lock is the system's: it goes with the process, however that ends. Readers take none.
+    The lock is a lock of the operating system, so it also ends with the process.
+
+    Args:
+        lock: The lock's file, which is created if it does not exist.
+        doing: What the block does, for the error message: "compacting this stage".
+        wait: Whether a second process waits for the lock instead of getting a BusyError.
+
+    Raises:
+        BusyError: Another process holds the lock, and `wait` is False.
+        StoreError: The lock's file cannot be created.
     """
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -63,13 +74,13 @@ def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
         os.truncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
         yield
-        fcntl.flock(handle, fcntl.LOCK_UN)  # also for children that this process forked meanwhile
+        fcntl.flock(handle, fcntl.LOCK_UN)  # children forked in the block share the lock: closing is not enough
     finally:
         os.close(handle)
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes renames in a folder survive a power cut."""
+    """Flush a folder to the disk, so that renames in it survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -78,6 +89,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_file(path: Path) -> None:
+    """Flush a file's content to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -86,15 +98,21 @@ def flush_file(path: Path) -> None:
 
 
 def scratch_name(folder: Path) -> Path:
-    """A free name in `folder` that no reader looks at (hidden, and without a data suffix)."""
+    """Return an unused path in `folder` that readers ignore (hidden, and without a data suffix)."""
     return folder / f"{SCRATCH_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Yields a scratch path to write a file to; it takes the place of `path` in one step when the block ends well.
+    """Yield a temporary path to write to. When the block ends without an error, that file replaces `path` atomically.
 
-    A reader sees the old file or the new one, never a part. Raises StoreError for a full or read-only disk.
+    A reader sees either the old file or the new one, never a part of it.
+
+    Args:
+        path: The file to write. Its folder is created if it does not exist.
+
+    Raises:
+        StoreError: The disk is full or read-only.
     """
     scratch = scratch_name(path.parent)
     try:
@@ -110,10 +128,10 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder where it does not exist, and write a few bytes into it.
+    """Create a folder if it does not exist, and check that it can be written to.
 
     Raises:
-        StoreError: it cannot be made or written; the message says what to do.
+        StoreError: It cannot be created or written to; the message says what to do.
     """
     probe = scratch_name(folder)
     try:
@@ -125,21 +143,22 @@ def check_writable(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8; see `written_beside`."""
     with written_beside(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder and all in it: gone in one step for everybody else, also where this process is killed midway."""
+    """Remove a folder. Readers see it vanish at once, even if this process is killed while it deletes the files."""
     scratch = scratch_name(folder.parent)
     folder.rename(scratch)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
 def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
-    """(number, name) of a new file in `folder`: numbers rise from one file to the next, whatever process writes it.
+    """Return the number and the name of a new file in `folder`. Numbers increase, also between processes.
 
-    The number is the clock in nanoseconds, or one more than the newest file's where the clock was set back.
+    The number is the time in nanoseconds, or one more than the newest file's number if the clock was set back.
     """
     newest = max((int(file.name[:20]) for file in folder.glob(f"*{suffix}") if file.name[:20].isdigit()), default=0)
     number = max(time.time_ns(), newest + 1)
@@ -147,7 +166,15 @@ def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
 
 
 def sweep(folder: Path, *, older_than: float) -> int:
-    """Removes what killed writers left in a tree of folders, if older than `older_than` seconds. Returns how much."""
+    """Remove the temporary files and folders of killed writers below a folder.
+
+    Args:
+        folder: The folder.
+        older_than: Seconds; younger files may belong to a running writer.
+
+    Returns:
+        How many files and folders were removed.
+    """
     limit = time.time() - older_than
     removed = 0
     for leftover in folder.rglob(f"{SCRATCH_PREFIX}*"):

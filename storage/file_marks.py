@@ -1,4 +1,4 @@
-"""Marks of files: whether any of them may have changed, told without reading one."""
+"""Marks of files: digests that show whether a file may have changed, without reading all of them."""
 
 import functools
 import hashlib
@@ -12,10 +12,10 @@ LARGE = 2 * 2**30
 
 
 def files_mark(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """Digest of the files' paths, sizes and times of change, whatever their order; a file that is absent counts as such.
+    """Return a digest of the files' paths, sizes, inodes and modification times. Their order does not matter.
 
-    A file that was rewritten has another mark, unless it kept its size, its inode and its time of change to the nanosecond.
-    Memory does not grow with the number of files.
+    A rewritten file changes the digest, unless it kept its size, its inode and its modification time to the nanosecond. A
+    missing file is part of the digest too. Memory does not grow with the number of files.
     """
     total = 0
     for path in paths:
@@ -30,9 +30,9 @@ def files_mark(paths: Iterable[str | os.PathLike[str]]) -> str:
 
 
 def contents_mark(paths: Iterable[Path]) -> str:
-    """Digest of the files' paths and contents, for files that may be written again as they were.
+    """Return a digest of the files' paths and contents, for files that may be rewritten with the same content.
 
-    A file is read once in a process. One of over `LARGE` bytes goes by its size and time of change.
+    Each file is read once per process. For a file of more than `LARGE` bytes, size and modification time are used instead.
     """
     named = []
     for path in sorted(paths):
@@ -53,7 +53,7 @@ def _digest(path: Path, *stat: int) -> str:
 
 
 def tree_mark(folder: Path) -> str:
-    """Mark of all files below a folder; hidden files and locks are passed over."""
+    """Return `files_mark` of all files below a folder, without hidden files and locks."""
     return files_mark(f"{root}/{name}" for root, _, names in os.walk(folder) for name in names if _counts(name))
 
 

@@ -1,4 +1,4 @@
-"""What determines a stage's output beside its input: the version of its code, its parameters, the model it used."""
+"""The fingerprint of a stage: everything except its inputs that determines its output."""
 
 import json
 from collections.abc import Mapping
@@ -21,8 +21,16 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """code: version of the stage's code, raised by hand when its output changes; parameters: settings that the output
-    depends on; model: the identity of the encoder (name, checkpoint, revision, backend ...). All JSON-able.
+    """The version of a stage's code, its parameters and its model. All three are JSON-able.
+
+    Attributes:
+        code: Version of the stage's code. Raise it by hand when a change of the code changes the output.
+        parameters: The settings that the output depends on.
+        model: The identity of the encoder (name, backend, checkpoint, revision, ...).
+
+    Example:
+        >>> Fingerprint(1, {"frames": 10}).differences(Fingerprint(1, {"frames": 12}))
+        ['parameter frames: 10 -> 12']
     """
 
     code: int | str
@@ -31,18 +39,21 @@ class Fingerprint:
 
     @property
     def hash(self) -> str:
+        """Content hash of all three parts."""
         return content_hash(self.to_json())
 
     def to_json(self) -> str:
+        """Return the fingerprint as JSON with sorted keys."""
         parts = {"code": self.code, "parameters": dict(self.parameters), "model": dict(self.model)}
         return json.dumps(parts, sort_keys=True, ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> "Fingerprint":
+        """Return the fingerprint that `to_json` wrote."""
         return Fingerprint(**json.loads(text))
 
     def differences(self, new: "Fingerprint") -> list[str]:
-        """What changed from this one to `new`, for people: 'code version: 1 -> 2', 'parameter frames: 10 -> 12'."""
+        """Return what changed from this fingerprint to `new`: 'code version: 1 -> 2', 'parameter frames: 10 -> 12'."""
         found = [f"code version: {self.code} -> {new.code}"] if self.code != new.code else []
         for name, old, current in (
             ("parameter", _flat("", self.parameters), _flat("", new.parameters)),

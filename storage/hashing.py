@@ -1,4 +1,4 @@
-"""Content hashes: the same values give the same hash in every process, on every day."""
+"""Content hashes: equal values have equal hashes in every process and on every machine."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DIGITS = 32
 
 
 def _feed(digest, value) -> None:
-    # Every value carries its kind and its length, so that ("ab", "c") and ("a", "bc") differ, as do 1, "1" and True.
+    # The kind and length of every value are hashed too, so that ("ab", "c") and ("a", "bc") differ, as do 1, "1" and True.
     if isinstance(value, np.ndarray):
         array = np.ascontiguousarray(value)
         digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
@@ -44,9 +44,17 @@ def _feed(digest, value) -> None:
 
 
 def content_hash(*values) -> str:
-    """32 hexadecimal digits that depend on the values, their types, and array shapes and dtypes.
+    """Return 32 hexadecimal digits that depend on the values, their types, and the shapes and dtypes of arrays.
 
-    Allowed are None, bool, int, float, str, bytes, NumPy arrays, and lists, tuples and dicts of them (TypeError).
+    Args:
+        *values: None, bool, int, float, str, bytes, NumPy arrays, or lists, tuples and dicts of these.
+
+    Raises:
+        TypeError: A value has another type.
+
+    Example:
+        >>> content_hash("a", 1) == content_hash("a", 1), content_hash("a", 1) == content_hash("a", True)
+        (True, False)
     """
     digest = hashlib.sha256()
     for value in values:
@@ -55,14 +63,18 @@ def content_hash(*values) -> str:
 
 
 def row_hashes(frame: pl.DataFrame) -> list[str]:
-    """`content_hash(list(row))` of each row of a frame of strings and numbers, some ten times as fast as one by one."""
+    """Return `content_hash(list(row))` of each row, about ten times as fast as a call per row.
+
+    Args:
+        frame: Columns of strings and numbers.
+    """
     cells = [_cell_text(frame[name]).alias(str(place)) for place, name in enumerate(frame.columns)]
     texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(f"list:{frame.width}:"), pl.all()])).to_series()
     return [hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for text in texts]
 
 
 def _cell_text(column: pl.Series) -> pl.Series:
-    """What `_feed` takes of each value of a column."""
+    """Return the text that `_feed` adds to the digest for each value of a column."""
     if column.dtype != pl.String:
         return pl.Series([f"{type(value).__name__}:{len(repr(value))}:{value!r}" for value in column], dtype=pl.String)
     text = pl.format("str:{}:{}", pl.col("value").str.len_bytes(), pl.col("value")).fill_null("NoneType:4:None")
@@ -70,6 +82,6 @@ def _cell_text(column: pl.Series) -> pl.Series:
 
 
 def file_hash(path: str | Path) -> str:
-    """sha256 of a file's bytes, 64 hexadecimal digits."""
+    """Return the sha256 of a file's bytes, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

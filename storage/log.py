@@ -1,4 +1,4 @@
-"""A log of runs or metrics: rows are added and never changed."""
+"""An append-only log of runs or metrics."""
 
 from pathlib import Path
 
@@ -9,29 +9,44 @@ from storage.damage import DamageError, set_aside
 from storage.durable import ordered_name, written_beside
 
 APPENDED = "[0-9]*-*.parquet"
-LOST = "its rows are lost, all others stay"
+LOST = "its rows are lost, all other rows stay"
 
 
 class Log:
-    """Get one from `Store.log`. Any process may append at any time."""
+    """Rows that are only appended. Get a log from `Store.log`.
+
+    Any process may append at any time.
+
+    Attributes:
+        folder: The log's folder in the store.
+        name: The folder's name.
+    """
 
     def __init__(self, folder: Path):
+        """Refer to the log in `folder`; the folder need not exist yet."""
         self.folder = folder
         self.name = folder.name
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Adds the rows. Columns may be new ones; those it lacks read as null, and types must stay what they were."""
+        """Append rows. Columns that `frame` lacks are null in its rows.
+
+        Args:
+            frame: The rows. New columns are allowed; existing columns must keep their types.
+
+        Raises:
+            StoreError: The disk is full or read-only.
+        """
         if frame.height:
             _, name = ordered_name(self.folder, ".parquet")
             with written_beside(self.folder / name) as scratch:
                 write_parquet(scratch, frame.to_arrow())
 
     def files(self) -> list[Path]:
-        """The files of all appends, oldest first."""
+        """Return the log's files, oldest first: one per call of `append`."""
         return sorted(self.folder.glob(APPENDED))
 
     def read(self) -> pl.DataFrame:
-        """All rows, in the order they were added; an empty frame where there are none. Damaged files are set aside."""
+        """Return all rows in the order in which they were appended. Damaged files are set aside, with a warning."""
         frames = []
         for file in self.files():
             try:
@@ -41,7 +56,7 @@ class Log:
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
     def set_damaged_aside(self) -> None:
-        """Set files aside that cannot be opened, on which SQL over the whole log fails."""
+        """Set files aside that cannot be opened, because a single one makes SQL over the whole log fail."""
         for file in self.files():
             try:
                 open_parquet(file)

@@ -1,11 +1,13 @@
-"""A stage's arrays in one memory-mapped file, made from its parquet, for reading at random as training does.
+"""A stage's arrays in one memory-mapped file, for the random access of training.
 
     artifacts/pack_{stage}/000003/   values.npy (t, d)   offsets.npy (n + 1,)   items.npy, hashes.npy (n,)
 
-Row i's vectors are values[offsets[i]:offsets[i + 1]]: of a column of shape (K, d) those that the column `rows` counts, of
-a ragged one all, of a flat one the only one. A pack is made from the rows as their output hashes name them, and asked for
-by those (`open_pack`): when a row changed, came or went, another pack is made, from the parquet for that row and from the
-pack before for the others. So none is ever stale, and a reader keeps the one that it has open.
+The vectors of item i are values[offsets[i]:offsets[i + 1]]. For a column of shape (K, d) these are the first vectors, as
+many as the column `rows` says; for a ragged column all vectors; for a flat column its one vector.
+
+A pack is identified by the output hashes of its rows. `open_pack` compares them with the stage's states, and makes a new
+pack if a row was added, changed or removed: from the parquet for new and changed rows, from the old pack for the others.
+So a pack is never stale, and a reader keeps the version that it opened.
 """
 
 import os
@@ -31,13 +33,44 @@ FORMAT = "1"
 
 
 class Pack:
-    """An open pack: values (t, d), memory-mapped; longest: most rows a video may have. Its files stay while it is open."""
+    """An open pack. While it is open, its files are not removed.
+
+    Attributes:
+        version: The version of the artifact.
+        longest: The largest number of vectors that a video of this stage can have.
+        values: (t, d) vectors of all items, memory-mapped, in the type they are stored in.
+        offsets: (n + 1,) where each item's vectors start in `values`.
+        hashes: The output hash of each item's row in the stage.
+
+    Example:
+        >>> import tempfile
+        >>> import pyarrow as pa
+        >>> from storage.arrays import fixed
+        >>> from storage.rows import Row
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = Store(folder.name)
+        >>> stage = store.stage("vectors", pa.schema([fixed("embedding", [2])]))
+        >>> stage.commit([Row.ok("7", "h", {"embedding": np.array([1, 2])})], fingerprint="f")
+        >>> pack = open_pack(store, stage)
+        >>> starts, lengths = pack.find(["7", "absent"])
+        >>> lengths.tolist(), pack.values[starts[0]].tolist()
+        ([1, 0], [1.0, 2.0])
+        >>> folder.cleanup()
+    """
 
     def __init__(self, version: ArtifactVersion):
+        """Open a version of a pack; use `open_pack` to get an up-to-date one.
+
+        Args:
+            version: The version to open.
+
+        Raises:
+            DamageError: The version is damaged. It was set aside, and `open_pack` makes it again.
+        """
         self._hold = version.hold()
         self.version = version
         self.longest: int = version.metadata["longest"]
-        mapped = "r" if version.metadata["rows"] else None  # nothing cannot be mapped
+        mapped = "r" if version.metadata["rows"] else None  # an empty array cannot be mapped
         with version.reading() as folder:
             self.values: np.ndarray = np.load(folder / "values.npy", mmap_mode=mapped)
             self.offsets: np.ndarray = np.load(folder / "offsets.npy")
@@ -45,13 +78,20 @@ class Pack:
             self._place = {item: row for row, item in enumerate(np.load(folder / "items.npy").tolist())}
 
     def find(self, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """starts (n,) and lengths (n,) of the items' rows in `values`; length 0 for an item that has none."""
+        """Return where the items' vectors are in `values`.
+
+        Args:
+            items: n ids.
+
+        Returns:
+            The first row (n,) and the number of rows (n,) of each item, 0 rows for an item that has no vectors.
+        """
         rows = np.fromiter((self._place.get(item, -1) for item in items), np.int64, len(items))
         starts = np.where(rows >= 0, self.offsets[rows], 0)
         return starts, np.where(rows >= 0, self.offsets[rows + 1] - starts, 0)
 
     def get(self, item: str, output_hash: str) -> np.ndarray | None:
-        """The item's vectors (rows, d), if they are those of this hash."""
+        """Return the item's vectors (rows, d); None if the pack has none with this output hash."""
         row = self._place.get(item)
         if row is None or self.hashes[row] != output_hash:
             return None
@@ -59,9 +99,17 @@ class Pack:
 
 
 def open_pack(store: Store, stage: Stage) -> Pack:
-    """The pack of a stage's ok rows as they are now, made first where they are not those of the pack in service.
+    """Open the pack of a stage's current ok rows. It is made first if it is missing or a row has changed.
 
-    Processes that need the same new pack wait for the one that makes it. Raises StoreError for a full disk.
+    Processes that need the same new pack wait for the one that makes it. Making it takes as much disk as the unpacked
+    arrays, twice that while an old pack exists, and memory for 512 videos.
+
+    Args:
+        store: The store.
+        stage: A stage with a column `embedding`.
+
+    Raises:
+        StoreError: The disk is full.
     """
     artifact = store.artifact(f"pack_{stage.name}")
     artifact.folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +119,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
         rows = stage.states().filter(pl.col("status") == "ok").select("item", "output_hash")
         inputs_hash = content_hash(rows["item"].to_list(), rows["output_hash"].to_list())
         if artifact.is_current(inputs_hash, fingerprint):
-            with suppress(DamageError):  # it was set aside, and is made again from the parquet
+            with suppress(DamageError):  # the damaged pack was set aside, and is made again from the parquet below
                 return Pack(artifact.current())
         _make(artifact, stage, rows, inputs_hash, fingerprint)
         artifact.prune(keep=1)
@@ -110,7 +158,7 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
 
 
 def _read(stage: Stage, items: Sequence[str]) -> Iterator[np.ndarray]:
-    """(rows, d) of each item, from the parquet."""
+    """Return each item's vectors (rows, d), from the parquet."""
     if not items:
         return iter(())
     shape = shape_of(stage.payload.field(COLUMN))
@@ -130,7 +178,7 @@ def _dtype(stage: Stage) -> np.dtype:
 
 
 class _Growing:
-    """A .npy file (t, width) that grows while it is written; NumPy's header has room for the number of rows."""
+    """A .npy file (t, width) that is written in blocks. NumPy's header has padding for the final number of rows."""
 
     def __init__(self, path: Path, width: int, dtype: np.dtype):
         self._path, self._width, self._dtype, self._rows = path, width, dtype, 0
@@ -159,4 +207,4 @@ class _Growing:
                 self._file.seek(0, os.SEEK_SET)
                 self._header()
                 if self._file.tell() != self._data_from:
-                    raise RuntimeError(f"{self._path}: the header grew over the data")
+                    raise RuntimeError(f"{self._path}: the header has become longer and would overwrite data")

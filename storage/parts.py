@@ -1,11 +1,10 @@
-"""The immutable parquet parts of one stage, and which row of which part is current.
+"""The immutable parquet parts of a stage, and which row of which part is current.
 
     {stage}/parts/{generation}/{layout}/{number}-{random}.parquet
 
-A part holds state and payload columns of some hundred videos and never changes. `layout` is a hash of the payload's
-schema, so that files which are read together always agree. Compaction opens a new generation and retires the old ones
-whole. Nothing here takes a lock: a part appears by a rename, and of an item's rows the one with the highest `commit`
-counts, whatever part it lies in.
+A part holds the state and payload columns of about a hundred videos and never changes. `layout` is a hash of the payload's
+schema, so all files in one such folder have the same columns. Compaction starts a new generation and retires the old ones.
+No lock is needed: a part appears by a rename, and of an item's rows in all parts the one with the highest `commit` counts.
 """
 
 import os
@@ -29,33 +28,41 @@ EMPTY = f"{0:020d}-empty.parquet"
 
 
 def layout_of(payload: pa.Schema) -> str:
+    """Return the name of the folder for parts with this payload: a hash of the schema."""
     return content_hash([f"{field.name}: {field.type} {field.metadata}" for field in payload])[:12]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a stage. folder: the stage's folder; payload: the columns beside the state."""
+    """The parts of a stage.
+
+    Attributes:
+        folder: The stage's folder.
+        payload: The columns in addition to the state.
+    """
 
     folder: Path
     payload: pa.Schema
 
     @property
     def layout(self) -> str:
+        """Name of the folder for new parts; see `layout_of`."""
         return layout_of(self.payload)
 
     @property
     def schema(self) -> pa.Schema:
+        """The columns of a part: the state, then the payload."""
         return pa.schema([*STATE, *self.payload])
 
     def generations(self, *, retired: bool = False) -> list[Path]:
-        """Folders of the generations in service (or of those retired), oldest first."""
+        """Return the folders of the generations in service, or of the retired ones, oldest first."""
         root = self.folder / "parts"
         folders = root.iterdir() if root.is_dir() else []
         found = sorted(folder for folder in folders if folder.name.isdigit() and folder.is_dir())
         return [folder for folder in found if (folder / RETIRED).exists() == retired]
 
     def add_generation(self) -> Path:
-        """Makes a new generation, which readers look at and no commit goes to before it is opened."""
+        """Create a new generation. Readers see it at once; commits go to it only after `open_generation`."""
         root = self.folder / "parts"
         root.mkdir(parents=True, exist_ok=True)
         while True:
@@ -70,11 +77,11 @@ class Parts:
             return generation
 
     def open_generation(self, generation: Path) -> None:
-        """From now on every commit goes to this generation."""
+        """Direct all further commits to this generation."""
         write_text(generation / OPEN, "commits go to the newest generation that is open\n")
 
     def current_generation(self) -> Path:
-        """The generation that commits go to."""
+        """Return the generation that commits go to, and create the first one if there is none."""
         found = [generation for generation in self.generations() if (generation / OPEN).exists()]
         if not found:
             found = [self.add_generation()]
@@ -82,7 +89,7 @@ class Parts:
         return found[-1]
 
     def seed(self) -> None:
-        """Makes sure there is a part of this layout, though without rows, so that views over the parts have columns."""
+        """Write an empty part of this layout if there is no part yet, so that views over the parts have columns."""
         try:
             self.current_generation()
             for generation in self.generations():
@@ -97,22 +104,30 @@ class Parts:
                 write_parquet(scratch, self.schema.empty_table())
 
     def next_commit(self) -> tuple[int, str]:
-        """(commit number, file name) for a new part; numbers rise, also where the clock was set back."""
+        """Return the commit number and the file name of a new part. Numbers increase even if the clock was set back."""
         layouts = [layout for generation in self.generations() for layout in generation.iterdir() if layout.is_dir()]
         return max(
             (ordered_name(layout, ".parquet") for layout in layouts), default=ordered_name(self.folder, ".parquet")
         )
 
     def add(self, columns: Sequence[pa.Array], name: str) -> None:
-        """Writes one part from all columns of `schema`, in order."""
+        """Write one part.
+
+        Args:
+            columns: All columns of `schema`, in this order.
+            name: The file's name, from `next_commit`.
+
+        Raises:
+            StoreError: The disk is full or read-only.
+        """
         table = pa.Table.from_arrays(list(columns), schema=self.schema)
         try:
             generation = self.current_generation()
             path = generation / self.layout / name
             with written_beside(path) as scratch:
                 write_parquet(scratch, table)
-            # Compaction may have opened a generation and listed this one just before the rename: then it missed this
-            # part, which must stand in the new generation too. A row that is there twice counts once.
+            # Compaction may have opened a new generation and listed the old one just before the rename. It then missed
+            # this part, which must therefore be linked into the new generation too. A row in both counts once.
             while (newest := self.current_generation()) != generation:
                 generation = newest
                 target = generation / self.layout
@@ -125,13 +140,20 @@ class Parts:
             raise explain(error, self.folder) from error
 
     def files(self, generations: Sequence[Path] | None = None) -> list[Path]:
+        """Return the files of all parts, empty ones included; by default of the generations in service."""
         generations = self.generations() if generations is None else generations
         return sorted(file for generation in generations for file in generation.glob("*/*.parquet"))
 
     def states(self, files: Sequence[Path] | None = None) -> pl.DataFrame:
-        """The current row of every item, tombstones included: STATE's columns, `part` (path) and `row` (place in it).
+        """Return the current row of every item, including tombstones of dropped items.
 
-        Reads no payload column, and each part once in a process. A damaged part is set aside, with a warning.
+        No payload column is read, and each part only once per process. A damaged part is set aside, with a warning.
+
+        Args:
+            files: The parts to read, by default all.
+
+        Returns:
+            The columns of STATE, `part` (the file's path) and `row` (the row's number in the file).
         """
         if files is not None:
             return _newest([self._states_of(file) for file in files if file.name != EMPTY])
@@ -146,18 +168,22 @@ class Parts:
         return current
 
     def _states_of(self, file: Path) -> pl.DataFrame | None:
-        """One part's states; None where there is nothing to read."""
+        """Return the states of one part; None if it is gone or no row of it is intact."""
         try:
             table = read_table(file, STATE)
         except FileNotFoundError:
-            return None  # of a generation that was removed since it was listed: what replaced it was there before
+            return None  # its generation was removed since it was listed; the later generation has its rows
         except DamageError as error:
             rescued = self._set_aside(file, error)
             return None if rescued is None else self._states_of(rescued)
         return _placed(table, str(file))
 
     def read(self, states: pl.DataFrame, columns: Sequence[str]) -> pa.Table:
-        """The given rows of `states()`, in its order: `item` and the payload columns named.
+        """Return `item` and payload columns of some rows.
+
+        Args:
+            states: The rows, from `states()`, in the order of the result.
+            columns: The payload columns to read.
 
         Raises:
             DamageError: A part is damaged. It was set aside, and its rows count as not computed.
@@ -176,7 +202,16 @@ class Parts:
         return table.take(order) if (order[1:] < order[:-1]).any() else table
 
     def read_part(self, part: Path, rows: Sequence[int], schema: pa.Schema | None) -> pa.Table:
-        """The rows (rising) of one part, all columns without a schema; see `read`."""
+        """Return some rows of one part.
+
+        Args:
+            part: The part's file.
+            rows: Row numbers in ascending order.
+            schema: The columns to read; None for all.
+
+        Raises:
+            DamageError: The part is damaged. It was set aside, and its rows count as not computed.
+        """
         try:
             return read_rows(part, rows, schema)
         except DamageError as error:
@@ -185,7 +220,11 @@ class Parts:
             raise DamageError(part, error.problem, done) from error
 
     def _set_aside(self, part: Path, error: DamageError) -> Path | None:
-        """Move a damaged part out of every reader's sight, after copying its intact rows to a new part, which is returned."""
+        """Set a damaged part aside, after copying its intact rows to a new part.
+
+        Returns:
+            The new part; None if no row is intact.
+        """
         tables, rescued = intact_row_groups(part, STATE), None
         if tables:
             _, name = ordered_name(part.parent, ".parquet")
@@ -193,7 +232,7 @@ class Parts:
             with written_beside(rescued) as scratch:
                 write_parquet(scratch, pa.concat_tables(tables))
         kept = sum(map(len, tables))
-        done = f"{kept:,} of its rows are intact and stay, the others count as not computed: the next run computes them"
+        done = f"{kept:,} of its rows are intact and stay; the next run computes the others again"
         set_aside(part, self.folder, error.problem, done)
         return rescued
 
@@ -203,7 +242,7 @@ def _placed(states: pa.Table, part: str) -> pl.DataFrame:
 
 
 def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
-    """Of each item the row that was committed last, in the order of commits; None stands for a frame without rows."""
+    """Return each item's most recently committed row, in the order of commits. None stands for a frame without rows."""
     frames = [frame for frame in frames if frame is not None]
     if not frames:
         return _placed(STATE.empty_table(), "")
@@ -211,7 +250,7 @@ def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
 
 
 def is_whole(part: Path) -> bool:
-    """Whether a part has a footer that can be read."""
+    """Return whether a part's footer can be read."""
     try:
         open_parquet(part)
     except DamageError:

@@ -1,4 +1,4 @@
-"""A stage's payload schema as the store keeps it, for readers who know no stage by themselves."""
+"""A stage's payload schema as recorded in the store, for readers that do not know the stage's code."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,8 +19,8 @@ def read_payload_schema(file: Path) -> pa.Schema:
     """Read a stage's payload schema from its `payload.arrow`.
 
     Raises:
-        DamageError: It is not as it was written: the stage holds no part of such a layout.
-        FileNotFoundError: It is not there.
+        DamageError: The file is damaged: it cannot be read, or the stage has no part with these columns.
+        FileNotFoundError: The file does not exist.
     """
     with reading(file):
         payload = pa.ipc.read_schema(pa.py_buffer(file.read_bytes()))
@@ -30,9 +30,9 @@ def read_payload_schema(file: Path) -> pa.Schema:
 
 
 def stored_payload(folder: Path) -> pa.Schema | None:
-    """Find the payload schema of a stage's folder; None where it holds no stage.
+    """Return the payload schema of the stage in a folder; None if the folder holds no stage.
 
-    Where `payload.arrow` is missing or damaged the schema is taken from the newest part, with a warning.
+    If `payload.arrow` is missing or damaged, the schema is taken from the newest part, with a warning.
     """
     file = folder / PAYLOAD_FILE
     try:
@@ -46,13 +46,13 @@ def stored_payload(folder: Path) -> pa.Schema | None:
             columns = [field for field in open_parquet(part).schema_arrow if field.name not in STATE.names]
             for payload in map(pa.schema, product(*map(_spellings, columns))):
                 if layout_of(payload) == part.parent.name:
-                    logger.warning("%s: the columns are those of the newest part, %s", problem, part)
+                    logger.warning("%s; the columns are taken from the newest part, %s", problem, part)
                     return payload
     return None
 
 
 def _spellings(field: pa.Field) -> Iterator[pa.Field]:
-    """The fields that a column may have been written from: Parquet calls the elements of all lists `element`."""
+    """Yield the fields that a column may have been written from. Parquet renames the elements of all lists `element`."""
     kind = field.type
     if not pa.types.is_nested(kind) or pa.types.is_struct(kind):
         yield field

@@ -1,4 +1,4 @@
-"""What a run of a stage would compute, and why."""
+"""The items that a run of a stage would compute, with reasons."""
 
 from collections import Counter
 from collections.abc import Container, Mapping
@@ -14,11 +14,18 @@ KINDS = ("new", "stale", "retried", "failed", "orphaned", "unchanged")
 
 @dataclass(frozen=True)
 class Plan:
-    """Items by what happens to them; `reasons` tells why for all but the unchanged.
+    """The items of a stage, grouped by what a run does with them.
 
-    new: never computed; stale: input or fingerprint changed; retried: failed before and tried again; failed: failed
-    before and left so; orphaned: stored, but no input any more (to be dropped); unchanged: nothing to do.
-    todo: new, stale and retried in the order of the inputs.
+    Attributes:
+        stage: The stage's name.
+        new: Items that were never computed.
+        stale: Items whose input or fingerprint has changed.
+        retried: Items that failed before and are computed again.
+        failed: Items that failed before and are not computed again.
+        orphaned: Items with a row but without an input; their rows are dropped.
+        unchanged: Items whose rows are up to date.
+        todo: The new, stale and retried items, in the order of the inputs.
+        reasons: Item -> why it is not unchanged.
     """
 
     stage: str
@@ -32,12 +39,13 @@ class Plan:
     reasons: dict[str, str]
 
     def summary(self) -> dict[str, int | dict[str, int]]:
-        """Counts by kind, and how many items each reason holds for, the most frequent first (JSON-able)."""
+        """Return the number of items per kind and, under `reasons`, per reason, most frequent first (JSON-able)."""
         counts: dict[str, int | dict[str, int]] = {kind: len(getattr(self, kind)) for kind in KINDS}
         counts["reasons"] = dict(Counter(self.reasons.values()).most_common())
         return counts
 
     def __str__(self) -> str:
+        """Return the counts in one line, followed by one line per reason."""
         counts = ", ".join(f"{len(getattr(self, kind)):,} {kind}" for kind in KINDS)
         reasons = "".join(f"\n    {count:,} x {reason}" for reason, count in self.summary()["reasons"].items())
         return f"{self.stage}: {len(self.todo):,} to compute ({counts}){reasons}"
@@ -53,13 +61,20 @@ def make_plan(
     *,
     retry_failed: bool,
 ) -> Plan:
-    """Compares inputs (item -> hash) with the stored states.
+    """Compare a stage's inputs with its stored states.
 
-    known: fingerprint hash -> its parts, for the reasons; other_columns: items stored with another payload schema.
+    Args:
+        stage: The stage's name.
+        inputs: Item -> content hash of its inputs, in the order in which items are to be computed.
+        fingerprint: Hash of the current fingerprint.
+        states: The stored states, one row per item.
+        known: Fingerprint hash -> fingerprint, for the reasons.
+        other_columns: Items that are stored with another payload schema.
+        retry_failed: Whether to compute items again that failed with the same inputs and fingerprint.
     """
     stored = {
-        item: (input_hash, made_by, status)
-        for item, input_hash, made_by, status in states.select(
+        item: (input_hash, computed_with, status)
+        for item, input_hash, computed_with, status in states.select(
             "item", "input_hash", "fingerprint", "status"
         ).iter_rows()
     }
@@ -68,23 +83,23 @@ def make_plan(
     todo = []
     changes: dict[str, str] = {}
 
-    def change(made_by: str) -> str:
-        if made_by not in changes:
-            if made_by in known and fingerprint in known:
-                found = known[made_by].differences(known[fingerprint])
-                changes[made_by] = "; ".join(found)
+    def change(computed_with: str) -> str:
+        if computed_with not in changes:
+            if computed_with in known and fingerprint in known:
+                found = known[computed_with].differences(known[fingerprint])
+                changes[computed_with] = "; ".join(found)
             else:
-                changes[made_by] = f"fingerprint: {made_by} -> {fingerprint}"
-        return changes[made_by]
+                changes[computed_with] = f"fingerprint: {computed_with} -> {fingerprint}"
+        return changes[computed_with]
 
     for item, input_hash in inputs.items():
         if item not in stored:
             kind, reason = "new", "new item"
         else:
-            used, made_by, status = stored[item]
+            used, computed_with, status = stored[item]
             why = ["input changed"] if used != input_hash else []
-            if made_by != fingerprint:
-                why.append(change(made_by))
+            if computed_with != fingerprint:
+                why.append(change(computed_with))
             if item in other_columns:
                 why.append("payload columns changed")
             if why:

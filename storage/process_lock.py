@@ -1,4 +1,4 @@
-"""Whether a process is still there: it holds a lock of the system's, which ends with it, however it ends."""
+"""Whether a process is still alive: it holds a lock of the operating system, which ends with the process."""
 
 import fcntl
 import os
@@ -9,7 +9,14 @@ from pathlib import Path
 
 @contextmanager
 def present(mark: Path) -> Iterator[None]:
-    """Hold `mark` while in this block; several processes may at once. OSError where it cannot be written."""
+    """Hold the lock `mark` in this block. Several processes may hold it at the same time.
+
+    Args:
+        mark: The lock's file, which is created if it does not exist.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     handle = _shared(mark)
     try:
         yield
@@ -18,7 +25,7 @@ def present(mark: Path) -> Iterator[None]:
 
 
 def is_present(mark: Path) -> bool:
-    """Whether any process holds `mark`."""
+    """Return whether any process holds the lock `mark`."""
     try:
         handle = os.open(mark, os.O_RDWR)
     except FileNotFoundError:
@@ -37,14 +44,14 @@ def _shared(mark: Path) -> int:
     while True:
         handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(handle, fcntl.LOCK_SH)
-        # the last one before may have removed the file between the two lines: then this lock is on nothing
+        # Between the two lines, the last holder may have removed the file. The lock is then on a deleted file.
         if mark.exists() and os.fstat(handle).st_ino == mark.stat().st_ino:
             return handle
         os.close(handle)
 
 
 def _leave(handle: int, mark: Path) -> None:
-    """Release; the last one removes the file."""
+    """Release the lock; the last holder removes the file."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mark.unlink(missing_ok=True)

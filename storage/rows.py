@@ -1,4 +1,4 @@
-"""One video's result in a stage: computed, missing or failed."""
+"""One video's result in a stage: ok, missing or failed."""
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from storage.arrays import shape_of, to_column
 from storage.hashing import content_hash
 
 Status = Literal["ok", "missing", "failed"]
-DROPPED = "dropped"  # tombstone: hides the item's older rows; never shown
+DROPPED = "dropped"  # tombstone that hides the item's older rows; readers never see it
 
 STATE = pa.schema(
     [
@@ -26,7 +26,7 @@ STATE = pa.schema(
         pa.field("attempts", pa.int32()),
         pa.field("shard", pa.string()),
         pa.field("computed_at", pa.timestamp("us", tz="UTC")),
-        # Decides which of an item's rows is current, whatever part it lies in: the highest.
+        # Of an item's rows in all parts, the one with the highest commit number is current.
         pa.field("commit", pa.int64(), nullable=False),
     ]
 )
@@ -35,9 +35,19 @@ MESSAGE_LENGTH = 2000
 
 @dataclass(frozen=True)
 class Row:
-    """What one stage found for one item: make it with `Row.ok`, `Row.missing` or `Row.failed`.
+    """One stage's result for one item. Use `Row.ok`, `Row.missing` or `Row.failed` to make one.
 
-    input_hash: content hash of the inputs that were used. payload: column -> value, for `ok` only.
+    Attributes:
+        item: The item's id.
+        input_hash: Content hash of the inputs that were used.
+        status: `ok`, `missing` or `failed`.
+        payload: Column -> value, only if the status is `ok`.
+        error_type: The type of the error, only if the status is `failed`.
+        error_message: Why the item is missing or failed.
+
+    Example:
+        >>> Row.failed("7", "hash", ValueError("no frames")).error_type
+        'ValueError'
     """
 
     item: str
@@ -49,16 +59,20 @@ class Row:
 
     @staticmethod
     def ok(item: str, input_hash: str, payload: Mapping[str, Any]) -> "Row":
+        """Return the row of an item that was computed."""
         return Row(item, input_hash, "ok", payload)
 
     @staticmethod
     def missing(item: str, input_hash: str, reason: str) -> "Row":
-        """There is nothing to compute from; `reason` says what was not there ('no audio track')."""
+        """Return the row of an item that has nothing to compute from; `reason` names it ('no audio track')."""
         return Row(item, input_hash, "missing", error_message=reason)
 
     @staticmethod
     def failed(item: str, input_hash: str, error: BaseException) -> "Row":
-        """The type kept is the error's `kind` where it has one (MediaError), else its class."""
+        """Return the row of an item whose computation raised `error`.
+
+        `error_type` is the name of the error's class, followed by its attribute `kind` if it has one (MediaError).
+        """
         kind = getattr(error, "kind", None)
         name = f"{type(error).__name__}.{kind}" if kind else type(error).__name__
         message = str(error) or traceback.format_exception_only(error)[-1].strip()
@@ -74,20 +88,29 @@ def _cell(array: pa.Array, position: int, shape: tuple | None) -> Any:
 
 
 def payload_columns(rows: Sequence[Row], payload: pa.Schema) -> tuple[list[pa.Array], list[str | None]]:
-    """The rows' payload as arrow columns (null for rows that are not ok), and the output hash of each row.
+    """Convert the rows' payload to Arrow columns, and hash it.
 
-    The hash is taken from what is stored (float16 after rounding), so that stages downstream hash what they really use.
-    A missing row hashes as missing; a failed one has no hash. Raises ValueError for a payload that the schema does not
-    fit, naming the item.
+    The hash is computed from the values as stored (float16 after rounding), because stages downstream use those. All
+    missing rows have the same hash; a failed row has none.
+
+    Args:
+        rows: n rows.
+        payload: The columns.
+
+    Returns:
+        One array per column, null for rows that are not ok, and the output hash of each row.
+
+    Raises:
+        ValueError: A payload does not fit the schema; the message names the item.
     """
     for row in rows:
-        given = set(row.payload or ())
-        if row.status == "ok" and given != set(payload.names):
+        names = set(row.payload or ())
+        if row.status == "ok" and names != set(payload.names):
             raise ValueError(
-                f"item {row.item}: payload has {sorted(given)}, must have all of {sorted(payload.names)} and no others"
+                f"item {row.item}: payload has {sorted(names)}, must have all of {sorted(payload.names)} and no others"
             )
         if row.status != "ok" and row.payload is not None:
-            raise ValueError(f"item {row.item}: a {row.status} row has no payload")
+            raise ValueError(f"item {row.item}: a {row.status} row has no payload, but one was given")
     columns = []
     for field in payload:
         values = [row.payload[field.name] if row.payload else None for row in rows]
@@ -114,10 +137,10 @@ def _output_hashes(
 
 
 def changed_items(table: pa.Table) -> list[str]:
-    """Items whose stored payload is not what their output hash was taken from.
+    """Return the items whose stored payload differs from their output hash.
 
     Args:
-        table: Rows with all state and payload columns, as a part holds them.
+        table: Rows with all state and payload columns of a part.
     """
     payload = [field for field in table.schema if field.name not in STATE.names]
     columns = [table[field.name].combine_chunks() for field in payload]
@@ -127,6 +150,7 @@ def changed_items(table: pa.Table) -> list[str]:
 
 
 def check_distinct(items: Sequence[str]) -> None:
+    """Raise ValueError if an item is given twice."""
     values, counts = np.unique(np.asarray(items, dtype=object).astype(str), return_counts=True)
     if len(values) < len(items):
-        raise ValueError(f"item {values[counts > 1][0]} is given twice; one row an item is allowed in a commit")
+        raise ValueError(f"item {values[counts > 1][0]} is given twice; each item is allowed once")

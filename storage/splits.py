@@ -1,4 +1,4 @@
-"""Training, validation and test items. Duplicate groups stay on one side, in every protocol."""
+"""The split into training, validation and test items. All items of a duplicate group are in the same split."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,27 @@ from storage.hashing import content_hash
 
 FRACTIONS = (0.8, 0.1, 0.1)
 NAMES = ("train", "val", "test")
-# Items of a chronological split whose label was known too late to train on, and which are too old to test on.
+# Split of items whose label became known too late for training, and which are too old for the test split.
 GAP = "gap"
 
 
 def _check(items: Sequence[str], groups: np.ndarray, fractions: Sequence[float]) -> None:
     if len(groups) != len(items):
-        raise ValueError(f"{len(items)} items and {len(groups)} groups; one group an item is needed")
+        raise ValueError(f"{len(items)} items and {len(groups)} groups; one group per item is needed")
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions are {tuple(fractions)}, must be three numbers from 0 that sum to 1")
 
 
 def _cut(ordered: pl.DataFrame, fractions: Sequence[float]) -> pl.DataFrame:
-    """ordered: [group, size] in the order to be cut; a group goes to the side that its middle item falls on."""
+    """Cut ordered groups into splits by `fractions`. A group goes where its middle item falls.
+
+    Args:
+        ordered: [group, size].
+        fractions: Shares of training, validation and test.
+    """
     middle = pl.col("size").cum_sum() - pl.col("size") / 2
     share = middle / pl.col("size").sum()
-    # A hair of tolerance, so that 0.8 + 0.1 does not depend on how floats round.
+    # The tolerance makes the result of 0.8 + 0.1 independent of how floats round.
     split = (
         pl.when(share < fractions[0] - 1e-12)
         .then(pl.lit("train"))
@@ -44,12 +49,28 @@ def paper(
     given: pl.DataFrame | None = None,
     kept: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Random split, the papers' protocol: frame [item, split], in the order of `items`.
+    """Return a random split, the papers' protocol.
 
-    groups (n,): duplicate group of each item. given: a published split [item, split], which is followed as it is (also
-    where it tears a group: see `torn_groups`); ValueError where it lacks an item. The order of the draw is that of a
-    hash of seed and group. kept: an earlier draw [item, split]; its items stay where they are, so that what was fitted on
-    a training item never meets it again in the test split, and only the others are drawn.
+    Groups are drawn in the order of a hash of seed and group, so the draw does not depend on the order of the items.
+
+    Args:
+        items: n distinct ids.
+        groups: (n,) duplicate group of each item.
+        seed: Seed of the draw.
+        fractions: Shares of training, validation and test, by default 0.8, 0.1 and 0.1.
+        given: A published split [item, split]. It is used unchanged, even if it tears a group (see `torn_groups`).
+        kept: An earlier draw [item, split]. Its items keep their split and only the others are drawn. So a model that was
+            fitted on an item never meets it again in the test split.
+
+    Returns:
+        [item, split], in the order of `items`; `split` is train, val or test.
+
+    Raises:
+        ValueError: There is not one group per item, the fractions are not allowed, or `given` lacks an item.
+
+    Example:
+        >>> paper(["a", "b", "c"], np.array([1, 1, 2]), seed=0, fractions=(0.5, 0.0, 0.5))["split"].n_unique()
+        2
     """
     _check(items, groups, fractions)
     frame = pl.DataFrame({"item": list(items), "group": groups}, schema={"item": pl.String, "group": pl.Int64})
@@ -70,13 +91,22 @@ def paper(
 
 
 def _stays(frame: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
-    """[group, split] of the groups with a kept item; one that was on several sides is now one group: training has seen it."""
+    """Return [group, split] of groups with a kept item. A group with items in several splits goes to the first of NAMES.
+
+    Such a group has formed since the earlier draw. If one of its items was in training, the group must stay there.
+    """
     places = frame.join(kept.filter(pl.col("split").is_in(NAMES)), on="item", how="inner")
     return places.group_by("group").agg(pl.col("split").sort_by(pl.col("split").cast(pl.Enum(NAMES))).first())
 
 
 def _filled(drawn: pl.DataFrame, stays: pl.DataFrame, fractions: Sequence[float]) -> pl.DataFrame:
-    """drawn: [group, size] in the order of the draw; a group that does not stay goes to the side that lacks most."""
+    """Assign each group without a kept split to the split that is furthest below its share.
+
+    Args:
+        drawn: [group, size] in the order of the draw.
+        stays: [group, split] of the groups that keep their split.
+        fractions: Shares of training, validation and test.
+    """
     joined = drawn.join(stays, on="group", how="left", maintain_order="left")
     have = [joined.filter(pl.col("split") == side)["size"].sum() for side in NAMES]
     splits = joined["split"].to_list()
@@ -97,23 +127,26 @@ def chronological(
     label_times: np.ndarray | pl.Series,
     fractions: Sequence[float] = FRACTIONS,
 ) -> pl.DataFrame:
-    """Split by time, the oldest for training, the newest for testing: frame [item, split], in the order of `items`.
+    """Return a split by time: the oldest items for training, the newest for testing.
 
     Training and validation use only labels that were known when the first test item was published. The test split is the
-    newest share of all items; the others whose label came later than its first publication are in the `gap`, and the rest
-    is cut between training and validation. A group goes where its latest member belongs; older members of a test group,
-    which came before the first test item, are in the gap too.
+    newest share of all items. Older items whose label became known after the first test item was published are in the
+    `gap`; the rest is cut between training and validation. A group goes where its latest member belongs. Members of a test
+    group that are older than the first test item are in the gap too.
 
     Args:
         items: (n,) ids.
-        times: (n,) int64 unix ms, null for unknown: publication, or the first event. An item without a time cannot be
+        times: (n,) int64 unix ms of publication, or of the first event; null if unknown. An item without a time cannot be
             placed: its split is null.
         groups: (n,) duplicate group of each item.
         label_times: (n,) int64 unix ms at which each label was known.
-        fractions: shares of training, validation and test.
+        fractions: Shares of training, validation and test, by default 0.8, 0.1 and 0.1.
 
     Returns:
-        `split` is train, val, test, gap or null.
+        [item, split], in the order of `items`; `split` is train, val, test, gap or null.
+
+    Raises:
+        ValueError: There is not one group per item, or the fractions are not allowed.
     """
     _check(items, groups, fractions)
     frame = pl.DataFrame(
@@ -151,9 +184,14 @@ def chronological(
 
 
 def torn_groups(splits: pl.DataFrame, groups: np.ndarray) -> pl.DataFrame:
-    """Duplicate groups with members in more than one split, [group, items, splits]; only a given split can have any.
+    """Return the duplicate groups with members in more than one split. Only a published split can have any.
 
-    splits: [item, split] in the order of `groups` (n,).
+    Args:
+        splits: [item, split], n rows.
+        groups: (n,) duplicate group of each of these items.
+
+    Returns:
+        [group, items, splits].
     """
     frame = splits.with_columns(group=pl.Series(groups, dtype=pl.Int64)).filter(pl.col("split").is_not_null())
     torn = frame.group_by("group", maintain_order=True).agg(

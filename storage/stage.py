@@ -1,4 +1,4 @@
-"""A stage of the pipeline in the store: one row a video, computed in increments."""
+"""A stage of the pipeline in the store: one row per video, computed in increments."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +16,45 @@ from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
 from storage.plan import Plan, make_plan
 from storage.rows import DROPPED, STATE, Row, check_distinct, payload_columns
 
-RETENTION = 24 * 3600.0
+RETENTION = 24 * 3600.0  # seconds
 
 
 class Stage:
-    """Get one from `Store.stage`. payload: the columns that the stage computes, with other names than the state's."""
+    """One row per video: its state (`storage.rows.STATE`) and, if it was computed, the payload.
+
+    Get a stage from `Store.stage`.
+
+    Attributes:
+        folder: The stage's folder in the store.
+        name: The folder's name.
+        payload: The columns that the stage computes.
+
+    Example:
+        >>> import tempfile
+        >>> from storage.store import Store
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> stage = Store(folder.name).stage("title_words", pa.schema({"words": pa.int32()}))
+        >>> inputs = {"7": "hash of title 7", "8": "hash of title 8"}
+        >>> stage.plan(inputs, Fingerprint(code=1)).todo
+        ['7', '8']
+        >>> stage.commit([Row.ok("7", inputs["7"], {"words": 3})], fingerprint=Fingerprint(code=1))
+        >>> stage.plan(inputs, Fingerprint(code=1)).todo
+        ['8']
+        >>> stage.read(columns=["words"]).to_pylist()
+        [{'item': '7', 'words': 3}]
+        >>> folder.cleanup()
+    """
 
     def __init__(self, folder: Path, payload: pa.Schema):
+        """Open a stage, and create its folder if it does not exist.
+
+        Args:
+            folder: The stage's folder.
+            payload: The columns that the stage computes.
+
+        Raises:
+            ValueError: A payload column has the name of a state column.
+        """
         taken = set(payload.names) & set(STATE.names)
         if taken:
             raise ValueError(f"stage {folder.name}: payload columns {sorted(taken)} are state columns; rename them")
@@ -44,13 +76,16 @@ class Stage:
 
     @property
     def schema_file(self) -> Path:
-        """The payload's schema, for the catalog, which knows no stage by itself."""
+        """The file with the payload's schema, for readers such as the catalog that do not know the stage's code."""
         return self.folder / PAYLOAD_FILE
 
     def plan(self, inputs: Mapping[str, str], fingerprint: str | Fingerprint, *, retry_failed: bool = False) -> Plan:
-        """What there is to compute, and why; computes and changes nothing.
+        """Return the items to compute, with reasons. Nothing is computed and no row is changed.
 
-        inputs: item -> content hash of what the stage would use of it, in the order wanted.
+        Args:
+            inputs: Item -> content hash of its inputs, in the order in which items are to be computed.
+            fingerprint: The fingerprint of the current code, parameters and model.
+            retry_failed: Whether to compute items again that failed with the same inputs and fingerprint.
         """
         known = self._known()
         if isinstance(fingerprint, Fingerprint):
@@ -68,10 +103,18 @@ class Stage:
         )
 
     def commit(self, rows: Iterable[Row], *, fingerprint: str | Fingerprint, shard: str | None = None) -> None:
-        """Writes the rows as one part; they are current as soon as this returns, and were not there at all before.
+        """Write the rows atomically, as one part: a reader sees either all of them or none.
 
-        Any process may commit at any time. Of two commits of one item the later counts. Raises ValueError for rows
-        that the payload's schema does not fit, StoreError where the disk is full or read-only.
+        Any process may commit at any time. If an item is committed twice, the later row counts.
+
+        Args:
+            rows: At most one row per item. Without rows nothing is written.
+            fingerprint: The fingerprint of the code, parameters and model that computed the rows.
+            shard: Name of the shard that the rows were computed in, kept in their state.
+
+        Raises:
+            ValueError: Rows do not fit the payload's schema, or an item has two rows.
+            StoreError: The disk is full or read-only.
         """
         rows = list(rows)
         if not rows:
@@ -100,7 +143,7 @@ class Stage:
         self._parts.add([*(pa.array(state[field.name], field.type) for field in STATE), *payload], name)
 
     def drop(self, items: Iterable[str]) -> None:
-        """Hides the items' rows, whatever their state (the plan's orphaned ones)."""
+        """Hide the rows of these items, whatever their status. Used for orphaned items (`Plan.orphaned`)."""
         items = list(items)
         if not items:
             return
@@ -111,13 +154,26 @@ class Stage:
         self._parts.add(columns, name)
 
     def states(self) -> pl.DataFrame:
-        """One row an item: STATE's columns without `commit` (status ok, missing or failed). Reads no payload."""
+        """Return one row per item: the columns of STATE without `commit`. The payload is not read.
+
+        `status` is `ok`, `missing` or `failed`.
+        """
         return self._live().drop("commit", "row", "part")
 
     def read(self, items: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """The current ok rows: `item` and the payload columns named (default all), in the order of `items`.
+        """Return the payload of current rows whose status is `ok`.
 
-        Items without an ok row of this payload schema are left out; without `items`, rows come in the order of commits.
+        Args:
+            items: The items to read, in the order of the result. Items without an `ok` row of this payload schema are
+                left out. By default all items, in the order in which they were committed.
+            columns: The payload columns to read, by default all.
+
+        Returns:
+            `item` and the payload columns.
+
+        Raises:
+            ValueError: The stage has no such column, or an item is given twice.
+            DamageError: A part of the stage is damaged. It was set aside, and its rows count as not computed.
         """
         columns = list(self.payload.names if columns is None else columns)
         unknown = [column for column in columns if column not in self.payload.names]
@@ -133,10 +189,15 @@ class Stage:
         return self._parts.read(rows, columns)
 
     def compact(self, *, publish: Callable[[], object], retention: float = RETENTION, most_parts: int = 64) -> int:
-        """Merges the parts where there are over `most_parts`; returns how many were merged. See `storage.compaction`.
+        """Merge the stage's parts if there are more than `most_parts`. See `storage.compaction`.
 
-        publish: publishes the catalog. retention: seconds for which the files of merged parts stay, for readers that
-        had opened them before.
+        Args:
+            publish: Publishes the catalog.
+            retention: Seconds for which the files of merged parts are kept, for readers that opened them before.
+            most_parts: The number of parts up to which nothing is merged.
+
+        Returns:
+            How many parts were merged.
         """
         return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
 
@@ -147,7 +208,7 @@ class Stage:
         return pl.col("part").str.split("/").list.get(-2) == self._parts.layout
 
     def _attempts(self, rows: Sequence[Row], fingerprint: str) -> list[int]:
-        """How often in a row each item has failed with these inputs and this fingerprint; 1 for all others."""
+        """Return how often in a row each item has failed with these inputs and this fingerprint; 1 for other rows."""
         if all(row.status != "failed" for row in rows):
             return [1] * len(rows)
         before = self._live().filter(pl.col("status") == "failed", pl.col("fingerprint") == fingerprint)
@@ -162,25 +223,28 @@ class Stage:
             write_text(path, fingerprint.to_json())
 
     def _known(self) -> dict[str, Fingerprint]:
-        """The fingerprints of all rows so far. They serve the plan's reasons only: a damaged one is removed."""
+        """Return fingerprint hash -> fingerprint for all rows so far.
+
+        They are used only for the reasons in a plan, so a damaged file is removed.
+        """
         known = {}
         for file in (self.folder / "fingerprints").glob("*.json"):
             try:
                 known[file.stem] = read_fingerprint(file)
             except DamageError as error:
-                logger.warning("%s: it was removed; plans name that fingerprint by its hash from now on", error)
+                logger.warning("%s; the file was removed, and plans now show this fingerprint's hash", error)
                 file.unlink(missing_ok=True)
         return known
 
 
 def read_fingerprint(file: Path) -> Fingerprint:
-    """A fingerprint from the file that is named by its hash.
+    """Read a fingerprint from its file, whose name is the fingerprint's hash.
 
     Raises:
-        DamageError: It is not as it was written.
+        DamageError: The file is damaged.
     """
     with reading(file):
         found = Fingerprint.from_json(file.read_text(encoding="utf-8"))
         if found.hash != file.stem:
-            raise DamageError(file, "it is another fingerprint than its name says")
+            raise DamageError(file, "the fingerprint's hash differs from the file's name")
         return found

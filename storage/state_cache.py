@@ -1,4 +1,7 @@
-"""Current states of stages, kept in memory: one run asks for them some hundred times, and a stage has many small parts."""
+"""An in-memory cache of the stages' current states.
+
+A run reads them about a hundred times, and a stage consists of many small parts.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -6,14 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-ROWS = 3_000_000  # kept over all stages, some 250 bytes each; the stages asked for longest ago go first
-Mark = tuple[int, int, int]  # a part's size, time of change and inode: a part that was changed in place is read again
+ROWS = 3_000_000  # most rows in the cache, about 250 bytes each; the least recently used stages are evicted first
+Mark = tuple[
+    int, int, int
+]  # a part's size, modification time and inode; a part that was changed in place is read again
 
 _kept: OrderedDict[Path, tuple[dict[Path, Mark], pl.DataFrame]] = OrderedDict()
 
 
 def marks_of(files: Iterable[Path]) -> dict[Path, Mark]:
-    """The files' marks; a file that is gone has none."""
+    """Return the marks of the files that exist."""
     marks = {}
     for file in files:
         try:
@@ -25,9 +30,15 @@ def marks_of(files: Iterable[Path]) -> dict[Path, Mark]:
 
 
 def recall(folder: Path, marks: dict[Path, Mark]) -> tuple[set[Path], pl.DataFrame | None]:
-    """What is known of a stage: the parts it rests on, and the current state of each item in them.
+    """Return the cached states of a stage.
 
-    Nothing where one of those parts is not among `marks` any more.
+    Args:
+        folder: The stage's folder.
+        marks: The marks of the stage's present parts.
+
+    Returns:
+        The parts that the cached states were read from, and the current state of each item in them. An empty set and None
+        if the stage is not cached, or one of those parts was removed or changed.
     """
     known, frame = _kept.get(folder, ({}, None))
     if frame is None or not known.items() <= marks.items():
@@ -37,7 +48,13 @@ def recall(folder: Path, marks: dict[Path, Mark]) -> tuple[set[Path], pl.DataFra
 
 
 def remember(folder: Path, marks: dict[Path, Mark], frame: pl.DataFrame) -> None:
-    """Keep the current states of a stage, which rest on these parts."""
+    """Cache a stage's current states.
+
+    Args:
+        folder: The stage's folder.
+        marks: The marks of the parts that the states were read from.
+        frame: The current state of each item.
+    """
     _kept[folder] = (marks, frame)
     _kept.move_to_end(folder)
     while len(_kept) > 1 and sum(len(kept) for _, kept in _kept.values()) > ROWS:

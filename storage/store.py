@@ -1,11 +1,11 @@
-"""The store: a folder that holds what every run has computed.
+"""The store: a folder with the results of every run.
 
-store.json       the format's version
-stages/{name}/   one row a video, in increments            Stage
-tables/{name}/   a whole frame, replaced in one step       Table
-artifacts/{name} a folder of files, versioned              Artifact
-logs/{name}/     rows that are only added                  Log
-catalog.duckdb   views over all of it, for people          storage.catalog
+store.json        version of the store's format
+stages/{name}/    one row per video, computed in increments     Stage
+tables/{name}/    one data frame, replaced atomically           Table
+artifacts/{name}/ versioned folders of files                    Artifact
+logs/{name}/      append-only rows                              Log
+catalog.duckdb    SQL views over all of the above               storage.catalog
 """
 
 import json
@@ -27,13 +27,36 @@ from storage.table import Table
 FORMAT = 1
 KINDS = ("stages", "tables", "artifacts", "logs")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-LEFTOVERS_KEPT = 24 * 3600  # seconds; a writer that is still going after a day is none of ours
+LEFTOVERS_KEPT = 24 * 3600  # seconds; no writer of this project runs for more than a day
 
 
 class Store:
-    """root: the store's folder, made where it is not there. Raises StoreError where it cannot be written to."""
+    """A folder with the results of every run: stages, tables, artifacts and logs, each under a name of its own.
+
+    Any number of processes may read and write one store at the same time (docs/storage.md, "Many processes").
+
+    Attributes:
+        root: The store's folder, absolute.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = Store(folder.name)
+        >>> store.append("metrics", pl.DataFrame({"loss": [0.5]}))
+        >>> store.log("metrics").read()["loss"].to_list()
+        [0.5]
+        >>> folder.cleanup()
+    """
 
     def __init__(self, root: str | Path):
+        """Open a store, and create its folder if it does not exist.
+
+        Args:
+            root: The store's folder.
+
+        Raises:
+            StoreError: The folder cannot be written to, or the store has another format.
+        """
         self.root = Path(root).absolute()
         marker = self.root / "store.json"
         try:
@@ -51,12 +74,19 @@ class Store:
         else:
             if found != FORMAT:
                 raise StoreError(
-                    f"{marker}: the store has format {found}, this version reads {FORMAT}; name another store, or, if this "
-                    f"version wrote it, remove that file (rm {marker})"
+                    f"{marker}: the store has format {found}, this version reads {FORMAT}; choose another store "
+                    f"(store.path), or, if this version wrote the store, remove the file (rm {marker})"
                 )
 
     def check(self, *, min_free: int = 0) -> None:
-        """Writes a few bytes, and asks for `min_free` bytes of space. Raises StoreError, which says what to do."""
+        """Check that the store can be written to and that its disk has enough space.
+
+        Args:
+            min_free: Free bytes that the disk must have.
+
+        Raises:
+            StoreError: One of the two does not hold; the message says what to do.
+        """
         probe = self.root / ".probe"
         write_text(probe, "can be written")
         probe.unlink(missing_ok=True)
@@ -64,50 +94,69 @@ class Store:
         if free < min_free:
             raise StoreError(
                 f"{self.root}: {free / 2**30:.1f} GiB are free on its disk, {min_free / 2**30:.1f} GiB are needed. "
-                "Free some space, or name a store on a larger disk"
+                "Free some space, or choose a store on a larger disk (store.path)"
             )
 
     def _folder(self, kind: str, name: str) -> Path:
         if not NAME.fullmatch(name):
-            raise ValueError(f"name is {name!r}, must be lower-case letters, digits and underscores, a letter first")
+            raise ValueError(
+                f"name is {name!r}, must start with a lower-case letter and continue with lower-case letters, digits or "
+                "underscores"
+            )
         return self.root / kind / name
 
     def stage(self, name: str, payload: pa.Schema) -> Stage:
+        """Return the stage `name`, and create its folder if it does not exist.
+
+        Args:
+            name: Starts with a lower-case letter; then lower-case letters, digits and underscores.
+            payload: The columns that the stage computes.
+
+        Raises:
+            ValueError: The name is not allowed, or a payload column has the name of a state column.
+        """
         return Stage(self._folder("stages", name), payload)
 
     def stages(self) -> dict[str, Stage]:
-        """The stages that the store holds, by name."""
+        """Return all stages in the store, by name."""
         found = {name: stored_payload(self.root / "stages" / name) for name in self.names("stages")}
         return {name: self.stage(name, payload) for name, payload in found.items() if payload is not None}
 
     def names(self, kind: str) -> list[str]:
-        """The names that the store holds of a kind (`stages`, `tables`, `artifacts`, `logs`); other files are passed over."""
+        """Return the names in use for one kind of content; files that do not belong to the store are ignored.
+
+        Args:
+            kind: `stages`, `tables`, `artifacts` or `logs`.
+        """
         return sorted(path.name for path in self.root.glob(f"{kind}/*") if NAME.fullmatch(path.name) and path.is_dir())
 
     def table(self, name: str) -> Table:
+        """Return the table `name`; it need not exist yet."""
         return Table(self._folder("tables", name))
 
     def artifact(self, name: str) -> Artifact:
+        """Return the artifact `name`; it need not exist yet."""
         return Artifact(self._folder("artifacts", name))
 
     def log(self, name: str) -> Log:
+        """Return the log `name`; it need not exist yet."""
         return Log(self._folder("logs", name))
 
     def append(self, name: str, frame: pl.DataFrame) -> None:
-        """Adds rows to the log `name`."""
+        """Append the rows of `frame` to the log `name`."""
         self.log(name).append(frame)
 
     def sweep(self) -> int:
-        """Removes what killed writers left behind more than a day ago. Returns how many files and folders."""
+        """Remove unfinished files of killed writers that are older than a day, and return how many were removed."""
         return sweep(self.root, older_than=LEFTOVERS_KEPT)
 
 
 def read_format(marker: Path) -> int:
-    """The format that a store's `store.json` names.
+    """Return the format recorded in a store's `store.json`.
 
     Raises:
-        DamageError: It is not as it was written.
-        FileNotFoundError: It is not there.
+        DamageError: The file is damaged.
+        FileNotFoundError: The file does not exist.
     """
     with reading(marker):
         return int(json.loads(marker.read_text(encoding="utf-8"))["format"])

@@ -1,4 +1,4 @@
-"""A whole frame in the store, replaced in one step."""
+"""A data frame in the store that is replaced as a whole, atomically."""
 
 import json
 import os
@@ -20,7 +20,16 @@ STATE_KEY = b"reelcast"
 
 @dataclass(frozen=True)
 class TableState:
-    """version: from 1; inputs_hash and fingerprint: what it was made from; metadata: JSON-able, the writer's own."""
+    """What a version of a table was made from.
+
+    Attributes:
+        version: Its number, from 1.
+        inputs_hash: Hash of what it was made from.
+        fingerprint: Hash of everything else that determined it.
+        metadata: JSON-able facts from whoever made it.
+        rows: Its number of rows.
+        written_at: When it was written.
+    """
 
     version: int
     inputs_hash: str
@@ -31,13 +40,20 @@ class TableState:
 
 
 class Table:
-    """Get one from `Store.table`. `current.parquet` is the version in service: a reader that has it open keeps it.
+    """Versions of a data frame, of which the newest is in service. Get a table from `Store.table`.
 
-    What a version was made from lies in its own file, so the frame and its state change in one rename. Where the version
-    in service is damaged or missing, the newest intact one beside it takes its place until the table is made again.
+    The footer of each file records what it was made from, so the rows and this state change in a single rename. A reader
+    that has opened the old file can finish reading it. If the version in service is damaged or missing, the newest intact
+    older version replaces it until the table is made again.
+
+    Attributes:
+        folder: The table's folder in the store.
+        name: The folder's name.
+        current: The file of the version in service.
     """
 
     def __init__(self, folder: Path):
+        """Refer to the table in `folder`; the folder need not exist yet."""
         self.folder = folder
         self.name = folder.name
         self.current = folder / "current.parquet"
@@ -50,7 +66,20 @@ class Table:
         fingerprint: str,
         metadata: dict[str, Any] | None = None,
     ) -> TableState:
-        """Puts the frame in the place of the version before, which is kept beside until `prune`."""
+        """Write a new version and put it in service. The old version is kept until `prune`.
+
+        Args:
+            frame: The rows.
+            inputs_hash: Hash of what they were made from.
+            fingerprint: Hash of everything else that determined them.
+            metadata: JSON-able facts to keep with the version.
+
+        Returns:
+            The state of the new version.
+
+        Raises:
+            StoreError: The disk is full or read-only.
+        """
         table = frame.to_arrow() if isinstance(frame, pl.DataFrame) else frame
         before = self.state()
         kept = [int(file.name[:6]) for file in self.versions()]
@@ -79,11 +108,11 @@ class Table:
             raise explain(error, self.current) from error
 
     def read(self) -> pl.DataFrame:
-        """The version in service.
+        """Return the rows of the version in service.
 
         Raises:
-            DamageError: It is damaged. It was set aside, and the next run makes it again.
-            StoreError: There is none.
+            DamageError: The file is damaged. It was set aside, and the next run makes it again.
+            StoreError: The table was never written.
         """
         try:
             return pl.from_arrow(read_table(self.current))
@@ -100,10 +129,11 @@ class Table:
             ) from error
 
     def state(self, *, verify: bool = False) -> TableState | None:
-        """What the version in service was made from; None where there is none.
+        """Return what the version in service was made from; None if there is none.
 
         Args:
-            verify: Whether to read all of it too. What makes the table does so: damage is then mended in the same run.
+            verify: Whether to read the whole file too. The asset that makes the table does so, so that damage is repaired
+                in the same run.
         """
         try:
             found = state_of(self.current)
@@ -117,17 +147,17 @@ class Table:
         return state_of(self.current) if self._restore() else None
 
     def schema(self) -> pa.Schema | None:
-        """The columns of the version in service; None where there is none."""
+        """Return the columns of the version in service; None if there is none."""
         return open_parquet(self.current).schema_arrow if self.state() else None
 
     def _restore(self) -> bool:
-        """Put the newest intact version in service where `current.parquet` is gone; False where there is none."""
+        """Put the newest intact version in service after `current.parquet` was lost; return False if there is none."""
         for version in reversed(self.versions()):
             try:
                 read_table(version)
                 state = state_of(version)
             except FileNotFoundError:
-                continue  # pruned since it was listed
+                continue  # removed since it was listed
             except DamageError as error:
                 self._set_aside(version, error)
                 continue
@@ -143,22 +173,33 @@ class Table:
         set_aside(file, self.folder, error.problem, "the next run makes the table again")
 
     def is_current(self, inputs_hash: str, fingerprint: str, *, verify: bool = False) -> bool:
-        """Whether the version in service was made from these; verify: see `state`."""
+        """Return whether the version in service was made from these inputs and with this fingerprint.
+
+        Args:
+            inputs_hash: Hash of the present inputs.
+            fingerprint: Hash of everything else that determines the table.
+            verify: Whether to read the whole file too; see `state`.
+        """
         state = self.state(verify=verify)
         return state is not None and (state.inputs_hash, state.fingerprint) == (inputs_hash, fingerprint)
 
     def versions(self) -> list[Path]:
-        """Files of the versions kept, oldest first."""
+        """Return the files of all kept versions, oldest first."""
         return sorted(file for file in self.folder.glob("*.parquet") if file.name[:6].isdigit())
 
     def prune(self, *, keep: int = 3) -> None:
-        """Removes all but the newest `keep` versions; the one in service stays whatever happens."""
+        """Remove all but the newest `keep` versions. The version in service always stays."""
         for file in self.versions()[:-keep] if keep else self.versions():
             file.unlink(missing_ok=True)
 
 
 def state_of(file: Path) -> TableState:
-    """What a version's file says that it was made from."""
+    """Read from the footer of a version's file what the version was made from.
+
+    Raises:
+        DamageError: The file is damaged.
+        FileNotFoundError: The file does not exist.
+    """
     footer = open_parquet(file).metadata
     with reading(file):
         state = json.loads(footer.metadata[STATE_KEY])

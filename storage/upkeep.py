@@ -1,4 +1,4 @@
-"""What keeps a store small: compaction, and the removal of old versions and of what killed writers left behind."""
+"""The upkeep of a store: compaction, and the removal of old versions and of unfinished files of killed writers."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,14 @@ from storage.store import Store
 
 
 class Upkeep(NamedTuple):
-    """merged: stage -> parts merged; leftovers: files and folders removed; busy: stages another process compacts."""
+    """What an upkeep did.
+
+    Attributes:
+        merged: Stage -> number of parts merged.
+        leftovers: Number of unfinished files and folders removed.
+        busy: Stages that another process is compacting; they were left as they are.
+        seconds: Duration.
+    """
 
     merged: dict[str, int]
     leftovers: int
@@ -28,12 +35,19 @@ def upkeep(
     keep_versions: int = 3,
     keep_of: Mapping[str, int] | None = None,
 ) -> Upkeep:
-    """Compacts stages of over `most_parts` parts, keeps `keep_versions` of tables and artifacts, publishes the catalog.
+    """Compact the stages, remove old versions and unfinished files, and publish the catalog.
 
-    keep_of: another number for the artifacts named.
+    Writers and readers may run at the same time. Versions in service always stay.
 
-    Safe beside writers and readers: what is in service stays, and files of merged parts stay for `retention` seconds,
-    which must be longer than any reader takes. Raises StoreError for a full disk, with nothing lost.
+    Args:
+        store: The store.
+        retention: Seconds for which the files of merged parts stay, by default a day. Must be longer than any reader runs.
+        most_parts: A stage with more parts than this is compacted.
+        keep_versions: How many versions of each table and artifact to keep.
+        keep_of: Artifact -> how many of its versions to keep instead.
+
+    Raises:
+        StoreError: The disk is full. No row is lost.
     """
     start = time.perf_counter()
     merged, busy = {}, []

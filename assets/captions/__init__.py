@@ -1,1 +1,1 @@
-"""Words for frames and for sound."""
+"""The group `captions`: captions of frames and descriptions of sound."""

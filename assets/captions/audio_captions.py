@@ -1,4 +1,4 @@
-"""[captions] audio_captions: the descriptions that fit the sound best, with scores (CLAP in M3TR section 3.3)."""
+"""The three best descriptions of each video's sound, with scores (CLAP; M3TR, section 3.3)."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ from assets.settings import Settings
 NAME = "audio_captions"
 CODE = 1  # raise it when the same inputs give another result
 PAYLOAD = pa.schema({"descriptions": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
-KEPT = 3
+KEPT = 3  # descriptions per video
 
 
 @dg.asset(
@@ -37,7 +37,7 @@ KEPT = 3
     when_skipped=unchanged_metadata,
 )
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Describe the sound of every video that has any."""
+    """Describe the sound of every video that has sound."""
     return EncoderStage(
         name=NAME,
         code=CODE,

@@ -1,4 +1,4 @@
-"""[captions] visual_captions: one caption per sampled frame (BLIP-2 in M3TR section 3.3)."""
+"""One caption per sampled frame (BLIP-2; M3TR, section 3.3)."""
 
 from functools import partial
 
@@ -36,7 +36,7 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
     when_skipped=unchanged_metadata,
 )
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Caption every sampled frame, or only frames that differ (`encoders.repeated_frame_bits`)."""
+    """Caption all sampled frames; with `encoders.repeated_frame_bits`, similar frames of a video share a caption."""
     bits = settings.encoders.repeated_frame_bits
     return EncoderStage(
         name=NAME,

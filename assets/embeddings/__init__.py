@@ -1,1 +1,1 @@
-"""Vectors of frames, sound, words and whole videos."""
+"""The group `embeddings`: vectors of frames, sound, words and whole videos."""

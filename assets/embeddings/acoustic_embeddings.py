@@ -1,4 +1,4 @@
-"""[embeddings] acoustic_embeddings: one vector per segment of sound (AST in M3TR appendix E)."""
+"""One vector per segment of sound (AST; M3TR, appendix E)."""
 
 from functools import partial
 
@@ -35,7 +35,7 @@ CODE = 1  # raise it when the same inputs give another result
     when_skipped=unchanged_metadata,
 )
 def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Embed every kept segment of sound."""
+    """Embed every stored segment of sound."""
     count = settings.sampling.frames
     return EncoderStage(
         name=NAME,

@@ -1,4 +1,4 @@
-"""[embeddings] retrieval_vectors: one vector of captions, sound and title together (R in M3TR section 3.3, MUFM eq. 23)."""
+"""One vector per video, of its captions, sound descriptions and title as one text (R in M3TR, section 3.3; MUFM eq. 23)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ CODE = 1  # raise it when the same inputs give another result
 
 
 def payload(width: int) -> pa.Schema:
-    """Return the columns: the `prompt` that was embedded, and its `embedding` (width), of unit length."""
+    """Return the stage's columns: the text that was embedded (`prompt`), and its `embedding` (width) of unit length."""
     return pa.schema([pa.field("prompt", pa.string()), fixed("embedding", (width,), "float32")])
 
 
@@ -50,7 +50,7 @@ def payload(width: int) -> pa.Schema:
     when_skipped=unchanged_metadata,
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Embed captions, sound descriptions and title as one text; an item with none of them has a missing row."""
+    """Embed captions, sound descriptions and title as one text. A video with none of them gets a missing row."""
     return EncoderStage(
         name=NAME,
         code=CODE,
@@ -67,41 +67,55 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
 
 
 def prompt_hashes(store: Store) -> dict[str, str]:
-    """Return the hash of each item's captions, descriptions and title; items whose captions failed are left out."""
-    seen, heard, titles = outputs(VISUAL_CAPTIONS.open(store)), outputs(AUDIO_CAPTIONS.open(store)), known_titles(store)
-    return combined(seen, heard, titles, items=[item for item in titles if item in seen and item in heard])
+    """Return a hash of each item's captions, descriptions and title, without items whose captions failed."""
+    captions, sounds, titles = (
+        outputs(VISUAL_CAPTIONS.open(store)),
+        outputs(AUDIO_CAPTIONS.open(store)),
+        known_titles(store),
+    )
+    return combined(captions, sounds, titles, items=[item for item in titles if item in captions and item in sounds])
 
 
 def prepare_prompt(_preparation: Preparation, row: Mapping[str, Any]) -> Prepared | Missing:
-    """Return the prompt, also as the note for `sentence_row`."""
+    """Return the text to embed, also as the note for `sentence_row`, or `Missing` if there is no text."""
     text = prompt(row.get("captions", []), row.get("descriptions", []), visible_title(row["title"]))
     return Prepared(text, text) if text else Missing("no caption, sound or title")
 
 
 def prompt(captions: Sequence[str], descriptions: Sequence[str], title: str) -> str:
-    """Return the text that is embedded: distinct captions in order, then the sound, then the title (MUFM eq. 23)."""
+    """Return the text to embed (MUFM eq. 23).
+
+    Args:
+        captions: One caption per frame. Each distinct caption is used once.
+        descriptions: Descriptions of the sound.
+        title: The title, or an empty string.
+
+    Example:
+        >>> prompt(["a dog", "a dog", "a beach"], ["waves"], "Holidays")
+        'a dog. a beach. waves. Holidays'
+    """
     return ". ".join([*dict.fromkeys(captions), *descriptions, *([title] if title else [])])
 
 
 def encode_sentences(encoder: TextEncoder, prompts: Sequence[str]) -> list[np.ndarray]:
-    """Return a vector (width,) of unit length for each prompt."""
+    """Return one vector (width,) of unit length per text."""
     return list(encoder.encode_sentences(prompts))
 
 
 def sentence_row(vector: np.ndarray, text: str) -> dict[str, object]:
-    """Return a prompt's row."""
+    """Return the row of a text and its vector."""
     return {"prompt": text, "embedding": vector}
 
 
 def unit_vector(rows: np.ndarray) -> dict[str, object]:
-    """Return the row of an imported vector (1, width), brought to unit length.
+    """Return the row of an imported vector (1, width), scaled to unit length.
 
     Raises:
-        ValueError: The vector is all zeros.
+        ValueError: The vector is zero.
     """
     length = np.linalg.norm(rows[0].astype(np.float64))
     if not length:
-        raise ValueError("a vector of zeros has no direction, and so no similarity")
+        raise ValueError("the vector is zero and has no direction; remove its row from the file or correct it")
     return {"prompt": "", "embedding": (rows[0] / length).astype(np.float32)}
 
 

@@ -1,4 +1,4 @@
-"""[embeddings] text_embeddings: one vector per word of the title (AnglE in M3TR appendix E)."""
+"""One vector per word of the title (AnglE; M3TR, appendix E)."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ CODE = 1  # raise it when the same inputs give another result
 
 
 def payload(width: int) -> pa.Schema:
-    """Return the columns: `embedding` (words, width)."""
+    """Return the stage's columns for vectors of `width` numbers: `embedding` (words, width)."""
     return pa.schema([ragged("embedding", width, "float16")])
 
 
@@ -47,7 +47,7 @@ def payload(width: int) -> pa.Schema:
     when_skipped=unchanged_metadata,
 )
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Embed every title word by word; an empty title has a missing row."""
+    """Embed every title word by word. A video with an empty title gets a missing row."""
     return EncoderStage(
         name=NAME,
         code=CODE,
@@ -64,28 +64,32 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
 
 
 def title_hashes(store: Store) -> dict[str, str]:
-    """Return the hash of each item's title, the only column of `videos` that matters here."""
+    """Return a hash of each item's title, the only column of `videos` that this stage reads."""
     return {item: hashlib.sha256(title.encode()).hexdigest() for item, title in known_titles(store).items()}
 
 
 def prepare_title(_preparation: Preparation, row: Mapping[str, Any]) -> Prepared | Missing:
-    """Return the title, if something of it can be seen."""
+    """Return the title as encoder input, or `Missing` for a title without visible characters."""
     title = visible_title(row["title"])
     return Prepared(title) if title else Missing("empty title")
 
 
 def encode_words(encoder: TextEncoder, titles: Sequence[str]) -> list[np.ndarray]:
-    """Return (words, width) for each title."""
+    """Return an array (words, width) per title."""
     return encoder.encode_words(titles)
 
 
 def words_row(vectors: np.ndarray, _note: None) -> dict[str, object] | Missing:
-    """Return a title's row, if the encoder found a word in it."""
+    """Return a title's row, or `Missing` if the encoder found no word in the title."""
     return imported_words(vectors) if len(vectors) else Missing("no word in the title")
 
 
 def imported_words(vectors: np.ndarray) -> dict[str, object]:
-    """Return a title's row; an imported vector of the whole title stands as its only word."""
+    """Return a title's row. An imported vector of the whole title is stored as the vector of a single word.
+
+    Raises:
+        EncoderError: A number is too large for float16.
+    """
     return {"embedding": as_float16(vectors)}
 
 

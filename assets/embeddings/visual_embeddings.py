@@ -1,4 +1,4 @@
-"""[embeddings] visual_embeddings: one vector per sampled frame (ViT in M3TR appendix E)."""
+"""One vector per sampled frame (ViT; M3TR, appendix E)."""
 
 from functools import partial
 

@@ -1,1 +1,1 @@
-"""What every stage that an encoder fills runs on, and imported features."""
+"""The machinery of all stages that an encoder or imported features fill."""

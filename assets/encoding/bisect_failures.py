@@ -1,4 +1,4 @@
-"""One bad input of a batch costs its own row: the other inputs' results are kept."""
+"""Isolation of bad inputs: an input that can't be encoded fails only its own row."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ Output = TypeVar("Output")
 def encode_or_bisect(
     encode: Callable[[Sequence[Input]], Sequence[Output]], inputs: Sequence[Input]
 ) -> list[Output | EncoderError]:
-    """Encode all inputs; an input that cannot be encoded gets its error in place of a result.
+    """Encode all inputs; an input that can't be encoded gets its error in place of a result.
 
-    An encoder's error concerns the whole call. So the inputs of a failed call are halved until each bad input is alone: one
-    bad input of n costs about 2 log2 n further calls.
+    An encoder's error concerns its whole call. So the inputs of a failed call are halved until each bad input is alone. One
+    bad input among n costs about 2 log2 n further calls.
 
     Args:
         encode: Encodes several inputs, or raises an EncoderError for all of them.
-        inputs: The inputs, in the order of the results.
+        inputs: The inputs.
 
     Returns:
         One result or error per input, in order.
+
+    Example:
+        >>> def encode(texts):
+        ...     if "" in texts:
+        ...         raise EncoderError("empty text")
+        ...     return [len(text) for text in texts]
+        >>> encode_or_bisect(encode, ["one", "", "three"])
+        [3, EncoderError('empty text'), 5]
     """
     if not len(inputs):
         return []

@@ -1,6 +1,7 @@
-"""Encode blocks of videos on one device or several; each failure is kept with its own row.
+"""Encoding of blocks of videos on one or several devices. A video that can't be encoded fails only its own row.
 
-With several GPUs each device has a process that loads the model once and encodes its share; results come back in order.
+With several GPUs, each device has its own process. The process loads the model once and encodes its share of the blocks.
+Results come back in order.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from assets.engine.decoding_workers import sendable
 from models.encoders import EncoderError
 
 BLOCK = 32  # videos that are read, prepared and encoded together
-_AHEAD = 4  # encoded blocks that a device may be ahead of the block that is read next
+_AHEAD = 4  # largest number of encoded blocks that wait in a device's process
 
-# A row's payload, the error that the row becomes, or why it is missing.
+# The payload of a row, the error of a failed row, or the reason of a missing row.
 Result = Mapping[str, object] | EncoderError | Missing
 
 
@@ -36,9 +37,9 @@ class EncodedBlock(NamedTuple):
 
     Attributes:
         results: (item, result) pairs in order.
-        seconds: Time by step: `decode` (spent in preparing, by all workers), `wait` (how long the device waited for it),
+        seconds: Seconds by step: `decode` (preparing, summed over workers), `wait` (the device waited for prepared input),
             `load`, `encode`.
-        peaks: The device's memory and utilisation at their highest, where it has such counters.
+        peaks: Highest memory use and utilisation of a GPU; empty for a CPU.
     """
 
     results: list[tuple[str, Result]]
@@ -47,11 +48,16 @@ class EncodedBlock(NamedTuple):
 
 
 class DeviceWorkerDied(RuntimeError):
-    """A device's process ended without an error of its own (killed, or a fault in native code). Stored rows stay."""
+    """A device's process was killed or crashed in native code. Rows that are already stored are kept."""
 
 
 def blocks_of(items: Sequence[str], size: int = BLOCK) -> list[Sequence[str]]:
-    """Return the items in blocks of at most `size`, in order."""
+    """Return the items in blocks of at most `size`, in order.
+
+    Example:
+        >>> blocks_of(["a", "b", "c"], 2)
+        [['a', 'b'], ['c']]
+    """
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
@@ -66,19 +72,19 @@ def encode_blocks(
     """Encode blocks on one device.
 
     Args:
-        work: The encoder, and what is done before and after it.
+        work: The encoder, and the functions before and after it.
         blocks: Items in blocks.
-        load: Returns the encoder; called when the first block that needs it is ready, if any does.
-        device: Where the encoder runs.
-        workers: Processes that prepare ahead of the encoder.
+        load: Returns the encoder. It is called once, when the first prepared input is ready, or never if there is none.
+        device: PyTorch's name of the encoder's device.
+        workers: Processes that prepare ahead of the encoder; 0 prepares in this process.
 
     Yields:
         The blocks in order.
     """
     on_gpu = device.startswith("cuda")
     if on_gpu:
-        # The thread that pins memory uses the current device: without this, every process would also take memory of the
-        # first card, and could not work where that card belongs to somebody else.
+        # The thread that pins memory uses the current device. Without this line, every process would also use memory of the
+        # first card, and would fail if another user has reserved that card.
         torch.cuda.set_device(torch.device(device).index or 0)
     encoder = None
     ahead = prepared_blocks(work, blocks, workers=workers, pinned=on_gpu)
@@ -97,14 +103,14 @@ def encode_blocks(
             seconds["load"] = time.monotonic() - started
         started = time.monotonic()
         results: dict[str, Any] = dict(block.items)
-        outputs = encode_or_bisect(partial(work.encode, encoder), [prepared.given for _, prepared in ready])
+        outputs = encode_or_bisect(partial(work.encode, encoder), [prepared.input for _, prepared in ready])
         for (item, prepared), output in zip(ready, outputs, strict=True):
-            results[item] = _finished(work, output, prepared.note)
+            results[item] = _finish(work, output, prepared.note)
         seconds["encode"] = time.monotonic() - started
         yield EncodedBlock(list(results.items()), seconds, device_use(device) if on_gpu else {})
 
 
-def _finished(work: Work, output: Any, note: Any) -> Result:
+def _finish(work: Work, output: Any, note: Any) -> Result:
     if isinstance(output, EncoderError):
         return output
     try:
@@ -114,31 +120,35 @@ def _finished(work: Work, output: Any, note: Any) -> Result:
 
 
 def device_use(device: str) -> dict[str, Any]:
-    """Return a GPU's highest memory use since the last call, in MiB, and its utilisation in percent where it is known."""
-    found = {"gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20)}
+    """Return a GPU's highest memory use since the last call, in MiB, and its current utilisation in percent if known."""
+    use = {"gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20)}
     torch.cuda.reset_peak_memory_stats(device)
-    # no management library, or a card without the counter: no reason to stop a run
+    # The utilisation is optional: the management library may be missing, or the card may have no such counter.
     with contextlib.suppress(Exception):
-        found["gpu_utilisation"] = torch.cuda.utilization(device)
-    return found
+        use["gpu_utilisation"] = torch.cuda.utilization(device)
+    return use
 
 
 def encode_on_devices(
     devices: Sequence[str], work: Work, blocks: Sequence[Sequence[str]], *, workers: int
 ) -> Iterator[EncodedBlock]:
-    """Encode blocks as `encode_blocks` does, over several devices: block b on device b modulo their number.
+    """Encode blocks on several devices, with one process per device. Block b runs on device b modulo their number.
 
     Args:
-        devices: One process is started per device.
-        work: The encoder, and what is done before and after it.
+        devices: PyTorch's names of the devices.
+        work: The encoder, and the functions before and after it.
         blocks: Items in blocks.
-        workers: Processes that prepare ahead, for all devices together; each device has at least one, or none if 0.
+        workers: Processes that prepare ahead, for all devices together. Each device has at least one; with 0, each device's
+            process prepares for itself.
+
+    Yields:
+        The blocks in order, as `encode_blocks` does.
 
     Raises:
-        DeviceWorkerDied: A device's process is gone.
-        Exception: An error that a device's process raised.
+        DeviceWorkerDied: A device's process was killed or crashed.
+        Exception: The error that a device's process raised.
     """
-    # spawn: a forked child can't use CUDA
+    # spawn, because a forked child can't use CUDA
     context = multiprocessing.get_context("spawn")
     each = max(1, workers // len(devices)) if workers else 0
     started = []
@@ -151,10 +161,10 @@ def encode_on_devices(
                 name=f"reelcast-{work.encoder.role}-{device}",
             )
             process.start()
-            theirs.close()  # so that the end of the process is the end of its pipe, also amid a message
+            theirs.close()  # so that the pipe ends when the process ends, even in the middle of a message
             started.append((results, process))
         for number in range(len(blocks)):
-            yield _received(*started[number % len(devices)])
+            yield _receive(*started[number % len(devices)])
     finally:
         for results, process in started:
             process.terminate()
@@ -163,39 +173,39 @@ def encode_on_devices(
             process.join()
 
 
-def _received(results: Connection, process: Any) -> EncodedBlock:
+def _receive(results: Connection, process: Any) -> EncodedBlock:
     try:
-        found = results.recv()
+        message = results.recv()
     except (EOFError, OSError):
         process.join()
         raise DeviceWorkerDied(
             f"{process.name} ended with exit code {process.exitcode} before its work was done; "
-            "what it had encoded is stored, and the next run goes on from there"
+            "start the run again: stored rows are kept, and it continues with the remaining ones"
         ) from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    if isinstance(message, Exception):
+        raise message
+    return message
 
 
 def _serve(work: Work, blocks: Sequence[Sequence[str]], device: str, workers: int, results: Connection) -> None:
-    """Encode a device's blocks and send them: the main function of its process."""
+    """Encode a device's blocks and send the results; the main function of the device's process."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    held: queue.Queue = queue.Queue(_AHEAD)
-    sender = threading.Thread(target=_send, args=(held, results), daemon=True)
+    waiting: queue.Queue = queue.Queue(_AHEAD)
+    sender = threading.Thread(target=_send, args=(waiting, results), daemon=True)
     sender.start()
     try:
         for block in encode_blocks(work, blocks, partial(work.encoder.load, device), device=device, workers=workers):
-            held.put(block)
+            waiting.put(block)
     except Exception as error:
-        held.put(sendable(error))
-    held.put(None)
+        waiting.put(sendable(error))
+    waiting.put(None)
     sender.join()
 
 
-def _send(held: queue.Queue, results: Connection) -> None:
-    """Send results while the device works on; end the process if the run that reads them is gone."""
+def _send(waiting: queue.Queue, results: Connection) -> None:
+    """Send results while the device encodes the next ones; end this process if the run that reads them has ended."""
     try:
-        while (message := held.get()) is not None:
+        while (message := waiting.get()) is not None:
             results.send(message)
     except OSError:
         os._exit(1)

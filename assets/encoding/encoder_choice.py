@@ -1,4 +1,4 @@
-"""Which encoder each role has by the settings, where it runs, and the encoders that this process has loaded."""
+"""The encoder of each role by the settings, its devices, and the encoders that this process has loaded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from assets.engine.decoding_workers import worker_count
 from assets.settings import Settings
 from models import encoders
 
-MANY = 400  # videos from which starting processes is repaid by encoders whose whole work is preparation
-_SHARED = ("text",)  # roles whose encoder serves several stages and stays loaded between them
-_EMBEDDINGS = {  # stages that stand in for a role's encoder when all of them are imported
+MANY = 400  # videos; from this number, worker processes pay for encoders whose whole work is preparation
+_SHARED = ("text",)  # roles whose encoder several stages use; it stays loaded between them
+_EMBEDDINGS = {  # stages of a role; if all of them are imported, the role needs no encoder
     "visual": {"visual_embeddings"},
     "acoustic": {"acoustic_embeddings"},
     "text": {"text_embeddings", "retrieval_vectors"},
@@ -25,42 +25,43 @@ _loaded: dict[tuple[Any, ...], Any] = {}  # this process's encoders, by role, pr
 
 
 def chosen_encoder(settings: Settings, role: encoders.Role) -> EncoderSpec:
-    """Return the encoder that the settings choose for a role."""
-    chosen = settings.encoders
-    profile = chosen.profile_of(role)
-    if profile not in encoders.PRETRAINED:  # no weights to choose
+    """Return the encoder that the settings name for a role."""
+    config = settings.encoders
+    profile = config.profile_of(role)
+    if profile not in encoders.PRETRAINED:  # the settings below concern only pretrained models
         return EncoderSpec(role, profile)
     options = {
-        "allow_download": chosen.allow_download,
-        "dtype": chosen.dtype,
-        "attention": None if chosen.attention == "auto" else chosen.attention,
-        "compile": chosen.compile,
-        "batch_size": chosen.batch_size,
+        "allow_download": config.allow_download,
+        "dtype": config.dtype,
+        "attention": None if config.attention == "auto" else config.attention,
+        "compile": config.compile,
+        "batch_size": config.batch_size,
     }
-    backend = getattr(chosen, f"{role}_backend", "transformers")
+    backend = getattr(config, f"{role}_backend", "transformers")
     if backend != "transformers":
-        options |= {"backend": backend, "environments": chosen.environments}
-    if (checkpoint := getattr(chosen, role)) is not None:
+        options |= {"backend": backend, "environments": config.environments}
+    if (checkpoint := getattr(config, role)) is not None:
         name, revision = _with_revision(checkpoint)
-        options |= {"checkpoint": name, "revision": revision or chosen.revision}
-    if role == "text" and chosen.text_prompt is not None:
-        options["prompt"] = chosen.text_prompt
-    if role == "sounds" and chosen.vocabulary is not None:
-        options["vocabulary"] = chosen.vocabulary
+        options |= {"checkpoint": name, "revision": revision or config.revision}
+    if role == "text" and config.text_prompt is not None:
+        options["prompt"] = config.text_prompt
+    if role == "sounds" and config.vocabulary is not None:
+        options["vocabulary"] = config.vocabulary
     return EncoderSpec(role, profile, options)
 
 
 def _with_revision(checkpoint: str) -> tuple[str, str | None]:
-    """Split `owner/name@revision` into its two parts; an existing folder may have such a name."""
+    """Split `owner/name@revision` into its two parts, unless a folder of that name exists."""
     name, sign, revision = checkpoint.partition("@")
     return (name, revision) if sign and not Path(checkpoint).expanduser().exists() else (checkpoint, None)
 
 
 def check_encoders(settings: Settings) -> None:
-    """Ask every needed encoder for its identity before any work: all that is not installed is reported at once.
+    """Check before any work that every needed encoder is installed, and report all missing ones together.
 
     Raises:
-        models.encoders.EncoderError: Names the checkpoints and backends, and the commands that fetch them.
+        models.encoders.EncoderError: Checkpoints or backends are missing. The message names them and the commands that fetch
+            them.
     """
     replaced = {role for role, stages in _EMBEDDINGS.items() if stages <= set(imported(settings))}
     absent = []
@@ -77,14 +78,14 @@ def check_encoders(settings: Settings) -> None:
 
 
 def device_of(settings: Settings) -> str:
-    """Return where a model runs that uses one device: the setting, or CUDA where there is one."""
+    """Return the device of a model that uses one device: the setting `encoders.device`, or CUDA if this machine has it."""
     if settings.encoders.device != "auto":
         return settings.encoders.device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def devices_of(settings: Settings, encoder: EncoderSpec) -> list[str]:
-    """Return where an encoder runs: the device that is named, or every GPU there is, or the CPU."""
+    """Return the devices of an encoder: the one in the settings, or else all GPUs, or else the CPU."""
     if not encoders.takes_device(encoder.role, encoder.profile):
         return ["cpu"]
     if settings.encoders.device == "auto" and torch.cuda.device_count() > 1:
@@ -93,7 +94,14 @@ def devices_of(settings: Settings, encoder: EncoderSpec) -> list[str]:
 
 
 def loader_count(settings: Settings, encoder: EncoderSpec, count: int, *, on_gpu: bool) -> int:
-    """Return how many processes prepare `count` videos ahead of the encoder; with 0 the encoder's own process does it."""
+    """Return the number of processes that prepare inputs ahead of the encoder; with 0, the encoder's own process prepares.
+
+    Args:
+        settings: The settings `encoders.loaders` and `run.workers`.
+        encoder: The encoder.
+        count: Number of videos.
+        on_gpu: Whether the encoder runs on a GPU.
+    """
     if encoder.role == "text":  # nothing to decode
         return 0
     if settings.encoders.loaders is not None:
@@ -105,18 +113,18 @@ def loader_count(settings: Settings, encoder: EncoderSpec, count: int, *, on_gpu
 
 
 def load(encoder: EncoderSpec, device: str) -> Any:
-    """Return the encoder, loaded once per process, and again if its checkpoint has changed since."""
+    """Return the encoder. A process loads it once, and again only if its checkpoint has changed since then."""
     key = (encoder.role, encoder.profile, tuple(sorted(encoder.options.items())), device)
-    kept = _loaded.get(key)
-    if kept is None or kept.identity != encoder.identity():
+    loaded = _loaded.get(key)
+    if loaded is None or loaded.identity != encoder.identity():
         _loaded.pop(key, None)
-        del kept
+        del loaded  # frees the old model before the new one is loaded
         _loaded[key] = encoder.load(device)
     return _loaded[key]
 
 
 def release(role: str) -> None:
-    """Unload a role's encoder if no other stage needs it: BLIP-2 by itself takes 15 GB in float32."""
+    """Unload a role's encoder unless another stage needs it. BLIP-2 alone takes 15 GB in float32."""
     if role in _SHARED:
         return
     for key in [key for key in _loaded if key[0] == role]:

@@ -1,7 +1,7 @@
-"""Read rows of earlier stages, decode them and prepare them for a model: in worker processes, ahead of the device.
+"""Preparation of encoder inputs in worker processes, ahead of the device: rows of earlier stages are read and decoded.
 
-PyTorch's DataLoader keeps a bounded number of blocks ready, in order, in shared and (for a GPU) pinned memory. Imports
-stay light: every worker process pays for them when it starts.
+PyTorch's DataLoader keeps a bounded number of blocks ready, in order, in shared memory and (for a GPU) in pinned memory. This
+module imports little, because every worker process imports it when it starts.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from models.encoders import EncoderError
 from storage.stage import Stage
 
 AHEAD = 2  # blocks that a worker process keeps ready
-_STUCK = 600  # seconds without a block after which loading is given up
+_STUCK = 600  # seconds without a block after which the run stops with an error
 
 
 @dataclass(frozen=True)
 class Prepared:
     """One video's encoder input, plus a note passed on to `Work.finish`."""
 
-    given: Any
+    input: Any
     note: Any = None
 
 
 @dataclass(frozen=True)
 class Missing:
-    """There is nothing to encode; `reason` says what was not there ("empty title")."""
+    """A video without encoder input; `reason` says what is missing (for example "empty title")."""
 
     reason: str
 
@@ -47,13 +47,19 @@ Finish = Callable[[Any, Any], Mapping[str, object] | Missing]
 
 
 def from_prepared(encoder: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-    """Encode what the encoder's own preparation made of each video: the default of `Work.encode`."""
+    """Encode inputs that the encoder's own `prepare` returned; the default of `Work.encode`."""
     return encoder.from_prepared(inputs)
 
 
 @dataclass(frozen=True)
 class Source:
-    """An earlier stage in the store, and the columns that are read of it."""
+    """An earlier stage in the store.
+
+    Attributes:
+        folder: Folder of the stage.
+        payload: All columns of the stage.
+        columns: The columns that are read.
+    """
 
     folder: Path
     payload: pa.Schema
@@ -62,15 +68,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage does with an encoder. Picklable: any process can do it.
+    """The work of a stage with an encoder. It is picklable, so any process can do it.
 
     Attributes:
-        encoder: Which encoder.
-        sources: Earlier stages whose columns make up an item's row; a stage without a row for the item adds none.
-        prepare: (the encoder's preparation, an item's row) -> the encoder's input, or why there is none.
+        encoder: The encoder.
+        sources: Earlier stages whose columns make up an item's row. A stage without a row for the item adds no columns.
+        prepare: (the encoder's preparation, an item's row) -> the encoder's input, or the reason why there is none.
+        finish: (an output, the input's note) -> the payload of the item's row, or the reason why there is none. If it raises
+            an EncoderError, the row is a failed row.
         encode: (the encoder, several inputs) -> one output per input.
-        finish: (an output, the input's note) -> the payload of the item's row, or why there is none. An EncoderError makes
-            the row a failed one.
     """
 
     encoder: EncoderSpec
@@ -85,28 +91,30 @@ class PreparedBlock:
     """A block of videos.
 
     Attributes:
-        items: (item, result) pairs in order. `result` is the prepared input, an EncoderError, or why there is no input.
-        seconds: How long preparing took.
+        items: (item, result) pairs in order. `result` is the prepared input, an EncoderError, or the reason why there is no
+            input.
+        seconds: Duration of the preparation.
     """
 
     items: list[tuple[str, Prepared | EncoderError | Missing]]
     seconds: float
 
     def pin_memory(self) -> PreparedBlock:
-        """Return the block with its tensors in pinned memory (the DataLoader's thread calls this)."""
+        """Return the block with its tensors in pinned memory. The DataLoader's thread calls this method."""
         return PreparedBlock([(item, _pinned(result)) for item, result in self.items], self.seconds)
 
 
 def _pinned(result: Prepared | EncoderError | Missing) -> Prepared | EncoderError | Missing:
-    if isinstance(result, Prepared) and isinstance(result.given, torch.Tensor):
-        return Prepared(result.given.pin_memory(), result.note)
+    if isinstance(result, Prepared) and isinstance(result.input, torch.Tensor):
+        return Prepared(result.input.pin_memory(), result.note)
     return result
 
 
 class Blocks(Dataset):
-    """Blocks of items by number, each prepared when it is asked for."""
+    """Blocks of items by number. A block is prepared when it is indexed."""
 
     def __init__(self, work: Work, blocks: Sequence[Sequence[str]]):
+        """Take the work and the items in blocks. Nothing is read yet."""
         self.work = work
         self.blocks = blocks
 
@@ -119,18 +127,20 @@ class Blocks(Dataset):
         return self.work.encoder.preparation()
 
     def __len__(self) -> int:
+        """Return the number of blocks."""
         return len(self.blocks)
 
     def __getitem__(self, number: int) -> PreparedBlock:
+        """Read and prepare a block."""
         started = time.monotonic()
         rows: dict[str, dict[str, Any]] = {}
         for stage, columns in self._stages:
             for row in stage.read(items=self.blocks[number], columns=columns).to_pylist():
                 rows.setdefault(row["item"], {}).update(row)
-        prepared = [(item, self._prepared(rows.get(item))) for item in self.blocks[number]]
+        prepared = [(item, self._prepare(rows.get(item))) for item in self.blocks[number]]
         return PreparedBlock(prepared, time.monotonic() - started)
 
-    def _prepared(self, row: Mapping[str, Any] | None) -> Prepared | EncoderError | Missing:
+    def _prepare(self, row: Mapping[str, Any] | None) -> Prepared | EncoderError | Missing:
         if row is None:
             return Missing(f"no {self.work.sources[0].columns[0]}")
         try:
@@ -139,20 +149,23 @@ class Blocks(Dataset):
             return error
 
     def _prepare_elements(self, *elements: Any) -> Any:
-        """Call the encoder's preparation, which is made at the first call: texts need none."""
+        """Call the encoder's preparation. It is created at the first call, because the role `text` has none."""
         return self._preparation(*elements)
 
 
 def prepared_blocks(
     work: Work, blocks: Sequence[Sequence[str]], *, workers: int, pinned: bool = False
 ) -> Iterator[PreparedBlock]:
-    """Yield the blocks in order.
+    """Read and prepare blocks.
 
     Args:
         work: What is read and how it is prepared.
         blocks: Items in blocks.
-        workers: Processes that prepare ahead, at most one per block; 0 prepares in this process, when a block is asked for.
+        workers: Processes that prepare ahead, at most one per block. With 0, this process prepares each block on demand.
         pinned: Whether tensors are put into pinned memory, from which a GPU copies while it computes.
+
+    Yields:
+        The blocks in order.
     """
     workers = min(workers, len(blocks))
     ahead = {"prefetch_factor": AHEAD, "multiprocessing_context": "spawn", "timeout": _STUCK} if workers else {}

@@ -1,4 +1,4 @@
-"""A role's encoder by its arguments: known, and sent to other processes, before it is loaded."""
+"""The arguments that identify an encoder. They can be sent to other processes before the encoder is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models import encoders
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """Arguments of `models.encoders.load` but for the device; picklable.
+    """The arguments of `models.encoders.load` except for the device; picklable.
 
     Attributes:
         role: What is encoded: `visual`, `acoustic`, `text`, `captions` or `sounds`.
@@ -24,17 +24,17 @@ class EncoderSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """Return all that determines the encoder's output, without loading weights."""
+        """Return everything that determines the encoder's output, without loading weights."""
         return encoders.identity(self.role, self.profile, **self.options)
 
     def width(self) -> int:
-        """Return how many numbers a vector has, without loading weights."""
+        """Return the length of the encoder's vectors, without loading weights."""
         return encoders.width(self.role, self.profile, **self.options)
 
     def preparation(self) -> Callable[..., Any]:
-        """Return the part of the encoder that needs no weights."""
+        """Return the encoder's `prepare`, without loading weights."""
         return encoders.preparation(self.role, self.profile, **self.options)
 
     def load(self, device: str) -> Any:
-        """Load the encoder onto a device; its interface is that of the role (`models.encoders.roles`)."""
+        """Load the encoder onto a device. It has the interface of its role (`models.encoders.roles`)."""
         return encoders.load(self.role, self.profile, device=device, **self.options)

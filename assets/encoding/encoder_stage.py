@@ -1,4 +1,4 @@
-"""A per-video stage that one encoder fills: frames, sound and texts through the same mechanism."""
+"""A stage with one row per video that an encoder fills. Frames, sound and texts use the same mechanism."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from storage.fingerprint import Fingerprint
 from storage.rows import Row
 from storage.store import Store
 
-TEXTS = 256  # texts that are read and encoded together: short, and sorted by length within
+TEXTS = 256  # texts per block: more than videos, because texts are short
 
 
 def origin_mark(settings: Settings, name: str, role: Role) -> str:
-    """Mark of what fills a stage: the file that it is imported from, or else its encoder."""
+    """Return a mark that changes when the stage's import file changes, or its encoder if the stage isn't imported."""
     if name in imported(settings):
         return import_mark(settings, name)
     return Fingerprint(code=0, model=chosen_encoder(settings, role).identity()).hash
@@ -47,23 +47,24 @@ def origin_mark(settings: Settings, name: str, role: Role) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderStage:
-    """What a stage computes with an encoder; `run` brings the stage up to date.
+    """A stage that an encoder fills; `run` brings the stage up to date.
 
-    The functions are importable by name: other processes call them.
+    All functions must be importable by name, because other processes call them.
 
     Attributes:
         name: Name of the stage and its asset.
-        code: Version of the stage's code; raised by hand when its output changes.
-        role: Which encoder fills the stage.
-        upstream: Columns of earlier stages that make up an item's row. The first column names what is missing where no
-            stage has a row.
+        code: Version of the stage's code; raise it when the output changes.
+        role: Role of the encoder.
+        upstream: Columns of earlier stages that make up an item's row. If no stage has a row for an item, its row is missing
+            for the reason "no ...", with the name of the first column.
         payload: Columns of the stage; for embeddings a function of the encoder's width.
-        prepare: (the encoder's preparation, an item's row) -> the encoder's input, or why there is none.
-        finish: (the encoder's output, the note of the input) -> the row's payload, or why there is none.
+        prepare: (the encoder's preparation, an item's row) -> the encoder's input, or the reason why there is none.
+        finish: (the encoder's output, the note of the input) -> the row's payload, or the reason why there is none.
         encode: (the encoder, several inputs) -> one output per input.
-        inputs: Store -> hash of what each item's row depends on. By default the output hashes of the one upstream stage.
-        parameters: What determines the output beside code, inputs and encoder.
-        imports: How imported features become rows, for a stage that they may fill.
+        inputs: Store -> hash per item of everything that its row depends on. By default the output hashes of the first
+            upstream stage.
+        parameters: Everything else that determines the output, beside code, inputs and encoder.
+        imports: How imported features become rows; None if the stage can't be imported.
     """
 
     name: str
@@ -79,7 +80,12 @@ class EncoderStage:
     imports: FeatureImport | None = None
 
     def run(self, context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-        """Bring the stage up to date, from the encoder or from imported features."""
+        """Bring the stage up to date, with the encoder or from imported features.
+
+        Args:
+            context: The asset's context, for its log.
+            settings: All settings.
+        """
         store = open_store(settings)
         if self.imports is not None and self.name in imported(settings):
             return import_features(context, settings, store, self.name, self.payload, self.imports)
@@ -116,15 +122,15 @@ class EncoderStage:
         statistics: ShardStatistics,
         todo: Sequence[str],
     ) -> Iterator[Row]:
-        """Yield one row per item. Nothing is started for items of which no upstream stage has a row."""
-        held: set[str] = set()
+        """Yield one row per item. An item without an upstream row gets a missing row, and no process is started for it."""
+        available: set[str] = set()
         for columns in self.upstream:
             states = columns.stage.open(store).states()
-            held.update(states.filter(states["status"] == "ok")["item"])
+            available.update(states.filter(states["status"] == "ok")["item"])
         for item in todo:
-            if item not in held:
+            if item not in available:
                 yield Row.missing(item, inputs[item], f"no {self.upstream[0].names[0]}")
-        blocks = blocks_of([item for item in todo if item in held], TEXTS if self.role == "text" else BLOCK)
+        blocks = blocks_of([item for item in todo if item in available], TEXTS if self.role == "text" else BLOCK)
         if not blocks:
             return
         self._warn_of_slow_work(context, settings, work, blocks)
@@ -148,13 +154,13 @@ class EncoderStage:
     def _warn_of_slow_work(
         self, context: dg.AssetExecutionContext, settings: Settings, work: Work, blocks: Sequence[Sequence[str]]
     ) -> None:
-        """Say how long the work will take where the papers' models are to run on a CPU."""
+        """Warn how long the work will take if the papers' models run on a CPU."""
         if work.encoder.profile != "paper" or devices_of(settings, work.encoder) != ["cpu"]:
             return
         count, length = sum(map(len, blocks)), {}
-        if self.role == "text":  # the first block shows how long the texts are
-            prepared = [found.given for _, found in Blocks(work, blocks)[0].items if isinstance(found, Prepared)]
-            length = {"text_tokens": expected_tokens(prepared)} if prepared else {}
+        if self.role == "text":  # the length of texts is estimated from the first block
+            texts = [result.input for _, result in Blocks(work, blocks)[0].items if isinstance(result, Prepared)]
+            length = {"text_tokens": expected_tokens(texts)} if texts else {}
         else:
             count *= settings.sampling.frames
         warn_of_cpu(context.log, self.name, work.encoder, count, **length)

@@ -1,4 +1,4 @@
-"""Estimate how long pretrained models will take on a CPU, before they begin: it may be weeks."""
+"""An estimate of the time that pretrained models will take on a CPU, before they begin. It may be weeks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from models import encoders
 from models.encoders.matrix_rate import matrix_rate
 
 CHARACTERS = 4.0  # per token, in English
-REACHED = (0.4, 1.0)  # lowest and highest share of the rate of matrix products that models reach on a CPU
+REACHED = (0.4, 1.0)  # the speed of models on a CPU, as a share of the rate of matrix products: lowest and highest
 
 
 def warn_of_cpu(log: logging.Logger, name: str, encoder: EncoderSpec, inputs: int, **length: int) -> None:
     """Warn of the time that `inputs` frames, segments or texts will take on the CPU.
 
-    The operations that the model needs are counted from its configuration. The rate at which this machine multiplies
-    matrices is measured now, in a third of a second; models reach between two fifths of that rate and all of it.
+    The number of operations is counted from the model's configuration. The rate at which this machine multiplies matrices is
+    measured, which takes a third of a second. Models reach between two fifths of that rate and all of it.
 
     Args:
-        log: Where the warning goes.
+        log: Gets the warning.
         name: The stage.
         encoder: Its encoder.
-        inputs: How many frames, segments or texts.
+        inputs: Number of frames, segments or texts.
         length: `text_tokens`, the mean length of texts.
     """
     needed = inputs * encoders.operations(encoder.role, encoder.profile, **encoder.options, **length)
@@ -32,12 +32,17 @@ def warn_of_cpu(log: logging.Logger, name: str, encoder: EncoderSpec, inputs: in
     rate = matrix_rate("cpu", dtype=dtype)
     low, high = (duration(needed / (share * rate)) for share in reversed(REACHED))
     log.warning(
-        "%s: %s for %d inputs runs on the CPU and will take some %s to %s (%.3g operations, %.0f GFLOP/s in products of "
-        "%s matrices here); on a GPU set encoders.device, or try fewer videos first",
+        "%s: %s for %d inputs runs on the CPU and will take about %s to %s (%.3g operations; this machine reaches %.0f "
+        "GFLOP/s in products of %s matrices); set encoders.device to a GPU, or try fewer videos first",
         *(name, encoder.role, inputs, low, high, needed, rate / 1e9, dtype),
     )
 
 
 def expected_tokens(texts: Sequence[str]) -> int:
-    """Estimate the mean length of texts in tokens, with the two around each, without a tokenizer."""
+    """Estimate the mean length of texts in tokens, including two special tokens per text, without a tokenizer.
+
+    Example:
+        >>> expected_tokens(["a text of 23 characters"])
+        8
+    """
     return 2 + round(sum(map(len, texts)) / len(texts) / CHARACTERS)

@@ -1,4 +1,4 @@
-"""Fill an embedding stage from features that were computed elsewhere (`[imports]`, docs/imports.md)."""
+"""Embedding stages from features that were computed elsewhere (section `[imports]` of the settings, docs/imports.md)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class ImportItems:
     """The items that an imported file is read for.
 
     Attributes:
-        listed: Every item of the data set, in stored order. Rows without ids are in this order.
-        readable: The items that get a row: those whose media file did not fail.
+        listed: All items of the data set, in stored order. Files without ids have their rows in this order.
+        readable: The items that get a row: all items whose media file did not fail.
     """
 
     listed: Sequence[str]
@@ -36,7 +36,7 @@ class FeatureImport:
 
     Attributes:
         items: Store -> the items that the file is read for.
-        finish: An item's features, (rows, width) -> the payload of its row. A ValueError makes the row a failed one.
+        finish: An item's features (rows, width) -> the payload of its row. If it raises a ValueError, the row is a failed row.
     """
 
     items: Callable[[Store], ImportItems]
@@ -53,21 +53,24 @@ def import_features(
 ) -> dg.MaterializeResult:
     """Fill a stage from the file that the settings name for it.
 
-    A row's input is its own content, so another file recomputes only the rows that differ.
+    The input hash of a row is a hash of its features, so a new file recomputes only the rows that differ.
 
     Args:
         context: The asset's context, for its log.
-        settings: Which file, and whether it may lack items.
-        store: Where the stage is.
+        settings: The file, and whether it may lack items.
+        store: The store with the stage.
         name: The stage.
-        payload: The stage's columns by the features' width.
-        imports: For which items, and how features become rows.
+        payload: Features' width -> the stage's columns.
+        imports: The items, and how features become rows.
+
+    Raises:
+        storage.datasets.errors.DatasetError: The file is invalid; the message names file, row and item.
     """
     items = imports.items(store)
     features, missing = open_import(settings, name, items.listed)
     others = len(features.places.keys() - set(items.listed))
     context.log.info(
-        "%s: imported from %s, vectors of width %d; it lacks %d items, and %d of its rows belong to no item here",
+        "%s: imported from %s, vectors of width %d; the file lacks %d items, and %d of its rows belong to no item here",
         *(name, features.path, features.width, len(missing), others),
     )
     lacking = set(missing)

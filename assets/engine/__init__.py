@@ -1,1 +1,1 @@
-"""What every stage runs on: the per-video increment, the store, the run log, progress, decoding workers."""
+"""Machinery that every stage uses: incremental runs, store access, the run log, progress, decoding workers."""

@@ -1,5 +1,6 @@
-"""Data versions: hashes of what the store holds for an asset. Dagster shows what follows an asset as outdated only when the
-asset's version changes, not whenever it was materialised.
+"""Data versions: hashes of what the store holds for an asset.
+
+Dagster marks downstream assets as outdated only if the data version changed, not after every materialisation.
 """
 
 import dagster as dg
@@ -11,16 +12,16 @@ from storage.hashing import content_hash
 
 
 def version_of_rows(states: pl.DataFrame) -> dg.DataVersion:
-    """Return the version of a per-video stage, from its states: the output of each item, or that it has none."""
+    """Return the data version of a per-video stage, from each item's status and output hash."""
     return version_of_table(states.select("item", "status", "output_hash").sort("item"))
 
 
 def version_of_table(frame: pl.DataFrame) -> dg.DataVersion:
-    """Return the version of a whole table."""
+    """Return the data version of a whole table."""
     return dg.DataVersion(frame_hash(frame)[:32])
 
 
 def version_of_artifacts(*versions: ArtifactVersion | None) -> dg.DataVersion:
-    """Return the version of what is fitted or built, from the versions in service."""
+    """Return the data version of fitted models or a built bank, from the artifact versions in service."""
     facts = [None if one is None else [one.version, one.inputs_hash, one.fingerprint] for one in versions]
     return dg.DataVersion(content_hash(facts))

@@ -1,4 +1,4 @@
-"""Work on files in processes that can be killed: a decoder that hangs or crashes costs its own row, not the run."""
+"""Worker processes that can be killed: if a decoder hangs or crashes on a file, only that file's row fails."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 STARTS = 3
-# of a worker, until it is ready to work: imports only, so that a minute is a machine in trouble, not a slow one
+# A worker only imports modules before it is ready, so a longer start means that the machine is overloaded.
 START_SECONDS = 120.0
-# spawn, not fork: the parent has threads (PyTorch, Arrow), and a forked child can deadlock on their locks
+# spawn, not fork: the parent has threads (PyTorch, Arrow), and a forked child could deadlock on their locks
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -26,36 +26,38 @@ class WorkerTimeout(RuntimeError):
 
 
 class WorkersCannotStart(RuntimeError):
-    """Worker processes end before they do anything."""
+    """Worker processes end before they are ready to work."""
 
 
 class WorkerCrash(RuntimeError):
-    """A worker died on a file (a fault in native code, or the system killed it)."""
+    """A worker died while it worked on a file: native code crashed, or the system killed the process."""
 
 
 def worker_count(setting: int) -> int:
-    """Number of processes: the setting, or one a core."""
+    """Return the number of processes: the setting, or one per core if it is 0."""
     return setting or os.cpu_count() or 1
 
 
 def in_processes(
     function: Callable[..., Any], calls: Iterable[tuple[str, tuple[Any, ...]]], *, workers: int, timeout: float
 ) -> Iterator[tuple[str, Any | Exception]]:
-    """Call `function(*arguments)` for every `(item, arguments)` in worker processes; yield in the order given.
+    """Call `function(*arguments)` in worker processes for every `(item, arguments)`.
 
-    A worker that dies may have been killed from outside (out of memory, a person): its call is made once more, and fails if
-    the worker dies again. One that dies while it works on nothing (it starts, or waits) costs no call anything. A call's
-    exception is yielded in place of its result, so that one bad file never ends the others. At most a few calls a worker are
-    in flight, which bounds memory.
+    If a worker dies during a call, the call is repeated once, because the worker may have been killed from outside (out of
+    memory, by a person). It fails if the second worker dies too. A worker that dies while it starts or is idle affects no
+    call. At most four calls per worker are in flight, which limits memory.
 
     Args:
-        function: importable by name, with a light import (it is paid once a worker).
-        calls: item and arguments, lazily read.
-        workers: processes.
-        timeout: seconds of wall clock a call may take.
+        function: Importable by name. Each worker imports its module once, so the import should be light.
+        calls: (item, arguments) pairs, read lazily.
+        workers: Number of processes.
+        timeout: Seconds of wall-clock time that a call may take.
+
+    Yields:
+        (item, result) pairs in the order of `calls`. If the call raised, timed out or crashed, `result` is the exception.
 
     Raises:
-        WorkersCannotStart: no worker lived long enough to begin.
+        WorkersCannotStart: `STARTS` workers in a row ended before they were ready.
     """
     ahead: deque[tuple[str, Future]] = deque()
     with _Workers(function, workers, timeout) as pool:
@@ -73,12 +75,11 @@ def _first(ahead: deque[tuple[str, Future]]) -> tuple[str, Any | Exception]:
 
 
 class _Workers:
-    """Processes that call one function, each with a pipe and a thread of its own here.
+    """A pool of processes that call one function; each has its own pipe and its own thread in the parent.
 
-    Nothing is shared between the processes, neither a queue nor a lock: one that is killed, at whatever moment, can take no
-    call with it that was not its own, and leaves no lock held for the others. (Pools that hand calls out through a common
-    queue, those of the standard library and Pebble among them, lose a call or wait for ever where a worker is killed between
-    taking the call and saying so.)
+    The processes share neither a queue nor a lock. A worker that is killed loses at most its own call and leaves no lock
+    held. Pools with a common queue, such as the standard library's and Pebble's, lose a call or wait for ever if a worker is
+    killed between taking a call and reporting it.
     """
 
     def __init__(self, function: Callable[..., Any], workers: int, timeout: float):
@@ -98,19 +99,19 @@ class _Workers:
             self._closed = True
             alive = list(self._alive)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for worker in alive:  # a thread that waits for one goes on at once
+        for worker in alive:  # killing a worker wakes the thread that waits for it
             worker.kill()
         self._threads.shutdown()
         for worker in alive:
             worker.close()
 
     def submit(self, arguments: tuple[Any, ...]) -> Future:
-        """A future of what the call gives: its result, or the exception that stands for it."""
+        """Return a future of the call's result, or of the exception in its place; the future itself never raises it."""
         return self._threads.submit(self._outcome, arguments)
 
     def _outcome(self, arguments: tuple[Any, ...]) -> Any | Exception:
         outcome = self._answer(arguments)
-        # the first death may have been an accident
+        # the first worker may have been killed from outside
         return self._answer(arguments) if isinstance(outcome, WorkerCrash) else outcome
 
     def _answer(self, arguments: tuple[Any, ...]) -> Any | Exception:
@@ -133,19 +134,19 @@ class _Workers:
                 worker = idle or _Worker(self._function)
                 self._alive.add(worker)
             if idle:
-                if idle.waits():
+                if idle.is_idle():
                     return idle
-                self._forget(idle)  # killed while it had nothing to do: no call dies of it
+                self._forget(idle)  # it died while idle: no call is affected
                 continue
-            began = worker.begins()
+            started = worker.wait_until_ready()
             with self._lock:
-                self._ended_at_start = 0 if began else self._ended_at_start + 1
-            if began:
+                self._ended_at_start = 0 if started else self._ended_at_start + 1
+            if started:
                 return worker
             self._forget(worker)
         raise WorkersCannotStart(
-            f"worker processes ended before they began to work, {STARTS} times in a row; "
-            "is there memory for run.workers processes?"
+            f"worker processes ended before they were ready, {STARTS} times in a row; "
+            "is there enough memory for run.workers processes?"
         )
 
     def _forget(self, worker: _Worker) -> None:
@@ -156,23 +157,23 @@ class _Workers:
 
 
 class _Worker:
-    """One process, which answers one call at a time."""
+    """One worker process, which handles one call at a time."""
 
     def __init__(self, function: Callable[..., Any]):
-        self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(function, theirs), daemon=True)
+        self._pipe, child_end = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(function, child_end), daemon=True)
         self._process.start()
-        theirs.close()  # so that its end is seen here as the end of the pipe
+        child_end.close()  # so that reading here reaches the end of the pipe when the process ends
 
-    def begins(self) -> bool:
-        """Wait for it to be ready; False where it ended before."""
+    def wait_until_ready(self) -> bool:
+        """Wait until the process is ready; return False if it ended or took too long."""
         try:
             return self._pipe.poll(START_SECONDS) and self._pipe.recv() is None
         except (EOFError, OSError):
             return False
 
-    def waits(self) -> bool:
-        """Whether it is still there to be called: who has nothing to do says nothing, but for the end of its pipe."""
+    def is_idle(self) -> bool:
+        """Whether the process is alive. An idle worker sends nothing, so a readable pipe means that it died."""
         return not self._pipe.poll()
 
     def call(self, arguments: tuple[Any, ...], timeout: float) -> Any | Exception:
@@ -187,15 +188,15 @@ class _Worker:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join(5.0)  # longer only where the system itself does not let go of it
+        self._process.join(5.0)  # it takes longer only if the kernel cannot end the process
 
     def close(self) -> None:
-        """By who reads it, or when nobody does: another file may get the pipe's number at once."""
+        """Close the pipe; only the reader may: the OS can reuse the descriptor immediately."""
         self._pipe.close()
 
 
 def _serve(function: Callable[..., Any], pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run ends its workers itself
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipe.send(None)
     with suppress(EOFError, OSError):  # the run has ended
@@ -203,19 +204,19 @@ def _serve(function: Callable[..., Any], pipe: Connection) -> None:
             arguments = pipe.recv()
             try:
                 outcome = function(*arguments)
-            except Exception as error:  # of this file: it becomes its row's reason
+            except Exception as error:  # becomes the reason of the file's failed row
                 outcome = sendable(error)
             pipe.send(outcome)
 
 
 def _end_with_parent() -> None:
-    """A decoder that hangs reads no pipe: without this it would outlive a run that was killed."""
+    """End this process with its parent. A decoder that hangs does not notice that its pipe was closed."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 def sendable(error: Exception) -> Exception:
-    """The error itself where it survives being pickled (a library's own need not), else one with its words."""
+    """Return the error if it can be pickled, else a `RuntimeError` with its type and message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""Failed and damaged rows: the check that limits them, and the lists that a person reads."""
+"""Failed rows and damaged files: the check that limits failures, and lists of both for reports."""
 
 import dagster as dg
 import polars as pl
@@ -10,10 +10,18 @@ from storage.store import Store
 
 
 def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecksDefinition:
-    """A blocking check that too many failed rows stop the run before later stages build on the rest."""
+    """Return a blocking check that stops the run if too many of a stage's rows failed.
+
+    Args:
+        asset: The asset that the check belongs to.
+        stage: Name of its stage in the store.
+    """
 
     @dg.asset_check(
-        asset=asset, name="failed_share", blocking=True, description="Share of failed rows is within run.failure_limit."
+        asset=asset,
+        name="failed_share",
+        blocking=True,
+        description="The share of failed rows is at most run.failure_limit.",
     )
     @verdict_stands(f"{stage}_failed_share", reads=lambda store, settings: stage_marks(store, stage))
     def failed_share(settings: Settings) -> dg.AssetCheckResult:
@@ -35,17 +43,17 @@ def failed_share_check(asset: dg.AssetsDefinition, stage: str) -> dg.AssetChecks
 
 
 def damages(store: Store) -> pl.DataFrame:
-    """Return the videos whose file is damaged, so that only a part of it was used: `item`, `damage`."""
+    """Return the videos with a damaged file, of which only a part could be used: `item`, `damage`."""
     frames = [pl.DataFrame(schema={"item": pl.String, "damage": pl.String})]
     for name in ("frames", "audio"):
         stage = store.stages().get(name)
-        if stage is not None and "damage" in stage.payload.names:  # audio of earlier versions has no such column
+        if stage is not None and "damage" in stage.payload.names:  # audio stored by earlier versions has no such column
             frames.append(pl.from_arrow(stage.read(columns=["damage"])).filter(pl.col("damage").is_not_null()))
     return pl.concat(frames)
 
 
 def failures(store: Store) -> pl.DataFrame:
-    """Every failed row: `stage`, `item`, `error_type`, `error_message`."""
+    """Return every failed row: `stage`, `item`, `error_type`, `error_message`."""
     columns = ("item", "error_type", "error_message")
     frames = [
         stage.states().filter(pl.col("status") == "failed").select(pl.lit(name).alias("stage"), *columns)

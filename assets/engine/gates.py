@@ -1,8 +1,8 @@
-"""What an expensive stage waits for without reading it: a run that is lost stops before it decodes or encodes anything.
+"""Gates: assets that an expensive stage waits for without reading them, so that a doomed run stops early.
 
-Dagster goes on with every step that is not downstream of the one that failed. With too few labels, say, hours of captions
-would be computed for a model that can't be trained. The stages wait only; nothing of a gate is part of what their rows are
-made from, so a changed label computes no frame and no caption again.
+If a step fails, Dagster continues with every step that is not downstream of it. With too few labels, for example, it would
+compute hours of captions for a model that can't be trained. A gate is no input of the stage's rows: a changed label computes
+no frame or caption again.
 """
 
 from collections.abc import Iterable
@@ -16,5 +16,5 @@ BEHIND_SPLITS = dg.AssetDep("splits", metadata=WAITS)  # for the stages that loa
 
 
 def gates_of(specs: Iterable[dg.AssetSpec]) -> set[dg.AssetKey]:
-    """Return the assets that these assets only wait for."""
+    """Return the keys of the assets that these assets wait for without reading them."""
     return {dep.asset_key for spec in specs for dep in spec.deps if dep.metadata == WAITS}

@@ -1,4 +1,4 @@
-"""Small plots that an asset shows in its metadata."""
+"""Small plots in an asset's metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def fit_curve(curve: Sequence[Sequence[float | None]], *, label: str) -> dg.MetadataValue:
-    """Training and validation curve as a picture; `curve` holds (pass, training, validation)."""
+    """Return the training and validation curves as a picture.
+
+    Args:
+        curve: One (pass, training value, validation value) per pass; None leaves a gap.
+        label: Label of the vertical axis.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3), layout="constrained")
@@ -28,7 +33,7 @@ def fit_curve(curve: Sequence[Sequence[float | None]], *, label: str) -> dg.Meta
 
 
 def picture(figure: Figure) -> dg.MetadataValue:
-    """A figure inside a metadata entry."""
+    """Return a figure as a metadata entry, with the PNG inside."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -1,4 +1,4 @@
-"""Progress of long work: items done, rate, time left, in the terminal and in Dagster's log."""
+"""Progress of long work (items done, rate, time left) in the terminal and in Dagster's log."""
 
 from __future__ import annotations
 
@@ -9,31 +9,37 @@ EVERY_SECONDS = 5.0
 
 
 class Progress:
-    """Counts items and says so every few seconds.
-
-    Args:
-        log: a logger with `info`.
-        name: what is being done.
-        total: items in all.
-        unit: what is counted.
-    """
+    """A counter of finished items that logs a line every `EVERY_SECONDS`."""
 
     def __init__(self, log: logging.Logger, name: str, total: int, *, unit: str = "items") -> None:
+        """Start the clock.
+
+        Args:
+            log: Receives the lines, at level info.
+            name: Name of the work, at the start of each line.
+            total: Number of items.
+            unit: Noun for the items.
+        """
         self._log, self._name, self._total, self._unit = log, name, total, unit
         self._done = self._failed = self._missing = 0
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def advance(self, count: int = 1, *, failed: int = 0, missing: int = 0) -> None:
-        """Count `count` more items as done, `failed` of them with a failed row and `missing` with a missing one.
+        """Count more items as done, and log a line if it is time.
 
-        Missing rows are made without any work, most of them first: they tell nothing about those that are left.
+        Missing rows cost no work and come first, so they are left out of the rate.
+
+        Args:
+            count: Number of items.
+            failed: How many of them have a failed row.
+            missing: How many of them have a missing row.
         """
         self._done += count
         self._failed += failed
         self._missing += missing
         now = time.monotonic()
-        if now - self._said >= EVERY_SECONDS and self._done < self._total:
-            self._said = now
+        if now - self._logged >= EVERY_SECONDS and self._done < self._total:
+            self._logged = now
             rate = (self._done - self._missing) / (now - self._started)
             left = (self._total - self._done) / rate if rate else float("inf")
             self._log.info(
@@ -42,7 +48,7 @@ class Progress:
             )
 
     def finish(self) -> None:
-        """Say the total."""
+        """Log the total."""
         seconds = time.monotonic() - self._started
         rate = self._done / max(seconds, 1e-9)
         self._log.info(
@@ -54,7 +60,12 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person writes them: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Return a duration as text.
+
+    Example:
+        >>> duration(4.21), duration(200), duration(7500)
+        ('4.2 s', '3 min 20 s', '2 h 05 min')
+    """
     if seconds == float("inf"):
         return "unknown time"
     if seconds < 60:

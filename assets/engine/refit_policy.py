@@ -1,8 +1,8 @@
-"""When something fitted is fitted again: not for every new item, but once enough of what it was fitted on has changed.
+"""When a model is fitted again: once a given share of the items it was fitted on has changed, not for every new item.
 
-A nightly run with twenty new items among twenty thousand would otherwise fit the process again, and with it compute every
-temporal embedding again and train every predictor. What is fitted never outlives its protocol: an item it saw that is no
-training item any more makes it fit again at once.
+Otherwise a nightly run with twenty new items among twenty thousand would fit the process again, and then compute every
+temporal embedding and train every predictor again. A model is always fitted again if an item it was fitted on has left the
+training split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ DIGESTS = "digests.json"  # item -> hash of what was read of it, training and va
 
 
 class Change(NamedTuple):
-    """What happened since a fit: `items` new, gone or changed of `total`; `left`: fitted items that train no more."""
+    """What changed since a fit.
+
+    Attributes:
+        items: Training and validation items that are new, removed or changed.
+        total: Training and validation items now.
+        left: Items that the model was fitted on and that have left the training split.
+    """
 
     items: int
     total: int
@@ -25,32 +31,43 @@ class Change(NamedTuple):
 
     @property
     def share(self) -> float:
+        """Share of the items that changed."""
         return self.items / max(self.total, 1)
 
     def keeps(self, limit: float) -> bool:
-        """Whether what was fitted stays in service: nothing changed, or less than `limit` of it."""
+        """Whether the model stays in service: no fitted item left training, and no item or a share below `limit` changed."""
         return self.left == 0 and (self.items == 0 or self.share < limit)
 
     def __str__(self) -> str:
+        """Return the change as a sentence for the log."""
         text = f"{self.items:,} of {self.total:,} training and validation items ({self.share:.1%}) differ since the fit"
-        return text + (f", {self.left:,} it was fitted on train no more" if self.left else "")
+        return text + (f"; {self.left:,} items it was fitted on have left the training split" if self.left else "")
 
 
 def keep_facts(folder: Path, fitted: Mapping[str, Sequence[str]], digests: Mapping[str, str]) -> None:
-    """Write beside a model what it was fitted on."""
+    """Write into a model's folder what it was fitted on.
+
+    Args:
+        folder: Folder of the model's version.
+        fitted: Name of a part -> items it was fitted on (`types`: the vocabulary of event types).
+        digests: Training and validation items -> hash of what was read of each.
+    """
     (folder / FITTED).write_text(json.dumps(fitted), encoding="utf-8")
     (folder / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
 
 
 def fitted_on(folder: Path) -> dict[str, list[str]]:
-    """What a model's folder says that it was fitted on, by name."""
+    """Return the items that a model was fitted on, by name of its part, from its folder."""
     return json.loads((folder / FITTED).read_text(encoding="utf-8"))
 
 
 def changed_since(folder: Path, digests: Mapping[str, str], training: Container[str]) -> Change:
-    """Compare a model's folder with the items as they are now.
+    """Compare what a model was fitted on with the items as they are now.
 
-    digests: item -> hash of what a fit would read of it; training: today's training items.
+    Args:
+        folder: Folder of the model's version.
+        digests: Training and validation items -> hash of what a fit would read of each now.
+        training: Items of the training split now.
     """
     path = folder / DIGESTS
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""What every asset leaves behind beside its rows: a line in the log of runs, and a catalog that shows what is new."""
+"""Writing of tables, the log of runs, and the catalog that follows them."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,21 @@ from storage.table import TableState
 def keep_table(
     context: dg.AssetExecutionContext, store: Store, name: str, frame: pl.DataFrame, fingerprint: Fingerprint
 ) -> bool:
-    """Put a whole frame in service unless it is there already; returns whether it changed anything."""
+    """Store a frame as the table in service, unless the table already holds it.
+
+    Args:
+        context: The asset's context.
+        store: The store.
+        name: Name of the table and of its asset.
+        frame: The whole table.
+        fingerprint: Code version and parameters that made it.
+
+    Returns:
+        Whether the table changed.
+
+    Raises:
+        WouldCompute: In a dry run, if the table would change.
+    """
     digest, table = frame_hash(frame), store.table(name)
     if table.is_current(digest, fingerprint.hash, verify=True):
         _note_unchanged(context, store, name)
@@ -37,12 +51,24 @@ def made_table(
     fingerprint: Fingerprint,
     compute: Callable[[], pl.DataFrame],
 ) -> pl.DataFrame:
-    """The table in service where it was made from these; otherwise `compute` makes it, and it is put in service."""
+    """Return the table in service if it is current; otherwise compute it and store it.
+
+    Args:
+        context: The asset's context.
+        store: The store.
+        name: Name of the table and of its asset.
+        inputs_hash: Hash of everything that the table is computed from.
+        fingerprint: Code version and parameters.
+        compute: Returns the table; called only if it is not current.
+
+    Raises:
+        WouldCompute: In a dry run, if the table is not current.
+    """
     table = store.table(name)
     if table.is_current(inputs_hash, fingerprint.hash, verify=True):
         _note_unchanged(context, store, name)
         return table.read()
-    stop_if_planning(reason=_why(table.state(), fingerprint, "what it is made from changed"))
+    stop_if_planning(reason=_why(table.state(), fingerprint, "its inputs changed"))
     frame = compute()
     _write(context, store, name, frame, inputs_hash, fingerprint)
     return frame
@@ -75,7 +101,18 @@ def _write(
 def note_run(
     context: dg.AssetExecutionContext, store: Store, name: str, *, computed: int, failed: int = 0, seconds: float
 ) -> None:
-    """Add a line to the log `runs`, and bring the catalog up to date (also after a run that was stopped before it did)."""
+    """Add a line to the log `runs`, and publish the catalog.
+
+    The catalog is published even if nothing changed, because an earlier run may have been stopped before it did so.
+
+    Args:
+        context: The asset's context.
+        store: The store.
+        name: Name of the asset.
+        computed: Rows that were computed or dropped.
+        failed: Rows that are failed.
+        seconds: Time spent.
+    """
     line = {
         "run_id": context.run.run_id,
         "asset": name,

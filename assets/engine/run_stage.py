@@ -1,6 +1,6 @@
-"""One run of a per-video stage: plan, compute what is new or stale shard by shard, commit, report.
+"""One run of a per-video stage: plan, compute new and stale rows shard by shard, commit each shard, report.
 
-Every per-video asset is this mechanism with its own inputs, fingerprint and computation.
+Every per-video asset uses this function with its own inputs, fingerprint and computation.
 """
 
 import time
@@ -37,18 +37,24 @@ def run_stage(
     compute: Compute,
     statistics: ShardStatistics | None = None,
 ) -> dg.MaterializeResult:
-    """Bring a stage up to date and tell what was done.
+    """Bring a stage up to date.
 
     Args:
-        context: the asset's context, for its log.
-        store: where the run is noted.
-        run: shard size and whether failed rows are tried again.
-        stage: the stage's store.
-        inputs: hash of what each item's row is computed from; items that are not named are orphaned and dropped.
-        fingerprint: what else determines the rows (code version, parameters, model).
-        compute: yields one row for each item it is given, in any order. It may start workers or load a model: it is called
-            once, lazily, with the items of all shards in order, only if there is work.
-        statistics: where `compute` measures its steps; what it spends in all, and on writing, is measured here.
+        context: The asset's context, for its log.
+        store: The store; the run is recorded in its log.
+        run: Section `[run]` of the settings: shard size, and whether failed rows are tried again.
+        stage: Rows of the stage.
+        inputs: Item -> hash of what its row is computed from. Rows of other items are orphaned and dropped.
+        fingerprint: What else determines the rows: code version, parameters, model.
+        compute: Yields one row per item, in any order. It is called once, with the items of all shards, and only if there is
+            work, so that it may start workers or load a model.
+        statistics: Where `compute` records the seconds of its own steps. This function adds the total and the writing.
+
+    Returns:
+        The materialisation, with the plan, row counts, failures and timings as metadata.
+
+    Raises:
+        WouldCompute: In a dry run.
     """
     statistics = statistics or ShardStatistics()
     plan = stage.plan(inputs, fingerprint, retry_failed=run.retry_failed)
@@ -59,13 +65,13 @@ def run_stage(
         stage.drop(plan.orphaned)
     if plan.todo:
         progress = Progress(context.log, stage.name, len(plan.todo))
-        begun = time.monotonic()
+        shard_started = time.monotonic()
         for shard in _shards(_counted(compute(plan.todo), progress), run.shard_size):
-            statistics.add({"compute": time.monotonic() - begun})
+            statistics.add({"compute": time.monotonic() - shard_started})
             with statistics.step("write"):
                 stage.commit(shard, fingerprint=fingerprint)
             statistics.close(items=len(shard), failed=sum(row.status == "failed" for row in shard))
-            begun = time.monotonic()
+            shard_started = time.monotonic()
         progress.finish()
     seconds = time.monotonic() - started
     states = stage.states()
@@ -79,7 +85,7 @@ def run_stage(
 
 
 def unchanged_metadata(last: Mapping[str, dg.MetadataValue]) -> dict[str, dg.MetadataValue]:
-    """A stage's metadata where nothing was planned, from those of its last materialisation."""
+    """Return the metadata of a stage whose run was skipped, from those of its last materialisation."""
     counts = {status: last[f"rows_{status}"].value for status in ("ok", "missing", "failed")}
     failed = counts["failed"]
     plan = {
@@ -96,7 +102,7 @@ def unchanged_metadata(last: Mapping[str, dg.MetadataValue]) -> dict[str, dg.Met
 def _metadata(
     plan: Plan, states: pl.DataFrame, seconds: float, statistics: ShardStatistics
 ) -> dict[str, dg.MetadataValue]:
-    """A stage's plan, its row counts, its failures and how fast it went."""
+    """Return a stage's plan, row counts, failures and speed."""
     counts = dict(states.group_by("status").len().iter_rows())
     failed = states.filter(states["status"] == "failed")
     metadata: dict[str, dg.MetadataValue] = {
@@ -118,7 +124,7 @@ def _metadata(
 
 
 def row_of(item: str, input_hash: str, outcome: Mapping[str, object] | Exception) -> Row:
-    """A row from a computation's outcome: an exception becomes a failed row, anything else is the payload."""
+    """Return the row of a computation: a failed row for an exception, otherwise an ok row with the outcome as its payload."""
     if isinstance(outcome, Exception):
         return Row.failed(item, input_hash, outcome)
     return Row.ok(item, input_hash, outcome)
@@ -131,13 +137,13 @@ def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
 
 
 def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """At most `size` rows at once, and what there is after `LONGEST_SHARD` seconds: slow encoders lose no more than that."""
+    """Yield shards of at most `size` rows, closed after `LONGEST_SHARD` seconds so that a kill loses little work."""
     shard: list[Row] = []
-    begun = time.monotonic()
+    started = time.monotonic()
     for row in rows:
         shard.append(row)
-        if len(shard) == size or time.monotonic() - begun > LONGEST_SHARD:
+        if len(shard) == size or time.monotonic() - started > LONGEST_SHARD:
             yield shard
-            shard, begun = [], time.monotonic()
+            shard, started = [], time.monotonic()
     if shard:
         yield shard

@@ -1,4 +1,4 @@
-"""What a stage's run spent its time on, shard by shard: seconds by step, and what the device was doing."""
+"""Timings of a stage's run, shard by shard: seconds per step, and the use of the device."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-KEPT = 500  # shards in an asset's metadata; of longer runs the latest
+KEPT = 500  # shards in an asset's metadata, the latest ones
 
 
 @dataclass
 class ShardStatistics:
-    """Collects measures while a shard is computed, and keeps one entry a shard.
+    """Collector of measurements, with one entry per shard.
 
     Attributes:
-        shards: one entry a finished shard: `items`, `failed`, `seconds` by step, and what else was noted.
+        shards: One entry per finished shard: `items`, `failed`, `seconds` per step, and the peaks.
     """
 
     shards: list[dict[str, Any]] = field(default_factory=list)
@@ -25,7 +25,7 @@ class ShardStatistics:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time within as seconds of a step: `wait`, `load`, `encode`, `write`."""
+        """Add the time spent in this context to a step, such as `wait`, `load`, `encode` or `write`."""
         started = time.monotonic()
         try:
             yield
@@ -33,25 +33,25 @@ class ShardStatistics:
             self.add({name: time.monotonic() - started})
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Count seconds by step that were measured elsewhere, such as `decode` in worker processes."""
+        """Add seconds per step that were measured elsewhere, such as `decode` in worker processes."""
         for name, value in seconds.items():
             self._seconds[name] = self._seconds.get(name, 0.0) + value
 
     def peak(self, measures: Mapping[str, float]) -> None:
-        """Keep the highest of each measure in the shard, such as `gpu_memory_mb`."""
+        """Keep the shard's highest value of each measurement, such as `gpu_memory_mb`."""
         for name, value in measures.items():
             self._peaks[name] = max(value, self._peaks.get(name, value))
 
     def close(self, *, items: int, failed: int) -> None:
-        """End a shard; what is measured from now on belongs to the next one."""
+        """End the shard; later measurements belong to the next one."""
         seconds = {name: round(value, 3) for name, value in self._seconds.items()}
         self.shards.append({"items": items, "failed": failed, "seconds": seconds, **self._peaks})
         self._seconds, self._peaks = {}, {}
 
     def totals(self) -> dict[str, float]:
-        """Seconds by step over all shards."""
-        found: dict[str, float] = {}
+        """Return the seconds per step over all shards."""
+        seconds: dict[str, float] = {}
         for shard in self.shards:
             for name, value in shard["seconds"].items():
-                found[name] = round(found.get(name, 0.0) + value, 3)
-        return found
+                seconds[name] = round(seconds.get(name, 0.0) + value, 3)
+        return seconds

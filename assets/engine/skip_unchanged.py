@@ -1,9 +1,9 @@
-"""Skip an asset, or a check, of which nothing can have changed since it last ended.
+"""Skip an asset or a check whose inputs and outputs are unchanged since its last run.
 
-A night with nothing new would otherwise read the state of every video in every stage, and count every label again. Here a
-stage, table or artifact is named by its files' names, sizes and times of change (`storage.file_marks`), so that the cost
-depends on the number of files, not of videos. Any other setting, and any change to the project's code, voids what is
-remembered; so does a second process at the same asset.
+Otherwise a nightly run without new data would read the state of every video in every stage, and recount every label. The
+state of a stage, table or artifact is a mark made from its files' names, sizes and modification times
+(`storage.file_marks`), so the cost depends on the number of files, not of videos. The last result is not used again if the
+settings or the project's code changed, or if two processes worked on the asset at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Metadata = Mapping[str, Any]
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("assets", "models", "storage")
-# Sections and settings that change neither a result nor a verdict.
+# Sections and settings that change no result of an asset or check.
 NO_RESULT = {"store": True, "automation": True, "upkeep": True, "run": {"workers", "shard_size", "executor"}}
 KINDS = {
     dg.TextMetadataValue: dg.MetadataValue.text,
@@ -49,13 +49,15 @@ KINDS = {
 def skip_unchanged(
     name: str, *, reads: Marks, makes: Marks, when_skipped: Callable[[Metadata], Metadata] = dict
 ) -> Callable[[Asset], Asset]:
-    """Decorate an asset: it is skipped while what it reads and what it made are as when it last ended.
+    """Return a decorator that skips an asset while its inputs and outputs are unchanged.
+
+    A skipped asset returns the metadata, checks and data version of its last materialisation.
 
     Args:
-        name: of the asset.
-        reads: marks of all that the asset reads beside the settings; None among them: it is never skipped.
-        makes: marks of what it leaves behind.
-        when_skipped: turns the metadata of the last materialisation into those of a skipped one.
+        name: Name of the asset.
+        reads: Marks of everything that the asset reads besides the settings. If one is None, the asset is never skipped.
+        makes: Marks of everything that the asset writes.
+        when_skipped: Turns the metadata of the last materialisation into those of a skipped one. Default: unchanged.
     """
 
     def decorate(asset: Asset) -> Asset:
@@ -90,9 +92,13 @@ def skip_unchanged(
 
 
 def verdict_stands(name: str, *, reads: Marks) -> Callable[[Check], Check]:
-    """Decorate an asset check: while what it reads is as when it last passed, that verdict is given again.
+    """Return a decorator that repeats the result of an asset check while its inputs are unchanged.
 
-    A check that did not pass is always made again.
+    A check that did not pass always runs again.
+
+    Args:
+        name: Name of the check.
+        reads: Marks of everything that the check reads besides the settings. If one is None, the check always runs.
     """
 
     def decorate(check: Check) -> Check:
@@ -106,7 +112,7 @@ def verdict_stands(name: str, *, reads: Marks) -> Callable[[Check], Check]:
             result = check(settings)
             facts = _known(result.metadata)
             stands = result.passed and facts is not None and before is not None
-            if stands and before == _token(reads, store, settings):  # nobody wrote meanwhile
+            if stands and before == _token(reads, store, settings):  # unchanged while the check ran
                 memory.write({"reads": before, "metadata": facts})
             return result
 
@@ -116,17 +122,17 @@ def verdict_stands(name: str, *, reads: Marks) -> Callable[[Check], Check]:
 
 
 def stage_marks(store: Store, *names: str) -> list[str]:
-    """Marks of stages, for `reads` and `makes`; without names those of every stage."""
+    """Return the marks of stages, for `reads` and `makes`; without names, of every stage."""
     return _marks(store, "stages", names)
 
 
 def table_marks(store: Store, *names: str) -> list[str]:
-    """Marks of tables."""
+    """Return the marks of tables; without names, of every table."""
     return _marks(store, "tables", names)
 
 
 def artifact_marks(store: Store, *names: str) -> list[str]:
-    """Marks of artifacts, with all of their versions."""
+    """Return the marks of artifacts with all their versions; without names, of every artifact."""
     return _marks(store, "artifacts", names)
 
 
@@ -136,43 +142,44 @@ def _marks(store: Store, kind: str, names: Sequence[str]) -> list[str]:
 
 
 def _token(marks: Marks, store: Store, settings: Settings) -> str | None:
-    found = list(marks(store, settings))
-    if None in found:
+    files = list(marks(store, settings))
+    if None in files:
         return None
-    chosen = settings.model_dump(mode="json", exclude=NO_RESULT)
-    return content_hash(found, json.dumps(chosen, sort_keys=True), _code())
+    options = settings.model_dump(mode="json", exclude=NO_RESULT)
+    return content_hash(files, json.dumps(options, sort_keys=True), _code())
 
 
 @functools.cache
 def _code() -> str:
-    """Digest of the project's own source: what another version of it found is not taken over."""
+    """Return a digest of the project's source; results of other versions of the code are not used again."""
     files = sorted(file for package in PACKAGES for file in (PROJECT / package).rglob("*.py"))
     return content_hash([file.read_bytes() for file in files])
 
 
 class _Memory:
-    """What is remembered of one asset or check: a small file, replaced in one step. One that cannot be read is none."""
+    """The last result of an asset or check, in a small file that is replaced atomically; a damaged file counts as absent."""
 
     def __init__(self, store: Store, name: str):
         self._file = store.root / "settled" / f"{name}.json"
 
     def read(self) -> dict[str, Any]:
         try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            digest, text = self._file.read_text(encoding="utf-8").split("\n", 1)
+            return json.loads(text) if digest == content_hash(text) else {}
         except (OSError, ValueError):
             return {}
-        return kept if isinstance(kept, dict) else {}
 
     def write(self, facts: Mapping[str, Any]) -> None:
-        write_text(self._file, json.dumps(facts))
+        text = json.dumps(facts)
+        write_text(self._file, f"{content_hash(text)}\n{text}")
 
     def claimed(self) -> _Claim:
-        """Forget what was remembered, and tell others that this process is at it."""
+        """Return a context that discards the last result and marks the asset as being worked on by this process."""
         return _Claim(self)
 
 
 class _Claim:
-    """Whether this process alone was at an asset: two at once may mix their rows, of different settings."""
+    """Records whether this process alone worked on an asset; two at once could mix rows of different settings."""
 
     def __init__(self, memory: _Memory):
         self._memory, self._own = memory, secrets.token_hex(8)
@@ -189,23 +196,24 @@ class _Claim:
         self._presence.__exit__(*error)
 
     def holds(self) -> bool:
+        """Whether no other process worked on the asset meanwhile."""
         return self._alone and self._memory.read().get("claim") == self._own
 
 
 def _facts(result: dg.MaterializeResult) -> dict[str, Any] | None:
-    """What of a result can be given again, JSON-able; None where it must not be: a check of it failed."""
+    """Return a result as JSON; None if a check failed or a metadata value has an unknown type, so it cannot be used again."""
     checks = list(result.check_results or ())
-    metadata = [_known(found.metadata) for found in (result, *checks)]
+    metadata = [_known(part.metadata) for part in (result, *checks)]
     if None in metadata or not all(check.passed for check in checks):
         return None
-    named = [[check.check_name, told] for check, told in zip(checks, metadata[1:], strict=True)]
+    named_checks = [[check.check_name, values] for check, values in zip(checks, metadata[1:], strict=True)]
     version = None if result.data_version is None else result.data_version.value
-    return {"metadata": metadata[0], "checks": named, "data_version": version}
+    return {"metadata": metadata[0], "checks": named_checks, "data_version": version}
 
 
 def _restored(kept: Mapping[str, Any], when_skipped: Callable[[Metadata], Metadata]) -> dg.MaterializeResult:
     checks = [
-        dg.AssetCheckResult(check_name=check, passed=True, metadata=_values(told)) for check, told in kept["checks"]
+        dg.AssetCheckResult(check_name=check, passed=True, metadata=_values(values)) for check, values in kept["checks"]
     ]
     version = kept["data_version"]
     return dg.MaterializeResult(
@@ -216,17 +224,17 @@ def _restored(kept: Mapping[str, Any], when_skipped: Callable[[Metadata], Metada
 
 
 def _known(metadata: Metadata | None) -> dict[str, Any] | None:
-    """Metadata as JSON: [kind, value] by name; None where a value is of no kind that is known here."""
+    """Return metadata as JSON, name -> [type, value]; None if a value has a type not listed in `KINDS`."""
     names = [kind.__name__ for kind in KINDS]
-    found = {}
+    known = {}
     for name, value in (metadata or {}).items():
         kind = type(value).__name__
         if kind not in names and not isinstance(value, str | int | float | None):
             return None
-        found[name] = [kind, value.value] if kind in names else [None, value]
-    return found
+        known[name] = [kind, value.value] if kind in names else [None, value]
+    return known
 
 
 def _values(known: Mapping[str, Any]) -> dict[str, Any]:
-    made = {kind.__name__: make for kind, make in KINDS.items()}
-    return {name: value if kind is None else made[kind](value) for name, (kind, value) in known.items()}
+    constructors = {kind.__name__: make for kind, make in KINDS.items()}
+    return {name: value if kind is None else constructors[kind](value) for name, (kind, value) in known.items()}

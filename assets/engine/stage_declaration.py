@@ -13,7 +13,7 @@ from storage.store import Store
 
 @dataclass(frozen=True)
 class StageDeclaration:
-    """A per-video stage as other stages refer to it; exported by the stage's file.
+    """A per-video stage as other stages refer to it; each stage's file exports one.
 
     Attributes:
         name: Name of the stage in the store and of its asset.

@@ -1,4 +1,4 @@
-"""The store and the data set as the settings name them, and the hashes that a later stage builds on."""
+"""Access to the store and the data set that the settings name, and hashes of upstream rows."""
 
 import hashlib
 import shlex
@@ -18,15 +18,18 @@ from storage.store import Store
 
 
 class OtherDataSet(StoreError):
-    """The store holds another data set."""
+    """The store belongs to another data set."""
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the store that the settings name, and make sure that results can be written.
+    """Open the store that the settings name, and check that results can be written.
+
+    Args:
+        settings: Names the store, the results' folder and the free space that is needed.
 
     Raises:
-        storage.store.StoreError: the store's or the results' folder cannot be written, or the disk is fuller than
-            `store.min_free_mb` allows.
+        storage.store.StoreError: The store's or the results' folder cannot be written, or less than `store.min_free_mb` of
+            the disk is free.
     """
     store = Store(settings.store_folder())
     store.check(min_free=settings.store.min_free_mb * 2**20)
@@ -38,8 +41,8 @@ def read_dataset(store: Store, settings: Settings) -> Dataset:
     """Read and validate the data set that the settings name.
 
     Raises:
-        storage.datasets.DatasetError: what is wrong with it, by file and line.
-        OtherDataSet: the store holds another one.
+        storage.datasets.DatasetError: The data set is invalid; the message lists the problems by file and line.
+        OtherDataSet: The store belongs to another data set.
     """
     folder = settings.data_folder()
     dataset = open_dataset(folder, prefix=settings.data.prefix, as_of=settings.data.as_of_ms)
@@ -48,11 +51,15 @@ def read_dataset(store: Store, settings: Settings) -> Dataset:
 
 
 def claim(store: Store, folder: Path) -> None:
-    """Keep a store to one data set: run on another one, every row of the first would be dropped as orphaned.
+    """Reserve the store for a data set: a run on another one would drop every row of the first as orphaned.
+
+    Args:
+        store: The store.
+        folder: Folder of the data set.
 
     Raises:
-        OtherDataSet: the store holds another data set.
-        DamageError: the file that names the store's data set cannot be read.
+        OtherDataSet: The store belongs to another data set.
+        DamageError: The file that names the store's data set cannot be read.
     """
     ours = folder.expanduser().resolve()
     try:
@@ -66,20 +73,20 @@ def claim(store: Store, folder: Path) -> None:
             mark_store(store.root, ours)
     elif theirs != ours:
         raise OtherDataSet(
-            f"{store.root} holds what was computed from {theirs}, and data.folder is {ours}. Name another store "
-            f"(store.path, REELCAST_STORE__PATH); if it is the same set in another place, remove {store.root / MARK}"
+            f"{store.root} belongs to the data set {theirs}, but data.folder is {ours}. Name another store "
+            f"(store.path, REELCAST_STORE__PATH). If the same data set was moved, remove {store.root / MARK}"
         )
 
 
 def frame_hash(frame: pl.DataFrame) -> str:
-    """Digest of a frame's values, column names and row order."""
+    """Return a digest of a frame's values, column names and row order."""
     digest = hashlib.sha256(repr(frame.schema).encode())
     digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
     return digest.hexdigest()
 
 
 def outputs(stage: Stage) -> dict[str, str]:
-    """What a later stage builds on: the hash of each item's row, in stored order. Failed items are not among them."""
+    """Return the hash of each item's row, in stored order, as input of a later stage; failed items are left out."""
     states = stage.states().filter(pl.col("status") != "failed")
     return {
         item: digest or status for item, digest, status in states.select("item", "output_hash", "status").iter_rows()
@@ -87,9 +94,14 @@ def outputs(stage: Stage) -> dict[str, str]:
 
 
 def combined(*hashes: Mapping[str, str] | str, items: Iterable[str]) -> dict[str, str]:
-    """Input hash of each item from several upstream ones: by item, or one that all share."""
-    made = {}
+    """Return one input hash per item, combined from several upstream hashes.
+
+    Args:
+        hashes: Each one a hash per item, or a single hash for all items.
+        items: Ids of the items.
+    """
+    inputs = {}
     for item in items:
         parts = [part if isinstance(part, str) else part.get(item, "") for part in hashes]
-        made[item] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return made
+        inputs[item] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return inputs

@@ -1,1 +1,1 @@
-"""The Mamba-Hawkes process and what it says of each item."""
+"""Assets of the group `feedback`: the Mamba-Hawkes process and each item's temporal embedding."""

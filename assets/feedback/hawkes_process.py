@@ -1,4 +1,4 @@
-"""[feedback] hawkes_process: the Mamba-Hawkes process, fitted on the training items' observed windows (M3TR section 3.2)."""
+"""The Mamba-Hawkes process, fitted on the training items' observed windows (M3TR, section 3.2)."""
 
 import hashlib
 import warnings
@@ -42,7 +42,7 @@ COMPLETED_AT_ONCE = 128
 
 
 class NoFeedback(RuntimeError):
-    """The training items have no event in their observation windows, or no time: there is nothing to fit a process to."""
+    """The training items' observation windows hold no event, or have no length, so no process can be fitted."""
 
 
 @dg.asset(
@@ -59,14 +59,14 @@ class NoFeedback(RuntimeError):
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Fit by maximum likelihood with early stopping on the validation items, then fit the embeddings' standardiser.
+    """Fit the process by maximum likelihood with early stopping on the validation items, then the embeddings' standardiser.
 
-    The process in service stays while less than `process.refit_share` of what it was fitted on has changed.
+    The process in service stays while less than `process.refit_share` of the items it was fitted on has changed.
     """
-    store, chosen = open_store(settings), settings.process
+    store, config = open_store(settings), settings.process
     train, dev, types = _windows(store, settings, read_splits(store))
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=CODE, parameters=chosen.model_dump(exclude={"refit_share", "younger"}))
+    fingerprint = Fingerprint(code=CODE, parameters=config.model_dump(exclude={"refit_share", "younger"}))
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current(verify=True)
@@ -75,14 +75,14 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         with service.reading() as folder:
             change, fitted = changed_since(folder, digests, set(train.items)), fitted_on(folder)
         reason = str(change)
-        if change.keeps(chosen.refit_share) and fitted["types"] == types:
+        if change.keeps(config.refit_share) and fitted["types"] == types:
             context.log.info("hawkes_process: version %d stays, %s", service.version, reason)
             return _result(service, changed_since_fit=change.items)
     stop_if_planning(reason=reason)
     process, report = _fit(context, settings, train, dev, len(types))
-    encoder = TemporalEncoder(process, length=chosen.length)
+    encoder = TemporalEncoder(process, length=config.length)
     encoder.fit_standardiser(
-        encoder.complete(part.batch(), seeds=item_seeds(part.items, chosen.seed), **part.observation())
+        encoder.complete(part.batch(), seeds=item_seeds(part.items, config.seed), **part.observation())
         for part in train.blocks(COMPLETED_AT_ONCE)
     )
     goodness = time_rescaling(process, dev.batch())
@@ -113,7 +113,9 @@ def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Seq
     training = items_of(sides, "train")
     types = vocabulary(events, windows, settings.protocol, training)
     if not types:
-        raise NoFeedback("no training item has feedback in its observation window; see [protocol] hours and first_k")
+        raise NoFeedback(
+            "no training item has feedback in its observation window; raise hours or first_k in [protocol]"
+        )
     train, dev = (
         observed_sequences(
             events, windows, settings.protocol, items=items, types=types, max_events=settings.process.max_events
@@ -122,8 +124,8 @@ def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Seq
     )
     if not (train.t_end > 0).any():
         raise NoFeedback(
-            "every training item's observation window ends at t = 0, with its first event: there is no time between events; "
-            "see [protocol] hours and first_k"
+            "every training item's observation window ends at t = 0, with its first event: there is no time between events. "
+            "Raise protocol.first_k, or observe hours"
         )
     return train, dev, types
 
@@ -131,33 +133,34 @@ def _windows(store: Store, settings: Settings, sides: pl.DataFrame) -> tuple[Seq
 def _fit(
     context: dg.AssetExecutionContext, settings: Settings, train: Sequences, dev: Sequences, num_types: int
 ) -> tuple[MambaHawkesProcess, FitReport]:
-    chosen = settings.process
-    torch.manual_seed(chosen.seed)
+    config = settings.process
+    torch.manual_seed(config.seed)
     process = MambaHawkesProcess(
         num_types,
-        intensity=chosen.intensity,
-        hidden=chosen.hidden,
-        state=chosen.state,
-        layers=chosen.layers,
-        decays=chosen.decays,
-        input_rule=chosen.input_rule,
+        intensity=config.intensity,
+        hidden=config.hidden,
+        state=config.state,
+        layers=config.layers,
+        decays=config.decays,
+        input_rule=config.input_rule,
     )
     batch = train.batch()
     context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
-    progress = Progress(context.log, "hawkes_process", chosen.max_epochs + 1, unit="passes")  # and the start
+    passes = config.max_epochs + 1  # one more for the initial state
+    progress = Progress(context.log, "hawkes_process", passes, unit="passes")
     with deterministic(), warnings.catch_warnings(record=True) as caught:
         report = fit(
             process,
             batch,
-            # a validation split without any feedback cannot stop the fit: the training items then do
+            # without any feedback in the validation split, the training items decide when the fit stops
             dev.batch() if any(map(len, dev.hours)) else batch,
-            penalty=None if chosen.penalty == "none" else chosen.penalty,
-            strength=None if chosen.penalty == "none" else chosen.penalty_strength,
-            epochs=chosen.max_epochs,
-            batch_size=chosen.batch_size,
-            learning_rate=chosen.learning_rate,
-            patience=chosen.patience,
-            seed=chosen.seed,
+            penalty=None if config.penalty == "none" else config.penalty,
+            strength=None if config.penalty == "none" else config.penalty_strength,
+            epochs=config.max_epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            patience=config.patience,
+            seed=config.seed,
             progress=lambda epoch: progress.advance(),
         )
     for warning in caught:
@@ -167,7 +170,16 @@ def _fit(
 
 
 def item_seeds(items: Sequence[str], seed: int) -> list[int]:
-    """One seed an item, from its id: its simulated events depend on no batch and no worker."""
+    """Return one seed per item, from its id, so that simulated events do not depend on the batch or the worker.
+
+    Args:
+        items: Ids, or any other names.
+        seed: Seed that all of them share.
+
+    Example:
+        >>> item_seeds(["a"], seed=0) == item_seeds(["b", "a"], seed=0)[1:]
+        True
+    """
     return [int.from_bytes(hashlib.sha256(f"{seed}:{item}".encode()).digest()[:7], "big") for item in items]
 
 
@@ -189,13 +201,13 @@ def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.Materiali
 
 
 def _quantiles(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
-    """How well the process fits the validation items, as a Q-Q plot; nothing where they have no feedback."""
+    """Return a Q-Q plot of the fit on the validation items; nothing if they have no feedback."""
     quantiles = version.metadata["quantiles"]
     return {"dev_quantiles": picture(draw_qq(*quantiles, title="validation items"))} if quantiles else {}
 
 
 def _influence(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
-    """Who excites whom, as a picture (m3tr; the mufm intensity has no influence matrix)."""
+    """Return a picture of which event types excite which; nothing for the mufm intensity, which has no influence matrix."""
     process = load_encoder(version).process
     if process.excitation is None:
         return {}
@@ -203,10 +215,13 @@ def _influence(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
 
 
 def fitted_process(store: Store) -> tuple[ArtifactVersion, dict[str, list[str]]]:
-    """The process in service: its version, and what it was fitted on.
+    """Return the version of the process in service, and what it was fitted on by name (`types`: the vocabulary).
+
+    Args:
+        store: The store.
 
     Raises:
-        storage.durable.StoreError: there is none, or it is damaged.
+        storage.durable.StoreError: No process is in service, or it is damaged.
     """
     version = store.artifact(NAME).current()
     if version is None:
@@ -216,10 +231,13 @@ def fitted_process(store: Store) -> tuple[ArtifactVersion, dict[str, list[str]]]
 
 
 def load_encoder(version: ArtifactVersion) -> TemporalEncoder:
-    """The temporal encoder of a version of the process.
+    """Load the temporal encoder of a version of the process.
+
+    Args:
+        version: The version, from `fitted_process`.
 
     Raises:
-        storage.damage.DamageError: the version is damaged; it was set aside, and the next run fits it again.
+        storage.damage.DamageError: The version is damaged. It was set aside, and the next run fits the process again.
     """
     with version.reading() as folder:
         return temporal.load(folder / ENCODER)
@@ -231,13 +249,18 @@ def load_encoder(version: ArtifactVersion) -> TemporalEncoder:
     reads=lambda store, settings: [*artifact_marks(store, NAME), *table_marks(store, "splits")],
 )
 def process_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
-    """The process, its vocabulary and its standardiser saw training items only (design section 5, rule 5)."""
+    """The process, its vocabulary and its standardiser were fitted on training items only (docs/protocol.md, rule Fits)."""
     store = open_store(settings)
     return check_fitted(fitted_process(store)[1], read_splits(store))
 
 
 def check_fitted(fitted: dict[str, list[str]], sides: pl.DataFrame) -> dg.AssetCheckResult:
-    """Whether each list of items that something was fitted on lies inside the training split."""
+    """Check that a model was fitted on training items only.
+
+    Args:
+        fitted: Name of a part -> items it was fitted on; `types` is ignored.
+        sides: The table `splits`.
+    """
     training = set(items_of(sides, "train"))
     leaks = {name: sorted(set(items) - training)[:10] for name, items in fitted.items() if name != "types"}
     leaks = {name: items for name, items in leaks.items() if items}

@@ -1,4 +1,4 @@
-"""[feedback] temporal_embeddings: L rows per item from its observed feedback, completed by thinning (X^s in M3TR)."""
+"""Up to L rows per item that embed its observed feedback, completed by simulation (X^s in M3TR, section 3.2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -36,14 +36,23 @@ CHECKED = ("observed", "total", "age_hours", "times", "younger")
 
 
 def payload(length: int, width: int) -> pa.Schema:
-    """Columns: `embedding` (length, width), of which the first `rows` are real, and what it was made of, in hours.
+    """Return the schema of the stage's columns; times are in hours since t = 0.
 
-    `times`, `types`: the completed sequence, of which the first `observed` events were observed and `simulated` were not.
-    `total`: events observed in the window, used or not. `age_hours`: how long the item was observed. `used_hours`: the
-    stretch that the observed events cover completely, which `log_likelihood` is of. `window_hours`: the planned window.
-    `younger`: a labelled item's window as it was at younger ages, with the same fields. Of these windows, in the same
-    order, `younger_hours` is the age and `younger_keys` the mean of the rows, by which neighbours are found; zeros
-    where nothing had been observed.
+    - `embedding`: (length, width), of which the first `rows` rows are real.
+    - `log_likelihood`: of the observed events, over `used_hours`.
+    - `observed`, `simulated`: number of events of each kind in the completed sequence.
+    - `total`: events observed in the window, used or not.
+    - `age_hours`: how long the item was observed.
+    - `used_hours`: length of the interval that the used events cover completely.
+    - `window_hours`: planned length of the window.
+    - `times`, `types`: the completed sequence, first the observed events, then the simulated ones.
+    - `younger`: a labelled item's window as it was at younger ages, with the same fields.
+    - `younger_hours`: ages of these windows, in the same order.
+    - `younger_keys`: means of these windows' rows, for retrieval; zeros if nothing had been observed.
+
+    Args:
+        length: L, number of rows.
+        width: Columns of a row.
     """
     return pa.schema(
         [
@@ -83,11 +92,12 @@ def payload(length: int, width: int) -> pa.Schema:
     when_skipped=unchanged_metadata,
 )
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Complete and embed every item's observed window; an item of which no time was observed has a missing row.
+    """Complete and embed every item's observed window.
 
-    An item without feedback has rows too, all simulated: that nothing came, and for how long, is information.
+    An item without feedback has simulated rows: the time without any event is information too. An item that was observed for
+    no time has a missing row.
     """
-    store, chosen = open_store(settings), settings.process
+    store, config = open_store(settings), settings.process
     version, fitted = fitted_process(store)
     encoder = load_encoder(version)
     sides = read_splits(store)
@@ -99,22 +109,22 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         types=fitted["types"],
         max_events=None,
     )
-    ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, chosen)
+    ages = younger_ages(sequences, dict(sides.select("item", "split").iter_rows()), settings.protocol, config)
     place = {item: row for row, item in enumerate(sequences.items)}
-    inputs = {item: content_hash(digest, ages[item], chosen.max_events) for item, digest in sequences.digests().items()}
+    inputs = {item: content_hash(digest, ages[item], config.max_events) for item, digest in sequences.digests().items()}
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        seen = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
-        unseen = sorted(set(todo) - set(seen))
-        yield from (Row.missing(item, inputs[item], "no time of it was observed") for item in unseen)
-        # by length, so that little of a batch is padding; what an item gets does not depend on its batch
-        seen.sort(key=lambda item: len(sequences.hours[place[item]]))
-        for start in range(0, len(seen), BLOCK):
-            block = sequences.take([place[item] for item in seen[start : start + BLOCK]])
-            yield from _embed(encoder, block, ages, chosen, inputs)
+        observed = [item for item in todo if len(sequences.hours[place[item]]) or sequences.age[place[item]] > 0]
+        unobserved = sorted(set(todo) - set(observed))
+        yield from (Row.missing(item, inputs[item], "no time of it was observed") for item in unobserved)
+        # sorted by length, to keep padding small; an item's result does not depend on its batch
+        observed.sort(key=lambda item: len(sequences.hours[place[item]]))
+        for start in range(0, len(observed), BLOCK):
+            block = sequences.take([place[item] for item in observed[start : start + BLOCK]])
+            yield from _embed(encoder, block, ages, config, inputs)
 
     made_by = content_hash(version.inputs_hash, version.fingerprint)
-    fingerprint = Fingerprint(code=CODE, parameters={"seed": chosen.seed}, model={"process": made_by})
+    fingerprint = Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
     stage = store.stage(NAME, payload(encoder.length, encoder.width))
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
@@ -126,11 +136,11 @@ def _embed(
     process: Process,
     inputs: Mapping[str, str],
 ) -> Iterable[Row]:
-    """Rows of one block of items; where a sequence cannot be simulated, each item is tried alone, so that it fails alone."""
+    """Yield the rows of a block of items; if one cannot be simulated, each item is tried alone, so that only it fails."""
     windows, row_of = windows_of(part, ages, process.max_events)
     own = part.at_most(process.max_events)
     try:
-        made = _complete(encoder, windows, process.seed)
+        completed = _complete(encoder, windows, process.seed)
         with torch.no_grad():
             likelihood = encoder.log_likelihood(own.batch())
         if not bool(torch.isfinite(likelihood).all()):
@@ -143,7 +153,7 @@ def _embed(
             yield from _embed(encoder, part.take([row]), ages, process, inputs)
         return
     for row, item in enumerate(part.items):
-        *younger, (window, embedding) = (made[place] for place in np.flatnonzero(row_of == row))
+        *younger, (window, embedding) = (completed[place] for place in np.flatnonzero(row_of == row))
         keys = np.zeros((len(younger), encoder.width))
         for key, (held, rows) in zip(keys, younger, strict=True):
             if held["total"]:
@@ -166,14 +176,16 @@ def _embed(
 
 
 def _complete(encoder: TemporalEncoder, windows: Sequences, seed: int) -> list[tuple[dict[str, object], np.ndarray]]:
-    """Each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
+    """Return each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
 
-    Raises SimulationError or FloatingPointError where one of them has no finite rows.
+    Raises:
+        SimulationError: A window cannot be simulated.
+        FloatingPointError: A window has no finite rows.
     """
-    # a window's simulated events depend on its item and its age, on no batch and no worker
+    # seeds by item and age, so that simulated events do not depend on the batch or the worker
     seeds = item_seeds([f"{item}@{age!r}" for item, age in zip(windows.items, windows.age.tolist())], seed)
     order = sorted(range(len(windows.items)), key=lambda row: len(windows.hours[row]))
-    made: dict[int, tuple[dict[str, object], np.ndarray]] = {}
+    results: dict[int, tuple[dict[str, object], np.ndarray]] = {}
     for start in range(0, len(order), BLOCK):
         rows = order[start : start + BLOCK]
         part = windows.take(rows)
@@ -192,8 +204,8 @@ def _complete(encoder: TemporalEncoder, windows: Sequences, seed: int) -> list[t
                 "times": completed.events.times[place, :count].tolist(),
                 "types": completed.events.types[place, :count].tolist(),
             }
-            made[row] = window, embedding[place, : int(mask[place].sum())].numpy()
-    return [made[row] for row in range(len(order))]
+            results[row] = window, embedding[place, : int(mask[place].sum())].numpy()
+    return [results[row] for row in range(len(order))]
 
 
 temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
@@ -209,7 +221,7 @@ temporal_embeddings_failed_share = failed_share_check(temporal_embeddings, NAME)
     ],
 )
 def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
-    """What an embedding rests on is exactly the feedback inside its item's window (design section 5, rule 1)."""
+    """Every embedding uses exactly the feedback inside its item's observation window (docs/protocol.md, Observation window)."""
     store = open_store(settings)
     rows = store.stages()[NAME].read(columns=list(CHECKED))
     types = fitted_process(store)[1]["types"]
@@ -219,11 +231,19 @@ def nothing_after_the_window_is_used(settings: Settings) -> dg.AssetCheckResult:
 def check_windows(
     rows: pl.DataFrame, events: pl.DataFrame, windows: pl.DataFrame, settings: Settings, types: Sequence[str]
 ) -> dg.AssetCheckResult:
-    """Cut the windows again, from the raw events and the protocol alone, and compare them with what each row holds."""
+    """Cut the windows again from the raw events and the protocol alone, and compare them with the stored rows.
+
+    Args:
+        rows: Columns `CHECKED` of the stage, with `item`.
+        events: All events.
+        windows: The table `popularity`.
+        settings: Sections `[protocol]` and `[process]` are used.
+        types: The process's vocabulary of event types.
+    """
     protocol = settings.protocol
     since = pl.col("time") - pl.col("t0")
     joined = events.join(windows.select("item", "t0"), on="item")
-    # by NumPy, whose quotient is the nearest double: no event may fall out of its window by a rounding
+    # NumPy rounds the quotient to the nearest double; otherwise rounding could move an event out of its window.
     hours = joined.with_columns(pl.Series("hours", joined.select(since).to_series().to_numpy() / HOUR_MS))
     inside = (
         since <= round(protocol.hours * HOUR_MS) if protocol.first_k is None else pl.col("order") < protocol.first_k
@@ -244,7 +264,7 @@ def check_windows(
 
 
 def _is_cut(window: Mapping[str, Any], hours: np.ndarray, max_events: int) -> bool:
-    """Whether a window holds the first of the events up to its age, counts them all, and simulates only later ones."""
+    """Whether a window uses the first events up to its age, counts all of them, and simulates only later ones."""
     hours = hours[hours <= window["age_hours"]]
     used, simulated = np.split(np.asarray(window["times"]), [window["observed"]])
     exact = len(used) == min(len(hours), max_events) and np.allclose(used, hours[: len(used)], rtol=0, atol=1e-9)

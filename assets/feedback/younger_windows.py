@@ -1,4 +1,4 @@
-"""Observed windows cut at younger ages, so that one model can be trained and scored at any age of a video."""
+"""Observed windows cut at younger ages, so that one model is trained and scored at any age of a video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assets.protocol.process_inputs import Sequences
 from assets.settings import Process, Protocol
 from storage.hashing import content_hash
 
-SPAN = 200.0  # the youngest age drawn is the window over this: some seven minutes of a day
+SPAN = 200.0  # the youngest random age is the window divided by this: about seven minutes of a day
 YOUNGER = pa.list_(
     pa.struct(
         [
@@ -29,38 +29,43 @@ YOUNGER = pa.list_(
 def younger_ages(
     sequences: Sequences, sides: Mapping[str, str], protocol: Protocol, process: Process
 ) -> dict[str, list[float]]:
-    """Choose the ages, below its own, at which each item's window is cut; in ascending order.
+    """Return the ages at which each item's window is cut, ascending and below the item's own age.
 
-    A labelled item's window is cut at each of `protocol.ages`: validation and test items are scored there, and training
-    items compared with queries of that age. A training item's window is also cut at `process.younger` ages drawn at
-    random from its id and `process.seed`: log-uniform between 1 / 200 of the window and the whole, one in each of as
-    many equal parts of that range. Items that are to be predicted keep their own window alone. No window is ever
-    extended beyond what was observed.
+    A labelled item's window is cut at each of `protocol.ages`. Validation and test items are scored at these ages; training
+    items are compared with queries of these ages. A training item's window is also cut at `process.younger` random ages,
+    seeded by its id and `process.seed`. They are log-uniform between 1 / 200 of the window and the whole window, one in each
+    of `process.younger` equal parts of that range. Items for prediction keep only their own window. No window is extended
+    beyond what was observed.
 
     Args:
-        sequences: the items' whole windows.
-        sides: each item's split (train, val, test or predict).
-        protocol: the settings' section.
-        process: the settings' section.
+        sequences: The items' complete windows.
+        sides: Item -> split (train, val, test, gap or predict).
+        protocol: Section `[protocol]` of the settings.
+        process: Section `[process]` of the settings.
     """
     ages: dict[str, list[float]] = {}
     for item, own in zip(sequences.items, sequences.age.tolist(), strict=True):
-        side, chosen = sides[item], []
+        side, cuts = sides[item], []
         if side != "predict":
-            chosen += protocol.ages
+            cuts += protocol.ages
         if side == "train" and process.younger:
             generator = np.random.default_rng(int(content_hash("younger", item, process.seed)[:15], 16))
             part = (np.arange(process.younger) + generator.random(process.younger)) / process.younger
-            chosen += (own * SPAN ** (part - 1.0)).tolist()
-        ages[item] = sorted({age for age in chosen if age < own})
+            cuts += (own * SPAN ** (part - 1.0)).tolist()
+        ages[item] = sorted({age for age in cuts if age < own})
     return ages
 
 
 def windows_of(part: Sequences, ages: Mapping[str, Sequence[float]], max_events: int) -> tuple[Sequences, np.ndarray]:
-    """All windows of some items: each item's younger ones in ascending order, then its own.
+    """Return all windows of some items: each item's younger ones in ascending order, then its own.
+
+    Args:
+        part: The items' complete windows.
+        ages: Item -> ages of its younger windows, in hours.
+        max_events: Events per window that the process reads.
 
     Returns:
-        The windows, cut to the events that the process reads, and (windows,) the row of `part` that each is of.
+        The windows, limited to `max_events` events, and for each window the row of its item in `part`, (windows,).
     """
     counts = [len(ages[item]) + 1 for item in part.items]
     row = np.repeat(np.arange(len(part.items)), counts)

@@ -1,1 +1,1 @@
-"""The data set: its videos and its feedback."""
+"""Assets of the group `ingest`: the data set's videos and their feedback."""

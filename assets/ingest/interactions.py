@@ -1,4 +1,4 @@
-"""[ingest] interactions: the audience's feedback, one row per event, in time order within its item."""
+"""The audience's feedback: one row per event, in time order within its item."""
 
 import dagster as dg
 import polars as pl
@@ -26,7 +26,7 @@ FINGERPRINT = Fingerprint(code=CODE)
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Keep the data set's events with their rank in their item (`order`, from 0)."""
+    """Store the data set's events with their rank within the item (`order`, from 0)."""
     store = open_store(settings)
     dataset = read_dataset(store, settings)
     events = dataset.events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
@@ -46,5 +46,5 @@ def interactions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
 
 
 def read_events(store: Store) -> pl.DataFrame:
-    """All events: `item`, `user`, `type`, `time` (unix ms), `order`."""
+    """Return all events: `item`, `user`, `type`, `time` (unix ms), `order` (rank within the item, from 0)."""
     return store.table(NAME).read()

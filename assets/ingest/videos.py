@@ -1,4 +1,4 @@
-"""[ingest] videos: every item of the data set, its file's facts and its texts."""
+"""Every item of the data set with its texts and the facts of its media file (duration, size, frame rate, sound)."""
 
 import hashlib
 import json
@@ -60,7 +60,10 @@ TEXTS = ("title", "category", "author", "published_at")
     when_skipped=unchanged_metadata,
 )
 def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Read the data set's items and inspect each file; an item without a file is kept, its media missing."""
+    """Read the data set's items and inspect each file.
+
+    An item without a file keeps its row; the columns about the file are null.
+    """
     store = open_store(settings)
     check_encoders(settings)
     dataset = read_dataset(store, settings)
@@ -85,42 +88,54 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     stage = store.stage(NAME, PAYLOAD)
     check_files_are_there(stage, items, limit=settings.run.failure_limit, folder=settings.data.folder)
     if is_dry():
-        foresee(NAME, *_foreseen(stage, items))
+        foresee(NAME, *_planned_rows(stage, items))
     return run_stage(
         context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=CODE), compute=compute
     )
 
 
 def source_marks(settings: Settings) -> list[str | None]:
-    """Marks of the data set's files and of all that is imported; None where the data set's cannot be told."""
+    """Return marks of the data set's files and of all imported features.
+
+    The data set's mark is None if its state cannot be determined.
+    """
     return [source_mark(settings.data_folder()), *(import_mark(settings, name) for name in imported(settings))]
 
 
 def check_files_are_there(
     stage: Stage, items: Mapping[str, Mapping[str, object]], *, limit: float, folder: str
 ) -> None:
-    """Stop where many videos that were read before have gone: a disk that is not mounted, a set that is copied just now.
+    """Stop the run if the files of many known videos are gone, for example because a disk is not mounted.
 
-    Their frames, captions and embeddings would be dropped, and all computed again when the files are back.
+    Otherwise their frames, captions and embeddings would be dropped, and computed again once the files are back.
+
+    Args:
+        stage: The stage of videos as the last run left it.
+        items: The data set's items as they are now, by id, each with its `path` or None.
+        limit: Share of the stored videos with a file that may lose it; `run.failure_limit`.
+        folder: Folder of the data set, for the error message.
 
     Raises:
-        DatasetError: more than `limit` of the stored videos with a file have none now.
+        DatasetError: More than `limit` of the stored videos with a file have none now.
     """
     stored = pl.from_arrow(stage.read(columns=["path"])).filter(pl.col("path").is_not_null())["item"].to_list()
     gone = [item for item in stored if item not in items or items[item]["path"] is None]
     if len(gone) > limit * len(stored):
         raise DatasetError(
             [
-                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have none there now, first "
-                f"{', '.join(gone[:5])}; is the disk mounted? What was computed of them is kept. If they are gone for good, "
+                f"{folder}: {len(gone):,} of {len(stored):,} videos whose files were read before have no file now, first "
+                f"{', '.join(gone[:5])}. Is the disk mounted? Their computed rows are kept. If the files are gone for good, "
                 f"allow it for one run: run.failure_limit = 1 (it is {limit:g}; REELCAST_RUN__FAILURE_LIMIT=1)"
             ]
         )
 
 
-def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.DataFrame, frozenset[str]]:
-    """The rows as a run would leave them, as far as no file need be opened: stored ones with the texts of the data set; and
-    the items of which that is all."""
+def _planned_rows(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Return the rows that a run would leave, as far as they are known without opening a file.
+
+    Returns:
+        The stored rows, with the data set's current texts where the file is unchanged; and the items whose row is certain.
+    """
     hashes = dict(stage.states().select("item", "input_hash").iter_rows())
     stored, rows, certain = pl.from_arrow(stage.read()), [], set()
     for row in stored.iter_rows(named=True):
@@ -128,7 +143,7 @@ def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.
         if now is None:
             certain.add(row["item"])
             continue
-        # the file is as it was when the row was made, if with the row's own texts its input is the same
+        # With the row's own texts, the input hash differs only if the file changed.
         if now["path"] == row["path"] and _input_hash(row) == hashes[row["item"]]:
             certain.add(row["item"])
             row.update({name: now[name] for name in TEXTS})
@@ -137,7 +152,7 @@ def _foreseen(stage: Stage, items: Mapping[str, dict[str, object]]) -> tuple[pl.
 
 
 def _input_hash(row: dict[str, object]) -> str:
-    """What an item's row depends on: its texts, and its file by path, size and time of change (not read for planning)."""
+    """Hash an item's texts and its file's path, size and modification time; planning must not read the file itself."""
     facts = [row[name] for name in TEXTS]
     if row["path"] is not None:
         stat = Path(str(row["path"])).stat()
@@ -150,7 +165,10 @@ videos_failed_share = failed_share_check(videos, NAME)
 
 
 def known_items(store: Store) -> pl.DataFrame:
-    """Items that were read without a failure, with their texts and file facts, in natural order."""
+    """Return the items without a failed row, with their texts and file facts, in natural order.
+
+    In a dry run, these are the rows that the run would leave.
+    """
     frame = foreseen(NAME)
     if frame is None:
         frame = pl.from_arrow(store.stage(NAME, PAYLOAD).read())
@@ -159,21 +177,26 @@ def known_items(store: Store) -> pl.DataFrame:
 
 
 def import_items(store: Store) -> ImportItems:
-    """The items of the data set, as imported features are read for them."""
+    """Return the data set's items as `ImportItems`, for reading imported features."""
     listed = store.stage(NAME, PAYLOAD).states()["item"].to_list()
     return ImportItems(listed=listed, readable=known_items(store)["item"].to_list())
 
 
 def known_titles(store: Store) -> dict[str, str]:
-    """Return the titles of `known_items`, as `visible_title` gives them."""
+    """Return the title of each item in `known_items`, cleaned by `visible_title`."""
     return {item: visible_title(title) for item, title in known_items(store).select("item", "title").iter_rows()}
 
 
 def visible_title(title: str | None) -> str:
-    """Return a title without the blanks around it; empty if nothing of it can be seen."""
-    return title.strip() if title and any(map(_is_seen, title)) else ""
+    """Return a title without surrounding white space; empty if it has no visible character.
+
+    Example:
+        >>> visible_title(" My cat "), visible_title(None)
+        ('My cat', '')
+    """
+    return title.strip() if title and any(map(_is_visible, title)) else ""
 
 
-def _is_seen(character: str) -> bool:
-    """Neither a blank nor a control or format character, such as a joiner or a mark of direction (Unicode's categories)."""
+def _is_visible(character: str) -> bool:
+    """Whether a character is visible: no white space, control or format character (Unicode categories)."""
     return unicodedata.category(character) not in ("Cc", "Cf", "Zs", "Zl", "Zp")

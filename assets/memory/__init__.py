@@ -1,1 +1,1 @@
-"""The memory bank and the neighbours that are found in it."""
+"""Assets of the group `memory`: the memory bank and the neighbours retrieved from it."""

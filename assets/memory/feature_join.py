@@ -1,4 +1,4 @@
-"""The features of many videos, put together from the stages, as the predictor and the bank take them."""
+"""The features of many videos, joined from the stages into inputs of the predictor and the bank."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,24 +17,29 @@ from storage.stage import Stage
 from storage.store import Store
 
 FRAMES = (visual_embeddings.NAME, acoustic_embeddings.NAME)
-BLOCK = 4096  # videos whose keys are made at a time
+BLOCK = 4096  # videos whose keys are computed at once
 FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
 
 
 class MixedVersions(RuntimeError):
-    """Rows of one stage were made by different encoders or parameters: they cannot stand in one bank."""
+    """Rows of one stage were computed by different encoders or parameters, so one bank cannot hold them."""
 
 
 def failed_items(store: Store, *, but: str | None = None) -> set[str]:
-    """Return the items that failed in any stage; but: one that is passed over."""
+    """Return the items with a failed row in any stage.
+
+    Args:
+        store: The store.
+        but: Name of a stage to ignore, or None.
+    """
     states = [stage.states() for name, stage in store.stages().items() if name != but]
     return {item for frame in states for item in frame.filter(pl.col("status") == "failed")["item"]}
 
 
 def usable_items(store: Store) -> pl.DataFrame:
-    """The splits' rows without the gap's, and without the items that failed in any stage but one.
+    """Return the split's rows without the gap, and without items that failed in a stage other than `temporal_embeddings`.
 
-    Those that the process failed on stay: they are retrieved by content alone, as items without feedback are (M3TR
+    Items on which only the process failed stay. Like items without feedback, they are retrieved by content alone (M3TR,
     appendix H.3).
     """
     failed = failed_items(store, but=temporal_embeddings.NAME)
@@ -42,25 +47,28 @@ def usable_items(store: Store) -> pl.DataFrame:
 
 
 def fingerprints(store: Store) -> dict[str, list[str]]:
-    """The fingerprints that each feature stage's rows have: more than one where it is half recomputed."""
+    """Return the fingerprints of each feature stage's rows; a stage that is partly recomputed has several."""
     return {name: sorted(store.stages()[name].states()["fingerprint"].unique()) for name in FEATURES}
 
 
 def versions(store: Store) -> dict[str, str]:
-    """Fingerprint of every feature stage, by name: what a bank is made of, and what its queries must be made of.
+    """Return the fingerprint of every feature stage by name; a bank and its queries must agree in them.
 
     Raises:
-        MixedVersions: a stage is half recomputed.
+        MixedVersions: A stage is partly recomputed.
     """
-    found = fingerprints(store)
-    for name, prints in found.items():
+    by_stage = fingerprints(store)
+    for name, prints in by_stage.items():
         if len(prints) > 1:
-            raise MixedVersions(f"{name}: rows of {len(prints)} versions; materialise it to the end first")
-    return {name: "".join(prints) or "empty" for name, prints in found.items()}
+            raise MixedVersions(
+                f"{name} holds rows of {len(prints)} versions; materialise it completely first "
+                f"(dagster asset materialize --select '{name}')"
+            )
+    return {name: "".join(prints) or "empty" for name, prints in by_stage.items()}
 
 
 def sample_digests(store: Store, *splits: str) -> dict[str, str]:
-    """Hash of what is read of each item of the splits, beside its neighbours: its side, its features and its label."""
+    """Return a hash of each item's split, features and label, for the items of the given splits."""
     sides = usable_items(store).filter(pl.col("split").is_in(splits)).select("item", "split")
     frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
     for name in FEATURES:
@@ -70,9 +78,13 @@ def sample_digests(store: Store, *splits: str) -> dict[str, str]:
 
 
 def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
-    """Rows of `items` in order, memory-mapped; an item without a modality has no rows there.
+    """Return the features of `items` in order, memory-mapped. An item that lacks a modality has no rows there.
 
-    They come from packs that follow the stages (`storage.pack`): what the stages hold now is what is read.
+    The rows come from packs (`storage.pack`), which are brought up to date with the stages first.
+
+    Args:
+        store: The store.
+        items: Ids of the items.
     """
     stages = store.stages()
     return VideoFeatures(
@@ -84,7 +96,7 @@ def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
 
 
 def packed_rows(store: Store, stage: Stage, items: Sequence[str]) -> PackedRows:
-    """Return a stage's rows of `items` in order, memory-mapped; none for an item without an ok row."""
+    """Return a stage's rows of `items` in order, memory-mapped; an item without an ok row has none."""
     pack = open_pack(store, stage)
     starts, lengths = pack.find(items)
     return PackedRows(pack.values, starts, lengths, longest=pack.longest, keep=pack)
@@ -100,6 +112,6 @@ def content_keys(store: Store, items: Sequence[str]) -> tuple[np.ndarray, np.nda
 
 
 def blocks(count: int) -> Iterator[np.ndarray]:
-    """Yield range(count) in pieces of at most `BLOCK`, so that not all videos' rows are in memory at once."""
+    """Yield range(count) in blocks of at most `BLOCK`, so that memory never holds the rows of all videos."""
     for start in range(0, count, BLOCK):
         yield np.arange(start, min(start + BLOCK, count))

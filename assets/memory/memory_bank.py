@@ -1,4 +1,4 @@
-"""[memory] memory_bank: the training items' vectors and labels, built beside the bank in service and switched in one step."""
+"""The memory bank: vectors and labels of the training items. A new version goes into service only if it passes its checks."""
 
 import time
 from dataclasses import asdict
@@ -52,10 +52,10 @@ ACCEPTED, REFUSED = "accepted", "refused"
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Build the bank of the training items beside the one in service, check it, and switch to it if it passes.
+    """Build a new version of the bank, check it, and switch to it in one step if it passes.
 
-    Where a check fails the version in service stays, the new one is kept as refused, and the run goes on. While a version
-    is pinned, new ones stay beside it.
+    If a check fails, the version in service stays, the new version is stored as refused, and the run continues. While a
+    version is pinned, new versions are stored but do not go into service.
     """
     store = open_store(settings)
     artifact, made_of = store.artifact(NAME), _made_of(store, settings)
@@ -72,7 +72,7 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
         started, known = time.monotonic(), {version.version for version in artifact.versions()}
         built = _build(store, settings, artifact)
-        built = _consider(context, store, settings, built, made_of)
+        built = _check_and_switch(context, store, settings, built, made_of)
         artifact.prune(keep=settings.bank.keep)
         computed = 0 if built.version in known else built.metadata["members"]
         note_run(context, store, NAME, computed=computed, seconds=time.monotonic() - started)
@@ -80,13 +80,13 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
 
 
 def _last_checked(artifact: Artifact) -> ArtifactVersion | None:
-    """The version that was checked last: an old one where the data are again as they were when it was built."""
+    """Return the version checked last. This can be an old version, if the data are again as they were when it was built."""
     checked = [version for version in artifact.versions() if "made_of" in version.metadata]
     return max(checked, key=lambda version: (version.metadata.get("checked_at", ""), version.version), default=None)
 
 
 def _made_of(store: Store, settings: Settings) -> str:
-    """Hash of all that a version depends on, known without reading a vector."""
+    """Return a hash of everything that a version depends on, without reading any vector."""
     return content_hash(
         sample_digests(store, "train"),
         dict(usable_items(store).select("item", "group").iter_rows()),
@@ -126,16 +126,16 @@ def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVers
     )
 
 
-def _consider(
+def _check_and_switch(
     context: dg.AssetExecutionContext,
     store: Store,
     settings: Settings,
     built: ArtifactVersion,
     made_of: str,
 ) -> ArtifactVersion:
-    """Checks a version, switches to it where it passes and none is pinned, and notes the verdicts on it.
+    """Check a version, switch to it if it passes and no version is pinned, and record the verdicts in its metadata.
 
-    They are noted last: where this is killed before, the next run checks the version again.
+    The verdicts are recorded last, so that the next run repeats the checks if this run is killed before.
     """
     artifact = store.artifact(NAME)
     service = artifact.current()
@@ -145,7 +145,7 @@ def _consider(
     if reasons:
         context.log.error("memory_bank: version %d is refused (%s); %s", built.version, "; ".join(reasons), stays)
     elif artifact.pinned() is not None:
-        context.log.info("memory_bank: version %d passes and stays beside: %s, pinned", built.version, stays)
+        context.log.info("memory_bank: version %d passes but a version is pinned: %s", built.version, stays)
     else:
         artifact.activate(built.version)
         context.log.info("memory_bank: version %d is in service, %d members", built.version, built.metadata["members"])
@@ -192,10 +192,10 @@ def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[s
 
 
 def bank_in_service(store: Store) -> ArtifactVersion:
-    """The version of the bank in service, not opened.
+    """Return the version of the bank in service, without opening it.
 
     Raises:
-        storage.durable.StoreError: there is none.
+        storage.durable.StoreError: No version is in service.
     """
     version = store.artifact(NAME).current()
     if version is None:
@@ -204,19 +204,23 @@ def bank_in_service(store: Store) -> ArtifactVersion:
 
 
 def open_bank(store: Store) -> MemoryBank:
-    """The bank in service, refused where the store's features are of another version.
+    """Open the bank in service, if the store's features have the versions that the bank was built from.
+
+    Args:
+        store: The store.
 
     Raises:
-        storage.durable.StoreError: none is in service; where one was refused, why.
-        storage.bank.BankVersionError: the features were made by other encoders, or another process, than the bank's.
+        storage.durable.StoreError: No version is in service. If one was refused, the message says why.
+        storage.bank.BankVersionError: The store's features were computed by other encoders, or another process, than the
+            bank's.
     """
     artifact = store.artifact(NAME)
     refused = [version for version in artifact.versions() if version.metadata.get("status") == REFUSED]
     if artifact.current() is None and refused:
         last = refused[-1]
         raise StoreError(
-            f"no memory bank is in service: version {last.version} was refused ({'; '.join(last.metadata['reasons'])}). Set "
-            f"the limits in [bank], or take it as it is with `reelcast bank activate {last.version} --force`"
+            f"no memory bank is in service: version {last.version} was refused ({'; '.join(last.metadata['reasons'])}). Change "
+            f"the limits in [bank], or use this version anyway: `reelcast bank activate {last.version} --force`"
         )
     return MemoryBank.open(artifact, expect=versions(store))
 
@@ -231,7 +235,7 @@ def open_bank(store: Store) -> MemoryBank:
     ],
 )
 def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
-    """No validation, test or unlabelled item is a member (design section 5, rule 3)."""
+    """No validation, test or unlabelled item is a member of the bank (docs/protocol.md, rule Bank)."""
     store = open_store(settings)
     bank = open_bank(store)
     return check_members(bank.items, bank.labels, read_splits(store), read_popularity(store))
@@ -240,12 +244,19 @@ def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
 def check_members(
     items: np.ndarray, labels: np.ndarray, sides: pl.DataFrame, known: pl.DataFrame
 ) -> dg.AssetCheckResult:
-    """Members outside the training split, and members whose label is not their own."""
+    """Check that every member is a training item and has its own label.
+
+    Args:
+        items: (m,) ids of the members.
+        labels: (m,) their labels on the target's scale.
+        sides: The table `splits`.
+        known: The table `popularity`.
+    """
     outside = sorted(set(items.tolist()) - set(items_of(sides, "train")))
     members = pl.DataFrame({"item": items, "label": labels}, schema={"item": pl.String, "label": pl.Float32})
     joined = members.join(known.select("item", "target"), on="item", how="left")
     wrong = joined.filter((pl.col("label") - pl.col("target")).abs().fill_null(1.0) > 1e-4)["item"].to_list()
-    found = {name: items[:10] for name, items in {"not in training": outside, "wrong label": wrong}.items() if items}
+    problems = {name: items[:10] for name, items in {"not in training": outside, "wrong label": wrong}.items() if items}
     return dg.AssetCheckResult(
-        passed=not found, metadata={"members": len(items), "problems": dg.MetadataValue.json(found)}
+        passed=not problems, metadata={"members": len(items), "problems": dg.MetadataValue.json(problems)}
     )

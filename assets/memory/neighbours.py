@@ -1,4 +1,4 @@
-"""[memory] neighbours: the S most similar bank members of every window, with all that their score is made of (M3TR eq. 3)."""
+"""The S most similar bank members of every observed window, with the parts of their score (M3TR, eq. 3)."""
 
 import dagster as dg
 import numpy as np
@@ -26,7 +26,7 @@ from storage.store import Store
 
 NAME = "neighbours"
 CODE = 2  # raise it when the same inputs give another result
-ANSWERS = "neighbour_answers"  # kept for the next search: what the table is made of, by query
+ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats only those that can change
 
 
 @dg.asset(
@@ -47,10 +47,10 @@ ANSWERS = "neighbour_answers"  # kept for the next search: what the table is mad
     makes=lambda store, settings: [*table_marks(store, NAME), *artifact_marks(store, ANSWERS)],
 )
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Search the bank for every item: never itself, nor a duplicate, nor a label that was not known in time.
+    """Search the bank for every item, without itself, its duplicates, and labels that were not known in time.
 
-    A labelled item is also asked for with its younger windows: a training item with those that it is trained on, a
-    validation or test item with those that it is scored on.
+    Labelled items also search with their younger windows: a training item with the windows that it is trained on, a
+    validation or test item with the windows that it is scored on.
     """
     store = open_store(settings)
     sides, bank = usable_items(store), store.artifact(bank_in_service.NAME).current()
@@ -67,10 +67,10 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     stop_if_plan_is_empty()
     own = frame.filter(~pl.col("younger"))
     by_mode = dict(own.group_by("mode").agg(pl.col("item").n_unique()).iter_rows())
-    if alone := len(sides) - own["item"].n_unique():
-        by_mode["none"] = alone
-    fallen = own.filter(pl.col("mode") == "content")["item"].unique().to_list()
-    reasons = {} if settings.similarity == "content" else _reasons(store, fallen)
+    if without := len(sides) - own["item"].n_unique():
+        by_mode["none"] = without
+    by_content = own.filter(pl.col("mode") == "content")["item"].unique().to_list()
+    reasons = {} if settings.similarity == "content" else _reasons(store, by_content)
     for reason, count in reasons.items():
         context.log.info("neighbours: %d items are retrieved by content alone: %s", count, reason)
     return dg.MaterializeResult(
@@ -86,7 +86,7 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
 
 
 def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, settings: Settings) -> str:
-    """Hash of what the neighbours depend on: the bank in service, every item's vectors, and who may see whom."""
+    """Return a hash of what the neighbours depend on: the bank in service, all items' vectors, the split and its times."""
     times = read_popularity(store).select("item", "t0") if settings.protocol.split == "chronological" else sides
     return content_hash(
         [] if bank is None else [bank.version, bank.inputs_hash, bank.fingerprint],
@@ -95,19 +95,19 @@ def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, se
     )
 
 
-def _reasons(store: Store, fallen: list[str]) -> dict[str, int]:
-    """Count the reasons why items fell back to content alone (M3TR appendix H.3)."""
+def _reasons(store: Store, items: list[str]) -> dict[str, int]:
+    """Count the reasons why items were retrieved by content alone (M3TR, appendix H.3)."""
     stage = store.stages()[temporal_embeddings.NAME]
-    states = stage.states().filter(pl.col("item").is_in(fallen))
+    states = stage.states().filter(pl.col("item").is_in(items))
     failed = states.filter(pl.col("status") == "failed")["error_type"].value_counts(sort=True)
     reasons = {f"the process failed ({kind})": count for kind, count in failed.iter_rows()}
     totals = stage.read(items=states.filter(pl.col("status") == "ok")["item"].to_list(), columns=["total"])["total"]
     silent = len(states.filter(pl.col("status") == "missing")) + totals.to_pylist().count(0)
     if silent:
         reasons["no feedback in the observation window"] = silent
-    others = len(fallen) - sum(reasons.values())
+    others = len(items) - sum(reasons.values())
     if others:
-        reasons["no member that may be found has feedback"] = others
+        reasons["no eligible member has feedback"] = others
     return reasons
 
 
@@ -115,40 +115,40 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     bank, items = open_bank(store), sides["item"].to_list()
     ages = Ages(**bank.version.metadata["ages"])
     windows = read_windows(store, items, form=bank.version.metadata["temporal_key"])
-    # a training item is compared with queries at `ages`, and trained on its other windows
+    # A training item's windows at `ages` only serve as keys for queries; training uses its other windows.
     trained = (sides["split"] == "train").to_numpy()[windows.row]
     windows = windows.take(~(windows.younger & trained & np.isin(windows.hours, ages.younger)))
     content, has_content = (part[windows.row] for part in content_keys(store, items))
     heard = windows.heard
     if settings.similarity == "content":
         heard = np.zeros_like(heard)
-    elif settings.similarity == "temporal":  # without feedback content is all there is
+    elif settings.similarity == "temporal":  # items without feedback still use content
         has_content = has_content & ~heard
     times = None
     if settings.protocol.split == "chronological":
         clocks = sides.select("item").join(
             read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
         )
-        # an upload without any clock is asked about now, when every label of the bank is known
+        # an item without t = 0 is queried now, when every label of the bank is known
         times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()[windows.row]
-    named = [items[row] for row in windows.row]
+    query_items = [items[row] for row in windows.row]
     queries = bank.queries(
         content,
         ages.query_keys(windows),
-        query_items=named,
+        query_items=query_items,
         query_groups=sides["group"].to_numpy()[windows.row],
         query_times=times,
         content_mask=has_content,
         temporal_mask=heard,
     )
     banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
-    found = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
-    return _frame(named, windows, found, bank)
+    answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
+    return _frame(query_items, windows, answers, bank)
 
 
-def _frame(items: list[str], windows: Windows, found: Neighbours, bank: MemoryBank) -> pl.DataFrame:
-    query, rank = np.nonzero(found.mask)
-    member = found.index[query, rank]
+def _frame(items: list[str], windows: Windows, answers: Neighbours, bank: MemoryBank) -> pl.DataFrame:
+    query, rank = np.nonzero(answers.mask)
+    member = answers.index[query, rank]
     return pl.DataFrame(
         {
             "item": np.asarray(items, dtype=object)[query],
@@ -157,14 +157,14 @@ def _frame(items: list[str], windows: Windows, found: Neighbours, bank: MemoryBa
             "rank": rank.astype(np.int32),
             "neighbour": bank.items[member],
             "label": bank.labels[member],
-            "score": found.score[query, rank],
-            "ss_modal": found.ss_modal[query, rank],
-            "ss_temp": found.ss_temp[query, rank],
-            "modal_min": found.modal_min[query],
-            "modal_max": found.modal_max[query],
-            "temp_min": found.temp_min[query],
-            "temp_max": found.temp_max[query],
-            "mode": found.mode[query],
+            "score": answers.score[query, rank],
+            "ss_modal": answers.ss_modal[query, rank],
+            "ss_temp": answers.ss_temp[query, rank],
+            "modal_min": answers.modal_min[query],
+            "modal_max": answers.modal_max[query],
+            "temp_min": answers.temp_min[query],
+            "temp_max": answers.temp_max[query],
+            "mode": answers.mode[query],
             "bank_version": np.full(len(query), bank.version.version, dtype=np.int32),
         },
         schema_overrides={"item": pl.String, "neighbour": pl.String, "mode": pl.String},
@@ -172,11 +172,11 @@ def _frame(items: list[str], windows: Windows, found: Neighbours, bank: MemoryBa
 
 
 def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
-    """Return one row per item and rank (from 0); an item without an eligible neighbour has none.
+    """Return one row per item and rank (from 0). An item without an eligible neighbour has no row.
 
     Args:
-        store: where the table is.
-        younger: take the neighbours of the younger windows instead, one row per item, `age_hours` and rank.
+        store: The store.
+        younger: Return the neighbours of the younger windows instead: one row per item, `age_hours` and rank.
     """
     return store.table(NAME).read().filter(pl.col("younger") == younger)
 
@@ -187,7 +187,7 @@ def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
     reads=lambda store, settings: table_marks(store, NAME, "popularity", "splits"),
 )
 def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
-    """Neighbours are training items, never the item itself nor its duplicate, and their labels were known in time."""
+    """No neighbour is the item itself, its duplicate, outside the training split, or has a label not known in time."""
     store = open_store(settings)
     return check_neighbours(
         store.table(NAME).read(), read_splits(store), read_popularity(store), settings.protocol.split
@@ -195,7 +195,14 @@ def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
 
 
 def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFrame, split: str) -> dg.AssetCheckResult:
-    """Design section 5, rule 3, pair by pair."""
+    """Check every pair of item and neighbour (docs/protocol.md, rule Bank).
+
+    Args:
+        frame: The table `neighbours`.
+        sides: The table `splits`.
+        labels: The table `popularity`.
+        split: `protocol.split`; with "chronological", a label must have been known when the query was published.
+    """
     group = dict(sides.select("item", "group").iter_rows())
     pairs = frame.select("item", "neighbour").with_columns(
         pl.col("item").replace_strict(group, default=None).alias("group"),
@@ -215,7 +222,9 @@ def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFr
             how="left",
         )
         problems["label not known in time"] = timed.filter(pl.col("known_at") > pl.col("t0"))
-    found = {name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)}
+    violations = {
+        name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)
+    }
     return dg.AssetCheckResult(
-        passed=not found, metadata={"pairs": len(pairs), "problems": dg.MetadataValue.json(found)}
+        passed=not violations, metadata={"pairs": len(pairs), "problems": dg.MetadataValue.json(violations)}
     )

@@ -1,7 +1,7 @@
-"""Temporal keys by age: a window is compared with the members' windows as they were at about the same age.
+"""Temporal keys by age: a query's window is compared with the members' windows at about the same age.
 
-A member's key has one block per age at which `temporal_embeddings` cut its window, and a last one for its own window. A
-query has its key in the block of its age and zeros in the others, so that the inner product compares these two alone.
+A member's key has one block per age at which `temporal_embeddings` cut its window, and a last block for its own window. A
+query's key is zero in all blocks but that of its age, so the inner product compares only this block.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ from storage.store import Store
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of some items: `row` (n,) of the item, `younger` (n,) bool, `hours` (n,) the window's age,
-    `complete` (n,) bool, and the temporal `key` (n, d) with its `heard` (n,), False without feedback in the window.
+    """n windows of some items.
+
+    Attributes:
+        row: (n,) row of the window's item.
+        younger: (n,) bool, whether it was cut at a younger age.
+        hours: (n,) age of the window.
+        complete: (n,) bool, whether it is an item's own window and had closed.
+        key: (n, d) temporal key.
+        heard: (n,) bool, whether the window holds feedback.
     """
 
     row: np.ndarray
@@ -32,16 +39,21 @@ class Windows:
     key: np.ndarray
     heard: np.ndarray
 
-    def take(self, chosen: np.ndarray) -> Windows:
-        """Return the windows that `chosen` (n,) bool has True."""
-        return Windows(*(part[chosen] for part in vars(self).values()))
+    def take(self, mask: np.ndarray) -> Windows:
+        """Return the windows where `mask` (n,) is True."""
+        return Windows(*(part[mask] for part in vars(self).values()))
 
 
 def read_windows(store: Store, items: Sequence[str], *, form: str) -> Windows:
-    """Read every window of `items`: each item's own in their order, then the younger ones.
+    """Read every window of `items`: first the items' own windows in order, then the younger ones.
 
-    A key is the mean of the window's temporal rows. It has unit length with `form = "cosine"`; with "dot" it is as M3TR
-    section 3.3 prints it, and a video's neighbours are then mostly those with the longest vectors.
+    A key is the mean of the window's temporal rows.
+
+    Args:
+        store: The store.
+        items: Ids of the items.
+        form: `retrieval.temporal_key`. "cosine": keys have unit length. "dot": keys are unscaled, as in M3TR section 3.3; then
+            mostly members with the longest vectors are retrieved.
     """
     stage = store.stages()[temporal_embeddings.NAME]
     table = stage.read(items=items, columns=["total", "age_hours", "younger_hours", "younger_keys"])
@@ -81,31 +93,41 @@ def _own_keys(store: Store, items: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Ages:
-    """The ages, in hours, that a bank's temporal keys have blocks for: the younger ones, and that of whole windows."""
+    """The ages of the blocks of a bank's temporal keys, in hours.
+
+    Attributes:
+        younger: Ages of the younger windows.
+        whole: Median age of the members' own windows.
+    """
 
     younger: list[float]
     whole: float
 
     @classmethod
-    def of_members(cls, members: Windows, wanted: Sequence[float]) -> Ages:
-        """Choose those of the `wanted` ages at which a member's window was cut; whole windows have their median age."""
+    def of_members(cls, members: Windows, ages: Sequence[float]) -> Ages:
+        """Return the ages of a bank's blocks.
+
+        Args:
+            members: All windows of the members.
+            ages: Candidates (`protocol.ages`); those at which no member's window was cut are left out.
+        """
         cut = set(members.hours[members.younger].tolist())
         own = members.hours[~members.younger]
-        return cls([age for age in wanted if age in cut], float(np.median(own)) if len(own) else 0.0)
+        return cls([age for age in ages if age in cut], float(np.median(own)) if len(own) else 0.0)
 
     def member_keys(self, members: Windows) -> np.ndarray:
-        """Return the members' keys (m, blocks * d); a member whose own window is younger than an age has its own there."""
+        """Return the members' keys, (m, blocks * d). A block older than a member's own window holds its own key."""
         own = ~members.younger
         keys = np.repeat(members.key[own][:, None], len(self.younger) + 1, axis=1)
         for block, age in enumerate(self.younger):
-            there = members.younger & (members.hours == age)
-            keys[members.row[there], block] = members.key[there]
+            cut = members.younger & (members.hours == age)
+            keys[members.row[cut], block] = members.key[cut]
         return keys.reshape(len(keys), -1)
 
     def query_keys(self, queries: Windows) -> np.ndarray:
-        """Return the queries' keys (n, blocks * d): each in the block of the nearest age by ratio, and zeros elsewhere.
+        """Return the queries' keys, (n, blocks * d), each in the block of the nearest age by ratio, with zeros elsewhere.
 
-        A complete window is compared with whole windows.
+        A complete window goes into the last block.
         """
         logs = np.log(np.maximum([*self.younger, self.whole], 1e-3))
         block = np.abs(np.log(np.maximum(queries.hours, 1e-3))[:, None] - logs).argmin(axis=1)

@@ -1,1 +1,1 @@
-"""What may be observed, what is forecast, and on which side of the split each item lies."""
+"""Assets of the group `protocol`: observation windows, labels, and the split (docs/protocol.md)."""

@@ -1,4 +1,4 @@
-"""What makes a run useless and is known as soon as the labels are: told before any encoder has run."""
+"""Checks of the labels that stop a useless run before any encoder has run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storage.datasets.clock import tell_moment
 from storage.splits import chronological
 
 LEAST_LABELS = 10
-# Items that each side of a split must have.
+# fewest items that each side of a split may have
 LEAST_ITEMS = {"train": 4, "val": 1, "test": 2}
 
 
@@ -20,21 +20,21 @@ class TooFewLabels(RuntimeError):
 
 
 class NothingToLearn(RuntimeError):
-    """The labels or the windows of all labelled items are alike."""
+    """All labels are equal, or no observation window holds anything to learn from."""
 
 
 def check_learnable(labels: Labels, events: pl.DataFrame, protocol: Protocol) -> None:
     """Refuse labels from which nothing can be learned.
 
     Args:
-        labels: see `observation.popularity`.
-        events: all events, with `order`.
-        protocol: the settings' section.
+        labels: Result of `observation.measure_popularity`.
+        events: All events: `item`, `type`, `time` (ms).
+        protocol: Section `[protocol]` of the settings.
 
     Raises:
-        TooFewLabels: too few items are labelled, or a chronological split leaves a side too few. The message says how long
-            the items were followed, and which settings would leave more.
-        NothingToLearn: no labelled item has feedback in its window, every window ends at t = 0, or all labels are equal.
+        TooFewLabels: Too few items are labelled, or a chronological split leaves one side too few. The message says how
+            long the items were followed, and which settings would leave more.
+        NothingToLearn: No labelled item has feedback in its window, every window ends at t = 0, or all labels are equal.
     """
     frame = labels.frame.filter("labelled")
     if len(frame) < LEAST_LABELS:
@@ -76,14 +76,14 @@ def _refuse_small_sides(frame: pl.DataFrame, labels: Labels, protocol: Protocol)
     for side, least in LEAST_ITEMS.items():
         if sizes.get(side, 0) < least:
             raise TooFewLabels(
-                f"split = 'chronological' leaves the {side} split {sizes.get(side, 0)} of {len(frame)} labelled items, at "
-                f"least {least} are needed: {sizes.get('gap', 0)} have labels that were not known when the first test item was "
+                f"split = 'chronological' leaves the {side} split {sizes.get(side, 0)} of {len(frame)} labelled items; at "
+                f"least {least} are needed. {sizes.get('gap', 0)} have labels that were not known when the first test item was "
                 f"published. {describe_followed(labels)} A shorter protocol.horizon_hours leaves more"
             )
 
 
 def describe_followed(labels: Labels) -> str:
-    """Tell when the data end and how long the items were followed."""
+    """Say in a sentence or two when the data end and how long the items were followed."""
     hours = _followed_hours(labels)
     end = f"The data end at {tell_moment(labels.as_of)}."
     if not len(hours):
@@ -95,34 +95,34 @@ def describe_followed(labels: Labels) -> str:
 
 
 def _followed_hours(labels: Labels) -> np.ndarray:
-    """Hours from t = 0 to the end of the data, (items that have begun,)."""
+    """Return the hours from t = 0 to the end of the data, (n,), of the n items with t = 0 before that end."""
     begun = labels.frame.filter(pl.col("t0") <= labels.as_of)
     return (labels.as_of - begun["t0"].to_numpy()) / HOUR_MS
 
 
 def _remedy(labels: Labels, events: pl.DataFrame, protocol: Protocol) -> str:
     """Say which setting would leave enough labels."""
-    told = [describe_followed(labels)]
+    sentences = [describe_followed(labels)]
     if protocol.horizon is not None:
-        # of the items that are followed longest, the last one's time is a horizon that leaves them all
+        # a horizon equal to the count-th longest time leaves `count` items labelled
         longest = np.sort(_followed_hours(labels))[::-1]
-        wanted = sorted({LEAST_LABELS, len(longest) // 2} - set(range(LEAST_LABELS)))
-        choices = [(np.floor(longest[count - 1] * 10) / 10, count) for count in wanted if count <= len(longest)]
+        counts = sorted({LEAST_LABELS, len(longest) // 2} - set(range(LEAST_LABELS)))
+        choices = [(np.floor(longest[count - 1] * 10) / 10, count) for count in counts if count <= len(longest)]
         least = protocol.hours if protocol.first_k is None else 0.0
-        told += [
+        sentences += [
             f"protocol.horizon_hours = {hours:g} would follow {count} to the end."
             for hours, count in choices
             if hours > least
         ]
-        if len(told) == 1:
-            told.append(
+        if len(sentences) == 1:
+            sentences.append(
                 "Too few are followed for longer than protocol.hours: shorten both, or take data of a longer time."
             )
     if protocol.first_k is not None:
         sizes = np.sort(events["item"].value_counts()["count"].to_numpy())[::-1]
         tenth = f", the tenth {sizes[LEAST_LABELS - 1]}" if len(sizes) >= LEAST_LABELS else ""
-        told.append(f"The item with most events has {sizes[0]}{tenth}; protocol.first_k is {protocol.first_k}.")
-    return " ".join(told)
+        sentences.append(f"The item with most events has {sizes[0]}{tenth}; protocol.first_k is {protocol.first_k}.")
+    return " ".join(sentences)
 
 
 def _first_feedback(frame: pl.DataFrame, events: pl.DataFrame) -> str:

@@ -1,7 +1,6 @@
-"""What may be seen of an item and what must be forecast: the observation window and the label (docs/protocol.md).
+"""The observation window and the label of an item: what a model may see and what it forecasts (docs/protocol.md).
 
-Pure functions on polars frames. Every stage that touches feedback goes through `observed`, so that there is one place
-where the window is cut.
+Pure functions on polars frames. Every stage that reads feedback calls `observed`, so the window is cut in one place.
 """
 
 from __future__ import annotations
@@ -18,12 +17,19 @@ HOUR_MS = 3_600_000
 
 
 class ProtocolError(ValueError):
-    """The protocol cannot be applied to this data; the message says what is allowed."""
+    """The protocol does not fit the data; the message says what is allowed."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Popularity of every item, with what was decided on the way."""
+    """Window and label of every item.
+
+    Attributes:
+        frame: One row per item; see `measure_popularity`.
+        label_event: Type of event that is counted, or `all`.
+        as_of: End of the data, unix ms.
+        notes: Remarks for the log, one sentence each.
+    """
 
     frame: pl.DataFrame
     label_event: str
@@ -32,10 +38,20 @@ class Labels:
 
 
 def label_event(protocol: Protocol, events: pl.DataFrame) -> str:
-    """The type of event that is counted, `all` for every type.
+    """Return the type of event that is counted, `all` for every type.
+
+    Args:
+        protocol: Section `[protocol]` of the settings.
+        events: All events, with their `type`.
 
     Raises:
-        ProtocolError: the type asked for does not occur.
+        ProtocolError: `protocol.label_event` names a type that does not occur.
+
+    Example:
+        >>> import polars as pl
+        >>> from assets.settings import Protocol
+        >>> label_event(Protocol(), pl.DataFrame({"type": ["like", "comment"]}))
+        'comment'
     """
     types = events["type"].unique().sort().to_list()
     if protocol.label_event == "auto":
@@ -47,21 +63,36 @@ def label_event(protocol: Protocol, events: pl.DataFrame) -> str:
     return protocol.label_event
 
 
-def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *, as_of: int | None = None) -> Labels:
-    """Return window, label and label status of every item.
+def measure_popularity(
+    videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *, as_of: int | None = None
+) -> Labels:
+    """Return the window, label and label status of every item.
+
+    An event before the stated publication moves t = 0 to itself, because the stated time must then be wrong.
 
     Args:
         videos: `item`, `published_at` (ms or null), one row per item.
-        events: `item`, `type`, `time` (ms), `order` (rank in its item by time, from 0).
-        protocol: the settings' section.
-        as_of: end of the data (ms): what happened later is not known. By default the last event.
+        events: `item`, `type`, `time` (ms), `order` (rank within the item by time, from 0).
+        protocol: Section `[protocol]` of the settings.
+        as_of: End of the data (ms); later events are unknown. Default: the last event.
 
     Returns:
-        One row per item, in the order of `videos`: `t0` (ms; null where neither publication nor an event is known),
-        `t0_source` (`published` | `first event` | null), `observed_until` (ms), `observed_events`, `observed_count` (of the
-        label's type), `window_complete`,
-        `label_time` (ms at which the label is known), `labelled`, `count`, `target` (null unless labelled), `counts`
-        (by type, up to the horizon). An event that precedes the publication moves t = 0 to itself: the stated time is wrong.
+        The labels. Their `frame` has one row per item, in the order of `videos`:
+
+        - `item`
+        - `t0`: ms; null if neither a publication nor an event is known.
+        - `t0_source`: `published`, `first event` or null.
+        - `observed_until`: end of the observed window, ms.
+        - `observed_events`: events in the window.
+        - `observed_count`: events of the label's type in the window.
+        - `window_complete`: whether the window had closed by the end of the data and the label's horizon.
+        - `label_time`: ms at which the label is known.
+        - `labelled`: whether the window is complete and the label known.
+        - `count`, `target`: the label as a count and on the target's scale; null unless labelled.
+        - `counts`: events by type up to the horizon.
+
+    Raises:
+        ProtocolError: The label's type does not occur, or `target = "log2"` meets a count of 0.
     """
     counted = label_event(protocol, events)
     if as_of is None:
@@ -129,7 +160,7 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *
     has_label = frame["labelled"].to_numpy()
     if protocol.target == "log2" and (counts[has_label] < 1).any():
         item = frame.filter(pl.col("count") == 0)["item"][0]
-        raise ProtocolError(f"protocol.target = 'log2' and item {item} has a count of 0: allowed are log2p1 and raw")
+        raise ProtocolError(f"protocol.target = 'log2', but item {item} has a count of 0: allowed are log2p1 and raw")
     target[has_label] = targets.forward(counts[has_label], protocol.target)
     frame = frame.with_columns(pl.Series("target", target).fill_nan(None))
     columns = ["item", "t0", "t0_source", "observed_until", "observed_events", "observed_count", "window_complete"]
@@ -138,21 +169,23 @@ def popularity(videos: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *
 
 
 def observed(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    """The events inside each item's observation window: the only feedback that the process and the predictor see.
+    """Return the events inside each item's observation window: the only feedback that the process and the predictor see.
 
     Args:
-        events: `item`, `time`, `order` and whatever else; `windows`: `item`, `t0`, `observed_until` (see `popularity`).
+        events: `item`, `time` (ms), `order`, and any other columns.
+        windows: `item`, `t0`, `observed_until` (see `measure_popularity`).
+        protocol: Section `[protocol]` of the settings; `first_k` decides how the window is cut.
 
     Returns:
-        The events' rows, with `hours` since t = 0, in the order of `events`.
+        Rows of `events` in their order, with a column `hours` since t = 0.
     """
     joined = events.join(windows.select("item", "t0", "observed_until"), on="item", how="inner", maintain_order="left")
     inside = pl.col("time") <= pl.col("observed_until")
     if protocol.first_k is not None:
-        # by rank, not by time: events that share the k-th one's millisecond are not part of the first k
+        # by rank, not by time: other events can share the k-th event's millisecond
         inside = pl.col("order") < protocol.first_k
     seen = joined.filter(inside)
-    # by NumPy, whose quotient is the nearest double: the last event of a window must not fall after its end by a rounding
+    # NumPy rounds the quotient to the nearest double; otherwise rounding could place the last event after the window's end.
     hours = (seen["time"] - seen["t0"]).to_numpy() / HOUR_MS
     return seen.with_columns(pl.Series("hours", hours)).drop("t0", "observed_until")
 

@@ -1,4 +1,4 @@
-"""[protocol] popularity: each item's observation window, label and label status."""
+"""Each item's observation window, its label, and whether it is labelled (docs/protocol.md)."""
 
 import dagster as dg
 import polars as pl
@@ -11,8 +11,7 @@ from assets.engine.store_access import open_store, read_dataset
 from assets.ingest.interactions import interactions, read_events
 from assets.ingest.videos import videos
 from assets.protocol.learnable_labels import check_learnable, describe_followed
-from assets.protocol.observation import HOUR_MS, label_event
-from assets.protocol.observation import popularity as measure
+from assets.protocol.observation import HOUR_MS, label_event, measure_popularity
 from assets.settings import Protocol, Settings
 from storage.datasets.clock import tell_moment
 from storage.datasets.source_mark import source_mark
@@ -37,11 +36,11 @@ CODE = 1  # raise it when the same inputs give another result
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Cut the observation window, count the label up to the horizon, transform it."""
+    """Cut the observation windows, count the labels up to the horizon, and transform them to the target's scale."""
     store = open_store(settings)
-    # the data set's items, not the readable ones: a file that fails for a night must not change anybody's side of the split
+    # All items of the data set, also unreadable ones: a file that fails once must not change the split.
     dataset, events, protocol = read_dataset(store, settings), read_events(store), settings.protocol
-    labels = measure(dataset.videos, events, protocol, as_of=dataset.as_of)
+    labels = measure_popularity(dataset.videos, events, protocol, as_of=dataset.as_of)
     for note in (*labels.notes, describe_followed(labels)):
         context.log.info("popularity: %s", note)
     check_learnable(labels, events, protocol)
@@ -68,14 +67,14 @@ SPLIT_FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bit
 
 
 def read_popularity(store: Store) -> pl.DataFrame:
-    """Window and label of every item; see `assets.protocol.observation.popularity`."""
+    """Return the window and label of every item; see `assets.protocol.observation.measure_popularity`."""
     return store.table(NAME).read()
 
 
 @dg.asset_check(asset=popularity, blocking=True)
 @verdict_stands("labels_lie_after_the_window", reads=lambda store, settings: table_marks(store, NAME, "interactions"))
 def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
-    """Every label is counted up to its horizon, known by the end of the data, and its window closes before the horizon."""
+    """Every label counts the events up to its horizon, is known by the end of the data, and lies after its window."""
     store = open_store(settings)
     return check_labels(read_popularity(store), read_events(store), settings.protocol, as_of=settings.data.as_of_ms)
 
@@ -83,9 +82,16 @@ def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
 def check_labels(
     frame: pl.DataFrame, events: pl.DataFrame, protocol: Protocol, *, as_of: int | None = None
 ) -> dg.AssetCheckResult:
-    """Recount every label from the raw events, and compare the clocks (docs/protocol.md: window and label).
+    """Recount every label from the raw events, and check window, horizon and end of the data (docs/protocol.md, rule Label).
 
-    as_of: end of the data (ms); by default the last event.
+    Args:
+        frame: The table `popularity`.
+        events: All events: `item`, `type`, `time` (ms).
+        protocol: Section `[protocol]` of the settings.
+        as_of: End of the data (ms). Default: the last event.
+
+    Returns:
+        The check's result. Its metadata lists up to ten items per problem.
     """
     if as_of is None:
         as_of = events["time"].max()
@@ -108,7 +114,7 @@ def check_labels(
         "label given where none is known": frame.filter(~pl.col("labelled") & pl.col("count").is_not_null()),
         "count differs from the events": recount.filter(pl.col("count") != pl.col("recount")),
     }
-    found = {name: rows["item"].head(10).to_list() for name, rows in problems.items() if len(rows)}
+    violations = {name: rows["item"].head(10).to_list() for name, rows in problems.items() if len(rows)}
     return dg.AssetCheckResult(
-        passed=not found, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(found)}
+        passed=not violations, metadata={"labelled": len(labelled), "problems": dg.MetadataValue.json(violations)}
     )

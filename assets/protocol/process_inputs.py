@@ -1,4 +1,4 @@
-"""Feedback as the process takes it: hours since t = 0, types by vocabulary, one observed window an item."""
+"""Feedback as input of the process: one observed window per item, in hours since t = 0, types as numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from storage.hashing import content_hash
 
 @dataclass(frozen=True)
 class Sequences:
-    """Observed windows of some items, in hours since each item's t = 0.
+    """Observed windows of n items, in hours since each item's t = 0.
 
-    hours[i], types[i] (events,): the events that the process reads.
-    t_end (items,): end of the stretch that these events cover completely, which the likelihood is of.
-    age (items,): how long each item was observed. t_end is earlier where the window held more events than are used.
-    total (items,): events of known types in the window, used or not.
-    window: planned length of the observation window; 0 where the protocol observes a number of events.
-    dropped: events that were left out because their type is not in the vocabulary.
+    Attributes:
+        items: Ids of the items.
+        hours: Per item (events,) float64, times of the events that the process reads.
+        types: Per item (events,) int64, types of these events as numbers in the vocabulary.
+        t_end: (n,) end of the interval that these events cover completely; the likelihood is of this interval.
+        age: (n,) how long each item was observed. Later than `t_end` if the window held more events than are used.
+        total: (n,) events of known types in the window, used or not.
+        window: Planned length of the observation window; 0 if the protocol observes a number of events.
+        dropped: Number of events left out because their type is not in the vocabulary.
     """
 
     items: list[str]
@@ -51,9 +54,12 @@ class Sequences:
         )
 
     def until(self, age: np.ndarray) -> Sequences:
-        """Return the windows as they were when the items had the age (items,), at most their own.
+        """Return the windows as they were when the items were younger.
 
-        The sequences must be whole: shorten first, then limit the number of events.
+        Call it on complete sequences: first `until`, then `at_most`.
+
+        Args:
+            age: (n,) hours; an item's own age is used if that is lower.
         """
         age = np.minimum(self.age, age)
         kept = [int(np.searchsorted(at, end, side="right")) for at, end in zip(self.hours, age, strict=True)]
@@ -62,9 +68,10 @@ class Sequences:
         return replace(self, hours=hours, types=types, t_end=age, age=age, total=np.array(kept, dtype=np.int64))
 
     def at_most(self, count: int) -> Sequences:
-        """Return the sequences with their first `count` events; where there were more, t_end is the last one's time.
+        """Return the sequences limited to their first `count` events.
 
-        So the likelihood's stretch holds exactly the events of the sequence. `age` and `total` stay those of the window.
+        A shortened sequence has the time of its last event as `t_end`, so that the interval of the likelihood holds exactly
+        the events of the sequence. `age` and `total` stay those of the window.
         """
         long = [len(at) > count for at in self.hours]
         t_end = np.array([at[count - 1] if cut else end for at, cut, end in zip(self.hours, long, self.t_end)])
@@ -77,7 +84,7 @@ class Sequences:
             yield self.take(range(start, min(start + size, len(self.items))))
 
     def digests(self) -> dict[str, str]:
-        """Hash of each item's window: all that its completed sequence and its rows depend on beside the process."""
+        """Return a hash of each item's window: besides the process, its completed sequence depends on nothing else."""
         parts = zip(self.items, self.hours, self.types, self.t_end, self.age, self.total, strict=True)
         return {
             item: content_hash(hours, types, float(end), float(age), int(total), self.window)
@@ -85,7 +92,7 @@ class Sequences:
         }
 
     def observation(self) -> dict[str, torch.Tensor]:
-        """What `TemporalEncoder.complete` is told of the windows beside their events."""
+        """Return the keyword arguments of `TemporalEncoder.complete` that describe the windows, each (n,)."""
         return {
             "total": torch.from_numpy(self.total),
             "age": torch.from_numpy(self.age),
@@ -109,7 +116,7 @@ class Sequences:
 
 
 def vocabulary(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol, items: Sequence[str]) -> list[str]:
-    """Types of feedback that occur in the observed windows of `items` (the training split)."""
+    """Return the sorted types of feedback in the observed windows of `items` (the training split)."""
     seen = observed(events.filter(pl.col("item").is_in(list(items))), windows, protocol)
     return seen["type"].unique().sort().to_list()
 
@@ -123,18 +130,18 @@ def observed_sequences(
     types: Sequence[str],
     max_events: int | None,
 ) -> Sequences:
-    """Return the observed window of each of `items` as a sequence.
+    """Return the observed window of each item as a sequence.
 
-    An event whose type is not in the vocabulary is left out (`dropped` counts these). An item that has no clock yet
-    (neither publication nor an event) has an empty window of age 0.
+    Events whose type is not in the vocabulary are left out; `dropped` counts them. An item without t = 0 (neither
+    publication nor an event) has an empty window of age 0.
 
     Args:
-        events: the data set's feedback; see `assets.protocol.observation.observed`.
+        events: The data set's feedback; see `assets.protocol.observation.observed`.
         windows: `item`, `t0`, `observed_until`.
-        protocol: the settings' section.
-        items: which items, in which order.
-        types: the vocabulary.
-        max_events: use only the first events of a window that holds more (`Sequences.at_most`); None for all.
+        protocol: Section `[protocol]` of the settings.
+        items: Ids, in the order of the result.
+        types: The vocabulary.
+        max_events: Use at most this many events per window, the first ones (`Sequences.at_most`). None: all.
     """
     number = {name: index for index, name in enumerate(types)}
     windows = windows.filter(pl.col("item").is_in(list(items)))
@@ -152,7 +159,7 @@ def observed_sequences(
         hours.append(np.asarray(at, dtype=np.float64))
         kinds.append(np.array([number[name] for name in kind], dtype=np.int64))
     age = np.array([ages.get(item, 0.0) for item in items], dtype=np.float64)
-    made = Sequences(
+    sequences = Sequences(
         items=list(items),
         hours=hours,
         types=kinds,
@@ -162,4 +169,4 @@ def observed_sequences(
         window=protocol.hours if protocol.first_k is None else 0.0,
         dropped=len(seen) - len(known),
     )
-    return made if max_events is None else made.at_most(max_events)
+    return sequences if max_events is None else sequences.at_most(max_events)

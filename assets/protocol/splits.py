@@ -1,4 +1,4 @@
-"""[protocol] splits: which items train, validate, test and are predicted; near-duplicates stay on one side."""
+"""The split: each item is for training, validation, test, gap or prediction; near-duplicates stay on one side."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
 
 
 class SplitTooSmall(RuntimeError):
-    """A side of the split has too few items to be used."""
+    """A side of the split has too few items."""
 
 
 @dg.asset(
@@ -50,7 +50,10 @@ class SplitTooSmall(RuntimeError):
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Group duplicates by bytes and by frames, then split the labelled items group by group; the others are predicted."""
+    """Group duplicates by bytes and by frames, then split the labelled items by group.
+
+    Items without a label are for prediction.
+    """
     store, protocol = open_store(settings), settings.protocol
     fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
     before = store.table(NAME).state(verify=True)
@@ -61,12 +64,12 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         if (have := sizes.get(side, 0)) < least:
             gap = f" ({sizes[GAP]} are in the gap before the test items)" if GAP in sizes else ""
             raise SplitTooSmall(
-                f"the {side} split has {have} items{gap}, at least {least} are needed; see [protocol] fractions and split"
+                f"the {side} split has {have} items{gap}; at least {least} are needed. See [protocol] fractions and split"
             )
     if GAP in sizes:
         context.log.info(
-            "splits: %d labelled items are in no split: their labels were not known when the first test item was published, or "
-            "a later copy of them is a test item",
+            "splits: %d labelled items are in the gap: their label was not known when the first test item was published, or a "
+            "later copy of them is a test item",
             sizes[GAP],
         )
     keep_table(context, store, NAME, frame, fingerprint)
@@ -83,15 +86,18 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
 
 
 def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return one row per item: `item`, `split` (train | val | test | gap | predict), `protocol`, `group`.
+    """Return the split of every item.
 
-    Failed items have a side too, and keep it for when they are mended; until then `assets.memory.feature_join.usable_items`
-    leaves them out, as it does the gap's (see `storage.splits.chronological`).
+    Failed items have a side too, and keep it until they are repaired. `assets.memory.feature_join.usable_items` leaves out
+    failed items and the gap (see `storage.splits.chronological`).
 
     Args:
-        store: with labels and frames.
-        protocol: the settings' section.
-        kept: the splits of the run before, drawn by the same protocol: in the random one, items stay on their side.
+        store: Store with labels and frames.
+        protocol: Section `[protocol]` of the settings.
+        kept: Splits of the last run by the same protocol. In the random split, its items stay on their side.
+
+    Returns:
+        One row per item: `item`, `split` (train | val | test | gap | predict), `protocol`, `group` (of duplicates).
     """
     labels = read_popularity(store)
     items = labels.select("item").join(
@@ -101,18 +107,18 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
     frame = items.select("item").with_columns(pl.Series("group", groups))
     labelled = labels.filter(pl.col("labelled").fill_null(False))
     candidates = labelled.select("item", "t0", "label_time").join(frame, on="item", how="left", maintain_order="left")
-    named, of_group = candidates["item"].to_list(), candidates["group"].to_numpy()
+    ids, group = candidates["item"].to_list(), candidates["group"].to_numpy()
     if protocol.split == "chronological":
         sides = chronological(
-            named,
+            ids,
             candidates["t0"],
-            of_group,
+            group,
             label_times=candidates["label_time"],
             fractions=protocol.fractions,
         )
     else:
-        given = read_split_file(Path(protocol.split_file)) if protocol.split_file else None
-        sides = paper(named, of_group, seed=protocol.split_seed, fractions=protocol.fractions, given=given, kept=kept)
+        published = read_split_file(Path(protocol.split_file)) if protocol.split_file else None
+        sides = paper(ids, group, seed=protocol.split_seed, fractions=protocol.fractions, given=published, kept=kept)
     return (
         frame.join(sides.select("item", "split"), on="item", how="left", maintain_order="left")
         .with_columns(
@@ -125,67 +131,67 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
 def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
     rows = FRAMES.open(store).read(columns=["hashes"])
     of_item = dict(zip(rows["item"].to_pylist(), rows["hashes"].to_pylist()))
-    hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)  # 0: no frame there
+    hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)  # 0: no frame
     for row, item in enumerate(items["item"]):
-        found = of_item.get(item, [])
-        hashes[row, : len(found)] = found
+        own = of_item.get(item, [])
+        hashes[row, : len(own)] = own
     return duplicate_groups(items["item"].to_list(), items["sha256"].to_list(), hashes, distance=bits)
 
 
 def read_splits(store: Store) -> pl.DataFrame:
-    """`item`, `split`, `protocol`, `group`; see `make_splits`."""
+    """Return the stored split: `item`, `split`, `protocol`, `group`; see `make_splits`."""
     return store.table(NAME).read()
 
 
 def items_of(frame: pl.DataFrame, *sides: str) -> list[str]:
-    """Items of the named sides, in stored order."""
+    """Return the items on the given sides, in stored order."""
     return frame.filter(pl.col("split").is_in(sides))["item"].to_list()
 
 
 @dg.asset_check(asset=splits, blocking=True)
 @verdict_stands("duplicates_stay_on_one_side", reads=lambda store, settings: table_marks(store, NAME, "popularity"))
 def duplicates_stay_on_one_side(settings: Settings) -> dg.AssetCheckResult:
-    """No item is on two sides, no duplicate group on more than one.
+    """No item is on two sides, and no group of duplicates is on more than one.
 
-    In the chronological protocol time separates the sides, and the labels of training and validation were known when the first
-    test item was published.
+    In the chronological split, the sides are in order of time, and the labels of training and validation items were known
+    when the first test item was published.
     """
     store = open_store(settings)
     return check_splits(read_splits(store), read_popularity(store), settings.protocol)
 
 
 def check_splits(frame: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:
-    """Check the splits against duplicates and, in the chronological protocol, against time (docs/protocol.md)."""
+    """Check the split for duplicates and, if it is chronological, for the order of time (docs/protocol.md, rule Splits)."""
     sides = frame.filter(pl.col("split").is_in(NAMES))
-    twice = frame.group_by("item").len().filter(pl.col("len") > 1)["item"].to_list()
-    astride = sides.group_by("group").agg(pl.col("split").n_unique().alias("sides"), pl.col("item").first())
-    found = {
-        "items twice": twice[:10],
-        "groups on two sides": astride.filter(pl.col("sides") > 1)["item"].to_list()[:10],
+    repeated = frame.group_by("item").len().filter(pl.col("len") > 1)["item"].to_list()
+    torn = sides.group_by("group").agg(pl.col("split").n_unique().alias("sides"), pl.col("item").first())
+    problems = {
+        "items twice": repeated[:10],
+        "groups on two sides": torn.filter(pl.col("sides") > 1)["item"].to_list()[:10],
     }
     if protocol.split == "chronological" and not protocol.split_file:
         timed = sides.join(labels.select("item", "t0", "label_time"), on="item")
-        found["published out of order"] = _out_of_order(timed)
-        found["label not known when the first test item was published"] = _known_too_late(timed)
-    found = {name: items for name, items in found.items() if items}
-    # a published split is followed as it is; retrieval still keeps the members of a group apart
-    followed = protocol.split_file is not None and "items twice" not in found
+        problems["published out of order"] = _out_of_order(timed)
+        problems["label not known when the first test item was published"] = _known_too_late(timed)
+    problems = {name: items for name, items in problems.items() if items}
+    # A published split is used even if it tears a group: retrieval never returns a query's duplicates.
+    is_warning = protocol.split_file is not None and "items twice" not in problems
     return dg.AssetCheckResult(
-        passed=not found,
-        severity=dg.AssetCheckSeverity.WARN if followed else dg.AssetCheckSeverity.ERROR,
-        metadata={"items": len(sides), "problems": dg.MetadataValue.json(found)},
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        metadata={"items": len(sides), "problems": dg.MetadataValue.json(problems)},
     )
 
 
 def _known_too_late(sides: pl.DataFrame) -> list[str]:
-    """Items that are trained or validated on though their label came after the publication of a test item."""
+    """Return training and validation items whose label was not known when the first test item was published."""
     begin = sides.filter(pl.col("split") == "test")["t0"].min()
     fitted = sides.filter(pl.col("split") != "test")
     return fitted.filter(pl.col("label_time") > pl.lit(begin, pl.Int64))["item"].to_list()[:10]
 
 
 def _out_of_order(sides: pl.DataFrame) -> list[str]:
-    """Items of groups that belong before an earlier side's last one; a group's place in time is its latest member's."""
+    """Return one item per group that is older than a group on an earlier side; a group's time is its latest member's."""
     latest = sides.group_by("group", "split").agg(pl.col("t0").max(), pl.col("item").first())
     late: list[str] = []
     for earlier, later in (("train", "val"), ("val", "test")):

@@ -1,1 +1,1 @@
-"""Frames and sound, taken from the media files."""
+"""Assets of the group `sampling`: frames and sound from the media files."""

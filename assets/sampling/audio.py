@@ -1,4 +1,4 @@
-"""[sampling] audio: the segments of sound aligned with the frames, mono 16-bit samples."""
+"""Audio segments aligned with the sampled frames, as mono 16-bit samples."""
 
 from collections.abc import Iterable, Sequence
 
@@ -33,26 +33,29 @@ PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "dam
     when_skipped=unchanged_metadata,
 )
 def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Cut each video's sound at its frames' timestamps; a video without an audio track has a missing row."""
+    """Cut each video's sound at the timestamps of its frames.
+
+    A video without an audio track, or with an empty one, has a missing row.
+    """
     store, sampling = open_store(settings), settings.sampling
     items = known_items(store)
     paths = dict(items.select("item", "path").iter_rows())
-    sounding = dict(items.select("item", "has_audio").iter_rows())
+    has_audio = dict(items.select("item", "has_audio").iter_rows())
     contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
     sampled = FRAMES.open(store)
     rows = sampled.read(columns=["timestamps"])
     timestamps = dict(zip(rows["item"].to_pylist(), rows["timestamps"].to_pylist()))
     cuts = {item: repr(seconds) for item, seconds in timestamps.items()}
-    # frames may hold an item that the data set has lost, where they were not materialised since
+    # If `frames` did not run since, it may hold items that have left the data set.
     inputs = combined(contents, cuts, items=[item for item in outputs(sampled) if item in contents])
     rate, seconds = settings.audio_rate(), sampling.segment_seconds
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
-        yield from (Row.missing(item, inputs[item], "no audio track") for item in todo if not sounding[item])
-        calls = ((item, (paths[item], timestamps[item], rate, seconds)) for item in todo if sounding[item])
+        yield from (Row.missing(item, inputs[item], "no audio track") for item in todo if not has_audio[item])
+        calls = ((item, (paths[item], timestamps[item], rate, seconds)) for item in todo if has_audio[item])
         workers = worker_count(settings.run.workers)
         for item, outcome in in_processes(take_audio, calls, workers=workers, timeout=sampling.timeout_seconds):
-            if outcome is None:  # the container names a track, and it holds no sound
+            if outcome is None:  # the container lists a track without sound in it
                 yield Row.missing(item, inputs[item], "no sound in the audio track")
             else:
                 yield row_of(item, inputs[item], outcome)

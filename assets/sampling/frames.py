@@ -1,4 +1,4 @@
-"""[sampling] frames: K frames a video as JPEG, with their timestamps and perceptual hashes."""
+"""K sampled frames per video as JPEG, with their timestamps and perceptual hashes (M3TR, appendix E)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,22 +41,25 @@ PAYLOAD = pa.schema(
     when_skipped=unchanged_metadata,
 )
 def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Decode and keep each video's frames; a renamed file with the same bytes is not decoded again."""
+    """Decode and store each video's sampled frames.
+
+    A renamed file with the same bytes is not decoded again. A video without a file has a missing row.
+    """
     store, sampling = open_store(settings), settings.sampling
     items = known_items(store)
     paths = dict(items.select("item", "path").iter_rows())
     contents = {item: digest or "" for item, digest in items.select("item", "sha256").iter_rows()}
     inputs = combined(contents, items=contents)
-    chosen = (sampling.frames, sampling.method, sampling.stride, sampling.max_side, sampling.jpeg_quality)
+    options = (sampling.frames, sampling.method, sampling.stride, sampling.max_side, sampling.jpeg_quality)
 
     def compute(todo: Sequence[str]) -> Iterable[Row]:
         yield from (Row.missing(item, inputs[item], "no video file") for item in todo if not contents[item])
-        calls = ((item, (paths[item], *chosen)) for item in todo if contents[item])
+        calls = ((item, (paths[item], *options)) for item in todo if contents[item])
         workers = worker_count(settings.run.workers)
         for item, outcome in in_processes(take_frames, calls, workers=workers, timeout=sampling.timeout_seconds):
             yield row_of(item, inputs[item], outcome)
 
-    named = dict(zip(("frames", "method", "stride", "max_side", "jpeg_quality"), chosen))
+    parameters = dict(zip(("frames", "method", "stride", "max_side", "jpeg_quality"), options))
     stage = store.stage(NAME, PAYLOAD)
     return run_stage(
         context,
@@ -64,7 +67,7 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
         settings.run,
         stage,
         inputs=inputs,
-        fingerprint=Fingerprint(code=CODE, parameters=named),
+        fingerprint=Fingerprint(code=CODE, parameters=parameters),
         compute=compute,
     )
 

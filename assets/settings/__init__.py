@@ -1,8 +1,8 @@
-"""What a user may set: every section, its default, its range and what it does.
+"""The schema of the settings: each section's fields, defaults, ranges and descriptions.
 
-The schema stands here because the assets are typed by it; where the values come from (a TOML file, environment
-variables, the launchpad) is `pipeline.settings`' business. A section is a Dagster config class, so that its fields,
-defaults and descriptions are visible in the launchpad and can be changed there for one run.
+The assets' signatures use this schema. `pipeline.settings` reads the values from a TOML file, environment variables or
+the launchpad. Each section is a Dagster config class, so the launchpad shows its fields, defaults and descriptions, and a
+user can change them there for one run.
 """
 
 from assets.settings.automation import Automation

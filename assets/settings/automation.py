@@ -9,12 +9,12 @@ from pydantic import Field, field_validator
 
 
 class Automation(dg.Config):
-    """When runs start by themselves. Read at start, not in the launchpad; each is switched on in the UI or the shell."""
+    """When runs start automatically. Read at start, not from the launchpad; switch each one on in the UI or the shell."""
 
-    nightly: str = Field("0 3 * * *", description="Cron of the nightly rebuild of the memory bank.")
-    upkeep: str = Field("30 5 * * *", description="Cron of the store's upkeep.")
-    timezone: str = Field("UTC", description="Time zone of both, as in `Europe/Berlin`.")
-    sensor_seconds: int = Field(60, ge=10, description="Seconds between two looks at the data folder.")
+    nightly: str = Field("0 3 * * *", description="Cron schedule of the nightly rebuild of the memory bank.")
+    upkeep: str = Field("30 5 * * *", description="Cron schedule of the store's upkeep.")
+    timezone: str = Field("UTC", description="Time zone of both schedules, for example `Europe/Berlin`.")
+    sensor_seconds: int = Field(60, ge=10, description="Seconds between two checks of the data folder for new files.")
 
     @field_validator("nightly", "upkeep")
     @classmethod

@@ -13,21 +13,21 @@ from storage.datasets import read_moment
 
 
 class Data(dg.Config):
-    """Which data set is read."""
+    """The data set to read."""
 
     folder: Folder = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain form).")
-    prefix: str | None = Field(None, description="File prefix in the MicroLens layout; found by itself if unset.")
+    prefix: str | None = Field(None, description="File prefix in the MicroLens layout. Unset: detected.")
     as_of: str | None = Field(
         None,
-        description="When the data were taken: a date (its first moment, UTC), an ISO-8601 time, or unix time. Later events "
-        "are not used, and labels are complete up to here. Unset: the last event that does not stand apart "
+        description="Time at which the data were collected: a date (its start, UTC), an ISO-8601 time, or unix time. Later "
+        "events are not used, and counts are complete up to this time. Unset: the last event, ignoring stray late ones "
         "(docs/datasets.md).",
     )
 
     @field_validator("as_of", mode="before")
     @classmethod
     def _moment(cls, moment: Any) -> str | None:
-        if isinstance(moment, date | int):  # as TOML has them
+        if isinstance(moment, date | int):  # the types that TOML gives
             moment = str(moment)
         if isinstance(moment, str):
             read_moment(moment)
@@ -35,5 +35,5 @@ class Data(dg.Config):
 
     @property
     def as_of_ms(self) -> int | None:
-        """The moment at which the data were taken, unix ms; None for their own end."""
+        """Time at which the data were collected, in unix ms. None if unset: the data set's own end applies."""
         return None if self.as_of is None else read_moment(self.as_of)

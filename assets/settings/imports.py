@@ -9,12 +9,13 @@ from pydantic import Field
 
 
 class Imports(dg.Config):
-    """Features computed elsewhere that stand in for an embedding stage: a .npy, a .parquet or a folder (docs/imports.md)."""
+    """Features computed elsewhere that replace an embedding stage: a .npy, a .parquet or a folder (docs/imports.md)."""
 
-    visual_embeddings: str | None = Field(None, description="Vectors of frames, or one of the whole video.")
-    acoustic_embeddings: str | None = Field(None, description="Vectors of sound segments, or one of the whole video.")
-    text_embeddings: str | None = Field(None, description="Vectors of the title's words, or one of the whole title.")
-    retrieval_vectors: str | None = Field(None, description="One vector a video, for content similarity.")
+    visual_embeddings: str | None = Field(None, description="Vectors of the frames, or one vector per video.")
+    acoustic_embeddings: str | None = Field(None, description="Vectors of the audio segments, or one vector per video.")
+    text_embeddings: str | None = Field(None, description="Vectors of the title's words, or one vector per title.")
+    retrieval_vectors: str | None = Field(None, description="One vector per video, for content similarity.")
     missing: Literal["error", "missing"] = Field(
-        "error", description="Items that a file lacks: refuse the file, or go on without their features."
+        "error",
+        description="If a file lacks items: refuse the file (`error`), or continue without their features (`missing`).",
     )

@@ -12,29 +12,38 @@ class Model(dg.Config):
     """The predictor and its training (M3TR section 3.4, appendices F and L)."""
 
     dim: int = Field(64, ge=4, description="d: width of the aligned features.")
-    alpha: float = Field(0.8, ge=0, le=1, description="Balance of positive and negative attention.")
+    alpha: float = Field(0.8, ge=0, le=1, description="Scale of positive attention; negative attention has 1 - alpha.")
     aggregate: Literal["attention", "concat"] = Field(
-        "attention", description="Neighbours weighted by similarity (MMRA eq. 4) or all concatenated (M3TR eq. 5)."
+        "attention", description="Weight the neighbours by similarity (MMRA eq. 4), or concatenate them (M3TR eq. 5)."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="1e-5 and 1e-4 in the paper, for 20,000 videos.")
-    batch_size: int = Field(64, ge=1, description="Videos a step.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="AdamW's learning rate. The paper uses 1e-5 and 1e-4, for 20,000 videos."
+    )
+    batch_size: int = Field(64, ge=1, description="Videos per training step.")
     weight_decay: float = Field(1e-3, ge=0, description="Weight decay.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout.")
-    gamma: float = Field(0.1, ge=0, description="Weight of the process's likelihood in the joint loss.")
-    max_epochs: int = Field(60, ge=1, description="At most so many passes.")
-    patience: int = Field(10, ge=1, description="Passes without a better validation nMSE before it stops.")
+    gamma: float = Field(
+        0.1, ge=0, description="Weight of the process's likelihood in the joint loss (M3TR section 3.4)."
+    )
+    max_epochs: int = Field(60, ge=1, description="Highest number of passes over the training videos.")
+    patience: int = Field(
+        10, ge=1, description="Training stops after this many passes without a better validation nMSE."
+    )
     whole_share: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="How often a training video is shown with its whole window; else with one cut at a younger age.",
+        description="How often training shows a video with its whole window. Otherwise it shows a window cut at a younger age.",
     )
-    seeds: list[int] = Field([0, 1, 2], description="One model a seed; metrics are reported with intervals over them.")
+    seeds: list[int] = Field(
+        [0, 1, 2], description="One model is trained per seed; metrics are reported with intervals over the seeds."
+    )
     refit_share: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Train again once this share of the items it was fitted on is new, gone or changed; 0: at any change.",
+        description="Train again once this share of the training and validation items is new, removed or changed. "
+        "0: at any change.",
     )
     use_retrieval: bool = Field(True, description="Ablation: without neighbours.")
     use_labels: bool = Field(True, description="Ablation: without the neighbours' labels.")
@@ -49,5 +58,5 @@ class Model(dg.Config):
     @classmethod
     def _distinct(cls, seeds: list[int]) -> list[int]:
         if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError(f"one or more different seeds from 0 are allowed; got {seeds}")
+            raise ValueError(f"one or more different seeds >= 0 are allowed; got {seeds}")
         return seeds

@@ -12,37 +12,43 @@ DEFAULT_HORIZON_HOURS = 7 * 24.0
 
 
 class Protocol(dg.Config):
-    """What the model may see, what it must forecast, and how items are split (docs/protocol.md)."""
+    """What the model may see, what it forecasts, and how items are split (docs/protocol.md)."""
 
     hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
     first_k: int | None = Field(
-        None, ge=1, description="Observe the first k events instead of hours; items with fewer events are left out."
+        None, ge=1, description="Observe the first k events instead of hours. Items with fewer events are not labelled."
     )
     ages: list[float] = Field(
         [1.0, 3.0, 8.0],
-        description="Younger ages, in hours, at which the same items are also scored; those within the window count.",
+        description="Younger ages in hours at which the same items are also scored. Ages beyond the window are ignored.",
     )
     label_event: str = Field(
         "auto",
         min_length=1,
-        description="Type of event that is counted; `all`; or `auto`: comments where there are any.",
+        description="Type of event to count; `all` for every type; `auto` for comments if there are any, else all.",
     )
     horizon_hours: float | None = Field(
         None,
         gt=0,
-        description="Count up to here. Unset: 168 (seven days) with a window in hours, the end of the data with first_k.",
+        description="Label horizon in hours after t = 0. Unset: 168 (seven days) with a window in hours, the end of the data "
+        "with first_k.",
     )
-    target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale the model is trained on.")
+    target: Literal["log2p1", "log2", "raw"] = Field("log2p1", description="Scale that the model is trained on.")
     split: Literal["paper", "chronological"] = Field(
         "paper",
-        description="`paper`: seeded random 80/10/10; `chronological`: by time of publication, trained on "
-        "labels that were known when the first test item was published.",
+        description="`paper`: random 80/10/10 by seed. `chronological`: by time of publication; trained only on labels "
+        "that were known when the first test item was published.",
     )
-    split_file: str | None = Field(None, description="A published split (item,split) to use instead of a drawn one.")
+    split_file: str | None = Field(
+        None, description="CSV file (item,split) of a published split, used instead of a drawn one."
+    )
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
     split_seed: int = Field(0, ge=0, description="Seed of the random split.")
     duplicate_bits: float = Field(
-        10.0, ge=0, le=32, description="Videos whose frames differ by at most this many of 64 hash bits are duplicates."
+        10.0,
+        ge=0,
+        le=32,
+        description="Videos are duplicates if their frames differ in at most this many of 64 hash bits.",
     )
 
     @field_validator("fractions")
@@ -72,16 +78,16 @@ class Protocol(dg.Config):
             )
         if self.split == "chronological" and self.horizon is None:
             raise ValueError(
-                "split = 'chronological' needs horizon_hours: with the label counted to the end of the data no neighbour's "
-                "label is known before a query is published"
+                "split = 'chronological' needs horizon_hours: if labels are counted to the end of the data, no neighbour's "
+                "label is known when a query is published"
             )
         if self.split == "chronological" and self.split_file:
-            raise ValueError("split_file goes with split = 'paper'; with 'chronological' leave it unset")
+            raise ValueError("split_file needs split = 'paper'; leave it unset with 'chronological'")
         return self
 
     @property
     def horizon(self) -> float | None:
-        """Label horizon in hours; None is the end of the data."""
+        """Label horizon in hours, or None for the end of the data."""
         if self.horizon_hours is not None:
             return self.horizon_hours
         return DEFAULT_HORIZON_HOURS if self.first_k is None else None

@@ -11,13 +11,13 @@ from pydantic import Field
 class Retrieval(dg.Config):
     """The memory bank and its neighbours (M3TR section 3.3)."""
 
-    neighbours: int = Field(10, ge=1, le=200, description="S: retrieved videos (10 in M3TR, 20 in MUFM).")
+    neighbours: int = Field(10, ge=1, le=200, description="S: retrieved videos per query (10 in M3TR, 20 in MUFM).")
     similarity: Literal["content", "temporal", "both"] = Field(
         "both",
-        description="What neighbours are alike in: content, feedback, or both (M3TR eq. 3). model.use_temporal = false "
-        "implies content; without feedback content decides in any case.",
+        description="Similarity of neighbours: content, feedback (temporal), or both (M3TR eq. 3). model.use_temporal = "
+        "false implies content. A video without feedback is always compared by content.",
     )
     temporal_key: Literal["cosine", "dot"] = Field(
         "cosine",
-        description="Mean-pooled temporal rows at unit length, as content vectors are, or as M3TR prints them.",
+        description="Scale of the mean-pooled temporal rows. `cosine`: unit length, like content vectors. `dot`: as in M3TR.",
     )

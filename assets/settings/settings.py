@@ -1,4 +1,4 @@
-"""Every section joined into the one resource that the assets are given."""
+"""All sections joined into the resource that every asset receives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from storage.process_lock import present
 
 
 class Settings(dg.ConfigurableResource):
-    """Every setting, by section. Validated when it is made; a wrong one is refused with what is allowed."""
+    """All settings, one attribute per section.
+
+    Values are validated on construction; the error for an invalid value names the allowed ones.
+    """
 
     data: Data = Data()
     store: Store = Store()
@@ -47,10 +50,13 @@ class Settings(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
-        """Hold a mark with the run's name while a process of the run works, so that others see that it still goes on.
+        """Hold a lock file named after the run while one of its processes works, so that others see that it is running.
+
+        Args:
+            context: Dagster's context. Without a run or an instance, nothing is held.
 
         Raises:
-            OtherInstance: the instance belongs to another data set.
+            OtherInstance: The instance belongs to another data set.
         """
         if context.run is None or context.instance is None:
             yield self
@@ -61,11 +67,16 @@ class Settings(dg.ConfigurableResource):
 
     @property
     def similarity(self) -> str:
-        """What neighbours are alike in: a model without the temporal branch sees no feedback, in neighbours neither."""
+        """Similarity of neighbours: `retrieval.similarity`, or "content" for a model without the temporal branch."""
         return self.retrieval.similarity if self.model.use_temporal else "content"
 
     def audio_rate(self) -> int:
-        """Return the sampling rate of the kept sound in Hz: 16,000 suffices where no pretrained encoder hears it."""
+        """Return the sampling rate of the kept sound in Hz: by default 48,000 for pretrained sound encoders, else 16,000.
+
+        Example:
+            >>> Settings().audio_rate()
+            16000
+        """
         if self.sampling.audio_rate is not None:
             return self.sampling.audio_rate
         pretrained = any(self.encoders.profile_of(role) in encoders.PRETRAINED for role in ("acoustic", "sounds"))
@@ -76,13 +87,13 @@ class Settings(dg.ConfigurableResource):
         return Path(self.data.folder).expanduser().absolute()
 
     def store_folder(self) -> Path:
-        """Return the absolute folder of the store: `store.path`, or the data set's own below `store/`."""
+        """Return the absolute folder of the store: `store.path` if set, else `store/NAME` for the data set."""
         if self.store.path is None:
             return default_store(self.data_folder().resolve(), under=Path("store").resolve())
         return Path(self.store.path).expanduser().resolve()
 
     def results_folder(self) -> Path:
-        """Return the absolute folder that receives the results."""
+        """Return the absolute folder of the results: `store.results`, or the default that depends on `store.path`."""
         if self.store.results is not None:
             return Path(self.store.results).expanduser().resolve()
         store = self.store_folder()
@@ -90,5 +101,5 @@ class Settings(dg.ConfigurableResource):
 
 
 def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
-    """Return the file that the processes of a run hold while they work."""
+    """Return the lock file that a run's processes hold while they work."""
     return Path(instance.root_directory) / "running" / run_id

@@ -9,16 +9,15 @@ from assets.settings.folder import Folder
 
 
 class Store(dg.Config):
-    """Where everything computed is kept."""
+    """Where all computed data and results are kept."""
 
     path: Folder | None = Field(
         None,
-        description="Folder of the store; made if it does not exist. If unset, `store/NAME`, where NAME is the name of the "
+        description="Folder of the store; created if it does not exist. Unset: `store/NAME`, where NAME is the name of the "
         "data set's folder.",
     )
     results: Folder | None = Field(
         None,
-        description="Folder that receives the tables a person reads. If unset, `results/NAME`; with `path` set, `results` "
-        "in the store.",
+        description="Folder of the result tables. Unset: `results/NAME`, or `results` in the store if `path` is set.",
     )
-    min_free_mb: int = Field(200, ge=0, description="Refuse to start with less free disk than this (MiB).")
+    min_free_mb: int = Field(200, ge=0, description="A run refuses to start with less free disk space than this (MiB).")

@@ -7,12 +7,16 @@ from pydantic import Field
 
 
 class Upkeep(dg.Config):
-    """What the upkeep keeps of the store's past."""
+    """How much of the store's history the upkeep keeps."""
 
     keep_versions: int = Field(
-        3, ge=1, description="Versions kept of each table and fitted model (of the memory bank: `bank.keep`)."
+        3,
+        ge=1,
+        description="Versions kept of each table and fitted model. The memory bank has its own setting, `bank.keep`.",
     )
     retention_hours: float = Field(
-        24.0, gt=0, description="Files of merged parts stay this long, for those who had opened them."
+        24.0,
+        gt=0,
+        description="Part files that were merged are deleted after this time, so that open readers can finish.",
     )
-    most_parts: int = Field(64, ge=2, description="A stage with more part files is merged.")
+    most_parts: int = Field(64, ge=2, description="A stage with more part files than this is merged.")

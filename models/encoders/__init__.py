@@ -1,8 +1,17 @@
-"""Encoders of frames, sound and words behind one small interface each, in three profiles.
+"""Encoders of frames, sound and words: one small interface per role, in three profiles (docs/encoders.md).
 
-`handcrafted` measures with NumPy and needs no download; `paper` runs the models that the papers name; `tiny` runs the
-same code on small random models that it makes on the spot, for tests. A role may have further encoders
-(`models.encoders.encoder_table`).
+- `handcrafted` computes features with NumPy and SciPy and needs no download.
+- `paper` runs the models that the papers name.
+- `tiny` runs the code of `paper` on small random models that are built on first use, for tests.
+
+A role may have further encoders (`models.encoders.encoder_table`).
+
+Example:
+    >>> import numpy as np
+    >>> from models import encoders
+    >>> frames = [np.zeros((48, 64, 3), dtype=np.uint8)] * 2
+    >>> encoders.load("visual", "handcrafted").encode(frames).shape
+    (2, 95)
 """
 
 from __future__ import annotations
@@ -60,21 +69,27 @@ def load(
     dtype: str | None = None,
     **options: Any,
 ) -> Encoder:
-    """The encoder of a role in a profile; which interface it has is in `models.encoders.roles`.
+    """Load the encoder of a role. `models.encoders.roles` describes its interface.
 
     Args:
         role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
         profile: `handcrafted`, `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`).
-        checkpoint: Of `paper`: a folder or a repository (owner/name) instead of the one that the papers name.
-        revision: Of `paper`: branch, tag or commit of the repository.
-        device, dtype: Where and in what numbers a pretrained model runs; handcrafted encoders run on the CPU anyway.
-        options: The encoder's own. Of the pretrained profiles: those of `models.encoders.pretrained.load` and of
-            `models.encoders.pretrained.options`; of `tiny` also `cache`, the folder of its checkpoints.
+        checkpoint: Only with `paper`: a folder or a repository (owner/name). By default the model that the papers name.
+        revision: Only with `paper`: branch, tag or commit of the repository. By default the newest one in the cache.
+        device: PyTorch's name of the device, for example `cuda:1`. Handcrafted encoders always run on the CPU.
+        dtype: Only with pretrained profiles: `float32` (default), `bfloat16` or `float16`.
+        options: The encoder's own options. The pretrained profiles take those of `models.encoders.pretrained.load` and
+            `models.encoders.pretrained.options`. `tiny` also takes `cache`, the folder of its checkpoints.
 
     Raises:
-        ValueError: An unknown role, profile or option, or an argument that the profile doesn't have.
+        ValueError: The role, the profile or an option is unknown, or the profile has no such argument.
         CheckpointError: The model's files are not on this machine; the message says how to get them.
-        EncoderError: The device isn't there.
+        EncoderError: The device or the backend is not available.
+
+    Example:
+        >>> encoder = load("text", "handcrafted", width=16)
+        >>> encoder.encode_sentences(["a dog on the beach"]).shape
+        (1, 16)
     """
     _check(role, profile)
     if profile not in PRETRAINED:
@@ -95,10 +110,18 @@ def identity(
     dtype: str | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """The `identity` of what `load` gives for the same arguments, without loading weights: cheap enough for planning.
+    """Return the `identity` of the encoder that `load` returns for the same arguments, without loading weights.
+
+    It reads only small files, so planning can call it.
 
     Raises:
-        As `load`, but for a device that isn't there.
+        ValueError: As in `load`.
+        CheckpointError: As in `load`.
+        EncoderError: The backend is not available. The device is not checked.
+
+    Example:
+        >>> identity("captions", "handcrafted")["name"]
+        'handcrafted-captions'
     """
     _check(role, profile)
     if profile not in PRETRAINED:
@@ -119,14 +142,17 @@ def preparation(
     dtype: str | None = None,
     **options: Any,
 ) -> Callable[..., Any]:
-    """The `prepare` of what `load` gives for the same arguments, without loading weights; picklable.
+    """Return the `prepare` method of the encoder that `load` returns for the same arguments, without loading weights.
+
+    The returned callable is picklable.
 
     Raises:
-        As `identity`; ValueError too for the role `text`, which prepares nothing.
+        ValueError: As in `load`; also for the role `text`, which has no preparation.
+        CheckpointError: As in `load`.
     """
     _check(role, profile)
     if role == "text":
-        raise ValueError("the role 'text' prepares nothing")
+        raise ValueError("the role 'text' prepares nothing; call encode_words or encode_sentences on the texts")
     if profile not in PRETRAINED:
         return _of_class(role, profile, checkpoint, revision, device, dtype, options).prepare
     from models.encoders import pretrained
@@ -145,13 +171,18 @@ def width(
     dtype: str | None = None,
     **options: Any,
 ) -> int:
-    """The `width` of what `load` gives for the same arguments, without loading weights.
+    """Return the `width` of the encoder that `load` returns for the same arguments, without loading weights.
 
     Raises:
-        As `identity`; ValueError too for `captions` and `sounds`, which give words.
+        ValueError: As in `load`; also for the roles `captions` and `sounds`, which return words.
+        CheckpointError: As in `load`.
+
+    Example:
+        >>> width("acoustic", "handcrafted")
+        94
     """
     if role in ("captions", "sounds"):
-        raise ValueError(f"the role {role!r} gives no vectors")
+        raise ValueError(f"the role {role!r} gives no vectors; roles with a width are visual, acoustic, text")
     _check(role, profile)
     if profile not in PRETRAINED:
         return _of_class(role, profile, checkpoint, revision, device, dtype, options).width
@@ -171,11 +202,14 @@ def operations(
     dtype: str | None = None,
     **options: Any,
 ) -> float:
-    """Floating-point operations that a pretrained model needs for one frame, segment or text; see
-    `models.encoders.pretrained.operations`. Counted from its configuration, without loading weights.
+    """Return how many floating-point operations a pretrained model needs for one frame, segment or text.
+
+    They are counted from the model's configuration, without loading weights (`models.encoders.pretrained.operations`).
+    The arguments are those of `load`.
 
     Raises:
-        As `identity`; ValueError too for the handcrafted profile, which has no model.
+        ValueError: As in `load`; also for a profile that isn't pretrained.
+        CheckpointError: As in `load`.
     """
     _check(role, profile)
     if profile not in PRETRAINED:
@@ -194,13 +228,15 @@ def _check(role: Role, profile: Profile) -> None:
 def _checkpoint(
     role: Role, profile: Profile, checkpoint: str | None, revision: str | None, options: dict[str, Any]
 ) -> str:
-    """Return which checkpoint a pretrained profile means; the tiny one is built if need be. Takes `cache` from the options."""
+    """Return the checkpoint of a pretrained profile. Build the tiny one if it doesn't exist; remove `cache` from `options`."""
     if profile == "paper":
         from models.encoders import pretrained
 
         return checkpoint or pretrained.PAPER[role]
     if checkpoint is not None or revision is not None:
-        raise ValueError("the tiny profile makes its own checkpoints: it takes no checkpoint and no revision")
+        raise ValueError(
+            "the tiny profile builds its own checkpoints: leave out checkpoint and revision, or use the profile 'paper'"
+        )
     from models.encoders import tiny
 
     return str(tiny.checkpoint(role, cache=options.pop("cache", None)))
@@ -217,12 +253,12 @@ def _of_class(
 ) -> Encoder:
     if checkpoint is not None or revision is not None or dtype is not None:
         raise ValueError(f"the {profile} profile takes no checkpoint, no revision and no dtype")
-    chosen = class_of(role, profile)
-    allowed = [name for name in inspect.signature(chosen).parameters if name != "device"]
+    encoder_class = class_of(role, profile)
+    allowed = [name for name in inspect.signature(encoder_class).parameters if name != "device"]
     unknown = options.keys() - set(allowed)
     if unknown:
         named = ", ".join(allowed) or "none"
         raise ValueError(f"{profile} {role} has no option {sorted(unknown)[0]!r}; its options are: {named}")
     if takes_device(role, profile):
         options = {**options, "device": device}
-    return chosen(**options)
+    return encoder_class(**options)

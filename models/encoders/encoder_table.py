@@ -1,9 +1,12 @@
-"""Every encoder by role and name: adding an encoder is a file with its class, and a line here.
+"""The table of all encoders by role and profile.
 
-A name is what the settings `encoders.profile` and `encoders.ROLE_profile` take. The class has the interface of its role
-(`models.encoders.roles`). It is made to ask for its identity, width or preparation too, in any process: a class that has
-weights loads them when it first encodes. Its keyword arguments are its options; if `device` is one of them, the class is
-told where to run.
+To add an encoder, write a file with its class and add a line here:
+
+- The profile name in this table is a value of the settings `encoders.profile` and `encoders.ROLE_profile`.
+- The class has the interface of its role (`models.encoders.roles`).
+- The pipeline also creates instances, in any process, only to read the identity, width or preparation. So a class with
+  weights loads them when it first encodes, not in `__init__`.
+- The keyword arguments of `__init__` are the encoder's options. A class with an argument `device` gets the device.
 """
 
 from __future__ import annotations
@@ -31,14 +34,21 @@ CLASSES: dict[Role, dict[Profile, str]] = {
         "handcrafted": "models.encoders.handcrafted.sounds:HandcraftedSoundDescriber",
     },
 }
-PRETRAINED: tuple[Profile, ...] = ("tiny", "paper")  # every role has them, from checkpoints: models.encoders.pretrained
+PRETRAINED: tuple[Profile, ...] = ("tiny", "paper")  # available for every role, see models.encoders.pretrained
 
 
 def profiles(role: Role) -> tuple[Profile, ...]:
-    """Return the names of the encoders that a role can have.
+    """Return the profiles of a role: the names of its encoders.
+
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
 
     Raises:
-        ValueError: An unknown role.
+        ValueError: The role is unknown.
+
+    Example:
+        >>> profiles("visual")
+        ('handcrafted', 'tiny', 'paper')
     """
     if role not in CLASSES:
         raise ValueError(f"role must be one of {', '.join(CLASSES)}, not {role!r}")
@@ -46,11 +56,11 @@ def profiles(role: Role) -> tuple[Profile, ...]:
 
 
 def takes_device(role: Role, profile: Profile) -> bool:
-    """Return whether an encoder can be told where to run."""
+    """Return whether an encoder has a `device` argument. Other encoders run on the CPU."""
     return profile in PRETRAINED or "device" in inspect.signature(class_of(role, profile)).parameters
 
 
 def class_of(role: Role, profile: Profile) -> Any:
-    """Return the class of an encoder that is not a pretrained one."""
+    """Return the class of an encoder whose profile is not in `PRETRAINED`."""
     module, _, name = CLASSES[role][profile].partition(":")
     return getattr(import_module(module), name)

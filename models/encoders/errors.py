@@ -1,9 +1,9 @@
-"""What can go wrong in an encoder, as data that a pipeline can keep and show."""
+"""Errors of encoders. A pipeline can store them with the failed input."""
 
 
 class EncoderError(Exception):
-    """An encoder that can't give a usable result: wrong input, or an output that is not finite."""
+    """The encoder has no usable result: the input is invalid, or the output is not finite."""
 
 
 class CheckpointError(EncoderError):
-    """A model's files are not there, or are not those of the model; the message says how to get them."""
+    """A model's files are missing or belong to another model; the message says how to get the files."""

@@ -1,4 +1,4 @@
-"""What every encoder of frames asks of them."""
+"""The check of input images that all encoders of frames share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from models.encoders.errors import EncoderError
 
 
 def checked_images(images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    """The images; EncoderError where one isn't (h, w, 3) uint8 with at least one pixel."""
+    """Return the images after checking their shape and type.
+
+    Args:
+        images: Images of (h, w, 3) uint8 with at least one pixel.
+
+    Raises:
+        EncoderError: An image has another shape or type.
+    """
     for index, image in enumerate(images):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise EncoderError(f"image {index} is {image.shape} {image.dtype}; (h, w, 3) uint8 is needed")

@@ -1,4 +1,4 @@
-"""How fast a device multiplies large matrices: what a model's speed is measured against."""
+"""The rate at which a device multiplies large matrices, a reference for the speed of models."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import torch
 
 
 def matrix_rate(device: str = "cpu", *, dtype: str = "float32", seconds: float = 0.3) -> float:
-    """Floating-point operations a second in products of square matrices, the best of several.
+    """Return the highest measured rate of products of square matrices, in floating-point operations per second.
 
     Args:
-        device, dtype: As PyTorch names them.
-        seconds: How long it is measured, at least one product.
+        device: PyTorch's name of the device, for example `cpu` or `cuda:1`.
+        dtype: PyTorch's name of the number format, for example `float32`.
+        seconds: How long to measure. At least one product is measured.
     """
     size = 8192 if device.startswith("cuda") else 1024
     left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
-    left @ right  # the first product also chooses a kernel
+    left @ right  # not measured: the first product also selects a kernel
     best, begun = 0.0, time.perf_counter()
     while not best or time.perf_counter() - begun < seconds:
         synchronise(device)
@@ -28,6 +29,6 @@ def matrix_rate(device: str = "cpu", *, dtype: str = "float32", seconds: float =
 
 
 def synchronise(device: str) -> None:
-    """Wait until a GPU has done what it was given; a CPU has."""
+    """Wait until the queued operations of a GPU are done. Operations on a CPU are never queued."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""The five roles an encoder can have; every profile offers each of them with the same calls."""
+"""The interfaces of the five roles of encoders; every profile implements all five."""
 
 from __future__ import annotations
 
@@ -8,58 +8,89 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 Role = Literal["visual", "acoustic", "text", "captions", "sounds"]
-Profile = str  # name of an encoder among those of its role: `models.encoders.encoder_table`
-Description = tuple[str, float]  # what a sound is, and how well that fits: higher is better
+Profile = str  # name of an encoder within its role, see `models.encoders.encoder_table`
+Description = tuple[str, float]  # a description of a sound and its score; a higher score is a better fit
 
 
 class Encoder(Protocol):
-    """What every encoder tells about itself.
-
-    Attributes:
-        identity: A JSON-able dict of all that determines the output: name, backend, checkpoint, revision that was
-            really loaded, options, version of the code. Equal identities give equal outputs.
-    """
+    """An encoder of any role."""
 
     @property
-    def identity(self) -> dict[str, Any]: ...
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the output, as a JSON-able dict. Equal identities give equal outputs.
+
+        The keys are the name, backend, checkpoint, loaded revision, options and code version.
+        """
+        ...
 
 
 class PreparingEncoder(Encoder, Protocol):
-    """An encoder of frames or sound, whose work has two parts: one that needs no model, and the rest.
+    """An encoder of frames or sound, in two steps: `prepare` needs no model, `from_prepared` runs the model.
 
-    So the first can be done in worker processes, ahead of the device, and the second for many videos at once.
+    Worker processes can call `prepare` ahead of the device. `from_prepared` takes many videos in one call.
     """
 
     def prepare(self, elements: Sequence[np.ndarray], *rate: int) -> Any:
-        """A video's frames, or its segments and their `rate` -> what the rest of the work takes. Picklable."""
+        """Return the input of `from_prepared` for one video. The method is picklable.
+
+        Args:
+            elements: The video's frames, (h, w, 3) uint8, or its segments of sound, (samples,) float32.
+            rate: For segments: their samples per second.
+        """
         ...
 
     def from_prepared(self, videos: Sequence[Any]) -> list[Any]:
-        """The rest of the work for what was prepared of each video: as `encode`, `caption` or `describe` of each.
+        """Return the results of `encode`, `caption` or `describe` for videos that `prepare` has prepared.
 
-        Batches go across videos, and the result doesn't depend on the batch. An EncoderError is of all of them.
+        A batch may hold elements of several videos. The results don't depend on the batch.
+
+        Args:
+            videos: The result of `prepare` per video.
+
+        Returns:
+            One result per video, in order.
+
+        Raises:
+            EncoderError: At least one video can't be encoded. No results are returned.
         """
         ...
 
 
 class VisualEncoder(PreparingEncoder, Protocol):
-    """Frames to vectors of `width` numbers."""
+    """An encoder of frames.
+
+    Attributes:
+        width: Length of a vector.
+    """
 
     width: int
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """The frames of one video, in order: n of (h, w, 3) uint8 -> (n, width) float32."""
+        """Return one vector per frame.
+
+        Args:
+            images: The n frames of one video, in order, each (h, w, 3) uint8.
+
+        Returns:
+            (n, width) float32.
+        """
         ...
 
     def encode_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-        """As `encode` for each video; batches go across videos, and the result doesn't depend on the batch."""
+        """Return the result of `encode` per video. A batch may hold frames of several videos."""
         ...
 
 
 class AcousticEncoder(PreparingEncoder, Protocol):
-    """Segments of sound to vectors of `width` numbers; `rate` and `seconds` are what it works on.
+    """An encoder of segments of sound.
 
-    Other rates are resampled, longer segments cut in their middle to `seconds`, shorter ones taken as they are.
+    Segments at another rate are resampled. Of a segment longer than `seconds`, the middle is used. Shorter segments are
+    used as they are.
+
+    Attributes:
+        width: Length of a vector.
+        rate: Samples per second that the model was trained on.
+        seconds: Length of the longest segment that is used whole.
     """
 
     width: int
@@ -67,42 +98,75 @@ class AcousticEncoder(PreparingEncoder, Protocol):
     seconds: float
 
     def encode(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
-        """n of (samples,) float32 at `rate` samples a second -> (n, width) float32."""
+        """Return one vector per segment.
+
+        Args:
+            segments: n segments, each (samples,) float32.
+            rate: Their samples per second.
+
+        Returns:
+            (n, width) float32.
+        """
         ...
 
 
 class TextEncoder(Encoder, Protocol):
-    """Texts to vectors of `width` numbers."""
+    """An encoder of texts.
+
+    Attributes:
+        width: Length of a vector.
+    """
 
     width: int
 
     def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """n texts -> n of (n_w, width) float32, one row a word (or token), without padding; (0, width) if empty."""
+        """Return one array (words, width) float32 per text.
+
+        An array has one row per word or token of its text, without padding. An empty text has (0, width).
+        """
         ...
 
     def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
-        """n texts -> (n, width) float32, rows of unit length. An empty text raises EncoderError: mask it."""
+        """Return one vector of unit length per text: (n, width) float32.
+
+        Raises:
+            EncoderError: A text is empty. The caller has to mask missing texts.
+        """
         ...
 
 
 class VisualCaptioner(PreparingEncoder, Protocol):
-    """Frames to sentences."""
+    """A captioner of frames."""
 
     def caption(self, images: Sequence[np.ndarray]) -> list[str]:
-        """The frames of one video, in order: n of (h, w, 3) uint8 -> n captions."""
+        """Return one caption per frame.
+
+        Args:
+            images: The frames of one video, in order, each (h, w, 3) uint8.
+        """
         ...
 
     def caption_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[list[str]]:
-        """As `caption` for each video; batches go across videos."""
+        """Return the result of `caption` per video. A batch may hold frames of several videos."""
         ...
 
 
 class AudioCaptioner(PreparingEncoder, Protocol):
-    """Segments of sound to descriptions; `rate` and `seconds` are what it works on (others as `AcousticEncoder`)."""
+    """A describer of segments of sound. Rates and lengths are handled as in `AcousticEncoder`.
+
+    Attributes:
+        rate: Samples per second that the model was trained on.
+        seconds: Length of the longest segment that is used whole.
+    """
 
     rate: int
     seconds: float
 
     def describe(self, segments: Sequence[np.ndarray], rate: int) -> list[list[Description]]:
-        """n of (samples,) float32 at `rate` samples a second -> n lists of the best descriptions, best first."""
+        """Return the best descriptions of each segment, best first.
+
+        Args:
+            segments: n segments, each (samples,) float32.
+            rate: Their samples per second.
+        """
         ...

@@ -1,4 +1,7 @@
-"""The average of the last steps' weights: what Adam's noise hides (Polyak and Juditsky 1992), at no cost a step."""
+"""An exponential moving average of the weights during training (Polyak and Juditsky 1992).
+
+It removes most of the noise of Adam's last steps.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,22 @@ from models.hawkes.mamba import MambaHawkesProcess
 
 
 class AveragedProcess:
-    """`process` with the exponential moving average of its weights, the last 1 / (1 - decay) steps or so.
+    """A copy of a process that holds the exponential moving average of its weights.
 
-    The branching matrix is taken as it is: averaging would lose the zeros of a penalty and the bound on its radius.
+    The branching matrix is copied without averaging, which would lose a penalty's zeros and the bound on the branching ratio.
     """
 
     def __init__(self, process: MambaHawkesProcess, *, decay: float) -> None:
+        """Copy the process.
+
+        Args:
+            process: The process in training.
+            decay: How much of the average each step keeps. It averages about the last 1 / (1 - decay) steps; 0 copies the
+                weights.
+        """
+
         def average(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
-            keep = min(decay, (1 + int(steps)) / (10 + int(steps)))  # the first steps count for little, soon
+            keep = min(decay, (1 + int(steps)) / (10 + int(steps)))  # forget the first steps quickly
             for mine, new in zip(averaged, current):
                 mine.lerp_(new, 1 - keep)
 
@@ -26,11 +37,12 @@ class AveragedProcess:
 
     @property
     def process(self) -> MambaHawkesProcess:
+        """The process with the averaged weights."""
         return self._model.module
 
     @torch.no_grad()
     def update(self) -> None:
-        """After a step of the process."""
+        """Add the current weights to the average; call it after every optimiser step."""
         self._model.update_parameters(self._source)
         if self._source.excitation is not None:
             self.process.excitation.branching.copy_(self._source.excitation.branching)

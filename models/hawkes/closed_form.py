@@ -1,7 +1,7 @@
-"""What a classical likelihood needs of sums of exponentials: each event's own intensity, and the offspring it had time for.
+"""Differentiable terms of the classical likelihood: each event's log-intensity, and the offspring it had time for.
 
-Nothing between the arrays of events and the sums over them is left to PyTorch: its threads would go on spinning for a
-millisecond after each pass, and take their cores from the compiled loops.
+The computation runs in compiled loops only. PyTorch's threads would keep spinning for a millisecond after each operation
+and take cores from the compiled loops.
 """
 
 from __future__ import annotations
@@ -24,31 +24,51 @@ from models.hawkes.compiled import (
 )
 from models.no_double_backward import first_order
 
-KEPT_NUMBERS = 2**23  # of a batch's sums of offspring, between the forward and the backward pass
+KEPT_NUMBERS = 2**23  # largest size of the offspring sums that are kept from the forward to the backward pass
 
 
 def log_own_intensity(
     baseline: Tensor, jump: Tensor, rate: Tensor, batch: EventBatch, *, first: int, each: bool
 ) -> Tensor:
-    """log(mu_k + sum_m sum_r alpha_kmr sum_{t_j < t_i, type m} exp(-delta_kmr (t_i - t_j))), k the type of event i.
+    """Return the log-intensity of each event's own type.
 
-    (b, l) with `each`, 0 in the padding; else (b, 1), the sum over a row. Events before number `first` are left out. Tied
-    events do not see each other. baseline (k,), jump (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU.
+    For event i of type k it is log(mu_k + sum_m sum_r alpha_kmr sum_{t_j < t_i, type m} exp(-delta_kmr (t_i - t_j))).
+    Tied events do not see each other. All tensors are float64 on the CPU.
+
+    Args:
+        baseline: mu (k,).
+        jump: alpha (k, k, r).
+        rate: delta (k, k, r), or (1, 1, r) if common to all pairs.
+        batch: b sequences, padded to l events.
+        first: Number of the first event that is scored; earlier events get 0.
+        each: Whether to return one number per event or the sum over each row.
+
+    Returns:
+        (b, l) with 0 in the padding, or (b, 1) if `each` is False.
     """
     return _LogOwnIntensity.apply(baseline, jump, rate, batch, first, each)
 
 
 def expected_offspring(branching: Tensor, rate: Tensor, batch: EventBatch, end: Tensor) -> Tensor:
-    """(b, k) sum over a row's events, of type m, of sum_r G_kmr (1 - exp(-delta_kmr (end - t))): the integral until `end`
-    (b,), no earlier than the last event, of the excitation that they cause.
+    """Return the expected direct offspring of each row's events until `end`, the integral of their excitation.
 
-    branching (k, k, r), rate (k, k, r) or (1, 1, r), float64 on the CPU.
+    It is the sum over the events, with m the type of the event at t, of sum_r G_kmr (1 - exp(-delta_kmr (end - t))).
+    All tensors are float64 on the CPU.
+
+    Args:
+        branching: G (k, k, r).
+        rate: delta (k, k, r), or (1, 1, r) if common to all pairs.
+        batch: b sequences.
+        end: (b,), at or after each row's last event.
+
+    Returns:
+        (b, k).
     """
     return _ExpectedOffspring.apply(branching, rate, batch, end)
 
 
 class _LogOwnIntensity(torch.autograd.Function):
-    # The way back runs the recurrence once more instead of storing it: states are many times larger than the events.
+    # The backward pass repeats the recurrence instead of storing it: the states are many times larger than the events.
 
     @staticmethod
     def forward(ctx, baseline, jump, rate, batch, first, each):
@@ -88,7 +108,7 @@ class _ExpectedOffspring(torch.autograd.Function):
         weights, rates = _flat(branching), _flat(rate)
         caused = np.zeros((len(batch), len(weights)))
         ctx.events, ctx.decays = [*_arrays(batch), end.contiguous().numpy()], branching.shape[-1]
-        # For the way back; with rates of their own the sums of many types would fill the memory, and are taken anew.
+        # Kept for the backward pass. With many types and unshared rates they would fill the memory and are recomputed.
         size = len(batch) * len(rates) * weights.shape[1]
         ctx.sums = _sums(len(batch), rates, weights) if size <= KEPT_NUMBERS else None
 
@@ -126,19 +146,19 @@ class _ExpectedOffspring(torch.autograd.Function):
 
 
 def _sums(rows: int, rates: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
-    """Room for the sums that `offspring` leaves: (rows, 1 or k, k r) twice."""
+    """Allocate the two sums that `offspring` fills, (rows, 1 or k, k r) each."""
     return [np.zeros((rows, len(rates), weights.shape[1])) for _ in range(2)]
 
 
 def _blocks(rows: slice, *, whole: bool) -> Iterator[slice]:
-    """`rows` as they are, or in chunks of ROWS_AT_ONCE."""
+    """Yield `rows` as one slice, or in chunks of ROWS_AT_ONCE."""
     size = max(rows.stop - rows.start, 1) if whole else ROWS_AT_ONCE
     for begin in range(rows.start, rows.stop, size):
         yield slice(begin, min(begin + size, rows.stop))
 
 
 def _parts(rows: int, *like: np.ndarray) -> list[np.ndarray]:
-    """Where a gradient is added up, chunk by chunk of the rows."""
+    """Allocate the arrays that hold a gradient's sums per chunk of rows."""
     return [np.zeros((chunks_of(rows), *one.shape)) for one in like]
 
 
@@ -151,5 +171,5 @@ def _arrays(batch: EventBatch) -> list[np.ndarray]:
 
 
 def _flat(parameter: Tensor) -> np.ndarray:
-    """As the compiled loops want it: (k,), or (k, k r) and (1, r) from three dimensions."""
+    """Return the parameter in the compiled loops' layout: (k,), or (k, k r) and (1, r) from three dimensions."""
     return parameter.detach().contiguous().flatten(1 if parameter.ndim > 1 else 0).numpy()

@@ -1,8 +1,9 @@
-"""Loops over the events of a classical process, compiled: what a likelihood, its gradient and a simulation spend their time in.
+"""Compiled loops over the events of a classical process, for its likelihood, the gradient and simulation.
 
-All work on plain float64 and int64 arrays, hold no Python object and release the interpreter's lock, so that threads can
-share the rows. A state (c, k r) is the sums of decayed events of each type, as in `Excitation`: one row for all excited types
-where the decay rates are common to them, otherwise one for each, brought up to date only when an event of its type asks for it.
+All of them work on plain float64 and int64 arrays and release the interpreter's lock, so that threads can share the rows.
+
+A state (c, k r) holds the sums of decayed events of each type, as in `Excitation`. If the decay rates are common to all
+pairs, c = 1. Otherwise c = k, one row per excited type, and a row is updated only when an event of its type needs it.
 """
 
 from __future__ import annotations
@@ -16,21 +17,24 @@ import numba
 import numpy as np
 import torch
 
-# of numpy's errors: a baseline of 0 gives a logarithm of -inf, not an exception
+# numpy's error model: a baseline of 0 gives a logarithm of -inf instead of an exception
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-inlined = numba.njit(nogil=True, cache=True, forceinline=True)  # a call costs more than what these do
-# what a thread takes, and what a gradient is summed over first: its digits do not hang on the threads
+inlined = numba.njit(
+    nogil=True, cache=True, forceinline=True
+)  # a call would cost more than the body of these functions
+# Rows per chunk. Gradients are summed per chunk first, so that their digits do not depend on the number of threads.
 ROWS_AT_ONCE = 64
 
-GOES_ON, DONE, SILENT, ABOVE_BOUND, NOT_FINITE = range(5)  # how a row of `thin` ended
+GOES_ON, DONE, SILENT, ABOVE_BOUND, NOT_FINITE = range(5)  # why `thin` stopped at a row
 
 
 def chunks_of(rows: int) -> int:
+    """Return the number of chunks of ROWS_AT_ONCE that hold `rows` rows."""
     return -(-rows // ROWS_AT_ONCE)
 
 
 def share_rows(rows: int, work: Callable[[slice], object]) -> None:
-    """Call `work` with whole chunks of `rows`, on as many threads as PyTorch uses."""
+    """Call `work` with slices of whole chunks of `rows` rows, on as many threads as PyTorch uses."""
     chunks = chunks_of(rows)
     threads = min(torch.get_num_threads(), chunks)
     if threads <= 1:
@@ -43,10 +47,10 @@ def share_rows(rows: int, work: Callable[[slice], object]) -> None:
 
 @inlined
 def _decay(state, lag, gap, rate):
-    """Let `gap` pass for one row of the state, (k r,), and of its lag, which may have no length; rate (r,) or (k r,)."""
+    """Decay one row of the state (k r,) and of its lag (k r,) or (0,) by `gap`; rate is (r,) or (k r,)."""
     for q in range(len(rate)):
         kept = math.exp(-gap * rate[q])
-        for m in range(q, len(state), len(rate)):  # all types, where the rates are common to them
+        for m in range(q, len(state), len(rate)):  # all types, if they share the rates
             if len(lag):
                 lag[m] = kept * (lag[m] + gap * state[m])
             state[m] *= kept
@@ -54,10 +58,22 @@ def _decay(state, lag, gap, rate):
 
 @inlined
 def catch_up(times, types, seen, at, now, decays, rate, state, lag):
-    """Bring one row of the state, of just before `at`, to just before `now`; returns the first event that it does not hold.
+    """Advance one row of the state from just before `at` to just before `now`, in place.
 
-    state (k r,); lag (k r,): the sum of the same terms times their age, minus the derivative of state by the rate; of no
-    length where nobody asks for it.
+    Args:
+        times: (n,), the sequence's times.
+        types: (n,), the sequence's types.
+        seen: Number of the first event that the state does not include.
+        at: Time of the state.
+        now: Time to advance to.
+        decays: Exponentials per pair.
+        rate: (r,) or (k r,).
+        state: (k r,), updated.
+        lag: (k r,), updated: the sum of the state's terms, each times its age. It is minus the derivative of the state by
+            the rate. (0,) if it is not needed.
+
+    Returns:
+        The number of the first event that the state does not include now.
     """
     while seen < len(times) and times[seen] == at:
         first = types[seen] * decays
@@ -79,10 +95,19 @@ def catch_up(times, types, seen, at, now, decays, rate, state, lag):
 
 @compiled
 def log_rates(times, types, lengths, first, each, decays, baseline, jump, rate, logs):
-    """Add to logs the logarithm of each event's own intensity, by the events strictly before it: from event `first` on.
+    """Add the log-intensity of each event's own type to `logs`, given the events strictly before it.
 
-    times, types (b, l), lengths (b,), baseline (k,), jump (k, k r), rate (1, r) common to all pairs or (k, k r); logs (b, l)
-    with each = 1, (b, 1) for a row's sum with each = 0.
+    Args:
+        times: (b, l).
+        types: (b, l).
+        lengths: (b,).
+        first: Number of the first event that is scored.
+        each: 1 for one number per event, 0 for the sum over each row.
+        decays: Exponentials per pair.
+        baseline: (k,).
+        jump: (k, k r).
+        rate: (1, r) if common to all pairs, else (k, k r).
+        logs: (b, l) if each is 1, else (b, 1); updated.
     """
     rows, width = len(rate), jump.shape[1]
     state, no_lag = np.zeros((rows, width)), np.zeros(0)
@@ -105,8 +130,10 @@ def log_rates(times, types, lengths, first, each, decays, baseline, jump, rate, 
 def log_rates_gradient(
     times, types, lengths, first, each, decays, baseline, jump, rate, upstream, by_baseline, by_jump, by_rate
 ):
-    """Add upstream, shaped as logs, times the derivatives of `log_rates` to by_baseline (c, k), by_jump and by_rate
-    (c, k, k r), a chunk of ROWS_AT_ONCE rows each."""
+    """Add the gradient of `log_rates` to by_baseline (chunks, k), by_jump and by_rate (chunks, k, k r).
+
+    A chunk has ROWS_AT_ONCE rows. `upstream` has the shape of `logs`; the other arguments are those of `log_rates`.
+    """
     rows, width = len(rate), jump.shape[1]
     state, lag = np.zeros((rows, width)), np.zeros((rows, width))
     seen, at = np.zeros(rows, np.int64), np.zeros(rows)
@@ -117,23 +144,23 @@ def log_rates_gradient(
         when, what, chunk = times[row, : lengths[row]], types[row, : lengths[row]], row // ROWS_AT_ONCE
         at[:] = when[0] if len(when) else 0.0
         for i in range(first, lengths[row]):
-            if upstream[row, i * each] == 0:  # its intensity may be 0 too, and 0 / 0 would spoil everyone's gradient
+            if upstream[row, i * each] == 0:  # the intensity may be 0 too, and 0 / 0 would make the whole gradient NaN
                 continue
             k, now = what[i], when[i]
             c = k if rows > 1 else 0
             if now > at[c]:
                 seen[c] = catch_up(when, what, seen[c], at[c], now, decays, rate[c], state[c], lag[c])
                 at[c] = now
-            given = upstream[row, i * each] / _rate(state[c], baseline[k], jump[k])
-            by_baseline[chunk, k] += given
+            weight = upstream[row, i * each] / _rate(state[c], baseline[k], jump[k])
+            by_baseline[chunk, k] += weight
             for m in range(width):
-                by_jump[chunk, k, m] += given * state[c, m]
-                by_rate[chunk, k, m] -= given * jump[k, m] * lag[c, m]
+                by_jump[chunk, k, m] += weight * state[c, m]
+                by_rate[chunk, k, m] -= weight * jump[k, m] * lag[c, m]
 
 
 @inlined
 def _rate(state, baseline, jump):
-    """One type's intensity: state and jump (k r,)."""
+    """Return one type's intensity; state and jump are (k r,)."""
     value = baseline
     for m in range(len(state)):
         value += jump[m] * state[m]
@@ -142,10 +169,19 @@ def _rate(state, baseline, jump):
 
 @compiled
 def offspring(times, types, lengths, end, decays, branching, rate, caused, done, lag):
-    """Add up what each event caused until the window's end: its expected offspring times the share that had time to come.
+    """Write the expected offspring of all events until the end of the window to `caused`.
 
-    times, types (b, l), lengths, end (b,), branching (k, k r), rate (1, r) common to all pairs or (k, k r) -> caused (b, k).
-    done (b, 1 or k, k r): the shares 1 - exp(-rate (end - t)), summed by the event's type; lag: their derivatives by the rate.
+    Args:
+        times: (b, l).
+        types: (b, l).
+        lengths: (b,).
+        end: (b,), at or after each row's last event.
+        decays: Exponentials per pair.
+        branching: (k, k r).
+        rate: (1, r) if common to all pairs, else (k, k r).
+        caused: (b, k), receives the expected offspring by type.
+        done: (b, 1 or k, k r), zeros; receives the shares 1 - exp(-rate (end - t)), summed by the event's type.
+        lag: (b, 1 or k, k r), zeros; receives the derivatives of `done` by the rate.
     """
     for row in range(len(times)):
         for i in range(lengths[row]):
@@ -153,7 +189,7 @@ def offspring(times, types, lengths, end, decays, branching, rate, caused, done,
             for c in range(len(rate)):
                 for q in range(m * decays, (m + 1) * decays):
                     exponent = -left * rate[c, q % rate.shape[1]]
-                    # expm1 is three times as slow, and of use only where the difference would cancel
+                    # expm1 is three times as slow, and matters only where the difference would cancel
                     share = 1.0 - math.exp(exponent) if exponent < -1e-2 else -math.expm1(exponent)
                     done[row, c, q] += share
                     lag[row, c, q] += left * (1.0 - share)
@@ -163,15 +199,17 @@ def offspring(times, types, lengths, end, decays, branching, rate, caused, done,
 
 @compiled
 def offspring_gradient(upstream, branching, done, lag, by_branching, by_rate):
-    """Add upstream (b, k) times the derivatives of `offspring`, as it left done and lag, to by_branching and by_rate
-    (c, k, k r), a chunk of ROWS_AT_ONCE rows each."""
+    """Add the gradient of `offspring` to by_branching and by_rate (chunks, k, k r).
+
+    A chunk has ROWS_AT_ONCE rows. `upstream` is (b, k); `done` and `lag` are as `offspring` filled them.
+    """
     for row in range(len(upstream)):
         chunk = row // ROWS_AT_ONCE
         for k in range(len(branching)):
-            given, c = upstream[row, k], k if done.shape[1] > 1 else 0
+            weight, c = upstream[row, k], k if done.shape[1] > 1 else 0
             for m in range(branching.shape[1]):
-                by_branching[chunk, k, m] += given * done[row, c, m]
-                by_rate[chunk, k, m] += given * branching[k, m] * lag[row, c, m]
+                by_branching[chunk, k, m] += weight * done[row, c, m]
+                by_rate[chunk, k, m] += weight * branching[k, m] * lag[row, c, m]
 
 
 @compiled
@@ -194,12 +232,26 @@ def thin(
     found,
     ended,
 ):
-    """Ogata's thinning of each row until it is done or its draws are used up; everything that it changes has a row each.
+    """Simulate each row by Ogata's thinning until it ends or its random numbers are used up.
 
-    state (b, c, k r) as of now (b,), with the events at it, c and rate as for `own_rates`; count, target (b,) events;
-    end (b,); frozen: new events excite nothing. draws (b, n, 3) uniforms, used (b,) of them; times, types (b, n) and
-    found (b,): the new events; ended (b,): GOES_ON as long as a row does, then why it stopped. A row whose intensity is above
-    its bound by more than `tolerance`, relative, leaves both in times[row, :2].
+    Args:
+        state: (b, c, k r), the state at `now` including the events at that time; updated.
+        now: (b,), the current time; updated.
+        count: (b,), events so far; updated.
+        target: (b,), number of events at which a row ends.
+        end: (b,), time at which a row ends; may be infinite.
+        frozen: Whether new events excite nothing.
+        tolerance: By how much, relative, an intensity may exceed its bound.
+        decays: Exponentials per pair.
+        baseline: (k,).
+        jump: (k, k r).
+        rate: (1, r) if common to all pairs, else (k, k r).
+        draws: (b, n, 3), uniform random numbers: waiting time, acceptance and type of each proposal.
+        used: (b,), how many of the n proposals are used; updated.
+        times: (b, n), receives the new events' times. For ABOVE_BOUND, times[row, :2] holds the intensity and its bound.
+        types: (b, n), receives the new events' types.
+        found: (b,), number of new events; updated.
+        ended: (b,), GOES_ON for rows that need more random numbers; otherwise why the row stopped. Updated.
     """
     rates, no_lag = np.empty(len(jump)), np.zeros(0)
     for row in range(len(now)):
@@ -251,7 +303,7 @@ def thin(
 
 @inlined
 def _rates(state, baseline, jump, rates):
-    """Fill rates (k,) with each type's intensity; returns their sum."""
+    """Fill rates (k,) with each type's intensity and return their sum."""
     total = 0.0
     for k in range(len(rates)):
         c = k if len(state) > 1 else 0

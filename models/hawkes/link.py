@@ -1,4 +1,4 @@
-"""The link between the argument of M3TR eq. 1 (MUFM eq. 46) and an intensity: softplus with a softness beta a type."""
+"""The link function of M3TR eq. 1 and MUFM eq. 46: softplus with one softness beta per type."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from torch.nn import functional
 
 from models.no_double_backward import first_order
 
-EXACT_ABOVE = 40.0  # where softplus(x) = x to the last digit of float64; PyTorch's own switch at 20 costs 1e-10
+# Above this, softplus(x) = x to the last digit of float64. PyTorch's default of 20 has an error of about 1e-10.
+EXACT_ABOVE = 40.0
 
 
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x), to the last digits also above 20."""
+    """Return log(1 + e^x), accurate to the last digits also above 20."""
     return functional.softplus(x, threshold=EXACT_ABOVE)
 
 
 def soft_link(argument: Tensor, softness: Tensor) -> Tensor:
-    """beta log(1 + exp(v / beta)): argument (..., k), softness (k,); differentiable in both."""
+    """Return beta log(1 + exp(v / beta)), differentiable once in both arguments.
+
+    Args:
+        argument: v (..., k).
+        softness: beta (k,), positive.
+
+    Returns:
+        (..., k).
+    """
     return _SoftLink.apply(argument, softness)
 
 
 def log_soft_link(argument: Tensor, log_softness: Tensor) -> Tensor:
-    """Its logarithm, also where the link itself underflows: argument and log_softness broadcast."""
+    """Return the logarithm of `soft_link`, also where the link itself underflows; the arguments broadcast."""
     scaled = argument / log_softness.exp()
-    # log softplus(v) = v to rounding for v < -20, where softplus itself would lose its gradient and then underflow.
+    # For v < -20, log softplus(v) = v to rounding, while softplus itself would lose its gradient and then underflow.
     low = scaled < -20
     return torch.where(low, scaled, softplus(scaled.clamp_min(-20)).log()) + log_softness
 

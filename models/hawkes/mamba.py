@@ -1,4 +1,4 @@
-"""The Mamba-Hawkes process: a point process whose intensity reads a selective state space (M3TR eq. 1; MUFM eq. 46)."""
+"""The Mamba-Hawkes process: its intensity depends on a selective state space (M3TR eq. 1; MUFM eq. 46)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from models.hawkes.process import Levels, PointProcess, Snapshot
 from models.scan import DISCRETIZATIONS
 
 INTENSITIES = ("m3tr", "mufm")
-TRAINING_NODES = 8
-OWN_DECAYS = 16  # types, at most, whose pairs have decay rates of their own unless asked for
+TRAINING_NODES = 8  # quadrature nodes per gap during training
+OWN_DECAYS = 16  # with more types than this, all pairs share their decay rates by default
 
 
 @dataclass(frozen=True)
 class Carried:
-    """The history of b sequences at an event in their middle, to go on from: see `MambaHawkesProcess.carry`.
+    """The history of b sequences at an event in their middle; see `MambaHawkesProcess.carry`.
 
-    network: the event, the gap before it and the states before that. sums: those of the classical part just after the
-    event; slopes: their derivatives by the log rates, which were log_rate; None without a classical part.
+    Attributes:
+        network: The event, the scaled gap before it, and the network's states before that event.
+        sums: The classical part's decayed sums just after the event; None without a classical part.
+        slopes: Derivatives of `sums` with respect to the log decay rates; None without a classical part.
+        log_rate: The log decay rates at which `sums` was computed; None without a classical part.
     """
 
     network: NetworkMemory
@@ -38,7 +41,7 @@ class Carried:
     log_rate: Tensor | None
 
     def at(self, rows: Tensor) -> Carried:
-        """The histories `rows`, in that order."""
+        """Return the histories of the rows `rows`, in that order."""
         types, gaps, states = self.network
         network = NetworkMemory(types[rows], gaps[rows], tuple(state[rows] for state in states))
         if self.sums is None:
@@ -47,7 +50,7 @@ class Carried:
 
     @classmethod
     def join(cls, parts: Sequence[Carried]) -> Carried:
-        """All histories one after the other; they are of the same parameters."""
+        """Concatenate histories that were computed with the same parameters."""
         types, gaps, states = zip(*(part.network for part in parts))
         network = NetworkMemory(torch.cat(types), torch.cat(gaps), tuple(torch.cat(state) for state in zip(*states)))
         if parts[0].sums is None:
@@ -57,28 +60,44 @@ class Carried:
 
 
 class MambaHawkesProcess(PointProcess):
-    """Intensity of type k, with h the network's state after the last event strictly before t, at t_j:
+    """A point process whose intensity depends on the state h of a Mamba network (M3TR eq. 1, MUFM eq. 46).
+
+    The state h is that after the last event strictly before t, so it is constant between events. With t_j the time of that
+    event in the second formula, the intensity of type k is:
 
         m3tr  softplus(mu_k + sum_m sum_r sum_{t_j < t} alpha_kmr exp(-delta_kmr (t - t_j) / s) + f_k(h)) / s
         mufm  softplus(a_k (t - t_j) / s + w_k h + b_k) / s
 
-    where softplus(v) = beta_k log(1 + exp(v / beta_k)): additive where the intensity is well above beta_k / s, and
-    multiplicative below. M3TR's eq. 1 has beta = 1 in its unit of time; here that unit is free, a type at a time.
-    s is `time_scale`, a buffer in the unit of the times: the process lives on the scaled clock t / s (1 as constructed:
-    the papers' formulas; `fit` takes s from the data), while intensities and likelihood are in the unit of the times.
-    So changing the unit of the times and s together leaves every probability as it was.
+    Here softplus(v) = beta_k log(1 + exp(v / beta_k)). The terms act additively where the intensity is well above
+    beta_k / s, and multiplicatively below. M3TR's eq. 1 has beta = 1, which ties beta to the unit of time; here each type
+    has its own beta.
 
-    hidden, state, layers   width, states a channel and depth of the network
-    decays, shared_decays   exponentials per pair of types, with rates of their own or common to all pairs (m3tr). None: common
-                            to all from 17 types on, because memory and time grow with the square of the types otherwise
-    log_gaps                whether an event's embedding holds the logarithm of the gap before it
-    count_scales            number of time scales at which the events of each type so far enter the embedding (0: none)
-    clock_periods           number of periods at which the time since t_start enters the embedding (0: none)
-    input_rule              how an event enters the state: zoh, euler, impulse (see models.scan)
-    softness                beta_k before the fit, relative to the type's mean intensity; m3tr's fit starts it lower where the
-                            classical process asks for it, and both learn it unless `learn_softness` is False. None: beta = 1
-                            on the scaled clock for good, M3TR's eq. 1 as written
-    tolerance               relative, of each gap's integral outside training (m3tr; mufm's is in closed form)
+    The process works on the scaled clock t / s, where s is `time_scale`. Intensities and likelihoods are in the unit of
+    the event times. If the unit of the times and s change together, every probability stays the same.
+
+    Attributes:
+        num_types: Number k of event types.
+        form: "m3tr" or "mufm".
+        time_scale: s, a float64 buffer in the unit of the event times. It is 1 before `fit`, which gives the papers'
+            formulas; `fit` sets it to the mean gap.
+        initialised: Whether the process has been fitted. `fit` then continues from its parameters.
+        baseline: mu (k,) in m3tr, b (k,) in mufm.
+        slope: a (k,); only in mufm.
+        log_softness: log beta (k,).
+        network: The Mamba network that computes h.
+        head: The linear map from h to f (m3tr) or w h (mufm).
+        excitation: The classical part; None for mufm.
+        tolerance: Relative tolerance of each gap's integral outside training.
+
+    Example:
+        >>> from models.events import EventBatch
+        >>> from models.hawkes import MambaHawkesProcess
+        >>> process = MambaHawkesProcess(2, hidden=8, state=4).eval()
+        >>> batch = EventBatch.from_sequences([[1.0, 2.5]], [[0, 1]], t_end=[4.0])
+        >>> process.intensity(batch, [[0.5, 3.0, 10.0]]).shape  # (b, q, k)
+        torch.Size([1, 3, 2])
+        >>> process.compensator(batch).shape
+        torch.Size([1, 2])
     """
 
     def __init__(
@@ -100,6 +119,33 @@ class MambaHawkesProcess(PointProcess):
         learn_softness: bool = True,
         tolerance: float = 1e-7,
     ) -> None:
+        """Create a process with random network weights.
+
+        Args:
+            num_types: Number k of event types, at least 1.
+            intensity: "m3tr" (default) has a classical part and a network; "mufm" has a network and a slope per type.
+            hidden: Width of the network.
+            state: States per channel.
+            layers: Number of Mamba layers.
+            decays: Exponentials per pair of types (m3tr).
+            shared_decays: Whether all pairs have the same decay rates (m3tr). None shares them from 17 types on, because
+                otherwise memory and time grow with the square of the number of types.
+            input_rule: How an event enters the state: "impulse" (default), "euler" or "zoh" (the papers'); see
+                `models.scan`.
+            log_gaps: Whether an event's embedding includes the logarithm of the gap before it.
+            count_scales: Number of time scales at which the running counts of each type enter the embedding; 0 for none.
+            clock_periods: Number of periods at which the time since t_start enters the embedding; 0 for none.
+            dropout: Dropout rate in the network during training.
+            softness: beta_k before the fit, relative to the type's mean intensity. The fit of m3tr can start from a lower
+                value, derived from the fitted classical process. None fixes beta = 1 on the scaled clock, which is M3TR's
+                eq. 1 as written.
+            learn_softness: Whether the fit learns beta.
+            tolerance: Relative tolerance of each gap's integral outside training (m3tr). A smaller value costs more
+                evaluations of the intensity. mufm's integral is in closed form.
+
+        Raises:
+            ValueError: If an argument is outside its range or not one of the allowed names.
+        """
         super().__init__()
         if intensity not in INTENSITIES:
             raise ValueError(f"intensity {intensity!r}; allowed: {', '.join(INTENSITIES)}")
@@ -109,7 +155,9 @@ class MambaHawkesProcess(PointProcess):
             raise ValueError(f"softness must be positive, or None for beta = 1; given {softness}")
         if min(num_types, hidden, state, layers, decays) < 1 or min(count_scales, clock_periods) < 0:
             raise ValueError(
-                "num_types, hidden, state, layers and decays must be at least 1, count_scales and clock_periods 0"
+                "num_types, hidden, state, layers and decays must be at least 1, "
+                "count_scales and clock_periods at least 0; given "
+                f"{num_types}, {hidden}, {state}, {layers}, {decays}, {count_scales}, {clock_periods}"
             )
         if shared_decays is None:
             shared_decays = num_types > OWN_DECAYS
@@ -149,7 +197,7 @@ class MambaHawkesProcess(PointProcess):
             torch.full((num_types,), math.log(softness or 1.0)), requires_grad=learn_softness and softness is not None
         )
         self.head = nn.Linear(hidden, num_types, bias=False)
-        nn.init.normal_(self.head.weight, std=0.02)  # the network begins as a small correction
+        nn.init.normal_(self.head.weight, std=0.02)  # the network starts as a small correction
         if intensity == "m3tr":
             self.excitation = Excitation(num_types, decays=decays, shared=shared_decays)
         else:
@@ -162,39 +210,69 @@ class MambaHawkesProcess(PointProcess):
         return self.network.hidden
 
     def config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor; `shared_decays` is resolved to a bool."""
         return dict(self._config)
 
     @property
     def rising(self) -> bool:
+        """Whether a type's intensity can grow between events: in mufm, if a slope is positive."""
         return self.excitation is None and bool((self.slope > 0).any())
 
     def branching_matrix(self) -> Tensor:
-        """Of the classical part: softplus has slope <= 1, so this bounds what the excitation adds. Zero for mufm."""
+        """Return the branching matrix (k, k) of the classical part; zeros for mufm.
+
+        The slope of softplus is at most 1, so the matrix is an upper bound on what the excitation adds.
+        """
         if self.excitation is None:
             return torch.zeros(self.num_types, self.num_types, dtype=torch.float64)
         return self.excitation.influence()
 
     def hidden_states(self, batch: EventBatch) -> Tensor:
-        """h (b, l + 1, hidden) before the first event and after every event."""
+        """Return h (b, l + 1, hidden): before the first event, and after every event."""
         return self._run_network(batch)[0]
 
     def encode(self, batch: EventBatch, carried: Carried | None = None) -> Levels:
-        """Levels at every position; `carried` is the history before t_start where the batch goes on from one."""
+        """Return the levels at every position.
+
+        Args:
+            batch: b sequences, padded to l events.
+            carried: The history before t_start if the batch continues longer sequences; None if it does not.
+
+        Returns:
+            Levels with base (b, l + 1, k) and amplitude (b, l + 1, k, j).
+        """
         h, _ = self._run_network(batch, None if carried is None else carried.network)
         return self.levels(batch, h, carried)
 
     def levels(self, batch: EventBatch, h: Tensor, carried: Carried | None = None) -> Levels:
-        """Levels at every position from its state h (b, l + 1, hidden)."""
+        """Return the levels at every position, given the network's states.
+
+        Args:
+            batch: b sequences, padded to l events.
+            h: (b, l + 1, hidden), as `hidden_states` returns it.
+            carried: The history before t_start; see `encode`.
+
+        Returns:
+            Levels with base (b, l + 1, k) and amplitude (b, l + 1, k, j).
+        """
         if self.excitation is None:
             return self._levels(h, None)
         before = None
-        if carried is not None:  # to first order where the rates are by now, so that they have their gradient
+        if carried is not None:  # first order in the rates' change since `carry`, so that the rates get a gradient
             before = carried.sums + carried.slopes * (self.excitation.log_rate - carried.log_rate)
         return self._levels(h, self.excitation.states(self._scaled(batch.gaps), batch.types, batch.mask, before))
 
     @torch.no_grad()
     def carry(self, batch: EventBatch, carried: Carried | None = None) -> Carried:
-        """The history just after each sequence's last event, for a batch of what follows; no sequence may be empty."""
+        """Return the history just after each sequence's last event, for a batch of the events that follow.
+
+        Args:
+            batch: b sequences; none may be empty.
+            carried: The history before t_start; see `encode`.
+
+        Returns:
+            The histories, one per sequence, without gradients.
+        """
         gaps, rows = self._scaled(batch.gaps), torch.arange(len(batch), device=batch.times.device)
         final = batch.lengths - 1
         earlier = torch.arange(gaps.shape[1], device=gaps.device) < final[:, None]
@@ -211,11 +289,13 @@ class MambaHawkesProcess(PointProcess):
 
     @torch.no_grad()
     def scale_intensity_(self, factor: Tensor, *, excitation: bool = True) -> None:
-        """Multiply the intensity of each type by its `factor` (k,) > 0, in place: all that the link adds up has its unit.
+        """Multiply the intensity of each type by a factor, in place.
+
+        This scales the softness and every term of the link's argument, which all have the unit of the intensity.
 
         Args:
-            factor: one number per type.
-            excitation: False leaves the branching matrix as it is; the intensity then grows by less.
+            factor: (k,), positive.
+            excitation: Whether to scale the branching matrix too. If False, the intensity changes by less than `factor`.
         """
         factor = factor.to(self.baseline)
         self.log_softness.add_(factor.log())
@@ -227,19 +307,26 @@ class MambaHawkesProcess(PointProcess):
             self.excitation.branching.mul_(factor[:, None, None])
 
     def numbers_per_event(self) -> int:
-        """Numbers that the classical part's states take per event."""
+        """Return how many numbers the classical part's state holds per event; 1 without a classical part."""
         if self.excitation is None:
             return 1
         return self.num_types * self.excitation.decays * (1 if self.excitation.shared else self.num_types)
 
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """Return the intensity (g, q, k) at `elapsed` (g, q) after the event of each of g levels."""
         return self._link(self._argument(levels, self._scaled(elapsed))) / self.time_scale.to(levels.base)
 
     def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """Return the logarithm of `rate`, accurate also where the rate itself underflows."""
         log_scale = self.time_scale.log().to(self.baseline)
         return log_soft_link(self._argument(levels, self._scaled(elapsed)), self.log_softness) - log_scale
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
+        """Return the integral (g, k) of `rate` over [0, elapsed]; `elapsed` is (g,).
+
+        In mufm it is in closed form. In m3tr it is adaptive to `tolerance`, and a fixed rule of eight nodes per gap while
+        the process is in training mode.
+        """
         if self.excitation is None:
             beta = self.log_softness.double().exp()
             length = (elapsed / self.time_scale)[:, None]
@@ -255,7 +342,7 @@ class MambaHawkesProcess(PointProcess):
 
         length = self._scaled(elapsed)
         if not self.training:
-            # In float32 what is left where high terms cancel is noise to a small softness, and reaches no tolerance.
+            # In float32, rounding errors of large terms that cancel are not small beside the softness; no tolerance is met.
             levels = Levels(levels.base.double(), levels.amplitude.double())
             length, fastest = length.double(), fastest.double()
 
@@ -267,10 +354,17 @@ class MambaHawkesProcess(PointProcess):
         return integrate(rate, length, fastest, tolerance=self.tolerance)
 
     def components(self, batch: EventBatch, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """baseline mu_k, excitation and neural term f_k(h), each (b, q, k), at `at` (b, q), left limits.
+        """Return the three terms of the link's argument, as left limits at the given times.
 
-        In the m3tr form they add up to the softplus's argument: intensity = softplus(sum) / time_scale. The mufm form
-        has no excitation; its slope term a_k (t - t_j) / s is counted with the baseline.
+        Their sum is the argument: intensity = softplus(sum) / time_scale. The mufm form has no excitation; its slope
+        term a_k (t - t_j) / s is part of the baseline.
+
+        Args:
+            batch: b sequences.
+            at: (b, q), times at or after t_start.
+
+        Returns:
+            Baseline mu_k, excitation, and neural term f_k(h), each (b, q, k).
         """
         levels, elapsed = self._levels_at(batch, at)
         shape = (*at.shape, self.num_types)
@@ -283,6 +377,7 @@ class MambaHawkesProcess(PointProcess):
 
     @torch.no_grad()
     def snapshot(self, batch: EventBatch) -> Snapshot:
+        """Return the history of each sequence just after its last event."""
         batch.check_types(self.num_types)
         h, states = self._run_network(batch)
         rows = torch.arange(len(batch), device=h.device)
@@ -296,6 +391,7 @@ class MambaHawkesProcess(PointProcess):
 
     @torch.no_grad()
     def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
+        """Return the history after one more event of type `types` (b,) at time `at` (b,)."""
         gap = self._scaled(at - snapshot.time)
         if self.excitation is None:
             h, states = self.network.step(types, gap, snapshot.memory)
@@ -318,7 +414,7 @@ class MambaHawkesProcess(PointProcess):
         return Levels(base, self.excitation.amplitudes(excitation))
 
     def _argument(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """The link's argument (g, q, k), `elapsed` (g, q) on the scaled clock after the levels' event."""
+        """Return the link's argument (g, q, k) at `elapsed` (g, q), scaled, after the event of each of g levels."""
         if self.excitation is None:
             return levels.base[:, None] + self.slope * elapsed[..., None]
         return levels.base[:, None] + self.excitation.decayed(levels.amplitude, elapsed)

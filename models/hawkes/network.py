@@ -14,20 +14,28 @@ from models.scan import scan_step, scan_with_state
 
 
 class MambaLayer(nn.Module):
-    """x + out(norm(scan(v) + D v) * silu(gate)): a Mamba block whose step sizes are the gaps themselves.
+    """A Mamba block whose step sizes are the gaps: x + out(norm(scan(v) + D v) * silu(gate)).
 
-    Mamba learns its step sizes from the input; here they are the time between events, neither squashed nor clamped
-    (MUFM algorithm 1), so there is no softplus and no projection for them, and no convolution, which knows no clock.
+    Mamba learns its step sizes from the input. Here they are the times between events, neither squashed nor clamped
+    (MUFM algorithm 1), so they need no softplus and no projection. There is no convolution, because it ignores time.
     """
 
     def __init__(self, hidden: int, state: int, *, discretization: str, dropout: float) -> None:
+        """Create a layer.
+
+        Args:
+            hidden: Width d.
+            state: States n per channel.
+            discretization: "zoh", "euler" or "impulse"; see `models.scan`.
+            dropout: Dropout rate of the layer's output.
+        """
         super().__init__()
         self.discretization = discretization
         self.norm = nn.RMSNorm(hidden, eps=1e-5)
         self.project_in = nn.Linear(hidden, 2 * hidden, bias=False)
         self.project_B = nn.Linear(hidden, state)
         self.project_C = nn.Linear(hidden, state)
-        # Decay rates from one in 1000 to ten in one (scaled) gap; MUFM's A is common to all channels, so is this one.
+        # Decay rates from 1e-3 to 10 per unit of the scaled clock. As in MUFM, A is common to all channels.
         self.log_rate = nn.Parameter(torch.linspace(math.log(1e-3), math.log(10.0), state)[None, :])
         self.skip = nn.Parameter(torch.ones(hidden))
         self.norm_scan = nn.RMSNorm(hidden, eps=1e-5)
@@ -35,9 +43,16 @@ class MambaLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, delta: Tensor, mask: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x (b, l, d), delta (b, l) scaled gaps, mask (b, l) -> the same (b, l, d) and the last state (b, n, d).
+        """Apply the layer to whole sequences.
 
-        before: (b, n, d) the state to go on from; by default 0.
+        Args:
+            x: (b, l, d).
+            delta: (b, l), the scaled gap before each event.
+            mask: (b, l) bool, True for real events.
+            before: (b, n, d), the state to continue from; by default 0.
+
+        Returns:
+            The output (b, l, d) and the last state (b, n, d).
         """
         v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
         v = functional.silu(v) * mask[..., None]  # padding adds nothing to the state
@@ -48,7 +63,7 @@ class MambaLayer(nn.Module):
         return self._combine(x, v, y, gate), state
 
     def step(self, x: Tensor, delta: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One event: x (b, d), delta (b,), state (b, n, d)."""
+        """Apply the layer to one event per row: x (b, d), delta (b,), state (b, n, d)."""
         v, gate = self.project_in(self.norm(x)).chunk(2, dim=-1)
         v = functional.silu(v)
         y, state = scan_step(
@@ -67,10 +82,12 @@ class MambaLayer(nn.Module):
 
 
 class NetworkMemory(NamedTuple):
-    """Where the network goes on in the middle of a sequence.
+    """What the network needs to continue in the middle of a sequence.
 
-    types (b,), gaps (b,): the last event before, and the scaled gap before it. states: as `MambaNetwork.forward` left them
-    just before that event.
+    Attributes:
+        types: (b,), type of the last event so far.
+        gaps: (b,), the scaled gap before that event.
+        states: The states that `MambaNetwork.forward` returned just before that event.
     """
 
     types: Tensor
@@ -79,10 +96,10 @@ class NetworkMemory(NamedTuple):
 
 
 class MambaNetwork(nn.Module):
-    """h after every event, and before the first: types (b, l), scaled gaps (b, l), mask (b, l) -> (b, l + 1, hidden).
+    """The network that computes the state h before the first event and after every event.
 
-    The sequence is opened by a start token at t_start, so that position 0 (no event yet) has a state like any other. A part
-    of a longer sequence is opened by the event before it.
+    Each sequence begins with a start token at t_start, so that position 0 (no event yet) has a state too. A part of a
+    longer sequence begins with the event before it.
     """
 
     def __init__(
@@ -98,6 +115,7 @@ class MambaNetwork(nn.Module):
         count_scales: int,
         clock_periods: int,
     ) -> None:
+        """Create a network; the arguments are those of `MambaHawkesProcess`, `discretization` is its `input_rule`."""
         super().__init__()
         self.hidden, self.state, self.start_token = hidden, state, num_types
         self.embedding = nn.Embedding(num_types + 1, hidden)
@@ -107,7 +125,7 @@ class MambaNetwork(nn.Module):
         self.layers = nn.ModuleList(
             MambaLayer(hidden, state, discretization=discretization, dropout=dropout) for _ in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)  # of what goes in and of what comes out; the layers have their own
+        self.dropout = nn.Dropout(dropout)  # of the embedding and before the read-out; the layers have their own
         self.norm = nn.RMSNorm(hidden, eps=1e-5)
         self.widen = nn.Linear(hidden, 2 * hidden)
         self.narrow = nn.Linear(2 * hidden, hidden)
@@ -115,7 +133,17 @@ class MambaNetwork(nn.Module):
     def forward(
         self, types: Tensor, delta: Tensor, mask: Tensor, memory: NetworkMemory | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """h (b, l + 1, hidden), and what `step` goes on from: a state per layer, the running counts, the time."""
+        """Compute h at every position.
+
+        Args:
+            types: (b, l), the events' types.
+            delta: (b, l), the scaled gap before each event.
+            mask: (b, l) bool, True for real events.
+            memory: Where to continue from in a longer sequence; None at the sequence's start.
+
+        Returns:
+            h (b, l + 1, hidden), and the states for `step`: one per layer, then the running counts and the time if used.
+        """
         start = types.new_full((len(types), 1), self.start_token)
         opening = start if memory is None else memory.types[:, None]
         types = torch.cat([opening, torch.where(mask, types, self.start_token)], dim=1)
@@ -142,7 +170,7 @@ class MambaNetwork(nn.Module):
         return self._read_out(x), (*states, *after)
 
     def step(self, types: Tensor, delta: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One event: types (b,), delta (b,), `states` as `forward` or `step` left them."""
+        """Process one event per row: types (b,), delta (b,), `states` as `forward` or `step` returned them."""
         x, after, new = self._embed(types, delta), list(states[len(self.layers) :]), []
         if self.counts is not None:
             counted, after[0] = self.counts.step(types, delta, after[0])
@@ -158,7 +186,7 @@ class MambaNetwork(nn.Module):
     def _embed(self, types: Tensor, delta: Tensor) -> Tensor:
         x = self.embedding(types)
         if self.gap_embedding is not None:
-            # Two views of the gap before the event: short gaps spread by the logarithm, long ones kept apart from ties.
+            # Two scales of the gap: the second resolves short gaps and ties, the first long gaps.
             x = x + self.gap_embedding(torch.stack([torch.log1p(delta), torch.log1p(1000 * delta)], dim=-1))
         return x
 

@@ -1,4 +1,7 @@
-"""Maximum likelihood for a Mamba-Hawkes process: Adam over random pieces of the sequences, from the classical process on."""
+"""Maximum likelihood for a Mamba-Hawkes process, by Adam over random pieces of the sequences.
+
+m3tr starts at the fitted classical process.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,10 @@ from models.hawkes.penalties import shrink
 from models.hawkes.pieces import Pieces
 from models.hawkes.report import Epoch, FitReport
 
-STEP_EVENTS = 4096  # events per step, at most, on average: long sequences make more steps, not larger ones
-STARTING_SHARE = 0.25  # of max_seconds, for the classical process that the fit starts from
-LEVELLING = 5  # attempts at the right level under a bound
-CLIP = 10.0  # a gradient's norm, relative to the running mean of the norms
+STEP_EVENTS = 4096  # largest average number of events per step; long sequences make more steps, not larger ones
+STARTING_SHARE = 0.25  # share of max_seconds for the classical process that the fit starts from
+LEVELLING = 5  # iterations to make expected equal observed events under the bound on the branching ratio
+CLIP = 10.0  # largest norm of a gradient, relative to the running mean of the norms
 
 
 def fit_neural(
@@ -44,7 +47,7 @@ def fit_neural(
     seed: int,
     progress: Callable[[Epoch], None] | None,
 ) -> FitReport:
-    """`fit` for a MambaHawkesProcess; its arguments are explained there."""
+    """Fit a MambaHawkesProcess; see `fit.fit` for the arguments."""
     began, report = time.monotonic(), FitReport()
     if not bool(process.initialised):
         initialise(process, train, window=window, seed=seed)
@@ -54,7 +57,7 @@ def fit_neural(
     pieces, held_out = Pieces(process, train, window), Pieces(process, dev, window)
     per_step = min(batch_size, max(1, STEP_EVENTS * len(pieces) // max(int(pieces.lengths.sum()), 1)))
     steps = math.ceil(len(pieces) / per_step)
-    # Every step divides by the same number, so that every event weighs alike however many a step happens to hold.
+    # Every step divides by the same number, so that every event has the same weight however many events a step holds.
     divisor = pieces.scored * per_step / len(pieces)
     optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
     averaged = AveragedProcess(process, decay=averaging)
@@ -63,14 +66,14 @@ def fit_neural(
     step, norm = 0, 0.0
 
     def record(scored: MambaHawkesProcess, likelihood: float) -> bool:
-        """Note an epoch; True where it was the last."""
+        """Append an epoch to the report; return whether it is the last."""
         nonlocal best, best_weights
         score = totals(scored, held_out).per_event
         report.curve.append(Epoch(len(report.curve), likelihood / pieces.scored, score, time.monotonic() - began))
         latest = report.curve[-1]
         if progress is not None:
             progress(latest)
-        penalised = penalty is None or latest.index > 0  # the start is not
+        penalised = penalty is None or latest.index > 0  # the start is not penalised, so it cannot be the result
         if latest.dev > best and penalised:
             best, report.best_epoch = latest.dev, latest.index
             best_weights = {name: value.clone() for name, value in scored.state_dict().items()}
@@ -84,14 +87,14 @@ def fit_neural(
             process.train()
             pieces.refresh(process)
             total = 0.0
-            for chosen in torch.randperm(len(pieces), generator=generator).split(per_step):
+            for numbers in torch.randperm(len(pieces), generator=generator).split(per_step):
                 done = step / (steps * epochs)
                 if max_seconds is not None:
                     done = max(done, (time.monotonic() - began) / max_seconds)
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate * _schedule(step, done, warm_up=min(100, steps))
                 optimiser.zero_grad()
-                for part in pieces.parts(chosen):
+                for part in pieces.parts(numbers):
                     levels = process.encode(part.batch, part.carried)
                     own, integral = process.likelihood_of(levels, part.batch, part.window)
                     likelihood = own.sum() - integral.sum()
@@ -120,7 +123,13 @@ def fit_neural(
 
 @dataclass(frozen=True)
 class Totals:
-    """Over a set: log-likelihood, expected and observed events by type (k,), and the log-likelihood per event."""
+    """Sums over a set of sequences.
+
+    Attributes:
+        likelihood: Log-likelihood in nats.
+        expected: (k,) float64, expected events by type.
+        observed: (k,) float64, observed events by type.
+    """
 
     likelihood: float
     expected: Tensor
@@ -128,6 +137,7 @@ class Totals:
 
     @property
     def per_event(self) -> float:
+        """Log-likelihood per event, in nats."""
         return self.likelihood / max(float(self.observed.sum()), 1.0)
 
     @property
@@ -138,7 +148,7 @@ class Totals:
 
 @torch.no_grad()
 def totals(process: MambaHawkesProcess, pieces: Pieces) -> Totals:
-    """Log-likelihood and expected events over a set, to the process's quadrature tolerance."""
+    """Return the log-likelihood and the expected events of a set, to the process's quadrature tolerance."""
     process.eval()
     likelihood, k = 0.0, process.num_types
     expected, observed = (torch.zeros(k, dtype=torch.float64) for _ in range(2))
@@ -156,40 +166,44 @@ def totals(process: MambaHawkesProcess, pieces: Pieces) -> Totals:
 def _finish(
     process: MambaHawkesProcess, pieces: Pieces, held_out: Pieces, report: FitReport, max_branching: float | None
 ) -> None:
-    """Give each type's intensity the factor that maximises the likelihood, observed over expected events; score the result.
+    """Scale each type's intensity so that expected equal observed events, and score the result.
 
-    All that makes up a type's intensity has its unit, so the factor is exact. What is left of Adam's noise in the level
-    goes with it. A factor that does dev no good is taken back unless the level was wrong.
+    This factor maximises the likelihood exactly, because all terms of a type's intensity can be scaled together. It removes
+    the error that Adam's noise leaves in the overall level. If the factors lower the score on dev and the level was right
+    to within one percent without them, they are undone.
     """
-    found, score = totals(process, pieces), report.best.dev
+    result, score = totals(process, pieces), report.best.dev
     if process.log_softness.requires_grad:
         kept = {name: value.clone() for name, value in process.state_dict().items()}
-        seen = found.observed > 0
-        process.scale_intensity_(torch.where(seen, found.observed, 1.0) / torch.where(seen, found.expected, 1.0))
+        seen = result.observed > 0
+        process.scale_intensity_(torch.where(seen, result.observed, 1.0) / torch.where(seen, result.expected, 1.0))
         process.project_(max_branching=max_branching)
         scaled = totals(process, held_out).per_event
-        if scaled >= score or not _is_level(found.ratio):
-            found = _raise_level(process, pieces)
+        if scaled >= score or not _is_level(result.ratio):
+            result = _raise_level(process, pieces)
             score = totals(process, held_out).per_event
         else:
             process.load_state_dict(kept)
-    report.curve[report.best_epoch] = replace(report.best, train=found.per_event, dev=score)
-    report.events_ratio = found.ratio
+    report.curve[report.best_epoch] = replace(report.best, train=result.per_event, dev=score)
+    report.events_ratio = result.ratio
 
 
 def _raise_level(process: MambaHawkesProcess, pieces: Pieces) -> Totals:
-    """Where the bound on the branching ratio took back its part of the factor, let baseline and network make up for it."""
-    found = totals(process, pieces)
+    """Scale baseline and network until expected equal observed events; return the totals.
+
+    It makes up for the bound on the branching ratio, which can undo part of the scaling in `_finish`.
+    """
+    result = totals(process, pieces)
     latest, slope = 1.0, 0.3
     for _ in range(LEVELLING):
-        if _is_level(found.ratio):
+        if _is_level(result.ratio):
             break
-        factor = latest * min(max(1 + (1 - found.ratio) / slope, 0.5), 2.0)
+        factor = latest * min(max(1 + (1 - result.ratio) / slope, 0.5), 2.0)
         process.scale_intensity_(torch.full((process.num_types,), factor / latest), excitation=False)
-        before, found = found.ratio, totals(process, pieces)
-        slope = max((found.ratio - before) / (factor / latest - 1), 0.02)
+        before, result = result.ratio, totals(process, pieces)
+        slope = max((result.ratio - before) / (factor / latest - 1), 0.02)
         latest = factor
-    return found
+    return result
 
 
 def _is_level(ratio: float) -> bool:
@@ -202,8 +216,8 @@ def _schedule(step: int, done: float, *, warm_up: int) -> float:
 
 
 def _parameter_groups(process: MambaHawkesProcess, weight_decay: float) -> list[dict]:
-    # Only the network's matrices are decayed: baselines, rates, branching and norms have their own meaning and scale.
+    # Weight decay applies to the network's matrices only: baselines, rates, branching and norms have a scale with a meaning.
     matrices = [p for name, p in process.named_parameters() if p.ndim == 2 and name.endswith("weight")]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in process.parameters() if id(p) not in chosen]
+    decayed = {id(p) for p in matrices}
+    rest = [p for p in process.parameters() if id(p) not in decayed]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]

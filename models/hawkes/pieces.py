@@ -1,9 +1,11 @@
-"""Long sequences in pieces: several optimiser steps per pass over them, and memory that does not grow with their length.
+"""Long sequences cut into pieces, so that memory does not grow with their length and a pass takes several optimiser steps.
 
-A piece is some consecutive events of a sequence and the gaps before them; the last one also has the gap after them. The
-log-likelihoods of a sequence's pieces add up to its own, because each piece starts from the history that the ones before it
-left (`Carried`). In training that history is a constant to the network, as in truncated backpropagation through time; of the
-decay rates of the classical part it also keeps the derivative, so that their gradient is the whole sequence's.
+A piece consists of consecutive events of a sequence and the gaps before them. The last piece also has the gap after them.
+Each piece starts from the history that the earlier pieces left (`Carried`), so the log-likelihoods of the pieces add up to
+that of the sequence.
+
+In training, gradients of the network do not flow through that history, as in truncated backpropagation through time. The
+derivative with respect to the classical part's decay rates is carried along, so their gradient is that of the whole sequence.
 """
 
 from __future__ import annotations
@@ -19,15 +21,22 @@ from models.events import EventBatch
 from models.hawkes.history import counted_events, on_window_clock
 from models.hawkes.mamba import Carried, MambaHawkesProcess
 
-LONGEST = 512  # events per piece
-NUMBERS = 2**24  # of the classical part's states that a batch may hold
-CELLS = 2**16  # events with padding that a batch may hold
-WASTE = 2048  # padded cells above which a second batch costs less
+LONGEST = 512  # most events per piece
+NUMBERS = 2**24  # most numbers in the classical part's states of a batch
+CELLS = 2**16  # most events of a batch, including padding
+WASTE = 2048  # padding above which a second batch costs less
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some pieces as one batch: their numbers, their events, the history before them, and the window of their likelihood."""
+    """Some pieces as one batch.
+
+    Attributes:
+        numbers: (b,) int64, the pieces' numbers.
+        batch: The pieces' events.
+        carried: The history before them; None for pieces at the start of their sequence.
+        window: The window of their likelihood, "observation" or "events".
+    """
 
     numbers: Tensor
     batch: EventBatch
@@ -36,9 +45,17 @@ class Part:
 
 
 class Pieces:
-    """The pieces of a set of sequences, in batches, with the histories that they start from."""
+    """The pieces of a set of sequences, in batches, with the histories that they start from.
+
+    Attributes:
+        rows: (n,) int64, each piece's sequence.
+        begins: (n,) int64, number of each piece's first event in its sequence.
+        ends: (n,) int64, number of the event after each piece's last one.
+        scored: Number of events whose intensities the likelihood multiplies.
+    """
 
     def __init__(self, process: MambaHawkesProcess, events: EventBatch, window: str) -> None:
+        """Cut the sequences into pieces whose size suits the memory that `process` needs per event."""
         self._window = window
         self._events = on_window_clock(events, window)
         self._cells = max(1, min(CELLS, NUMBERS // process.numbers_per_event()))
@@ -55,11 +72,12 @@ class Pieces:
         self.rows, self.begins, self.ends = (torch.tensor(part, dtype=torch.int64) for part in (rows, begins, ends))
         self._last = torch.tensor(last, dtype=torch.bool)
         self.scored = int(counted_events(self._events, window).sum())
-        # place of each continuing piece's history in the table
+        # row of `_table` that holds the history of each piece that continues a sequence
         self._place = (self.begins > 0).long().cumsum(0) - 1
         self._table: Carried | None = None
 
     def __len__(self) -> int:
+        """Return the number of pieces."""
         return len(self.rows)
 
     @property
@@ -68,40 +86,40 @@ class Pieces:
         return self.ends - self.begins
 
     def parts(self, numbers: Tensor) -> Iterator[Part]:
-        """The pieces `numbers` in batches of similar length, from the histories that `refresh` found last."""
-        for chosen in self._split(numbers):
-            fresh = int(self.begins[chosen[0]]) == 0
-            yield self._part(chosen, None if fresh else self._table.at(self._place[chosen]))
+        """Yield the pieces `numbers` in batches of similar length, with the histories of the last `refresh`."""
+        for group in self._split(numbers):
+            fresh = int(self.begins[group[0]]) == 0
+            yield self._part(group, None if fresh else self._table.at(self._place[group]))
 
     def walk(self, process: MambaHawkesProcess) -> Iterator[Part]:
-        """All pieces in batches, each from the history that the process as it is leaves before it."""
+        """Yield all pieces in batches, with histories computed from the current parameters of `process`."""
         at = self.begins == 0
         number = torch.arange(len(self))
         waiting = [(number[at], None)]
         while waiting:
             numbers, carried = waiting.pop()
-            for chosen in self._split(numbers):
-                # both are in ascending order of the pieces' numbers
-                before = None if carried is None else carried.at(torch.searchsorted(numbers, chosen))
-                part = self._part(chosen, before)
+            for group in self._split(numbers):
+                # `numbers` is ascending, and the rows of `carried` are in the same order
+                before = None if carried is None else carried.at(torch.searchsorted(numbers, group))
+                part = self._part(group, before)
                 yield part
-                on = ~self._last[chosen]
+                on = ~self._last[group]
                 if bool(on.any()):
                     rows = on.nonzero().squeeze(1)
-                    order = chosen[rows].argsort()
+                    order = group[rows].argsort()
                     after = process.carry(part.batch, part.carried).at(rows[order])
-                    waiting.append((chosen[rows][order] + 1, after))
+                    waiting.append((group[rows][order] + 1, after))
 
     @torch.no_grad()
     def refresh(self, process: MambaHawkesProcess) -> None:
-        """Find the histories anew, with the process's parameters as they are."""
+        """Recompute the histories that `parts` uses, with the current parameters of `process`."""
         if bool((self.begins == 0).all()):
             return
         training = process.training
         process.eval()
-        found = [(part.numbers, part.carried) for part in self.walk(process) if part.carried is not None]
-        order = torch.cat([numbers for numbers, _ in found]).argsort()
-        self._table = Carried.join([carried for _, carried in found]).at(order)
+        histories = [(part.numbers, part.carried) for part in self.walk(process) if part.carried is not None]
+        order = torch.cat([numbers for numbers, _ in histories]).argsort()
+        self._table = Carried.join([carried for _, carried in histories]).at(order)
         process.train(training)
 
     def _part(self, numbers: Tensor, carried: Carried | None) -> Part:
@@ -115,16 +133,17 @@ class Pieces:
         start = torch.where(begins > 0, before, events.t_start[rows])
         final = start if times.shape[1] == 0 else times.gather(1, (lengths - 1).clamp_min(0)[:, None]).squeeze(1)
         window = self._window if carried is None else "observation"
-        # with "events" the integral ends at the last event, which a beginning's window sees to
+        # With "events" the integral ends at the last event. The first piece's own window ensures that; a later piece has
+        # the window "observation", so its t_end must be its last event.
         whole = self._last[numbers].to(device) & (window == self._window)
         end = torch.where(whole, events.t_end[rows], torch.where(lengths > 0, final, start))
         batch = EventBatch(times, types, lengths, end, start)
         return Part(numbers, batch, carried, window)
 
     def _split(self, numbers: Tensor) -> Iterator[Tensor]:
-        """Batches of pieces: beginnings apart from continuations, of similar length, and none too large."""
-        for chosen in (numbers[self.begins[numbers] == 0], numbers[self.begins[numbers] > 0]):
-            lengths = self.lengths[chosen]
+        """Yield batches of pieces of similar length; pieces at the start of a sequence are in batches of their own."""
+        for group in (numbers[self.begins[numbers] == 0], numbers[self.begins[numbers] > 0]):
+            lengths = self.lengths[group]
             order = lengths.argsort(descending=True, stable=True)
             lengths, begin = lengths[order].tolist(), 0
             while begin < len(lengths):
@@ -134,12 +153,12 @@ class Pieces:
                     if waste > WASTE:
                         break
                     end += 1
-                yield chosen[order[begin:end]]
+                yield group[order[begin:end]]
                 begin = end
 
 
 def _cuts(times: np.ndarray, longest: int) -> list[int]:
-    """Where to cut a sequence: 0, ..., its length; pieces of about equal size, never between tied events."""
+    """Return where to cut a sequence, from 0 to its length: pieces of about equal size, never between tied events."""
     count = -(-len(times) // longest)
     cuts = [0]
     for place in np.linspace(0, len(times), count + 1).round().astype(int)[1:-1].tolist():

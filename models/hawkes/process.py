@@ -1,4 +1,8 @@
-"""What all processes share: intensity, compensator and likelihood from the levels that hold on each gap."""
+"""The base class of all point processes: intensity, compensator and likelihood.
+
+A subclass defines the levels of each gap, that is, the values that stay constant from one event to the next. Everything
+else follows from the levels.
+"""
 
 from __future__ import annotations
 
@@ -15,32 +19,41 @@ from models.hawkes.history import Gaps, counted_events, gaps_of, on_window_clock
 
 
 class Levels(NamedTuple):
-    """All that the intensity between two events depends on, besides the time since the first of them.
+    """The values that determine the intensity on a gap, together with the time since the gap's first event.
 
-    base       (..., k)     constant on the gap: mu_k, plus f_k(h) where there is a network
-    amplitude  (..., k, j)  heights of the decaying exponentials just after the event; j = 0 where there are none
+    Attributes:
+        base: (..., k), constant on the gap: mu_k, plus f_k(h) if the process has a network.
+        amplitude: (..., k, j), heights of the decaying exponentials just after the event; j = 0 without exponentials.
     """
 
     base: Tensor
     amplitude: Tensor
 
     def at(self, *index: Tensor) -> Levels:
+        """Return the levels at the given indices into the leading dimensions."""
         return Levels(self.base[index], self.amplitude[index])
 
 
 @dataclass
 class Snapshot:
-    """Histories carried from event to event while simulating: b rows, `time` (b,) of the last event or of t_start."""
+    """The histories of b sequences during a simulation, updated event by event.
+
+    Attributes:
+        time: (b,) float64, time of the last event, or t_start before the first event.
+        levels: Levels just after that time; base (b, k), amplitude (b, k, j).
+        memory: State tensors of the subclass, each with b rows.
+    """
 
     time: Tensor
     levels: Levels
     memory: tuple[Tensor, ...]
 
     def rows(self, index: Tensor) -> Snapshot:
+        """Return the histories of the rows `index`, in that order."""
         return Snapshot(self.time[index], self.levels.at(index), tuple(part[index] for part in self.memory))
 
     def put(self, index: Tensor, other: Snapshot) -> None:
-        """Overwrite the rows `index` by those of `other`."""
+        """Overwrite the rows `index` with the rows of `other`, in place."""
         self.time[index] = other.time
         self.levels.base[index] = other.levels.base
         self.levels.amplitude[index] = other.levels.amplitude
@@ -49,67 +62,102 @@ class Snapshot:
 
 
 class PointProcess(nn.Module):
-    """A marked point process of `num_types` types whose levels are constant between events.
+    """A marked point process whose levels are constant between events.
 
-    A subclass says what the levels are (`encode`, and `snapshot`/`advance` event by event), and what rate they give
-    after some time without an event (`rate`), and its integral (`integral`); all methods here follow from these.
+    A subclass implements `encode` for whole batches, and `snapshot` and `advance` for single events. It also implements
+    `rate`, the intensity some time after an event, and `integral`, the integral of `rate`. The other methods follow
+    from these.
+
+    Attributes:
+        num_types: Number k of event types.
+        excitation: The classical part; None for a process without one.
     """
 
     num_types: int
-    excitation: Excitation | None  # the classical part, where there is one
+    excitation: Excitation | None
 
     def encode(self, batch: EventBatch) -> Levels:
-        """Levels at every position of the batch: base (b, l + 1, k), amplitude (b, l + 1, k, j)."""
+        """Return the levels at every position of the batch.
+
+        Args:
+            batch: b sequences, padded to l events.
+
+        Returns:
+            Levels with base (b, l + 1, k) and amplitude (b, l + 1, k, j). Position p is the history just after event p;
+            position 0 is the empty history.
+        """
         raise NotImplementedError
 
     def rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """Intensity (g, q, k) of g levels at `elapsed` (g, q) after their event, none having come since."""
+        """Return the intensity after `elapsed` time without a further event.
+
+        Args:
+            levels: Levels of g histories.
+            elapsed: (g, q), time since the last event of each history.
+
+        Returns:
+            (g, q, k) intensity per unit of time.
+        """
         raise NotImplementedError
 
     def log_rate(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """log of `rate`, (g, q, k); a subclass whose link can underflow says better."""
+        """Return the logarithm of `rate`, (g, q, k).
+
+        A subclass whose link can underflow overrides this method.
+        """
         return self.rate(levels, elapsed).log()
 
     def integral(self, levels: Levels, elapsed: Tensor) -> Tensor:
-        """Integral (g, k) of `rate` over [0, elapsed], elapsed (g,)."""
+        """Return the integral (g, k) of `rate` over [0, elapsed]; `elapsed` is (g,)."""
         raise NotImplementedError
 
     def snapshot(self, batch: EventBatch) -> Snapshot:
-        """The history just after each sequence's last event."""
+        """Return the history of each sequence just after its last event."""
         raise NotImplementedError
 
     def advance(self, snapshot: Snapshot, at: Tensor, types: Tensor) -> Snapshot:
-        """The history after one more event of type `types` (b,) at time `at` (b,)."""
+        """Return the history after one more event of type `types` (b,) at time `at` (b,)."""
         raise NotImplementedError
 
     @property
     def rising(self) -> bool:
-        """Whether a type's intensity may grow between events; if not, its value just after an event bounds it."""
+        """Whether a type's intensity can grow between events.
+
+        If not, its value just after an event is an upper bound until the next event.
+        """
         return False
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, JSON-able."""
+        """Return the constructor's arguments as values that JSON can store."""
         raise NotImplementedError
 
     def branching_matrix(self) -> Tensor:
-        """(k, k) expected number of direct offspring of type k (row) of an event of type m (column)."""
+        """Return the expected numbers of direct offspring.
+
+        Returns:
+            (k, k) matrix. Entry [k, m] is the expected number of events of type k that one event of type m causes directly.
+        """
         raise NotImplementedError
 
     def branching_ratio(self) -> float:
-        """Spectral radius of the branching matrix: below 1 the excitation dies out (M3TR appendix G, assumption 1)."""
+        """Return the spectral radius of the branching matrix.
+
+        Below 1 the excitation dies out (M3TR appendix G, assumption 1).
+        """
         return spectral_radius(self.branching_matrix())
 
     @torch.no_grad()
     def project_(self, *, max_branching: float | None = 0.95, support: Tensor | None = None) -> PointProcess:
-        """Bring the influences back to what a process may have, in place; call it after every step of an optimiser.
+        """Project the branching matrix onto the feasible set, in place; call it after every optimiser step.
 
-        Negative influences become exactly 0. Where the branching ratio is above `max_branching`, the whole branching matrix
-        is scaled down to it: a process at 1 or above cannot be simulated. A process without a classical part stays as it is.
+        Negative influences become exactly 0. If the branching ratio is above `max_branching`, the whole branching matrix
+        is scaled down to that ratio. A process whose ratio is 1 or above cannot be simulated. A process without a
+        classical part is left unchanged.
 
         Args:
-            max_branching: largest branching ratio; None leaves it free.
-            support: (k, k) bool, False where an influence must be exactly 0, for example `process.branching_matrix() > 0`
-                before training goes on. None leaves them all free.
+            max_branching: Largest allowed branching ratio; None means no bound.
+            support: (k, k) bool, False where an influence must be exactly 0. To keep the zeros of an earlier fit, pass
+                `process.branching_matrix() > 0`, computed before the training continues. None leaves all entries free.
 
         Returns:
             The process itself.
@@ -124,12 +172,36 @@ class PointProcess(nn.Module):
         return self
 
     def intensity(self, batch: EventBatch, at: Tensor) -> Tensor:
-        """(b, q, k) intensity at `at` (b, q) >= t_start, given the events strictly before it; ValueError otherwise."""
+        """Return the intensity at the given times, conditional on the events strictly before each time.
+
+        Args:
+            batch: b sequences.
+            at: (b, q), times at or after each sequence's t_start, in the unit of the event times.
+
+        Returns:
+            (b, q, k) intensity per unit of time.
+
+        Raises:
+            EventError: If the batch holds a type that the process does not know.
+            ValueError: If `at` has another shape, or holds NaN or a time before t_start.
+        """
         levels, elapsed = self._levels_at(batch, at)
         return self.rate(levels, elapsed[:, None]).view(*at.shape, self.num_types)
 
     def compensator(self, batch: EventBatch, upto: Tensor | None = None) -> Tensor:
-        """(b, k) float64 integral of the intensity over [t_start, t_end], or [t_start, upto], upto (b,), inf among them."""
+        """Return the integral of the intensity from each sequence's t_start.
+
+        Args:
+            batch: b sequences.
+            upto: (b,), end of each integral, at or after t_start; infinity is allowed. By default t_end.
+
+        Returns:
+            (b, k) float64, the expected number of events of each type.
+
+        Raises:
+            EventError: If the batch holds a type that the process does not know.
+            ValueError: If `upto` has another shape, or holds NaN or a time before t_start.
+        """
         batch.check_types(self.num_types)
         gaps = gaps_of(batch)
         end = gaps.end
@@ -144,35 +216,83 @@ class PointProcess(nn.Module):
         return self._integrate(self.encode(batch), gaps.start, end, gaps.real).sum(1)
 
     def gap_compensators(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
-        """(b, l + 1, k) float64 integral over each gap: before event 1, ..., after the last; 0 outside the window."""
+        """Return the integral of the intensity over each gap between events.
+
+        Args:
+            batch: b sequences, padded to l events.
+            window: "observation" or "events"; see `log_likelihood`.
+
+        Returns:
+            (b, l + 1, k) float64. Gap 0 lies before the first event, gap p after event p. Gaps outside the window and in
+            the padding are 0.
+
+        Raises:
+            EventError: If the batch holds a type that the process does not know.
+            ValueError: If the window is unknown.
+        """
         batch.check_types(self.num_types)
         batch = on_window_clock(batch, window)
         gaps = gaps_of(batch)
         return self._integrate(self.encode(batch), gaps.start, gaps.end, _integrated(batch, gaps, window))
 
     def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
-        """Log-likelihood of each sequence, in the unit of `times` (M3TR eq. 24): rescaling the clock by c costs n log c.
+        """Return the log-likelihood of each sequence (M3TR eq. 24).
+
+        It is in the unit of `times`: multiplying all times by c lowers it by n log c.
 
         Args:
             batch: b sequences.
-            window: "observation" takes [t_start, t_end] and all events. "events" takes the papers' [t_1, t_n]: the events
-                2..n given the first, the integral between the first and the last (MUFM eq. 47). The clock then starts at
-                the first event, so that shifting all times changes nothing.
+            window: "observation" (default) covers [t_start, t_end] and all events. "events" covers the papers' window
+                [t_1, t_n] (MUFM eq. 47): events 2 to n conditional on the first, and the integral from the first event to
+                the last. The clock then starts at the first event, so that shifting all times changes nothing.
 
         Returns:
-            (b,) float64.
+            (b,) float64, in nats.
+
+        Raises:
+            EventError: If the batch holds a type that the process does not know.
+            ValueError: If the window is unknown.
+
+        Example:
+            >>> from models.events import EventBatch
+            >>> from models.hawkes import ExponentialHawkes
+            >>> batch = EventBatch.from_sequences([[1.0, 2.5]], [[0, 1]], t_end=[4.0])
+            >>> ExponentialHawkes(2).log_likelihood(batch).shape
+            torch.Size([1])
         """
         own, integral = self.log_likelihood_parts(batch, window=window)
         return own.sum(1) - integral.sum(1)
 
     def log_likelihood_parts(self, batch: EventBatch, *, window: str = "observation") -> tuple[Tensor, Tensor]:
-        """Log of each event's own intensity (b, l), 0 where it does not count, and the compensator (b, k), float64."""
+        """Return the two parts of the log-likelihood.
+
+        Args:
+            batch: b sequences, padded to l events.
+            window: "observation" or "events"; see `log_likelihood`.
+
+        Returns:
+            (b, l) float64, the log-intensity of each event's own type, 0 for events that are not scored and in the
+            padding; and (b, k) float64, the compensator.
+
+        Raises:
+            EventError: If the batch holds a type that the process does not know.
+            ValueError: If the window is unknown.
+        """
         batch.check_types(self.num_types)
         batch = on_window_clock(batch, window)
         return self.likelihood_of(self.encode(batch), batch, window)
 
     def likelihood_of(self, levels: Levels, batch: EventBatch, window: str) -> tuple[Tensor, Tensor]:
-        """`log_likelihood_parts` of a batch on the window's clock whose levels are known."""
+        """Return `log_likelihood_parts` for levels that have already been computed.
+
+        Args:
+            levels: Levels of `batch`, as `encode` returns them.
+            batch: b sequences on the window's clock; see `history.on_window_clock`.
+            window: "observation" or "events".
+
+        Returns:
+            The log-intensities (b, l) and the compensator (b, k), float64.
+        """
         counted = counted_events(batch, window)
         gaps = gaps_of(batch)
         row, event = counted.nonzero(as_tuple=True)
@@ -184,12 +304,12 @@ class PointProcess(nn.Module):
         return own, self._integrate(levels, gaps.start, gaps.end, _integrated(batch, gaps, window)).sum(1)
 
     def _levels_at(self, batch: EventBatch, at: Tensor) -> tuple[Levels, Tensor]:
-        """The b q levels that hold just before each query, and the time since their event (b q,)."""
+        """Return the b q levels that hold just before each query time, and the time since their event (b q,)."""
         batch.check_types(self.num_types)
         at = torch.as_tensor(at, dtype=torch.float64, device=batch.times.device)
         if at.ndim != 2 or len(at) != len(batch):
             raise ValueError(f"at must be ({len(batch)}, q) times; given shape {tuple(at.shape)}")
-        if bool((early := ~(at >= batch.t_start[:, None])).any()):  # nor is NaN
+        if bool((early := ~(at >= batch.t_start[:, None])).any()):  # written so that NaN is refused too
             row, query = early.nonzero()[0].tolist()
             raise ValueError(
                 f"sequence {row}: the time asked for must be >= t_start {float(batch.t_start[row])}; "
@@ -201,7 +321,7 @@ class PointProcess(nn.Module):
         return self.encode(batch).at(row.flatten(), position.flatten()), elapsed.flatten()
 
     def _integrate(self, levels: Levels, start: Tensor, end: Tensor, real: Tensor) -> Tensor:
-        """(b, l + 1, k) integrals over the gaps [start, end), 0 where not `real`."""
+        """Return the integrals (b, l + 1, k) over the gaps [start, end); 0 where `real` is False."""
         row, position = (real & (end > start)).nonzero(as_tuple=True)
         parts = self.integral(levels.at(row, position), (end - start)[row, position]).double()
         empty = torch.zeros(*start.shape, self.num_types, dtype=torch.float64, device=start.device)
@@ -209,7 +329,10 @@ class PointProcess(nn.Module):
 
 
 def spectral_radius(matrix: Tensor) -> float:
-    """lim |M^n|^(1/n) of a non-negative matrix, by squaring: eigenvalue solvers may fail on equal rows, this cannot."""
+    """Return the spectral radius of a non-negative matrix, lim |M^n|^(1/n), by repeated squaring.
+
+    Eigenvalue solvers can fail on a matrix with equal rows; squaring cannot.
+    """
     power, logarithm = matrix.detach().double(), 0.0
     for squarings in range(50):
         size = float(power.max())
@@ -222,7 +345,7 @@ def spectral_radius(matrix: Tensor) -> float:
 
 
 def _integrated(batch: EventBatch, gaps: Gaps, window: str) -> Tensor:
-    """(b, l + 1) bool: the gaps that lie in the likelihood's window."""
+    """Return which gaps lie in the likelihood's window, (b, l + 1) bool."""
     if window == "observation":
         return gaps.real
     between = torch.arange(gaps.real.shape[1], device=gaps.real.device)

@@ -1,4 +1,4 @@
-"""The classical likelihood with its decay rates held: one small concave problem per type."""
+"""The classical likelihood at fixed decay rates: one small concave problem per type."""
 
 from __future__ import annotations
 
@@ -10,19 +10,35 @@ from models.hawkes.classical_features import features_of
 from models.hawkes.scoring import Parameters
 
 ITERATIONS = 60
-ENOUGH = 1e-11  # nats per event of the type that a step must gain
+ENOUGH = 1e-11  # least gain of a step, in nats per event of the type; a smaller gain ends the iteration
 
 
 class Regression:
-    """log(mu_k + X_i G_k) summed over the events of type k, less a linear term, at the rates of `at`.
+    """The sum of log(mu_k + X_i G_k) over the events of type k, minus a linear term, at fixed decay rates.
 
-    The features are computed once and the problem falls apart into one per type, so that a whole path of penalties costs
-    little.
+    The features X are computed once, and each type is a problem of its own. So a whole path of penalties costs little.
+
+    Attributes:
+        features: For each type, X (n_k, k r).
+        exposure: (k, k r), the share of its offspring that each event had time for, summed by type.
+        duration: Total length of the windows.
+        sequences: Number of sequences.
+        floor: (k,), lower bounds of the baselines.
     """
 
     def __init__(
         self, batches: list[EventBatch], window: str, at: Parameters, decays: int, sequences: int, floor: np.ndarray
     ) -> None:
+        """Compute the features.
+
+        Args:
+            batches: The training sequences.
+            window: "observation" or "events".
+            at: Parameters whose decay rates are used.
+            decays: Exponentials per pair.
+            sequences: Number of sequences.
+            floor: (k,), lower bounds of the baselines.
+        """
         k, width = at.branching.shape
         rate = np.exp(at.log_rate)
         self.sequences, self.floor, self.duration = sequences, floor, 0.0
@@ -38,20 +54,30 @@ class Regression:
         self.exposure = exposure
 
     def information(self, baseline: np.ndarray, branching: np.ndarray) -> np.ndarray:
-        """(k, k) Fisher information per sequence of the branching matrix's entries (of their mean over the decays)."""
+        """Return the Fisher information (k, k) per sequence of the branching matrix, averaged over the decays."""
         k = len(baseline)
-        found = np.empty((k, k))
+        result = np.empty((k, k))
         for kind, X in enumerate(self.features):
             intensity = baseline[kind] + X @ branching[kind]
             pairs = X.reshape(len(X), k, X.shape[1] // k).mean(-1) / intensity[:, None]
-            found[kind] = np.square(pairs).sum(0) / self.sequences
-        # A source that never excited anything carries no evidence: penalised as if it carried a little, it goes to 0.
-        return np.maximum(found, 1e-6)
+            result[kind] = np.square(pairs).sum(0) / self.sequences
+        # A type that never excited anything has no information. With this lower bound it still gets a penalty, so its
+        # influence goes to 0.
+        return np.maximum(result, 1e-6)
 
     def solve(
         self, weights: np.ndarray, baseline: np.ndarray, branching: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """mu (k,) and G (k, k r) that maximise log-likelihood / sequences - weights G, and the log-likelihood (k,)."""
+        """Maximise log-likelihood / sequences - weights G.
+
+        Args:
+            weights: (k, k r), the linear penalty per sequence.
+            baseline: mu (k,) to start from.
+            branching: G (k, k r) to start from.
+
+        Returns:
+            mu (k,), G (k, k r), and the log-likelihood (k,) by type.
+        """
         baseline, branching, value = baseline.copy(), branching.copy(), np.zeros(len(baseline))
         for kind, X in enumerate(self.features):
             linear = np.concatenate([[self.duration], self.exposure[kind] + self.sequences * weights[kind]])
@@ -64,7 +90,7 @@ class Regression:
 
 
 def _minimise(X: np.ndarray, linear: np.ndarray, x: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, float]:
-    """linear x - sum log(x_0 + X x_1..) over x >= floor, by damped Newton steps: its place and its value."""
+    """Minimise linear x - sum log(x_0 + X x_1..) over x >= floor by damped Newton steps; return x and the value."""
 
     def value_at(x: np.ndarray) -> tuple[float, np.ndarray]:
         intensity = x[0] + X @ x[1:]

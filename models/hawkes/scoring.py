@@ -1,7 +1,7 @@
-"""Fisher scoring for the classical likelihood: a dozen passes over the events where a quasi-Newton method takes hundreds.
+"""Fisher scoring for the classical likelihood. It needs a dozen passes over the events; a quasi-Newton method needs hundreds.
 
-The Hessian of a point process's log-likelihood is in expectation minus the sum over events of the outer products of their
-scores (Ogata 1978), which the gradient's own features give. With the decay rates held that is the exact Hessian.
+The expected Hessian of a point process's log-likelihood is minus the sum over events of the outer products of their scores
+(Ogata 1978). The scores come from the same features as the gradient. At fixed decay rates this is the exact Hessian.
 """
 
 from __future__ import annotations
@@ -17,27 +17,35 @@ from models.hawkes.bounded_newton import Quadratic
 from models.hawkes.classical_features import features_of
 
 ITERATIONS = 100
-ENOUGH = 1e-2  # nats that an iteration must gain; two in a row that gain less are the end
+ENOUGH = 1e-2  # least gain of an iteration in nats; two smaller gains in a row end the climb
 FIRST_DAMPING, LARGEST_DAMPING = 1e-3, 1e9
-LONGEST_STEP = 1.5  # of the logarithm of a rate
+LONGEST_STEP = 1.5  # largest step of a log decay rate
 
 
 @dataclass
 class Parameters:
-    """baseline (k,), branching (k, k r) and log_rate, (1, r) where common to all pairs, else (k, k r)."""
+    """The parameters of a classical process as arrays.
+
+    Attributes:
+        baseline: (k,).
+        branching: (k, k r).
+        log_rate: (1, r) if common to all pairs, else (k, k r).
+    """
 
     baseline: np.ndarray
     branching: np.ndarray
     log_rate: np.ndarray
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield baseline, branching and log_rate."""
         return iter((self.baseline, self.branching, self.log_rate))
 
     def copy(self) -> Parameters:
+        """Return a copy whose arrays are copies too."""
         return Parameters(self.baseline.copy(), self.branching.copy(), self.log_rate.copy())
 
     def take(self, other: Parameters, kinds: list[int]) -> None:
-        """The parameters of the types `kinds` from another fit; common rates come with them."""
+        """Take over the parameters of the types `kinds` from `other`, including rates that are common to all types."""
         self.baseline[kinds], self.branching[kinds] = other.baseline[kinds], other.branching[kinds]
         rows = kinds if len(self.log_rate) > 1 else slice(None)
         self.log_rate[rows] = other.log_rate[rows]
@@ -45,7 +53,14 @@ class Parameters:
 
 @dataclass
 class Limits:
-    """Bounds of the parameters: baseline >= floor (k,); branching 0 where not `free` (k, k r); log rates in [slow, fast]."""
+    """Bounds of the parameters.
+
+    Attributes:
+        floor: (k,), lower bounds of the baselines.
+        free: (k, k r) bool, False where the branching must be 0.
+        slow: Lower bound of the log decay rates.
+        fast: Upper bound of the log decay rates.
+    """
 
     floor: np.ndarray
     free: np.ndarray
@@ -54,16 +69,30 @@ class Limits:
 
 
 class Likelihood:
-    """Minus the log-likelihood of each type over a set of sequences, plus a linear penalty, with its local model."""
+    """Minus the log-likelihood of each type over a set of sequences, plus a linear penalty, with its local model.
+
+    Attributes:
+        groups: Groups of types that share parameters: one group per type, or one of all types if the rates are shared.
+        penalty: (k, k r), the linear penalty of the branching; 0 at first.
+    """
 
     def __init__(self, batches: list[EventBatch], window: str, num_types: int, decays: int, *, shared: bool) -> None:
+        """Create the likelihood of `batches` in `window`, for `decays` exponentials per pair of types."""
         self.batches, self.window, self.num_types, self.decays, self.shared = batches, window, num_types, decays, shared
-        # types that have no parameter in common are fitted by themselves
         self.groups = [list(range(num_types))] if shared else [[kind] for kind in range(num_types)]
         self.penalty = np.zeros((num_types, num_types * decays))
 
     def evaluate(self, here: Parameters, kinds: list[int]) -> tuple[np.ndarray, dict[int, Quadratic]]:
-        """The value of each of `kinds` (others 0), and each one's model in (baseline, branching; log rates)."""
+        """Evaluate the value and a local quadratic model at some parameters.
+
+        Args:
+            here: The parameters.
+            kinds: The types to evaluate.
+
+        Returns:
+            (k,) value by type, 0 for types not in `kinds`; and one model per type, whose block is (baseline, branching) and
+            whose border is the log rates.
+        """
         width = self.num_types * self.decays
         border = self.decays if self.shared else width
         models = {
@@ -89,25 +118,15 @@ class Likelihood:
             models[kind].gradient[0][1:] += self.penalty[kind]
         return np.where(np.isfinite(value), value, np.inf), models
 
-    def gradient(self, here: Parameters) -> tuple[float, Parameters, Parameters]:
-        """The value over all types, its gradient, and the diagonal of the model's Hessian."""
-        slope, curvature = (Parameters(*(np.zeros_like(part) for part in here)) for _ in range(2))
-        value = float((self.penalty * here.branching).sum())
-        slope.branching += self.penalty
+    def curvature(self, here: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """The diagonal of the Hessian's model by baseline (k,) and branching (k, k r)."""
+        squares = np.zeros((self.num_types, 1 + self.penalty.shape[1]))
         for kind, part in self._parts(here, list(range(self.num_types))):
-            row = 0 if self.shared else kind
-            value += part.value
-            by_level = part.expected - part.by_level.sum(0)
-            slope.baseline[kind] += by_level[0]
-            slope.branching[kind] += by_level[1:]
-            slope.log_rate[row] += part.expected_by_rate - part.by_rate.sum(0)
-            squares = np.square(part.by_level).sum(0)
-            curvature.baseline[kind] += squares[0]
-            curvature.branching[kind] += squares[1:]
-        return value if np.isfinite(value) else np.inf, slope, curvature
+            squares[kind] += np.square(part.by_level).sum(0)
+        return squares[:, 0], squares[:, 1:]
 
     def _parts(self, here: Parameters, kinds: list[int]) -> Iterator[tuple[int, _Scores]]:
-        """The scores of the events of each of `kinds`, batch by batch."""
+        """Yield each type of `kinds` with the scores of its events, batch by batch."""
         k, r = self.num_types, self.decays
         wanted = np.zeros(k, dtype=bool)
         wanted[kinds] = True
@@ -136,8 +155,12 @@ class Likelihood:
 class _Scores(NamedTuple):
     """One type's part of the likelihood in one batch.
 
-    value: minus the log-likelihood. by_level (n, 1 + k r), by_rate (n, q): derivatives of each event's log intensity by
-    (baseline, branching) and by the log rates. expected (1 + k r,), expected_by_rate (q,): those of the compensator.
+    Attributes:
+        value: Minus the log-likelihood.
+        by_level: (n, 1 + k r), derivatives of each event's log-intensity by (baseline, branching).
+        by_rate: (n, q), derivatives of each event's log-intensity by the log rates.
+        expected: (1 + k r,), derivatives of the compensator by (baseline, branching).
+        expected_by_rate: (q,), derivatives of the compensator by the log rates.
     """
 
     value: float
@@ -155,14 +178,14 @@ def climb(
     iterations: int = ITERATIONS,
     record: Callable[[Parameters, float], bool] = lambda *_: False,
 ) -> tuple[Parameters, np.ndarray]:
-    """Maximise the (penalised) likelihood from `start`, each group of types that share parameters by itself.
+    """Maximise the (penalised) likelihood from `start`, separately for each group of types that share parameters.
 
     Args:
-        likelihood: of the training sequences.
-        start: where to begin; it must be feasible.
-        limits: bounds of the parameters.
-        iterations: at most.
-        record: called after each iteration with the point and its value; True ends the climb.
+        likelihood: The likelihood of the training sequences.
+        start: The starting point; it must be within the limits.
+        limits: Bounds of the parameters.
+        iterations: Largest number of iterations.
+        record: Called after each iteration with the point and its value. It returns True to end the climb.
 
     Returns:
         The best point and minus its (penalised) log-likelihood by type.
@@ -196,7 +219,7 @@ def climb(
 
 
 def _move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], damping: float, limits: Limits) -> None:
-    """Take a group's step in `trial`."""
+    """Apply the step of a group of types to `trial`, in place."""
     parts = [models[kind] for kind in kinds]
     whole = Quadratic(
         [*(part.gradient[0] for part in parts), sum(part.gradient[1] for part in parts)],

@@ -1,9 +1,9 @@
-"""Data sets as they lie on disk, read into two validated frames."""
+"""Readers of data sets: files on disk become two validated data frames, videos and events (docs/datasets.md)."""
 
 from storage.datasets.clock import read_moment
 from storage.datasets.dataset import EVENTS, VIDEOS, Dataset, Note
+from storage.datasets.detect_layout import open_dataset
 from storage.datasets.errors import DatasetError
-from storage.datasets.opening import open_dataset
 from storage.datasets.split_file import read_splits
 
 __all__ = ["EVENTS", "VIDEOS", "Dataset", "DatasetError", "Note", "open_dataset", "read_moment", "read_splits"]

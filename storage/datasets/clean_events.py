@@ -1,4 +1,4 @@
-"""The feedback of a data set in order: cut at the end of the data, without duplicates, sorted; and what is odd about it."""
+"""The cleaning of events: cut at the end of the data, deduplicated and sorted, with notes about anything unusual."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class CleanEvents:
-    """Events as `Dataset` has them.
+    """The cleaned events of a data set, as `Dataset` has them.
 
     Attributes:
-        frame: the columns of EVENTS.
-        further: the further columns, row by row.
-        as_of: end of the data, unix ms.
-        duplicates: rows that were dropped.
+        frame: The columns of EVENTS.
+        further: The further columns, one row per event.
+        as_of: End of the data, unix ms.
+        duplicates: Number of duplicate rows that were dropped.
     """
 
     frame: pl.DataFrame
@@ -35,19 +35,20 @@ class CleanEvents:
 def clean_events(
     table: Tabular, events: pl.DataFrame, order: list[str], notes: list[Note], *, as_of: int | None
 ) -> CleanEvents:
-    """Drop events after the end of the data and exact duplicates (the first stays); sort by item in `order`, time, row.
+    """Drop events after the end of the data and exact duplicates, and sort the rest.
 
-    Events without a user are no duplicates: two people may do the same at the same time.
+    Of equal events the first stays. Events without a user are never duplicates, because several people may do the same
+    thing at the same time.
 
     Args:
-        table: the file or files that the events come from, with the same rows.
-        events: the columns of EVENTS without nulls (but for users), and the table's further ones.
-        order: every item, in the order wanted.
-        notes: receives what was found.
-        as_of: when the data were taken, unix ms; None for the last event that doesn't stand apart.
+        table: The file or files that the events come from, with the same rows.
+        events: The columns of EVENTS, in which only users may be null, and the table's further columns.
+        order: All items, in the order of the result. Events are sorted by item, then time, then row.
+        notes: Notes are added to this list.
+        as_of: When the data were collected, unix ms. By default the last event that is not isolated (`end_of_data`).
 
     Raises:
-        DatasetError: no event lies before `as_of`.
+        DatasetError: No event is at or before `as_of`.
     """
     times = events["time"].to_numpy()
     end = end_of_data(times) if as_of is None else as_of
@@ -55,17 +56,18 @@ def clean_events(
     if len(after) == len(times):
         raise DatasetError(
             [
-                f"{table.path}: data.as_of is {tell_moment(end)}, and its first event is at {tell_moment(int(times.min()))}"
+                f"{table.path}: data.as_of is {tell_moment(end)}, but its first event is at "
+                f"{tell_moment(int(times.min()))}; set a later data.as_of"
             ]
         )
     if len(after):
-        why = "" if as_of is not None else ": long silence lies before them. If they are real, set data.as_of"
-        text = f"lie after {tell_moment(end)}, the end of the data, and are not used{why}."
+        why = "" if as_of is not None else ", because a long gap precedes them. If they are real, set data.as_of"
+        text = f"are after {tell_moment(end)}, the end of the data, and are not used{why}."
         notes.append(Note("warning", _apart(table, events, after, text)))
     start = -end_of_data(-times[times <= end])
     before = np.flatnonzero(times < start)
     if len(before):
-        text = f"lie before {tell_moment(start)}, and long silence follows them: is their clock right?"
+        text = f"are before {tell_moment(start)}, and a long gap follows them; check whether their times are right."
         notes.append(Note("warning", _apart(table, events, before, text)))
 
     kept = events.with_row_index("row").filter(pl.col("time") <= end)
@@ -75,13 +77,13 @@ def clean_events(
     duplicates = named.height - distinct.height
     if duplicates:
         stay = kept.height - duplicates
-        notes.append(Note("info", f"{table.name}: {duplicates:,} exact duplicate rows dropped, {stay:,} events stay"))
+        notes.append(Note("info", f"{table.name}: {duplicates:,} exact duplicate rows dropped, {stay:,} events kept"))
     if named.height < kept.height:
         unnamed = kept.filter(pl.col("user").is_null())
         alike = unnamed.height - unnamed.select(compared).unique().height
         if alike:
             notes.append(
-                Note("info", f"{table.name}: {alike:,} rows without a user are as another row; each counts as an event")
+                Note("info", f"{table.name}: {alike:,} rows without a user equal another row; each counts as an event")
             )
         distinct = pl.concat([distinct, unnamed])
     _note_spellings_of_types(table, distinct["type"], notes)
@@ -107,22 +109,24 @@ def _note_spellings_of_types(table: Tabular, types: pl.Series, notes: list[Note]
         spellings.setdefault(name.strip().casefold(), []).append(name)
     for same in spellings.values():
         if len(same) > 1:
-            told = ", ".join(f"{name!r} ({counts[name]:,} events)" for name in same)
+            names = ", ".join(f"{name!r} ({counts[name]:,} events)" for name in same)
             notes.append(
-                Note("warning", f"{table.name}: {told} differ in case only, and count as {len(same)} types of feedback")
+                Note(
+                    "warning", f"{table.name}: {names} differ only in case, and count as {len(same)} types of feedback"
+                )
             )
 
 
 def check_items(
     items: Iterable[str], sources: Sequence[Collection[str]], events: pl.DataFrame, notes: list[Note]
 ) -> None:
-    """Note the items that no list or file names, and those that are named in several spellings.
+    """Add notes about events of unlisted items, and about items that occur in several spellings.
 
     Args:
-        items: every item.
-        sources: the items that each list names, and those that have a media file.
-        events: the events, before any is dropped.
-        notes: receives what was found.
+        items: All items.
+        sources: The items of each list, and the items that have a media file.
+        events: The events, before any is dropped.
+        notes: Notes are added to this list.
     """
     listed = set().union(*sources)
     if not listed:
@@ -132,17 +136,17 @@ def check_items(
     if strangers.height:
         among = int(strangers["events"].sum())
         examples = strangers.sort("item")["item"].head(EXAMPLES)
-        text = f"{among:,} of {len(events):,} events belong to {strangers.height:,} items of no list"
+        text = f"{among:,} of {len(events):,} events belong to {strangers.height:,} items that are in no list"
         text += f", such as {_quoted(examples)}"
         most = among > len(events) / 2
         if most:
             text += (
-                f"; listed are items such as {_quoted(sorted(listed)[:EXAMPLES])}: are the ids spelled in another way?"
+                f"; the lists have items such as {_quoted(sorted(listed)[:EXAMPLES])}. Are the ids spelled differently?"
             )
         notes.append(Note("warning" if most else "info", text))
     named = [set(source) for source in (*sources, counts["item"]) if len(source)]
     if len(set.intersection(*named)) == len(set.union(*named)):
-        return  # all name the same items: no two are one
+        return  # all sources have the same items, so none can be another one's misspelling
     alike: dict[str, list[str]] = {}
     for item in items:
         alike.setdefault(loose_id(item), []).append(item)
@@ -151,8 +155,8 @@ def check_items(
         notes.append(
             Note(
                 "warning",
-                f"{len(twins):,} items are named in several spellings, and count as several: "
-                f"{'; '.join(_quoted(same) for same in twins[:EXAMPLES])} (leading zeros, case, a suffix)",
+                f"{len(twins):,} items seem to occur in several spellings (leading zeros, case, a suffix), which count as "
+                f"different items: {'; '.join(_quoted(same) for same in twins[:EXAMPLES])}",
             )
         )
 
@@ -162,7 +166,14 @@ def _quoted(items: Iterable[str]) -> str:
 
 
 def check_publication(videos: pl.DataFrame, events: pl.DataFrame, as_of: int, notes: list[Note]) -> None:
-    """Note the items whose feedback starts before their publication, and those published after the end of the data."""
+    """Add notes about items with feedback before their publication, and about items published after the end of the data.
+
+    Args:
+        videos: The columns of VIDEOS.
+        events: The cleaned events.
+        as_of: End of the data, unix ms.
+        notes: Notes are added to this list.
+    """
     first = events.group_by("item").agg(first=pl.col("time").min())
     early = videos.join(first, on="item").filter(pl.col("first") < pl.col("published_at"))
     if early.height:

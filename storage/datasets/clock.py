@@ -1,4 +1,4 @@
-"""Times: integer unix milliseconds, or ISO-8601 where the layout allows it; and the moment at which the data end."""
+"""Times of a data set: the parsing of unix milliseconds and ISO-8601, and the time at which the data end."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -9,12 +9,12 @@ import polars as pl
 from storage.datasets.errors import LOCATED, Problems
 from storage.datasets.tabular import Tabular
 
-# 1e11 ms is March 1973 and 1e14 ms is the year 5138: data of people watching videos lies well between. In seconds the
-# year 5138 is 1e11, so a whole column below it is a clock in seconds.
+# 1e11 ms is March 1973 and 1e14 ms is the year 5138; views of online videos are between the two. In seconds, 1e11 is the
+# year 5138, so a column whose values are all below 1e11 is in seconds.
 EARLIEST_MS = 10**11
 LATEST_MS = 10**14
 DAY_MS = 86_400_000
-# Silence after which a few last events are taken for mistakes, if it is also longer than all the time before it.
+# A few last events after a gap of this length count as mistakes if the gap is also longer than the time before it.
 SILENCE_MS = 90 * DAY_MS
 
 
@@ -29,23 +29,24 @@ def _iso_to_ms(text: str) -> int | None:
 
 
 def _utc_to_ms(text: pl.Series) -> pl.Series:
-    """Parse the common form of ISO-8601 in UTC by polars, forty times as fast as value by value; null for any other."""
+    """Parse the common form of ISO-8601 in UTC with polars, forty times as fast as one by one; null for other forms."""
     common = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:[0-5]\d(?:\.\d{1,6})?)(?:Z|\+00:00)?$"
     plain = text.str.replace(common, "${1}T${2}")
     plain = pl.select(pl.when(text.str.contains(common)).then(plain)).to_series()
     micros = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False).dt.epoch("us")
-    # to the nearest millisecond, as Python rounds; what lies between two is left to it
+    # Round to the nearest millisecond like Python; exact halves stay null, so that Python itself rounds them.
     return pl.select(pl.when(micros % 1000 != 500).then((micros + 500) // 1000)).to_series()
 
 
 def read_moment(text: str) -> int:
-    """Return a moment as unix milliseconds.
+    """Return a time as unix milliseconds.
 
     Args:
-        text: an ISO-8601 date (its first moment, UTC) or time (UTC without a zone), or unix time in seconds or milliseconds.
+        text: An ISO-8601 date (midnight UTC at its start), an ISO-8601 time (UTC if it has no zone), or unix time in
+            seconds or milliseconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: The text has none of these forms.
 
     Example:
         >>> read_moment("2024-03-01") == read_moment("1709251200") == read_moment("1709251200000")
@@ -59,20 +60,25 @@ def read_moment(text: str) -> int:
         value = _iso_to_ms(text)
     if value is None or not EARLIEST_MS <= value <= LATEST_MS:
         raise ValueError(
-            "a date (2024-03-01, its first moment), a time (2024-03-01T12:00:00+02:00, UTC without a zone), or unix time in "
-            f"seconds or milliseconds is allowed; got {text!r}"
+            f"{text!r} is not a time; allowed are a date (2024-03-01: 00:00 UTC), a time (2024-03-01T12:00:00+02:00; UTC if "
+            "it has no zone), or unix time in seconds or milliseconds"
         )
     return value
 
 
 def tell_moment(ms: int) -> str:
-    """Return a moment for people, in UTC: `2024-03-01 12:00:00 UTC`."""
+    """Return a time as text for messages: `2024-03-01 12:00:00 UTC`."""
     moment = np.datetime64(ms, "ms").astype("datetime64[s]")
     return f"{str(moment).replace('T', ' ')} UTC"
 
 
 def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
-    """Return Int64 unix milliseconds; null where the value is absent or not a time (ISO without a zone is UTC)."""
+    """Return a column as Int64 unix milliseconds; null where the value is null or not a time.
+
+    Args:
+        column: Integers, dates, timestamps or text.
+        iso: Whether text may be ISO-8601 (UTC if it has no zone); otherwise it must be an integer.
+    """
     if column.dtype.is_integer():
         return column.cast(pl.Int64, strict=False)
     if isinstance(column.dtype, pl.Datetime):
@@ -86,7 +92,7 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
     times = text.cast(pl.Int64, strict=False)
     if iso:
         times = times.fill_null(_utc_to_ms(text))
-        # Python's own parser, on distinct values: each row may have its own precision and zone.
+        # Other forms are parsed by Python, once per distinct value: each row may have its own precision and zone.
         left = text.filter(times.is_null() & text.is_not_null()).unique()
         if len(left):
             parsed = pl.Series([_iso_to_ms(value) for value in left], dtype=pl.Int64)
@@ -95,23 +101,30 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
 
 
 def read_times(table: Tabular, name: str, problems: Problems, *, iso: bool) -> pl.Series:
-    """Return the column as Int64 unix milliseconds; problems for what is not a time or not in milliseconds."""
-    given = table.frame[name]
+    """Return a column of times as Int64 unix milliseconds.
+
+    Args:
+        table: The table.
+        name: The column's name.
+        problems: Problems are added here: values that are no times, or not in milliseconds.
+        iso: Whether ISO-8601 is allowed besides integers.
+    """
+    column = table.frame[name]
     allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if iso else "")
-    if given.dtype.is_nested():
-        problems.add(table.path, f"{name} is {given.dtype}, must be {allowed}")
-        return pl.Series(name, [None] * len(given), dtype=pl.Int64)
-    times = to_milliseconds(given, iso=iso)
-    wrong = np.flatnonzero((times.is_null() & given.is_not_null()).to_numpy())
+    if column.dtype.is_nested():
+        problems.add(table.path, f"{name} is {column.dtype}, must be {allowed}")
+        return pl.Series(name, [None] * len(column), dtype=pl.Int64)
+    times = to_milliseconds(column, iso=iso)
+    wrong = np.flatnonzero((times.is_null() & column.is_not_null()).to_numpy())
     for place, row in zip(table.where(wrong[:LOCATED]), wrong):
-        problems.add(place, f"{name} is {given[int(row)]!r}, must be {allowed}")
+        problems.add(place, f"{name} is {column[int(row)]!r}, must be {allowed}")
     if not len(wrong):
         _check_clock(table, name, times, problems)
     return times
 
 
 def _check_clock(table: Tabular, name: str, times: pl.Series, problems: Problems) -> None:
-    """Refuse clocks that are not milliseconds, and single times that cannot be."""
+    """Add problems for columns that are not in milliseconds, and for single impossible times."""
     present = np.flatnonzero(times.is_not_null().to_numpy())
     values = times.drop_nulls().to_numpy()
     if not len(values):
@@ -129,7 +142,7 @@ def _check_clock(table: Tabular, name: str, times: pl.Series, problems: Problems
     if len(early) == len(values):
         problems.add(
             places(early)[0],
-            f"{name} is {values[0]}: every value is below {EARLIEST_MS:,}, so this clock is in seconds; "
+            f"{name} is {values[0]}: every value is below {EARLIEST_MS:,}, so this column is in seconds; "
             "unix milliseconds are needed (multiply the column by 1000)",
         )
     elif len(late):
@@ -137,26 +150,32 @@ def _check_clock(table: Tabular, name: str, times: pl.Series, problems: Problems
         finer, factor = ("nanoseconds", 10**6) if value > 10**17 else ("microseconds", 10**3)
         problems.add(
             places(late)[0],
-            f"{name} is {value}: {len(late):,} values are above {LATEST_MS:,}, so this clock is in {finer}; "
+            f"{name} is {value}: {len(late):,} values are above {LATEST_MS:,}, so this column is in {finer}; "
             f"unix milliseconds are needed (divide the column by {factor:,})",
         )
     else:
         for place, row in zip(places(early), early):
             problems.add(
                 place,
-                f"{name} is {values[row]}, {tell_moment(int(values[row]))} as unix milliseconds, beside later ones: is it in "
-                "seconds, or cut off?",
+                f"{name} is {values[row]}, as unix milliseconds {tell_moment(int(values[row]))}, while other values are after "
+                "March 1973; is it in seconds, or cut off?",
             )
 
 
 def end_of_data(times: np.ndarray) -> int:
-    """Return the time of the last event that does not stand apart.
+    """Return the time of the last event that is not isolated.
 
-    Events at the end stand apart if the silence before them is longer than 90 days and longer than all the time before it,
-    and if they are few: at most one in a thousand, or three in smaller sets, and never more than a tenth (but one may be).
+    The last events are isolated if the gap before them is longer than 90 days and longer than the whole time before the
+    gap, and if they are few: at most one in a thousand events, or three in smaller sets, but never more than a tenth of
+    the events (a single one is always few).
 
     Args:
         times: (events,) unix milliseconds, in any order, at least one.
+
+    Example:
+        >>> day = 86_400_000
+        >>> end_of_data(np.array([0, 1, 2, 3000]) * day) // day
+        2
     """
     few = min(max(1, len(times) // 10), max(3, len(times) // 1000), len(times) - 1)
     last = np.sort(np.partition(times, len(times) - 1 - few)[len(times) - 1 - few :])

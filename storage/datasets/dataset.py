@@ -1,4 +1,4 @@
-"""A data set as the rest of the project sees it, whatever layout it had on disk."""
+"""The data set as the rest of the project sees it, independent of its layout on disk."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,12 @@ DEFAULT_EVENT_TYPE = "comment"
 
 
 class Note(NamedTuple):
-    """Something that was cleaned or looks odd, and did not stop the reading."""
+    """A remark on data that were cleaned or look unusual, but can be used.
+
+    Attributes:
+        severity: `info` or `warning`.
+        text: The remark.
+    """
 
     severity: Literal["info", "warning"]
     text: str
@@ -31,21 +36,22 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Videos and feedback, validated.
+    """Validated videos and events.
 
     Attributes:
-        folder: where it lies.
+        folder: The data set's folder.
         layout: "microlens" or "plain".
-        prefix: the MicroLens prefix, None in the plain form.
-        videos: one row per item named anywhere (title, feedback, file, tag), in natural order: item str, path str|None
-            (absolute media file), title str|None, category str|None, author str|None, published_at int64 unix ms|None.
-        events: item str, user str|None, type str, time int64 unix ms; sorted by item (in the order of `videos`), then time,
-            then the order of the files; none after `as_of`; exact duplicates of a user's event dropped.
-        further: columns that no stage reads: "videos" (item, ...) in the order of `videos`, "events" (...) in that of
-            `events`. Only frames that have any.
-        as_of: the moment at which the data were taken, unix ms: as given, else the last event that doesn't stand apart.
-        duplicates: how many rows were dropped as duplicates.
-        notes: what was cleaned or looks odd, for people to read.
+        prefix: The MicroLens prefix, None in the plain layout.
+        videos: One row per item that any file names (title, feedback, media, tag), in natural order: item str, path
+            str|None (absolute media file), title str|None, category str|None, author str|None, published_at int64 unix
+            ms|None.
+        events: item str, user str|None, type str, time int64 unix ms. Sorted by item (in the order of `videos`), then time,
+            then the order of the files. There are none after `as_of`, and exact duplicates of a user's event are dropped.
+        further: Columns that no stage reads: "videos" (item, ...) in the order of `videos`, "events" (...) in the order of
+            `events`. A key is absent if there are no such columns.
+        as_of: When the data were collected, unix ms: as given, else the last event that is not isolated.
+        duplicates: How many rows were dropped as duplicates.
+        notes: Remarks on data that were cleaned or look unusual.
     """
 
     folder: Path
@@ -60,10 +66,15 @@ class Dataset:
 
 
 def natural_key(item: str) -> str:
-    """Return a sorting key in which runs of digits compare as numbers: '2' < '10', 'clip-9' < 'clip-10'."""
+    """Return a sort key in which runs of digits compare as numbers: '2' < '10', 'clip-9' < 'clip-10'."""
     return re.sub(r"\d+", lambda digits: digits.group().lstrip("0").zfill(40), item)
 
 
 def natural_order(items: Iterable[str]) -> list[str]:
-    """Return the distinct items, numbers numerically; of items that differ in leading zeros only the shorter comes first."""
+    """Return the distinct items in natural order. Of items that differ only in leading zeros, the shorter comes first.
+
+    Example:
+        >>> natural_order(["10", "clip-9", "2", "clip-10", "02"])
+        ['2', '02', '10', 'clip-9', 'clip-10']
+    """
     return sorted(set(items), key=lambda item: (natural_key(item), len(item), item))

@@ -1,19 +1,21 @@
-"""What is wrong with a data set, collected so that a person can mend several things at once."""
+"""Problems of a data set, collected so that a user can fix several at once."""
 
 from pathlib import Path
 
 SHOWN = 5
-# Problems of one kind that are looked up in a file: more than a person mends by hand say nothing new.
+# At most this many problems of one kind are reported per file; a user does not fix more of them by hand.
 LOCATED = 100
 
 
 class DatasetError(ValueError):
-    """A data set that cannot be read as it lies. The message names file and line, and what is allowed.
+    """A data set cannot be read. The message names file and line, and what is allowed.
 
-    `problems` holds every problem found, not only those that the message shows.
+    Attributes:
+        problems: All problems; the message shows the first five.
     """
 
     def __init__(self, problems: list[str]):
+        """Make an error from one or more problems, each a text that starts with the file's path."""
         self.problems = problems
         if len(problems) == 1:
             message = problems[0]
@@ -25,24 +27,36 @@ class DatasetError(ValueError):
         super().__init__(message)
 
     def __reduce__(self):
+        """Pickle the error with its problems, so that it can be raised in another process."""
         return DatasetError, (self.problems,)
 
 
 class Problems:
-    """Collects problems while reading goes on; `raise_if_any` ends it."""
+    """A list of problems that is filled while reading goes on. `raise_if_any` raises them.
+
+    Attributes:
+        found: The problems, each a text that starts with the file's path.
+    """
 
     def __init__(self):
+        """Start without problems."""
         self.found: list[str] = []
 
     def add(self, where: str | Path, text: str, *, line: int | None = None) -> None:
-        """Add a problem at `where`: a file, or a place as `Tabular.where` names it."""
+        """Add a problem.
+
+        Args:
+            where: The file, or a file and line from `Tabular.where`.
+            text: What is wrong, and what is allowed.
+            line: Line of the file, from 1, unless `where` names it.
+        """
         self.found.append(f"{where}, line {line}: {text}" if line is not None else f"{where}: {text}")
 
     def raise_if_any(self) -> None:
-        """Raise what was found.
+        """Raise all problems as one error.
 
         Raises:
-            DatasetError: there was a problem.
+            DatasetError: There is at least one problem.
         """
         if self.found:
             raise DatasetError(self.found)

@@ -1,11 +1,11 @@
-"""Features that somebody else computed, read row by row: MicroLens's `extracted_modality_features`, `.npy`, parquet.
+"""Readers of features that were computed elsewhere: MicroLens's `extracted_modality_features`, `.npy`, parquet.
 
-    features.npy + features.ids.txt   (n, d) or (n, K, d); one id a line, in the order of the rows (or features.ids.npy)
-    features.npy                      without ids, as MicroLens has it: row i is the i-th item by ascending id
+    features.npy + features.ids.txt   (n, d) or (n, K, d); one id per line, in the order of the rows (or features.ids.npy)
+    features.npy                      without ids, as in MicroLens: row i is the i-th item by ascending id
     features.parquet                  a column `item` and a column of vectors, or of lists of vectors
-    folder/{item}.npy                 (d,) or (K, d), a file an item
+    folder/{item}.npy                 (d,) or (K, d), one file per item
 
-A row may be one vector (pooled over the video) or several (frame by frame, word by word); all are given as (rows, d).
+A row is one vector (pooled over the video) or several (one per frame or word); either is returned as (rows, d).
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.ids import canonical_id
-from storage.datasets.leading_item import read_lines
+from storage.datasets.item_text_csv import read_lines
 
 FLOATS = (np.float16, np.float32, np.float64)
 BLOCK = 4096  # rows of an array that are checked at a time
@@ -28,22 +28,39 @@ ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are all
 
 @dataclass(frozen=True)
 class ImportedFeatures:
-    """places: item -> where its row is, for people; width: d. `read(item)` gives (rows, d), as it lies in the file."""
+    """An opened file or folder of features. Get one from `open_features`.
+
+    Attributes:
+        path: The file or folder.
+        places: Item -> where its row is, for messages.
+        width: d, the length of each vector.
+    """
 
     path: Path
     places: Mapping[str, str]
     width: int
     _read: Callable[[str], np.ndarray]
-    _whole: np.ndarray | None = None  # all rows, where they lie in one array
+    _whole: np.ndarray | None = None  # all rows, if they are in one array
 
     def read(self, item: str) -> np.ndarray:
+        """Return an item's vectors (rows, d), with the values and the dtype of the file."""
         return np.atleast_2d(np.asarray(self._read(item)))
 
     def check(self, items: Iterable[str], *, most_rows: int | None, missing_allowed: bool, largest: float) -> list[str]:
-        """The items that the file lacks, after reading all the others.
+        """Read and check the features of all items.
 
-        Raises DatasetError for rows of another width, empty or of over `most_rows`, for NaN and infinity, for values
-        beyond `largest` (what the store's type can hold), and for items that are missing where that is not allowed.
+        Args:
+            items: The items of the data set.
+            most_rows: The largest number of vectors per item; None for no limit.
+            missing_allowed: Whether items without features are allowed.
+            largest: The largest absolute value, which is what the store's dtype can hold.
+
+        Returns:
+            The items without features.
+
+        Raises:
+            DatasetError: Vectors have another width, are none or too many, or hold NaN, infinity or too large a value; or
+                items are missing although that is not allowed.
         """
         problems, missing = Problems(), []
         faultless = self._is_faultless(most_rows, largest)
@@ -62,13 +79,16 @@ class ImportedFeatures:
             problems.add(
                 self.path,
                 f"{len(missing)} items of the data set are not in it: {named}; add them, or set imports.missing = "
-                '"missing" to go on without their features',
+                '"missing" to continue without their features',
             )
         problems.raise_if_any()
         return missing
 
     def _is_faultless(self, most_rows: int | None, largest: float) -> bool:
-        """Whether no row of the file is wrong, told some hundred times as fast as row by row; False where it cannot be."""
+        """Return whether a fast check, without reading row by row, already shows that all rows are right.
+
+        It is about a hundred times as fast. False means that each row must be checked.
+        """
         array = self._whole
         if array is None or (array.ndim == 3 and most_rows is not None and array.shape[1] > most_rows):
             return False
@@ -92,9 +112,23 @@ class ImportedFeatures:
 
 
 def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures:
-    """Opens a file or folder of features. items: of the data set, which say what rows without ids are.
+    """Open a file or folder of features.
 
-    Raises DatasetError for a path that is not there, another format, ids that are doubled or not as many as the rows.
+    Args:
+        path: A `.npy` or `.parquet` file, or a folder of `{item}.npy` files.
+        items: The items of the data set, to which rows without ids are assigned by ascending id.
+
+    Raises:
+        DatasetError: The path does not exist or has another format, or the ids are not distinct or not one per row.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> np.save(Path(folder.name, "features.npy"), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))
+        >>> features = open_features(Path(folder.name, "features.npy"), items=["10", "9"])
+        >>> features.width, features.read("9").tolist()
+        (2, [[1.0, 2.0]])
+        >>> folder.cleanup()
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -109,7 +143,7 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
 
 
 def source_files(path: str | Path) -> Iterator[Path]:
-    """Every file that `open_features` may read there, also those that are absent."""
+    """Yield every file that `open_features(path)` may read, also files that do not exist."""
     path = Path(path).expanduser()
     if path.is_dir():
         yield from path.glob("*.npy")
@@ -132,7 +166,7 @@ def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
         raise DatasetError([f"{path}: its values are {array.dtype}, float16, float32 and float64 are allowed"])
     ids, source = _ids_of(path, items)
     if len(ids) != len(array):
-        raise DatasetError([f"{path}: it has {len(array)} rows, {source} {len(ids)}; one row an id is allowed"])
+        raise DatasetError([f"{path}: it has {len(array)} rows, {source} {len(ids)}; one row per id is needed"])
     rows = _distinct(path, ids, "row")
     return ImportedFeatures(
         path, {item: f"row {row}" for item, row in rows.items()}, array.shape[-1], lambda item: array[rows[item]], array
@@ -140,7 +174,7 @@ def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
 
 
 def _ids_of(path: Path, items: Sequence[str]) -> tuple[list[str], str]:
-    """The ids of an array's rows and where they come from."""
+    """Return the ids of an array's rows, and where they come from, for messages."""
     text, array = path.with_suffix(".ids.txt"), path.with_suffix(".ids.npy")
     if text.is_file():
         problems = Problems()
@@ -152,18 +186,18 @@ def _ids_of(path: Path, items: Sequence[str]) -> tuple[list[str], str]:
     if not all(item.isdecimal() for item in items):
         raise DatasetError(
             [
-                f"{path}: there is neither {text.name} nor {array.name} beside it, and the data set's items are not all "
-                "numbers, by which its rows could be ordered; write one id a line, in the order of the rows"
+                f"{path}: it needs {text.name} or {array.name} beside it, because the data set's items are not all "
+                f"numbers; write one id per line to {text.name}, in the order of the rows"
             ]
         )
     return sorted(items, key=int), f"without {text.name} its rows are the data set's items by ascending id, which are"
 
 
 def _as_ids(path: Path, values: Sequence[object]) -> list[str]:
-    """Return ids as the data set has them.
+    """Return ids in the data set's canonical form.
 
     Raises:
-        DatasetError: they are floating-point numbers, which may have made one of several long ones.
+        DatasetError: They are floating-point numbers, in which different long ids can become equal.
     """
     if any(isinstance(value, float) for value in values):
         raise DatasetError([f"{path}: its ids are floating-point numbers; text or integers are allowed"])
@@ -176,7 +210,7 @@ def _distinct(path: Path, ids: Sequence[str], unit: str) -> dict[str, int]:
         doubled, count = Counter(ids).most_common(1)[0]
         rows = [row for row, item in enumerate(ids) if item == doubled][:2]
         raise DatasetError(
-            [f"{path}: item {doubled!r} stands {count} times ({unit}s {rows[0]} and {rows[1]}), once is allowed"]
+            [f"{path}: item {doubled!r} is given {count} times ({unit}s {rows[0]} and {rows[1]}); once is allowed"]
         )
     return places
 
@@ -194,8 +228,8 @@ def _parquet(path: Path) -> ImportedFeatures:
     if "item" not in schema.names or len(lists) != 1:
         raise DatasetError(
             [
-                f"{path}: its columns are {', '.join(schema.names)}; a column `item` and one column of lists of numbers are "
-                "allowed"
+                f"{path}: its columns are {', '.join(schema.names)}; a column `item` and exactly one column of lists of "
+                "numbers are needed"
             ]
         )
     table = pq.ParquetFile(path).read(["item", lists[0]])
@@ -204,7 +238,7 @@ def _parquet(path: Path) -> ImportedFeatures:
     empty = [row for row, value in enumerate(column) if not value.is_valid or not len(value)]
     if empty or not len(table):
         where = f"row {empty[0]} is empty" if empty else "it has no row"
-        raise DatasetError([f"{path}: {where}; a vector, or a list of vectors, is allowed"])
+        raise DatasetError([f"{path}: {where}; each row needs a vector or a list of vectors"])
 
     def read(item: str) -> np.ndarray:
         try:
@@ -212,8 +246,8 @@ def _parquet(path: Path) -> ImportedFeatures:
         except (ValueError, TypeError) as error:
             raise DatasetError(
                 [
-                    f"{path}: row {rows[item]} (item {item}): {error}; a list of numbers, or lists of numbers of one length, "
-                    "is allowed"
+                    f"{path}: row {rows[item]} (item {item}): {error}; a list of numbers, or a list of equally long lists of "
+                    "numbers, is allowed"
                 ]
             ) from None
 
@@ -229,7 +263,8 @@ def _folder(path: Path, items: Sequence[str]) -> ImportedFeatures:
         named = ", ".join(file.name for file in list(files.values())[:3])
         raise DatasetError(
             [
-                f"{path}: no file of it ({named}, ...) is named after an item; give one of them, or a folder of {{item}}.npy"
+                f"{path}: none of its files ({named}, ...) is named after an item; give one of the files, or a folder of "
+                "{item}.npy files"
             ]
         )
     first = _load(next(iter(files.values())))

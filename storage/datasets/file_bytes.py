@@ -1,4 +1,4 @@
-"""A file's bytes as text: decompressed, without a byte order mark, UTF-8, with lines that end in a line feed."""
+"""The bytes of text files: decompressed, converted to UTF-8 without a byte order mark, with line feeds as line ends."""
 
 import bz2
 import gzip
@@ -18,7 +18,7 @@ def _unpack_zstd(data: bytes) -> bytes:
     return pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
 
 
-# A file is known by its first bytes, not by its suffix: downloads are often unpacked, or packed, under the other name.
+# The first bytes decide, not the suffix: downloads are often compressed or decompressed without a change of name.
 _UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
     b"\x28\xb5\x2f\xfd": _unpack_zstd,
@@ -41,7 +41,7 @@ def read_bytes(path: Path) -> bytes:
     """Return the file's bytes, decompressed.
 
     Raises:
-        DatasetError: the compressed data are damaged or end too early.
+        DatasetError: The compressed data are damaged or end too early.
     """
     data = path.read_bytes()
     for magic, unpack in _UNPACKERS.items():
@@ -54,10 +54,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text_bytes(path: Path) -> bytes:
-    """Return a text file's bytes, decompressed, as UTF-8 (from UTF-16 if its byte order mark says so), without the mark.
+    """Return a text file's bytes, decompressed and without a byte order mark.
+
+    Text with the byte order mark of UTF-16 is converted to UTF-8; other text is returned as it is.
 
     Raises:
-        DatasetError: the file is compressed and damaged, an archive, UTF-16 that cannot be decoded, or holds zero bytes.
+        DatasetError: The file is damaged, an archive, not the UTF-16 that its mark says, or holds zero bytes.
     """
     data = read_bytes(path)
     for magic, kind in _FOREIGN.items():
@@ -67,7 +69,7 @@ def read_text_bytes(path: Path) -> bytes:
         try:
             data = data.decode("utf-16").encode()
         except UnicodeDecodeError as error:
-            raise DatasetError([f"{path}: its byte order mark says UTF-16, which it is not ({error})"]) from error
+            raise DatasetError([f"{path}: its byte order mark says UTF-16, but it is not ({error})"]) from error
     data = data.removeprefix(b"\xef\xbb\xbf")
     if (zero := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, zero) + 1
@@ -75,11 +77,11 @@ def read_text_bytes(path: Path) -> bytes:
             [f"{path}, line {line}: a zero byte; the file is damaged, or UTF-16 without its byte order mark"]
         )
     if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")  # line ends of old Macintosh programs
+        data = data.replace(b"\r", b"\n")  # line ends of classic Mac OS
     return data
 
 
 def not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> DatasetError:
-    """Return the error that names the first line that is not UTF-8."""
+    """Return an error that names the first line that is not UTF-8."""
     line = data.count(b"\n", 0, error.start) + 1
-    return DatasetError([f"{path}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x})"])
+    return DatasetError([f"{path}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8"])

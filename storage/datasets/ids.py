@@ -1,11 +1,11 @@
-"""Ids as people mean them: one spelling per item, whatever the programs between left in it."""
+"""The canonical form of ids: one spelling per item, without artefacts of the programs that exported it."""
 
 import re
 import unicodedata
 
 import polars as pl
 
-# What programs write for a missing value. Only these spellings: a user may be called Nan.
+# Texts that programs write for a missing value. Only these spellings count, because a user may be called Nan.
 MISSING_WORDS = [
     "nan",
     "NaN",
@@ -23,16 +23,17 @@ MISSING_WORDS = [
     "NaT",
     "#N/A",
 ]
-# An integer that was a floating-point number on the way: 7.0, 6.9e+18, 6.90723E18. Not 5e12, which may be hexadecimal.
+# Integers that were converted to floating-point numbers: 7.0, 6.9e+18, 6.90723E18. Not 5e12, which may be hexadecimal.
 _THROUGH_A_FLOAT = r"^-?(?:\d+\.0*|\d+(?:\.\d+)?[eE]\+\d+|\d\.\d+[eE]\d+)$"
-# They join characters, as those of an emoji, and belong to the text between them.
+# Zero-width characters that join others, as in an emoji. Inside an id they are part of its text.
 _JOINERS = "\u200c\u200d"
 
 
 def canonical_id(text: str) -> str:
-    """Return an id in the one form that is compared.
+    """Return an id in canonical form, the form in which ids are compared.
 
-    Composed Unicode (NFC); no control, zero-width or direction characters; any blank is a plain one, none at the ends.
+    The form is composed Unicode (NFC) without control, zero-width and direction characters. All blanks are plain spaces,
+    and there are none at the ends.
 
     Example:
         >>> canonical_id("\u200bcafe\u0301\u00a0")
@@ -52,7 +53,7 @@ def canonical_id(text: str) -> str:
 
 
 def canonical_ids(ids: pl.Series) -> tuple[pl.Series, str | None]:
-    """Return the ids in canonical form, empty ones null, and the first that had more than plain blanks to clean."""
+    """Return the ids in canonical form (null if empty), and an example id that had more to clean than plain blanks."""
     ids = ids.str.strip_chars(" \t\r\n")
     odd = ids.str.contains(r"[^\x20-\x7e]").fill_null(False)
     example = None
@@ -75,6 +76,11 @@ def float_ids(ids: pl.Series) -> pl.Series:
 
 
 def loose_id(text: str) -> str:
-    """Return an id without what programs lose or add: case, leading zeros, `.0`, the suffix of a file."""
+    """Return an id without the parts that programs often lose or add: case, leading zeros, `.0`, a file's suffix.
+
+    Example:
+        >>> loose_id("007") == loose_id("7.0") == loose_id("7.mp4")
+        True
+    """
     text = re.sub(r"\.(?:0+|[a-z][a-z0-9]{1,4})$", "", text.casefold())
     return text.lstrip("0") or text

@@ -15,23 +15,23 @@ _NO_MEDIA = {
     *(".md5", ".sha1", ".sha256", ".sha512", ".ini", ".db", ".lnk", ".url", ".torrent", ".py", ".sh"),
     *(".srt", ".vtt", ".ass", ".ssa", ".lrc", ".zip", ".gz", ".tar", ".7z", ".rar"),
 }
-# Of a download in several formats, each lies under a name of its own until they are put together.
+# Downloaders save sound and pictures under such names until they are merged into one file.
 _ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
 def find_media(folder: Path, problems: Problems, notes: list[Note] | None = None) -> dict[str, str]:
-    """Return item -> absolute path of `folder/{item}.{any extension}`.
+    """Return item -> absolute path of each media file `folder/{item}.{any extension}`.
 
-    Folders, files that are not media by their name, unfinished downloads and hidden files are left out.
+    Folders, files whose suffix is not that of media, unfinished downloads and hidden files are left out.
 
     Args:
-        folder: Folder of the media files.
-        problems: Collects two files for one item, and names that are not UTF-8.
-        notes: Collects one note about the files that were left out; hidden files are not mentioned.
+        folder: The folder.
+        problems: Problems are added here: two files of one item, a name that is not UTF-8.
+        notes: A note about files that were left out, except hidden ones, is added here. By default there is no note.
     """
     found: dict[str, str] = {}
     left_out: list[str] = []
-    with os.scandir(folder) as entries:  # tells files from folders without asking the disk for each
+    with os.scandir(folder) as entries:  # distinguishes files from folders without a system call for each
         names = sorted((entry.name, entry.is_file()) for entry in entries if not entry.name.startswith("."))
     for name, is_file in names:
         path = folder.absolute() / name
@@ -50,5 +50,5 @@ def find_media(folder: Path, problems: Problems, notes: list[Note] | None = None
             found[item] = str(path)
     if left_out and notes is not None:
         shown = ", ".join(left_out[:3]) + (", ..." if len(left_out) > 3 else "")
-        notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders that are no videos: {shown}"))
+        notes.append(Note("info", f"{folder.name}/: {len(left_out):,} files or folders are not media: {shown}"))
     return found

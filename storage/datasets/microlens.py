@@ -1,13 +1,13 @@
-"""The MicroLens layout, as MicroLens-100k lies on its users' disks (Ni et al., 2023), and sets arranged like it.
+"""A reader of the MicroLens layout: MicroLens-100k (Ni et al., 2023) and data sets with the same files.
 
-{prefix}_pairs.csv             user,item,timestamp[,event]   one event per row, unix milliseconds    needed
+{prefix}_pairs.csv             user,item,timestamp[,event]   one event per row, unix milliseconds    required
 {prefix}_title_en.csv          item,title without a header (or {prefix}_title.csv)
 {prefix}_videos/{item}.{any}   media
 tags_to_summary.csv            item,category without a header
-{prefix}_likes_and_views.txt   item<TAB>likes<TAB>views; only checked
+{prefix}_likes_and_views.txt   item<TAB>likes<TAB>views; checked, but not used
 {prefix}_published.csv         item,published_at             our extension, unix milliseconds
 
-The pairs may lie in several files, in a folder, or as parquet; any file may be compressed.
+The pairs may be several files, a folder of files, or parquet. Any file may be compressed.
 """
 
 import re
@@ -20,7 +20,7 @@ from storage.datasets.clock import read_times
 from storage.datasets.dataset import DEFAULT_EVENT_TYPE, VIDEOS, Dataset, Note, natural_order
 from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.file_bytes import find_file
-from storage.datasets.leading_item import read_item_texts, read_lines
+from storage.datasets.item_text_csv import read_item_texts, read_lines
 from storage.datasets.media_files import find_media
 from storage.datasets.table_files import find_table, table_pattern
 from storage.datasets.tabular import Tabular, read_tabular
@@ -33,12 +33,12 @@ PAIRS_COLUMNS = {
     "type": ("event", "type"),
 }
 PUBLISHED_COLUMNS = {"item": ITEM, "published_at": ("published_at",)}
-# MicroLens's own {prefix}_pairs.tsv has neither a header nor times, and lies beside the CSV.
+# MicroLens ships {prefix}_pairs.tsv beside the CSV; it has neither a header nor times.
 PAIRS_FORMATS = ("csv", "parquet")
 
 
 def find_prefixes(folder: Path) -> list[str]:
-    """Return the prefixes that have a pairs file, also one without times (.tsv) or a folder of parts."""
+    """Return the prefixes for which the folder has a pairs file (also a .tsv without times) or a folder of parts."""
     pattern = table_pattern(".+?_pairs", (*PAIRS_FORMATS, "tsv"))
     found = set()
     for path in folder.iterdir():
@@ -55,12 +55,12 @@ def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None) -> Da
     """Read a folder in the MicroLens layout.
 
     Args:
-        folder: the data set's folder.
-        prefix: the files' prefix.
-        as_of: when the data were taken, unix ms; see `clean_events`.
+        folder: The data set's folder.
+        prefix: The files' prefix.
+        as_of: When the data were collected, unix ms; see `clean_events`.
 
     Raises:
-        DatasetError: everything that is wrong, at once.
+        DatasetError: The data cannot be used; the error has all problems.
     """
     notes: list[Note] = []
     pairs = find_table(folder, f"{prefix}_pairs", notes=notes, formats=PAIRS_FORMATS)
@@ -69,14 +69,15 @@ def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None) -> Da
         if tsv.is_file():
             raise DatasetError(
                 [
-                    f"{tsv}: has no timestamps, only each user's order; "
+                    f"{tsv}: has no timestamps, only the order of each user's items; "
                     f"{name} with user,item,timestamp is needed beside it"
                 ]
             )
         there = ", ".join(find_prefixes(folder)) or "none"
         raise DatasetError(
             [
-                f"{folder / name}: no such file, and the MicroLens layout needs it (user,item,timestamp); found here: {there}"
+                f"{folder / name}: no such file; the MicroLens layout needs it (user,item,timestamp). Prefixes with a pairs "
+                f"file in this folder: {there}"
             ]
         )
 
@@ -136,7 +137,7 @@ def _read_pairs(paths: list[Path], problems: Problems, notes: list[Note]) -> tup
         names=PAIRS_COLUMNS,
         required=("user", "item", "time"),
         notes=notes,
-        why=" (a pairs file without timestamps cannot be used: the process needs the times)",
+        why=" (pairs without timestamps cannot be used, because the Hawkes process is fitted to the times)",
     )
     if not table.frame.height:
         raise DatasetError([f"{table.path}: there are no events below the header"])
@@ -164,7 +165,8 @@ def _read_published(path: Path | None, problems: Problems, notes: list[Note]) ->
             continue
         if published.setdefault(item, time) != time:
             problems.add(
-                table.where([row])[0], f"item {item} has two times, {published[item]} and {time}; one is allowed"
+                table.where([row])[0],
+                f"item {item} has two times of publication, {published[item]} and {time}; one is allowed",
             )
     return published
 
@@ -178,13 +180,13 @@ def _read_categories(path: Path | None, problems: Problems, notes: list[Note]) -
     )
     if several:
         notes.append(
-            Note("warning", f"{path.name}: {len(several):,} items have several categories, the first is taken")
+            Note("warning", f"{path.name}: {len(several):,} items have several categories; the first one is used")
         )
     return categories
 
 
 def _check_likes(path: Path | None, problems: Problems, notes: list[Note]) -> None:
-    """Likes and views are no input of any stage; what is wrong with them is worth knowing, not worth stopping for."""
+    """Add warnings about wrong likes and views. They stop nothing, because no stage uses the file."""
     if path is None:
         return
     malformed = impossible = 0

@@ -1,10 +1,10 @@
-"""The plain form: tables `videos` and `events` (CSV or parquet), and media in `files/` or at `path`.
+"""A reader of the plain layout: tables `videos` and `events` (CSV or parquet), and media in `files/` or at `path`.
 
     videos   item[,path,title,category,author,published_at,...]   path relative to the folder
     events   item,time[,user,type,...]
 
-Each table is one file, several (`events-1.csv`, ...) or a folder of them, compressed or not. Times are integer unix
-milliseconds or ISO-8601 (without a zone: UTC); in parquet also timestamps.
+Each table is one file, several files (`events-1.csv`, ...) or a folder of files, compressed or not. Times are integer unix
+milliseconds or ISO-8601 (UTC if they have no zone); in parquet also timestamps.
 """
 
 import unicodedata
@@ -26,14 +26,14 @@ EVENT_COLUMNS = {name: (name,) for name in ("item", "user", "type", "time")}
 
 
 def read_plain(folder: Path, *, as_of: int | None = None) -> Dataset:
-    """Read a folder in the plain form.
+    """Read a folder in the plain layout.
 
     Args:
-        folder: the data set's folder.
-        as_of: when the data were taken, unix ms; see `clean_events`.
+        folder: The data set's folder.
+        as_of: When the data were collected, unix ms; see `clean_events`.
 
     Raises:
-        DatasetError: everything that is wrong, at once.
+        DatasetError: The data cannot be used; the error has all problems.
     """
     problems = Problems()
     notes: list[Note] = []
@@ -45,7 +45,7 @@ def read_plain(folder: Path, *, as_of: int | None = None) -> Dataset:
             problems.found += error.problems
         else:
             if not files[name]:
-                problems.add(folder, f"no {name}.csv or {name}.parquet; the plain form needs both videos and events")
+                problems.add(folder, f"no {name}.csv or {name}.parquet; the plain layout needs both videos and events")
     problems.raise_if_any()
     listed = events = None
     try:
@@ -81,14 +81,14 @@ def read_plain(folder: Path, *, as_of: int | None = None) -> Dataset:
 def _read_videos(
     folder: Path, paths: list[Path], problems: Problems, notes: list[Note]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the columns of VIDEOS as the files have them, and `item` with the further columns."""
+    """Return the columns of VIDEOS for the listed items, and `item` with the further columns."""
     table = read_tabular(paths, names=VIDEO_COLUMNS, required=("item",), notes=notes)
     items = table.ids("item", problems, notes)
     texts = [table.texts(name, problems, notes) for name in ("path", "title", "category", "author")]
     frame = pl.DataFrame([items, *texts])
     twice = np.flatnonzero((~items.is_first_distinct() & items.is_not_null()).to_numpy())
     for place, row in zip(table.where(twice[:LOCATED]), twice):
-        problems.add(place, f"item {items[int(row)]} is given twice; one row an item is allowed")
+        problems.add(place, f"item {items[int(row)]} is given twice; one row per item is allowed")
     if "published_at" in table.frame.columns:
         published = read_times(table, "published_at", problems, iso=True)
     else:
@@ -96,13 +96,13 @@ def _read_videos(
     located = [_locate(folder, relative) for relative in frame["path"]]
     absent = [relative for relative, path in zip(frame["path"], located) if relative and not path]
     if absent:
-        notes.append(Note("warning", f"{table.name}: {len(absent):,} paths are not there, first: {absent[0]}"))
+        notes.append(Note("warning", f"{table.name}: {len(absent):,} paths do not exist, first: {absent[0]}"))
     frame = frame.with_columns(path=pl.Series(located, dtype=pl.String), published_at=published)
     return frame, table.frame.select(items, *table.further)
 
 
 def _locate(folder: Path, relative: str | None) -> str | None:
-    """Return the absolute path of a file, whose name may be composed in another way on the disk; None without one."""
+    """Return the absolute path of a file, or None. Its name on the disk may be in another Unicode form (NFC or NFD)."""
     if not relative:
         return None
     for form in (relative, *(unicodedata.normalize(form, relative) for form in ("NFC", "NFD"))):

@@ -1,4 +1,4 @@
-"""Whether a data set's files may have changed since they were read, told without reading them."""
+"""A digest of a data set's files that shows whether they may have changed since they were read."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,11 @@ from storage.hashing import content_hash
 
 
 def source_mark(folder: str | Path) -> str | None:
-    """Mark of every file in a data set's folder; None where that may not be all that a reader looks at.
+    """Return a digest of all files in a data set's folder; None if a reader may use other files too.
 
-    Tables go by their content: an export that writes them again as they were changes nothing. Files in folders are many,
-    and go by size and time of change.
-    It may not where the table of videos has a column `path`: the files that it names may lie anywhere.
+    That is the case if the table of videos has a column `path`, whose files may be anywhere. Files directly in the folder
+    are hashed by content, so an export that rewrites the same table changes nothing. Files in subfolders are many, so they
+    are hashed by size and modification time.
     """
     folder = Path(folder).expanduser().absolute()
     if not folder.is_dir():
@@ -24,17 +24,17 @@ def source_mark(folder: str | Path) -> str | None:
     try:
         tables = find_table(folder, "videos")
     except DatasetError:
-        return None  # its reader says what is wrong
+        return None  # the reader reports the problem
     if any(_names_files(table) for table in tables):
         return None
-    # each folder by itself, so that one that is a link to another place is looked into
+    # one mark per folder, so that a folder that is a symbolic link is followed
     folders = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     files = [child for child in folder.iterdir() if child.is_file() and not child.name.startswith(".")]
     return content_hash([contents_mark(files), *(tree_mark(child) for child in folders)])
 
 
 def _names_files(table: Path) -> bool:
-    """Whether a table has a column `path`; also where its header cannot be read here."""
+    """Return whether a table has a column `path`. A table whose header cannot be read counts as having one."""
     try:
         if ".parquet" in table.suffixes:
             columns = list(pl.read_parquet_schema(table))
@@ -42,6 +42,6 @@ def _names_files(table: Path) -> bool:
             columns = pl.scan_csv(table, infer_schema=False).collect_schema().names()
     except (pl.exceptions.PolarsError, OSError):
         return True
-    # of a table with another separator the whole header is one name
+    # polars assumes commas: with another separator, the whole header is one name
     names = re.split(r"[,;\t|]", ",".join(columns))
     return not columns or "path" in {name.strip(' "\ufeff').lower() for name in names}

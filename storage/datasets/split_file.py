@@ -1,4 +1,4 @@
-"""Published split files: a CSV with the header `video_id,split`."""
+"""A reader of published splits: a CSV with the header `video_id,split`."""
 
 from pathlib import Path
 
@@ -14,9 +14,17 @@ SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val"
 
 
 def read_splits(path: str | Path) -> pl.DataFrame:
-    """Frame [item str, split str: train | val | test], rows as in the file.
+    """Return a published split, with the rows in the order of the file.
 
-    Raises DatasetError for another split name, an item without one, or an item given twice.
+    Args:
+        path: A CSV with the header `video_id,split` or `item,split`; the splits are train, val and test (training, valid
+            and validation are allowed too).
+
+    Returns:
+        item str, split str (train, val or test).
+
+    Raises:
+        DatasetError: A split has another name or is empty, an item is given twice, or the file has no rows.
     """
     path = Path(path).absolute()
     if not path.is_file():
@@ -24,15 +32,15 @@ def read_splits(path: str | Path) -> pl.DataFrame:
     notes: list[Note] = []
     table = read_tabular(path, names={"item": ITEM, "split": ("split",)}, required=("item", "split"), notes=notes)
     problems = Problems()
-    items, given = table.ids("item", problems, notes), table.texts("split", problems, notes)
-    split = given.str.to_lowercase().replace_strict(SPELLINGS, default=None, return_dtype=pl.String)
+    items, names = table.ids("item", problems, notes), table.texts("split", problems, notes)
+    split = names.str.to_lowercase().replace_strict(SPELLINGS, default=None, return_dtype=pl.String)
     frame = pl.DataFrame({"item": items, "split": split})
     wrong_splits = split.is_null().arg_true().to_numpy()[:LOCATED]
     for place, row in zip(table.where(wrong_splits), wrong_splits):
-        problems.add(place, f"split is {given[int(row)]!r}, allowed are {', '.join(SPLITS)}")
+        problems.add(place, f"split is {names[int(row)]!r}, allowed are {', '.join(SPLITS)}")
     twice = (~items.is_first_distinct() & items.is_not_null()).arg_true().to_numpy()[:LOCATED]
     for place, row in zip(table.where(twice), twice):
-        problems.add(place, f"item {items[int(row)]!r} is given twice; one split an item is allowed")
+        problems.add(place, f"item {items[int(row)]!r} is given twice; one split per item is allowed")
     if not frame.height:
         problems.add(path, "there are no rows below the header")
     problems.raise_if_any()

@@ -1,4 +1,4 @@
-"""Which files hold a table: one, several parts side by side, or a folder of parts."""
+"""The files of a table: one file, several parts, or a folder of parts."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,11 @@ _COMPRESSED = "|".join(re.escape(suffix) for suffix in COMPRESSED_SUFFIXES)
 
 
 def table_pattern(name: str, formats: tuple[str, ...] = FORMATS) -> re.Pattern[str]:
-    """Return the pattern of the files of a table; group `part` is empty for the file that holds it whole.
+    """Return a pattern that matches the file names of a table. Its group `part` is empty for a file with the whole table.
 
     Args:
-        name: regular expression of the table's name.
-        formats: suffixes allowed, without the dot.
+        name: Regular expression for the table's name.
+        formats: Allowed suffixes, without the dot.
     """
     return re.compile(
         rf"(?P<name>{name})(?P<part>(?:[-_. ].+|\d+)?)\.(?:{'|'.join(formats)})(?:{_COMPRESSED})?", re.IGNORECASE
@@ -26,12 +26,19 @@ def table_pattern(name: str, formats: tuple[str, ...] = FORMATS) -> re.Pattern[s
 def find_table(
     folder: Path, name: str, *, notes: list[Note] | None = None, formats: tuple[str, ...] = FORMATS
 ) -> list[Path]:
-    """Return the files of a table: `name.csv`; else its parts, `name-1.csv` and so on, or those in the folder `name`.
+    """Return the files of a table: `name.csv`, or its parts `name-1.csv`, ..., or the files in the folder `name`.
 
-    Each may be of any of the formats and compressed. Beside the whole file, parts are not read, with a note in `notes`.
+    Args:
+        folder: The data set's folder.
+        name: The table's name.
+        notes: If the whole table and parts of it exist, only the whole table is read, with a note added here.
+        formats: Allowed suffixes, without the dot. Any file may be compressed.
+
+    Returns:
+        The files in natural order; none if the table does not exist.
 
     Raises:
-        DatasetError: the table lies there twice, in two formats or whole and as a folder.
+        DatasetError: The table exists twice: in two formats, or as files and as a folder.
     """
     pattern = table_pattern(re.escape(name), formats)
     files = {path: found for path in _visible(folder) if path.is_file() and (found := pattern.fullmatch(path.name))}
@@ -53,7 +60,10 @@ def find_table(
     if whole:
         if parts and notes is not None:
             notes.append(
-                Note("warning", f"{len(parts):,} files such as {parts[0].name} are not read: {whole[0].name} is there")
+                Note(
+                    "warning",
+                    f"{len(parts):,} files such as {parts[0].name} are not read, because {whole[0].name} exists",
+                )
             )
         return whole
     stems: dict[str, Path] = {}

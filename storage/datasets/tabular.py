@@ -1,4 +1,4 @@
-"""A table with a header in one or several CSV or parquet files, read whole and fast, and where its rows lie."""
+"""A table with a header, read from one or several CSV or parquet files, that knows the file and line of each row."""
 
 import difflib
 import io
@@ -17,8 +17,10 @@ from storage.datasets.file_bytes import read_bytes
 from storage.datasets.ids import canonical_ids, float_ids, missing_words
 
 PARQUET = b"PAR1"
-THROUGH_A_FLOAT = "went through a floating-point number, which makes one of several long ones; write text or integers"
-# An index that pandas wrote beside the data.
+THROUGH_A_FLOAT = (
+    "went through a floating-point number, in which different long ids become equal; write text or integers"
+)
+# Index columns that pandas writes beside the data.
 _INDEX_COLUMN = re.compile(r"|unnamed: ?\d+|__index_level_\d+__", re.IGNORECASE)
 
 
@@ -30,14 +32,16 @@ class _Part:
 
 
 class Tabular:
-    """The rows of one or several files.
+    """The rows of one or several files. Get one from `read_tabular`.
 
-    frame: known columns under their standard names, then further ones under their own; blank lines dropped. A CSV's columns
-    are all String, with an empty field as null; a parquet file's are as they were written.
-    further: names of the further columns.
+    Attributes:
+        frame: Known columns under their standard names, and further columns under their own, without blank lines. The
+            columns of a CSV are all String, null if empty; those of a parquet file have their own types.
+        further: Names of the further columns.
     """
 
     def __init__(self, frame: pl.DataFrame, further: Sequence[str], parts: Sequence[_Part]):
+        """Combine the rows of all files with the places that they came from."""
         self.frame = frame
         self.further = list(further)
         self._parts = list(parts)
@@ -45,18 +49,18 @@ class Tabular:
 
     @property
     def name(self) -> str:
-        """The file's name, for notes."""
+        """The file's name, for notes; of several files the first one's, and their number."""
         others = len(self._parts) - 1
         return self._parts[0].path.name + (f" and {others:,} more file{'s' * (others > 1)}" if others else "")
 
     @property
     def path(self) -> Path:
-        """The only file, or the folder of the files."""
+        """The file, or the folder if there are several files."""
         first = self._parts[0].path
         return first if len(self._parts) == 1 else first.parent
 
     def where(self, rows: Iterable[int]) -> list[str]:
-        """Name each row's place: file and line (CSV) or row (parquet, from 1)."""
+        """Return the place of each row, for messages: file and line (CSV) or file and row (parquet, from 1)."""
         places = []
         for row in rows:
             number = int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -65,7 +69,13 @@ class Tabular:
         return places
 
     def texts(self, name: str, problems: Problems, notes: list[Note]) -> pl.Series:
-        """Return a column as text without blanks around it; null if it is absent, empty, or a word such as `nan`."""
+        """Return a column as text without blanks at its ends; null if it is empty or a word such as `nan`.
+
+        Args:
+            name: The column's name. A column that the table lacks is all null.
+            problems: Problems are added here: a type that cannot be text.
+            notes: A note about words such as `nan` is added here.
+        """
         strings = self._strings(name, problems)
         if strings is None:
             return pl.Series(name, [None] * self.frame.height, dtype=pl.String)
@@ -81,7 +91,10 @@ class Tabular:
     def ids(self, name: str, problems: Problems, notes: list[Note]) -> pl.Series:
         """Return a column of ids, in canonical form (see `ids.canonical_id`).
 
-        A row without an id is a problem, and so is an id that went through a floating-point number.
+        Args:
+            name: The column's name.
+            problems: Problems are added here: a row without an id, an id that went through a floating-point number.
+            notes: A warning about ids that were changed is added here.
         """
         strings = self._strings(name, problems, ids=True)
         if strings is None:
@@ -92,7 +105,7 @@ class Tabular:
                 Note(
                     "warning",
                     f"{self.name}: some {name} ids hold invisible characters, unusual blanks or decomposed letters, which "
-                    f"are taken out or composed, first {example!a}",
+                    f"are removed or composed, first {example!a}",
                 )
             )
         floats = np.flatnonzero(float_ids(ids).to_numpy())
@@ -103,24 +116,28 @@ class Tabular:
             )
         words = np.flatnonzero(missing_words(ids).to_numpy())[:LOCATED]
         for place, row in zip(self.where(words), words):
-            problems.add(place, f"{name} is {ids[int(row)]!r}, which stands for a missing value; every row needs an id")
+            problems.add(place, f"{name} is {ids[int(row)]!r}, which means a missing value; every row needs an id")
         self.report_empty(ids.alias(name), problems)
         return ids
 
     def report_empty(self, column: pl.Series, problems: Problems) -> None:
-        """Add a problem for every null in a column with the rows of the frame."""
+        """Add a problem for each null of a column that has one value per row of the frame."""
         for place in self.where(np.flatnonzero(column.is_null().to_numpy())[:LOCATED]):
             problems.add(place, f"{column.name} is empty")
 
     def _strings(self, name: str, problems: Problems, *, ids: bool = False) -> pl.Series | None:
-        """Return a column as text, null if absent; None, and a problem, for a type that is none of text."""
+        """Return a column as text, all null if the table lacks it. For a type that cannot be text, add a problem.
+
+        Returns:
+            The text; None if there was a problem.
+        """
         if name not in self.frame.columns:
             return pl.Series(name, [None] * self.frame.height, dtype=pl.String)
         column = self.frame[name]
         if column.dtype == pl.String:
             return column
         if column.dtype.is_nested() or column.dtype == pl.Object:
-            problems.add(self.path, f"{name} is {column.dtype}: a column of text, or of integers, is allowed")
+            problems.add(self.path, f"{name} is {column.dtype}: a column of text or integers is allowed")
             return None
         if column.dtype.is_float() or (column.dtype.is_decimal() and column.dtype.scale):
             if ids:
@@ -128,7 +145,7 @@ class Tabular:
                 return None
             whole = column.cast(pl.Int64, strict=False)
             if (whole == column).fill_null(True).all():
-                return whole.cast(pl.String)  # integers that pandas made floats of for the sake of a missing one
+                return whole.cast(pl.String)  # pandas converts integers to floats if one of them is missing
         return column.cast(pl.String, strict=False)
 
 
@@ -140,18 +157,18 @@ def read_tabular(
     notes: list[Note],
     why: str = "",
 ) -> Tabular:
-    """Read CSV or parquet files with named columns, one below the other.
+    """Read CSV or parquet files with named columns, and concatenate their rows.
 
     Args:
-        paths: the files, each compressed or not.
-        names: standard name -> the spellings allowed for it, compared without case, blanks, hyphens and underscores. Any
-            other column is kept under its own name, with a note.
-        required: standard names that every file must have.
-        notes: receives what was found odd.
-        why: added to the error about a column that is absent.
+        paths: The files, each compressed or not.
+        names: Standard name -> allowed spellings, compared without case, blanks, hyphens and underscores. Any other column
+            is kept under its own name, with a note.
+        required: Standard names of the columns that every file must have.
+        notes: Notes are added to this list.
+        why: Explanation that is added to the error about a missing column.
 
     Raises:
-        DatasetError: a file that is empty or cannot be read, a column given twice, a required one that is absent.
+        DatasetError: A file is empty or cannot be read, has a column twice, or lacks a required one.
     """
     paths = [paths] if isinstance(paths, Path) else list(paths)
     frames, parts, problems = [], [], Problems()
@@ -167,7 +184,9 @@ def read_tabular(
     try:
         whole = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
-        raise DatasetError([f"{paths[0].parent}: {paths[0].name} and its further parts do not fit: {error}"]) from error
+        raise DatasetError(
+            [f"{paths[0].parent}: {paths[0].name} and its other parts have columns of different types: {error}"]
+        ) from error
     further = [column for column in whole.columns if column not in names]
     table = Tabular(whole, further, parts)
     if further:
@@ -179,7 +198,7 @@ def _about_further(table: Tabular, further: Sequence[str], names: Mapping[str, t
     known = [spelling for spellings in names.values() for spelling in spellings]
     meant = {column: difflib.get_close_matches(column.lower(), known, n=1, cutoff=0.75) for column in further}
     guesses = [f"{column!r} (is {near[0]} meant?)" for column, near in meant.items() if near]
-    text = f"{table.name}: further columns are kept aside, no stage reads them: {', '.join(further)}"
+    text = f"{table.name}: further columns, which no stage reads: {', '.join(further)}"
     return ("warning", f"{text}; {', '.join(guesses)}") if guesses else ("info", text)
 
 
@@ -204,8 +223,8 @@ def _read_part(
         frame, columns, lines, unit = text.frame, text.header, text.lines, "line"
         place = f"{path}, line 1"
 
-    chosen = _standard_names(place, columns, standard, names, required, why)
-    frame = frame.select(pl.nth(number).alias(name) for number, name in chosen.items())
+    renamed = _standard_names(place, columns, standard, names, required, why)
+    frame = frame.select(pl.nth(number).alias(name) for number, name in renamed.items())
     if unit == "line":
         frame = frame.with_columns(pl.all().str.strip_chars())
         frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
@@ -230,19 +249,19 @@ def _standard_names(
     required: tuple[str, ...],
     why: str,
 ) -> dict[int, str]:
-    """Return the name of each column by its position, without the index that another program wrote."""
-    chosen: dict[int, str] = {}
+    """Return position -> name of each column, without index columns that pandas wrote."""
+    renamed: dict[int, str] = {}
     problems = Problems()
     for number, column in enumerate(columns):
         name = standard.get(fold(column))
         if name is None and _INDEX_COLUMN.fullmatch(column.strip()):
             continue
         name = name or column.strip()
-        if name in chosen.values():
-            again = "" if column.strip().lower() == name else f", as {column.strip()!r} too"
-            problems.add(place, f"column {name} is given twice{again}")
-        chosen[number] = name
-    known = set(chosen.values()) & set(names)
+        if name in renamed.values():
+            again = "" if column.strip().lower() == name else f", the second time as {column.strip()!r}"
+            problems.add(place, f"column {name} is given twice{again}; rename or remove one")
+        renamed[number] = name
+    known = set(renamed.values()) & set(names)
     if not known and all(column.strip().lstrip("-").isdigit() for column in columns):
         raise DatasetError([f"{place}: there is no header; the first line must name {', '.join(required)}"])
     allowed = "; ".join(
@@ -252,4 +271,4 @@ def _standard_names(
         if name not in known:
             problems.add(place, f"no column {name} among {', '.join(columns)}{why}; allowed are {allowed}")
     problems.raise_if_any()
-    return chosen
+    return renamed

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ DAMAGES: dict[str, list[Callable[[Path], object]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_store_is_mended_by_the_next_runs(settings_of, materialise, damage, caplog):
-    """At most two runs stop at damage, with one clear error; then everything is as it was, to the bit."""
+    """At most two runs stop at damage, with one clear error; in the end everything is as it was, to the bit."""
     settings: Settings = settings_of()
     assert materialise(settings).success
     store = open_store(settings)
@@ -84,7 +85,12 @@ def test_a_damaged_store_is_mended_by_the_next_runs(settings_of, materialise, da
             event.event_specific_data.error for event in run.all_events if event.event_type_value == "STEP_FAILURE"
         ]
         assert [(error.cause or error).cls_name for error in errors] == ["DamageError"]
-    store = open_store(settings)
+    # what no asset read is left to the command that `check` names: here a log's rows, and a page of a part
+    for finding in check_store(store.root, deep=True):
+        assert finding.way_out.startswith("rm "), finding
+        subprocess.run(finding.way_out.split(";")[0], shell=True, check=True)
+    assert materialise(settings).success
+    assert list(check_store(store.root, deep=True)) == []
     for name, frame in before.items():
         after, expected = store.table(name).read(), frame
         if "bank_version" in frame.columns:
@@ -92,5 +98,3 @@ def test_a_damaged_store_is_mended_by_the_next_runs(settings_of, materialise, da
         assert after.equals(expected), name
     for name, expected in states.items():
         assert store.stages()[name].states().select("item", "output_hash").sort("item").equals(expected), name
-    left = [finding for finding in check_store(store.root, deep=True) if finding.level == "problem"]
-    assert all("/logs/" in finding.subject for finding in left)

@@ -111,7 +111,7 @@ def test_shapes_lengths_and_dtypes_that_do_not_fit_are_refused():
         EventBatch.from_sequences([[1.0]], [[0]], t_end=[[2.0]])
     with pytest.raises(EventError, match="sequence 0: 2 times but 1 types"):
         EventBatch.from_sequences([[1.0, 2.0]], [[0]])
-    with pytest.raises(EventError, match="one entry per sequence; given 1 sequences of times and 0 of types"):
+    with pytest.raises(EventError, match="one entry per sequence; given 1 sequences of times, 0 of types"):
         EventBatch.from_sequences([[1.0]], [])
 
 

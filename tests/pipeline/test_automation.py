@@ -65,14 +65,14 @@ def test_new_data_wait_for_the_run_that_goes_on(settings, instance):
     cursor = json.dumps({"seen": listing_digest(Path(settings.data.folder))})
     run = a_run(instance, DagsterRunStatus.STARTED)
     skipped = look(settings, instance, cursor)
-    assert f"run {run.run_id[:8]} (upkeep) still goes on" in skipped.skip_message
+    assert f"run {run.run_id[:8]} (upkeep) is in progress" in skipped.skip_message
     instance.report_run_canceled(run)
     assert len(look(settings, instance, cursor).run_requests) == 1
 
 
 def test_a_folder_that_is_not_there(settings, instance, tmp_path):
     elsewhere = load(file=None, environment={"REELCAST_DATA__FOLDER": str(tmp_path / "absent")})
-    assert "absent is not there" in look(elsewhere, instance, None).skip_message
+    assert "absent does not exist" in look(elsewhere, instance, None).skip_message
 
 
 @pytest.mark.parametrize("name", ["nightly", "nightly_upkeep"])

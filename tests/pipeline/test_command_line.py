@@ -102,7 +102,7 @@ def test_check_names_what_is_damaged_and_the_way_out(folder, capsys):
     assert shown["problems"] == 4  # a table's version is one file with what is in service
     ways = {finding["subject"]: finding["way_out"] for finding in shown["checks"]["store"]}
     assert ways[str(store.table("splits").current)] == "the next run makes it again"
-    assert ways[str(log)] == f"rm {log}; its rows are lost, all others stay"
+    assert ways[str(log)] == f"rm {log}; its rows are lost, all other rows stay"
     assert ways[str(store.root / "dataset.json")].startswith(
         f"rm {store.root / 'dataset.json'}, if the store was computed"
     )

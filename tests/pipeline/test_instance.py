@@ -145,7 +145,7 @@ def test_clean_spares_other_folders(place):
     mine = place / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("")
-    with pytest.raises(StoreError, match="is no store"):
+    with pytest.raises(StoreError, match="is not a store"):
         delete_computed(settings_for("data", REELCAST_STORE__PATH=str(mine)), ask=None)
     settings = settings_for("data", REELCAST_STORE__RESULTS=str(mine))
     Store(settings.store_folder())
@@ -156,7 +156,7 @@ def test_clean_spares_other_folders(place):
 def test_clean_waits_for_a_run(place):
     settings = settings_for("data")
     home = make_instance(settings)
-    with present(home / "running" / "abc"), pytest.raises(BusyError, match="a run is at work"):
+    with present(home / "running" / "abc"), pytest.raises(BusyError, match="a run is using"):
         delete_computed(settings, ask=None)
 
 

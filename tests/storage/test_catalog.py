@@ -178,7 +178,7 @@ def test_another_payload_schema_shows_the_new_columns(store, stage):
 
 def test_two_of_one_name_are_refused(store, stage):
     store.table("embeddings").write(pl.DataFrame({"a": [1]}), inputs_hash="i", fingerprint="f")
-    with pytest.raises(StoreError, match="has a view embeddings already, table embeddings needs another name"):
+    with pytest.raises(StoreError, match="has a view embeddings already; table embeddings must have another name"):
         catalog.publish(store)
 
 
@@ -280,7 +280,7 @@ def test_a_full_disk_leaves_the_catalog_before(tmp_path):
     for limit in (1_000, 20_000, 200_000):
         ran = subprocess.run([sys.executable, "-c", code, str(limit)], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
-        assert "the one before stays" in ran.stdout
+        assert "the old one stays" in ran.stdout
         assert (store.root / catalog.FILE).read_bytes() == before
     assert not list(store.root.glob(".writing*"))
     with catalog.connect(Store(store.root)) as connection:

@@ -280,7 +280,7 @@ def test_compaction_passes_a_damaged_part_over(store):
 def test_a_stage_whose_schema_is_damaged_is_still_there(root, caplog, damage):
     DAMAGES[damage](find(root, "payload schema"))
     assert Store(root).stages()["captions"].payload.equals(PAYLOAD, check_metadata=True)
-    assert "the columns are those of the newest part" in caplog.text
+    assert "the columns are taken from the newest part" in caplog.text
 
 
 def test_foreign_files_are_passed_over(root):

@@ -1,4 +1,4 @@
-"""Encoders that need no download: what can be measured of colour, light, edges, motion, sound and words with NumPy.
+"""Encoders that need no download: features of colour, light, edges, motion, sound and words, computed with NumPy and SciPy.
 
-They carry real signal, run anywhere, and are the feature-engineering baseline of the papers.
+They run on any machine and are the papers' feature-engineering baseline.
 """

@@ -1,4 +1,4 @@
-"""What can be measured of a segment of sound: its mel spectrum, loudness, brightness, noise and rhythm."""
+"""Acoustic features of a segment of sound: mel spectrum, loudness, brightness, noise and rhythm."""
 
 from __future__ import annotations
 
@@ -14,28 +14,36 @@ import scipy.signal
 from models.encoders.errors import EncoderError
 
 BANDS = 40
-LOWEST, HIGHEST = 50.0, 7600.0  # Hz; within what 16,000 samples a second can hold, so that rates are comparable
+LOWEST, HIGHEST = 50.0, 7600.0  # Hz; every rate from 16,000 samples per second up covers them, so rates are comparable
 _WINDOW = 0.032  # seconds; the hop is half of it
-_FLOOR = 1e-8  # power; -80 dB below full scale
-_SILENCE = -55.0  # dB below which a segment is silent
-_FAINT = 0.002  # deviation of the flux (0.16 dB a window) below which a period is chance
-_BLOCK = 64  # segments that are transformed at once
-_LARGEST = 1e12  # of a sample: squares of what is above leave float32
+_FLOOR = 1e-8  # power; 80 dB below full scale
+_SILENCE = -55.0  # dB; quieter segments are silent
+_FAINT = 0.002  # deviation of the flux (0.16 dB per window); periods of a fainter flux are chance
+_BLOCK = 64  # segments per transform
+_LARGEST = 1e12  # absolute value of a sample; the square of a larger one overflows float32
 
 
 @dataclass(frozen=True)
 class SoundMeasurements:
-    """One row a segment, float32.
+    """Acoustic features, one float32 row per segment.
 
     Attributes:
-        mel_mean, mel_std: (n, 40) of the log mel power over time, in units of 80 dB: 0 silent, 1 full scale.
-        loudness, loudness_std: (n,) root mean square in dB, its deviation over time.
-        crossing: (n,) Hz, half the number of sign changes a second.
-        centroid, centroid_std, rolloff, bandwidth: (n,) Hz, power-weighted over time.
-        flatness: (n,) geometric over arithmetic mean of the spectrum: 0 a tone, 1 noise.
-        flux, flux_std: (n,) rise of the mel spectrum between windows, in units of 80 dB.
-        rhythm, tempo: (n,) strength in [0, 1] and frequency in Hz of the strongest period of the flux, 0.5 to 8 Hz.
-        bass, treble: (n,) share of the power below 250 Hz, above 4,000 Hz.
+        mel_mean: (n, 40) mean over time of the log mel power, in units of 80 dB: 0 is silence, 1 full scale.
+        mel_std: (n, 40) its standard deviation over time.
+        loudness: (n,) root mean square in dB.
+        loudness_std: (n,) its standard deviation over time, in dB.
+        crossing: (n,) half the number of sign changes per second, in Hz.
+        centroid: (n,) spectral centroid in Hz, the power-weighted mean over time.
+        centroid_std: (n,) its power-weighted standard deviation over time, in Hz.
+        rolloff: (n,) frequency in Hz below which 85 % of the power lies.
+        bandwidth: (n,) standard deviation of the mean power spectrum, in Hz.
+        flatness: (n,) geometric over arithmetic mean of the spectrum: 0 is a tone, 1 is noise.
+        flux: (n,) mean rise of the mel spectrum from one window to the next, in units of 80 dB.
+        flux_std: (n,) its standard deviation over time.
+        rhythm: (n,) strength of the flux's strongest period between 0.5 and 8 Hz, in [0, 1].
+        tempo: (n,) frequency of that period in Hz.
+        bass: (n,) share of the power below 250 Hz.
+        treble: (n,) share of the power above 4,000 Hz.
     """
 
     mel_mean: np.ndarray
@@ -57,15 +65,19 @@ class SoundMeasurements:
 
     @property
     def silent(self) -> np.ndarray:
-        """(n,) bool."""
+        """Whether each segment is silent, (n,) bool."""
         return self.loudness < _SILENCE
 
 
 def measure_sound(segments: Sequence[np.ndarray], rate: int) -> SoundMeasurements:
-    """Measure n >= 1 segments (samples,) at `rate` samples a second, all of one length at once.
+    """Compute the features of at least one segment. Successive segments of equal length are transformed together.
+
+    Args:
+        segments: n segments, each (samples,).
+        rate: Their samples per second.
 
     Raises:
-        EncoderError: A segment shorter than one window, or with samples that aren't finite.
+        EncoderError: A segment is shorter than one window (32 ms), or has samples that are not finite or above 1e12.
     """
     window = scipy.fft.next_fast_len(round(rate * _WINDOW), real=True)
     for index, segment in enumerate(segments):
@@ -76,7 +88,7 @@ def measure_sound(segments: Sequence[np.ndarray], rate: int) -> SoundMeasurement
     blocks = []
     for first, last in _equal_lengths([len(segment) for segment in segments]):
         waves = np.stack(segments[first:last]).astype(np.float32, copy=False)
-        if not (np.abs(waves) < _LARGEST).all():  # nor where it is NaN
+        if not (np.abs(waves) < _LARGEST).all():  # also true for NaN
             raise EncoderError(
                 f"segments {first} to {last - 1} hold samples that are not finite, or above {_LARGEST:g}"
             )
@@ -85,7 +97,13 @@ def measure_sound(segments: Sequence[np.ndarray], rate: int) -> SoundMeasurement
 
 
 class HandcraftedAcousticEncoder:
-    """Mel spectrum and its statistics of each segment; see `roles.AcousticEncoder`."""
+    """An encoder of sound: mel spectrum and 14 statistics per segment; see `roles.AcousticEncoder`.
+
+    Example:
+        >>> encoder = HandcraftedAcousticEncoder()
+        >>> encoder.encode([np.zeros(16000, dtype=np.float32)], 16000).shape
+        (1, 94)
+    """
 
     width = 2 * BANDS + 14
     rate = 16000
@@ -100,37 +118,39 @@ class HandcraftedAcousticEncoder:
     }
 
     def encode(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
+        """Return one vector per segment (samples,) at `rate` samples per second: (n, 94) float32."""
         if not len(segments):
             return np.zeros((0, self.width), dtype=np.float32)
-        found = measure_sound(segments, rate)
+        sound = measure_sound(segments, rate)
         columns = [
-            1 + found.loudness / 80,
-            found.loudness_std / 20,
-            found.crossing / 4000,
-            found.centroid / 4000,
-            found.centroid_std / 2000,
-            found.rolloff / 8000,
-            found.bandwidth / 4000,
-            found.flatness,
-            4 * found.flux,
-            4 * found.flux_std,
-            found.rhythm,
-            found.rhythm * found.tempo / 8,
-            found.bass,
-            found.treble,
+            1 + sound.loudness / 80,
+            sound.loudness_std / 20,
+            sound.crossing / 4000,
+            sound.centroid / 4000,
+            sound.centroid_std / 2000,
+            sound.rolloff / 8000,
+            sound.bandwidth / 4000,
+            sound.flatness,
+            4 * sound.flux,
+            4 * sound.flux_std,
+            sound.rhythm,
+            sound.rhythm * sound.tempo / 8,
+            sound.bass,
+            sound.treble,
         ]
-        return np.concatenate([found.mel_mean, 2 * found.mel_std, np.stack(columns, 1)], axis=1, dtype=np.float32)
+        return np.concatenate([sound.mel_mean, 2 * sound.mel_std, np.stack(columns, 1)], axis=1, dtype=np.float32)
 
     def prepare(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
-        """All of the work: there is no model that it could be ahead of."""
+        """Return the result of `encode`: there is no model, so the whole work is preparation."""
         return self.encode(segments, rate)
 
     def from_prepared(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the vectors of each video, which `prepare` has already computed."""
         return list(videos)
 
 
 def _equal_lengths(lengths: list[int]) -> list[tuple[int, int]]:
-    """Ranges of neighbours of one length, none longer than a block."""
+    """Return (first, last + 1) of each run of equal lengths; a run has at most `_BLOCK` members."""
     ranges, first = [], 0
     for index in range(1, len(lengths) + 1):
         if index == len(lengths) or lengths[index] != lengths[first] or index - first == _BLOCK:
@@ -140,7 +160,7 @@ def _equal_lengths(lengths: list[int]) -> list[tuple[int, int]]:
 
 
 def _measure_block(waves: np.ndarray, rate: int, window: int) -> dict[str, np.ndarray]:
-    """(n, samples) float32 -> the fields of SoundMeasurements."""
+    """Return the fields of `SoundMeasurements` for waves of equal length, (n, samples) float32."""
     hop = window // 2
     shape = scipy.signal.get_window("hann", window).astype(np.float32)
     framed = np.lib.stride_tricks.sliding_window_view(waves, window, axis=1)[:, ::hop]  # (n, t, window)
@@ -161,7 +181,7 @@ def _measure_block(waves: np.ndarray, rate: int, window: int) -> dict[str, np.nd
     rhythm, tempo = _rhythm(rise, rate / hop)
     weight = total / total.sum(1, keepdims=True)
     mean_centroid = (weight * centroid).sum(1)
-    found = {
+    fields = {
         "mel_mean": mel.mean(1),
         "mel_std": mel.std(1),
         "loudness": 10 * np.log10(np.maximum(np.square(waves).mean(1), _FLOOR)),
@@ -179,13 +199,13 @@ def _measure_block(waves: np.ndarray, rate: int, window: int) -> dict[str, np.nd
         "bass": share[:, frequency < 250].sum(1),
         "treble": share[:, frequency > 4000].sum(1),
     }
-    return {name: values.astype(np.float32) for name, values in found.items()}
+    return {name: values.astype(np.float32) for name, values in fields.items()}
 
 
-def _rhythm(rise: np.ndarray, windows_a_second: float) -> tuple[np.ndarray, np.ndarray]:
-    """(n, t) rise of the spectrum -> (strength, Hz) of its strongest period, by the autocorrelation's peak."""
+def _rhythm(rise: np.ndarray, windows_per_second: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return strength and frequency (Hz) of the strongest period of `rise` (n, t): the peak of its autocorrelation."""
     n, length = rise.shape
-    shortest, longest = int(np.ceil(windows_a_second / 8)), int(windows_a_second / 0.5)
+    shortest, longest = int(np.ceil(windows_per_second / 8)), int(windows_per_second / 0.5)
     longest = min(longest, length // 2)
     if longest <= shortest:
         return np.zeros(n), np.zeros(n)
@@ -195,12 +215,15 @@ def _rhythm(rise: np.ndarray, windows_a_second: float) -> tuple[np.ndarray, np.n
     energy = np.maximum(correlation[:, 0], length * _FAINT**2)
     lag = shortest + np.argmax(correlation[:, shortest:], axis=1)
     strength = correlation[np.arange(n), lag] / energy
-    return np.clip(strength, 0, 1), windows_a_second / lag
+    return np.clip(strength, 0, 1), windows_per_second / lag
 
 
 @lru_cache(maxsize=8)
 def _mel_filters(rate: int, window: int) -> np.ndarray:
-    """(window // 2 + 1, BANDS) triangles, evenly spaced on the mel scale (O'Shaughnessy's 2595 log10(1 + f / 700))."""
+    """Return triangular filters, (window // 2 + 1, BANDS), evenly spaced on the mel scale.
+
+    The scale is O'Shaughnessy's, 2595 log10(1 + f / 700).
+    """
     mel = np.linspace(2595 * np.log10(1 + LOWEST / 700), 2595 * np.log10(1 + HIGHEST / 700), BANDS + 2)
     edge = 700 * (10 ** (mel / 2595) - 1)
     frequency = np.fft.rfftfreq(window, 1 / rate)[:, None]

@@ -1,4 +1,4 @@
-"""Captions made of what was measured, in a small fixed vocabulary, so that similar scenes get similar words."""
+"""Captions of frames from visual features, in a small fixed vocabulary, so that similar scenes get similar words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ _MOTION = ((0.01, "no motion"), (0.04, "slow motion"), (0.1, "moderate motion"),
 
 
 class HandcraftedCaptioner:
-    """Such as "a dark, vivid, simple, soft scene with fast motion, mostly orange"; see `roles.VisualCaptioner`."""
+    """A captioner of frames by their visual features; see `roles.VisualCaptioner`.
+
+    Example:
+        >>> HandcraftedCaptioner().caption([np.zeros((48, 64, 3), dtype=np.uint8)])
+        ['a very dark, grey, plain, flat scene with no motion, mostly black']
+    """
 
     identity: ClassVar[dict[str, Any]] = {
         "name": "handcrafted-captions",
@@ -33,52 +38,55 @@ class HandcraftedCaptioner:
     }
 
     def caption(self, images: Sequence[np.ndarray]) -> list[str]:
+        """Return one caption per frame of one video, each (h, w, 3) uint8."""
         if not len(images):
             return []
-        found = measure(images)
-        return [_sentence(found, row) for row in range(len(images))]
+        frames = measure(images)
+        return [_sentence(frames, row) for row in range(len(images))]
 
     def caption_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[list[str]]:
+        """Return the result of `caption` per video."""
         return [self.caption(images) for images in videos]
 
     def prepare(self, images: Sequence[np.ndarray]) -> list[str]:
-        """All of the work: there is no model that it could be ahead of."""
+        """Return the result of `caption`: there is no model, so the whole work is preparation."""
         return self.caption(images)
 
     def from_prepared(self, videos: Sequence[list[str]]) -> list[list[str]]:
+        """Return the captions of each video, which `prepare` has already written."""
         return list(videos)
 
 
-def _sentence(found: Measurements, row: int) -> str:
+def _sentence(frames: Measurements, row: int) -> str:
     words = [
-        _word(_LIGHT, found.brightness[row]),
-        _word(_COLOUR, found.colourfulness[row]),
-        _word(_TEXTURE, found.edges[row]),
-        _word(_CONTRAST, found.contrast[row]),
+        _word(_LIGHT, frames.brightness[row]),
+        _word(_COLOUR, frames.colourfulness[row]),
+        _word(_TEXTURE, frames.edges[row]),
+        _word(_CONTRAST, frames.contrast[row]),
     ]
-    motion = _word(_MOTION, found.motion[row, :2].max())
-    return f"a {', '.join(words)} scene with {motion}, mostly {_colours(found, row)}{_light_place(found, row)}"
+    motion = _word(_MOTION, frames.motion[row, :2].max())
+    return f"a {', '.join(words)} scene with {motion}, mostly {_colours(frames, row)}{_light_place(frames, row)}"
 
 
 def _word(scale: tuple[tuple[float, str], ...], value: float) -> str:
     return next(word for limit, word in scale if value < limit)
 
 
-def _colours(found: Measurements, row: int) -> str:
-    """The one or two hues that fill most of the picture, or its grey."""
-    if found.colourfulness[row] < _COLOUR[0][0]:
-        brightness = found.brightness[row]
+def _colours(frames: Measurements, row: int) -> str:
+    """Return the one or two most frequent hues, or black, grey or white for a frame without colour."""
+    if frames.colourfulness[row] < _COLOUR[0][0]:
+        brightness = frames.brightness[row]
         return "black" if brightness < 0.2 else "white" if brightness > 0.8 else "grey"
-    order = np.argsort(-found.hue[row], kind="stable")
+    order = np.argsort(-frames.hue[row], kind="stable")
     names = [_HUE_NAMES[order[0]]]
-    if found.hue[row, order[1]] > 0.5 * found.hue[row, order[0]]:
+    if frames.hue[row, order[1]] > 0.5 * frames.hue[row, order[0]]:
         names.append(_HUE_NAMES[order[1]])
     return " and ".join(names)
 
 
-def _light_place(found: Measurements, row: int) -> str:
-    """Where the light is, if it is somewhere: a sky, a floor, a lamp in the middle."""
-    cells = found.layout[row].reshape(4, 4, 3).mean(-1)
+def _light_place(frames: Measurements, row: int) -> str:
+    """Return the part of the frame that is clearly brighter than the rest (a sky, a floor, a lamp), or an empty string."""
+    cells = frames.layout[row].reshape(4, 4, 3).mean(-1)
     centre = cells[1:3, 1:3].mean()
     places = {
         "bright top": cells[:2].mean() - cells[2:].mean(),

@@ -1,4 +1,4 @@
-"""What can be measured of a frame: colour, light, edges, layout, and how it differs from its neighbours."""
+"""Visual features of a frame: colour, light, edges, layout, and its difference from the frames before and after."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from PIL import Image
 
 from models.encoders.images import checked_images
 
-SIDE = 64  # pixels of the square that every frame is averaged down to before it is measured
-GRID = 4  # cells a side of the coarse layout
+SIDE = 64  # pixels; every frame is averaged down to a square of this side first
+GRID = 4  # the coarse layout has GRID x GRID cells
 HUES, LEVELS, ORIENTATIONS = 12, 8, 8
-_EDGE = 0.05  # change of the luminance from one pixel to the next from which it is an edge
-_CHANGED = 0.08  # difference of luminance from which a pixel counts as changed
+_EDGE = 0.05  # change of the luminance per pixel above which a pixel lies on an edge
+_CHANGED = 0.08  # difference of the luminance between frames above which a pixel has changed
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """One row a frame, all float32 and mostly in [0, 1].
+    """Visual features, one float32 row per frame, mostly in [0, 1].
 
     Attributes:
-        hue: (n, 12) share of each hue among the coloured pixels, weighted by how coloured they are. Bins are centred on
-            red, orange, yellow and so on round the circle.
-        saturation_levels, value_levels: (n, 8) share of pixels by saturation, by brightness.
-        brightness, contrast, saturation, colourfulness, entropy: (n,) mean and deviation of the luminance, mean
-            saturation, Hasler and Suesstrunk's colourfulness (2003), entropy of the luminance over a flat histogram's.
-        edges: (n,) share of pixels on an edge; orientation: (n, 8) its direction; sharpness: (n,) energy of detail.
+        hue: (n, 12) share of each hue, pixels weighted by their chroma. Bins are centred on red, orange, yellow and so on
+            round the circle.
+        saturation_levels: (n, 8) histogram of the saturation.
+        value_levels: (n, 8) histogram of the value (the largest of red, green and blue).
+        brightness: (n,) mean luminance.
+        contrast: (n,) standard deviation of the luminance.
+        saturation: (n,) mean saturation.
+        colourfulness: (n,) Hasler and Suesstrunk's colourfulness (2003).
+        entropy: (n,) entropy of the luminance's histogram, divided by that of a flat histogram.
+        edges: (n,) share of pixels on an edge.
+        orientation: (n, 8) histogram of the edges' directions, weighted by their strength.
+        sharpness: (n,) root mean square of the luminance's Laplacian.
         layout: (n, 48) mean RGB of 4 x 4 cells.
-        motion: (n, 4) mean difference from the sample before and from the one after, share of changed pixels, change of
-            the histogram of brightness; 0 where there is no neighbour.
+        motion: (n, 4) mean difference from the sampled frame before, from the one after, share of changed pixels, and
+            change of the histogram of values. All are 0 without a neighbouring frame.
     """
 
     hue: np.ndarray
@@ -50,13 +56,16 @@ class Measurements:
 
 
 def measure(images: Sequence[np.ndarray]) -> Measurements:
-    """Measure the frames of one video, in order: n >= 1 of (h, w, 3) uint8. All frames at once.
+    """Compute the features of the frames of one video.
+
+    Args:
+        images: At least one frame, in order, each (h, w, 3) uint8.
 
     Raises:
-        EncoderError: An image of another shape or type.
+        EncoderError: An image has another shape or type.
     """
     pixels = np.stack([_shrunk(image) for image in checked_images(images)])  # (n, SIDE, SIDE, 3)
-    # One plane a colour, each contiguous: what follows is several times faster than on interleaved pixels.
+    # One contiguous plane per colour: the following steps are several times faster than on interleaved pixels.
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0), dtype=np.float32) / 255  # (3, n, SIDE, SIDE)
     red, green, blue = planes
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
@@ -90,7 +99,13 @@ def measure(images: Sequence[np.ndarray]) -> Measurements:
 
 
 class HandcraftedVisualEncoder:
-    """Colour, light, edges, layout and motion of each frame; see `roles.VisualEncoder`."""
+    """An encoder of frames: colour, light, edges, layout and motion; see `roles.VisualEncoder`.
+
+    Example:
+        >>> encoder = HandcraftedVisualEncoder()
+        >>> encoder.encode([np.zeros((48, 64, 3), dtype=np.uint8)]).shape
+        (1, 95)
+    """
 
     width = HUES + 2 * LEVELS + 5 + 1 + ORIENTATIONS + 1 + 3 * GRID * GRID + 4
     identity: ClassVar[dict[str, Any]] = {
@@ -103,50 +118,56 @@ class HandcraftedVisualEncoder:
     }
 
     def encode(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Return one vector per frame of one video, each (h, w, 3) uint8: (n, 95) float32."""
         if not len(images):
             return np.zeros((0, self.width), dtype=np.float32)
-        found = measure(images)
-        # Roots of the shares: Euclidean distance between them is Hellinger's between the histograms.
+        frames = measure(images)
+        # Square roots of shares: their Euclidean distance is the Hellinger distance of the histograms.
         parts = [
-            np.sqrt(found.hue),
-            np.sqrt(found.saturation_levels),
-            np.sqrt(found.value_levels),
+            np.sqrt(frames.hue),
+            np.sqrt(frames.saturation_levels),
+            np.sqrt(frames.value_levels),
             *(
                 column[:, None]
                 for column in (
-                    found.brightness,
-                    2 * found.contrast,
-                    found.saturation,
-                    2 * found.colourfulness,
-                    found.entropy,
-                    found.edges,
+                    frames.brightness,
+                    2 * frames.contrast,
+                    frames.saturation,
+                    2 * frames.colourfulness,
+                    frames.entropy,
+                    frames.edges,
                 )
             ),
-            np.sqrt(found.orientation),
-            2 * found.sharpness[:, None],
-            found.layout,
-            2 * found.motion,
+            np.sqrt(frames.orientation),
+            2 * frames.sharpness[:, None],
+            frames.layout,
+            2 * frames.motion,
         ]
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def encode_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+        """Return the result of `encode` per video."""
         return [self.encode(images) for images in videos]
 
     def prepare(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """All of the work: there is no model that it could be ahead of."""
+        """Return the result of `encode`: there is no model, so the whole work is preparation."""
         return self.encode(images)
 
     def from_prepared(self, videos: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the vectors of each video, which `prepare` has already computed."""
         return list(videos)
 
 
 def _shrunk(image: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 -> (SIDE, SIDE, 3) uint8, the mean over each pixel's area."""
+    """Average an image (h, w, 3) uint8 down to (SIDE, SIDE, 3) uint8."""
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
 def _hue(planes: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Hue of (3, n, h, w) in [0, 1), moved by half a bin so that bins are centred: red in the first, greys with it."""
+    """Return the hue (n, h, w) of planes (3, n, h, w), in [0, 1).
+
+    Hues are moved by half a bin, so that bins are centred on the named hues. Red and grey are in the first bin.
+    """
     red, green, blue = planes
     sextant = np.where(high == red, green - blue, np.where(high == green, blue - red, red - green))
     sextant /= np.maximum(chroma, 1e-6)
@@ -155,36 +176,42 @@ def _hue(planes: np.ndarray, high: np.ndarray, chroma: np.ndarray) -> np.ndarray
 
 
 def _colourfulness(red_green: np.ndarray, yellow_blue: np.ndarray) -> np.ndarray:
-    """Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003), of (n, h, w) opponent colours."""
+    """Return (n,) colourfulness of opponent colours (n, h, w).
+
+    Hasler and Suesstrunk, "Measuring colourfulness in natural images" (2003).
+    """
     spread = np.hypot(red_green.std((1, 2)), yellow_blue.std((1, 2)))
     return spread + 0.3 * np.hypot(red_green.mean((1, 2)), yellow_blue.mean((1, 2)))
 
 
 def _cell_means(planes: np.ndarray) -> np.ndarray:
-    """(3, n, SIDE, SIDE) -> (n, GRID * GRID * 3), cells by rows, each red, green, blue."""
+    """Return (n, GRID * GRID * 3) for planes (3, n, SIDE, SIDE): cells row by row, each as red, green, blue."""
     side = SIDE // GRID
     means = planes.reshape(3, -1, GRID, side, GRID, side).mean(-1).mean(3)  # (3, n, GRID, GRID)
     return np.moveaxis(means, 0, -1).reshape(planes.shape[1], -1)
 
 
 def _histogram(values: np.ndarray, bins: int, *, weights: np.ndarray | None = None) -> np.ndarray:
-    """(n, h, w) in [0, 1] -> (n, bins) float32 shares, which sum to 1, or to 0 where all weights are (nearly) 0."""
+    """Return (n, bins) float32 shares of values (n, h, w) in [0, 1].
+
+    A row sums to 1, or to less if nearly all of its weights are 0.
+    """
     n = len(values)
     cell = np.minimum((values * bins).astype(np.int32), bins - 1) + bins * np.arange(n, dtype=np.int32)[:, None, None]
     counts = np.bincount(cell.ravel(), None if weights is None else weights.ravel(), minlength=n * bins)
     counts = counts.reshape(n, bins)
     total = counts.sum(1, keepdims=True)
-    # A trace of colour or of edge is noise of the codec, so it is not blown up to a full share.
+    # A trace of colour or edges is compression noise: the lower bound of the divisor keeps its shares small.
     return (counts / np.maximum(total, 0.01 * values[0].size)).astype(np.float32)
 
 
 def _motion(luminance: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """(n, SIDE, SIDE), (n, LEVELS) -> (n, 4), see `Measurements.motion`."""
+    """Return `Measurements.motion` (n, 4) for luminance (n, SIDE, SIDE) and histograms of values (n, LEVELS)."""
     motion = np.zeros((len(luminance), 4), dtype=np.float32)
     if len(luminance) > 1:
         change = np.abs(np.diff(luminance, axis=0))
         motion[1:, 0] = motion[:-1, 1] = change.mean((1, 2))
         motion[1:, 2] = (change > _CHANGED).mean((1, 2))
         motion[1:, 3] = np.abs(np.diff(levels, axis=0)).sum(1) / 2
-        motion[0, 2:] = motion[1, 2:]  # the first sample has only its successor to differ from
+        motion[0, 2:] = motion[1, 2:]  # the first frame can only be compared with its successor
     return motion

@@ -1,7 +1,8 @@
-"""Words as vectors without a vocabulary: signed feature hashing of the word and its character n-grams.
+"""Word vectors without a vocabulary: signed feature hashing of a word and its character n-grams.
 
-Weinberger et al., "Feature hashing for large scale multitask learning" (2009): a feature's hash chooses where and with
-which sign it is added, so inner products are kept in expectation. Character n-grams make "dance" and "dancing" kin.
+A feature's hash selects the component and the sign with which it is added, so inner products are kept in expectation
+(Weinberger et al., "Feature hashing for large scale multitask learning", 2009). Shared character n-grams make the vectors
+of "dance" and "dancing" similar.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ import regex
 
 from models.encoders.errors import EncoderError
 
-# A letter or number with what belongs to it: accents and vowel signs of their own, and joiners that can't be seen.
+# A letter or number with its combining marks (accents, vowel signs) and invisible joiners.
 _LETTER = r"[\p{L}\p{N}][\p{M}\u00AD\u200C\u200D]*"
-# Words; Hebrew abbreviations have a quotation mark before their last letter. Of other characters, symbols such as emoji
-# count as words, each as it is drawn.
+# A word. Hebrew abbreviations have a quotation mark before their last letter. A symbol such as an emoji is a word too, with
+# all code points of its grapheme.
 _WORD = regex.compile(
     rf"(?:{_LETTER})+(?:(?:['’׳״]|(?<=\p{{Hebrew}}\p{{M}}*)\"(?=\p{{Hebrew}}))(?:{_LETTER})+)*|(?=[\p{{S}}--[!-~]])\X",
     regex.VERSION1,
 )
-_PLACES = 4  # places that one feature is spread over, against collisions
+_PLACES = 4  # components per feature: several make collisions less harmful
 _GRAMS = (3, 4)  # lengths of the character n-grams
-_GRAM_WEIGHT = 1.0  # length of the n-grams' part, as that of the word itself
-_COMMON_WEIGHT = 0.2  # of words that nearly every sentence has
+_GRAM_WEIGHT = 1.0  # norm of the n-grams' part; the word's own part has norm 1
+_COMMON_WEIGHT = 0.2  # weight of function words, which nearly every sentence has
 _COMMON = frozenset(
     [
         *(
@@ -59,9 +60,23 @@ _COMMON = frozenset(
 
 
 class HashedWordEncoder:
-    """Words and sentences as sums of hashed features; see `roles.TextEncoder`."""
+    """An encoder of texts by feature hashing; see `roles.TextEncoder`.
+
+    Example:
+        >>> (words,) = HashedWordEncoder(width=64).encode_words(["a dancing dog"])
+        >>> words.shape
+        (3, 64)
+    """
 
     def __init__(self, *, width: int = 256):
+        """Create an encoder of vectors of length `width`.
+
+        Args:
+            width: At least 8. A larger width has fewer collisions and needs more storage.
+
+        Raises:
+            ValueError: `width` is below 8.
+        """
         if width < 8:
             raise ValueError(f"width must be at least 8, not {width}")
         self.width = width
@@ -75,6 +90,7 @@ class HashedWordEncoder:
         }
 
     def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return (words, width) float32 per text; (0, width) for a text without a word."""
         return [
             np.stack([_word_vector(word, self.width) for word in words])
             if (words := split_words(text))
@@ -83,12 +99,19 @@ class HashedWordEncoder:
         ]
 
     def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (n, width) float32 of unit length: weighted sums of the word vectors.
+
+        A word that occurs `count` times has the weight 1 + log(count); function words have a fifth of that.
+
+        Raises:
+            EncoderError: A text holds no word.
+        """
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
         for index, text in enumerate(texts):
             counts = Counter(split_words(text))
             if not counts:
                 raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
-            # Sublinear: the tenth mention of a word says less than the first.
+            # Sublinear: the tenth mention of a word tells less than the first.
             weights = [
                 (1 + np.log(count)) * (_COMMON_WEIGHT if word in _COMMON else 1.0) for word, count in counts.items()
             ]
@@ -98,14 +121,21 @@ class HashedWordEncoder:
 
 
 def split_words(text: str) -> list[str]:
-    """Return a text's words, case folded and composed; in a text without any, whatever blanks separate counts as a word."""
+    """Return a text's words, case folded and composed (NFC).
+
+    A text without letters, numbers or symbols is split at blanks instead.
+
+    Example:
+        >>> split_words("Don't stop, DANCING!")
+        ["don't", 'stop', 'dancing']
+    """
     folded = unicodedata.normalize("NFC", text.casefold())
     return _WORD.findall(folded) or folded.split()
 
 
 @lru_cache(maxsize=65536)
 def _word_vector(word: str, width: int) -> np.ndarray:
-    """(width,) float32 of unit length."""
+    """Return a word's vector, (width,) float32 of unit length."""
     marked = f"<{word}>"
     grams = {marked[at : at + size] for size in _GRAMS for at in range(len(marked) - size + 1)} - {marked}
     vector = np.zeros(width, dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Libraries whose versions don't go with the rest: each in an environment of its own, reached through a child process."""
+"""Libraries whose dependencies conflict with the project's: each runs in a child process with an environment of its own."""

@@ -1,4 +1,4 @@
-"""A model in a child process with an environment of its own: loaded once, then called with arrays."""
+"""A model in a child process with an environment of its own; it is loaded once and then called with arrays."""
 
 from __future__ import annotations
 
@@ -19,37 +19,40 @@ from models.encoders.errors import EncoderError
 from models.encoders.isolated.child.messages import pack, unpack
 
 CHILD = Path(__file__).with_name("child")
-LOADING, RUNNING = 1800.0, 600.0  # seconds that a child may take for loading its model, and for a batch
+LOADING, RUNNING = 1800.0, 600.0  # largest time in seconds for loading the model, and for a batch
 
 
 class IsolatedProcessFailed(RuntimeError):
-    """The child process is gone or took too long (it was killed then). Not a fault of one input: the run stops."""
+    """The child process ended, or took too long and was killed. No single input is the cause, so the run stops."""
 
 
 class IsolatedModel:
-    """A model that another interpreter runs.
-
-    Args:
-        python: The interpreter of the model's environment.
-        model: Which of the child's models: `lavis` or `laion-clap`.
-        settings: What the child is told to load; JSON-able.
-        loading, running: Seconds after which the child is killed.
-
-    Raises:
-        IsolatedProcessFailed: See there; the end of what the child wrote to its standard error is in the message.
-        EncoderError: What the child raised, in words.
-    """
+    """A model that another interpreter runs in a child process."""
 
     def __init__(
         self, python: Path, model: str, settings: dict[str, Any], *, loading: float = LOADING, running: float = RUNNING
     ):
+        """Start the child process and load the model.
+
+        Args:
+            python: The interpreter of the model's environment.
+            model: `lavis` or `laion-clap`.
+            settings: Keyword arguments of the child's `load`; JSON-able.
+            loading: Seconds for loading, after which the child is killed.
+            running: Seconds per call, after which the child is killed.
+
+        Raises:
+            IsolatedProcessFailed: The child ended or took too long. The message has the end of the child's output.
+            EncoderError: The child raised an error; the message holds its text.
+            MemoryError: The child's memory ran out.
+        """
         ours, theirs = socket.socketpair()
-        # A child that is stopped takes no message either: a batch is more than the socket holds.
+        # Sending needs a limit too: a batch is larger than the socket's buffer, and a stopped child reads nothing.
         limit = struct.pack("@ll", int(running), int(running % 1 * 1_000_000))
         for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
             ours.setsockopt(socket.SOL_SOCKET, direction, limit)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the child
-        # Nothing of this process's packages may reach the child's.
+        # The child must not import this process's packages.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         with theirs:
             self._process = subprocess.Popen(
@@ -67,7 +70,7 @@ class IsolatedModel:
         self._exchange({"settings": settings}, {}, seconds=loading)
 
     def __call__(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
-        """What the model makes of the arrays."""
+        """Call the model with named arrays and return its named arrays. Errors are those of `__init__`."""
         return self._exchange({}, arrays, seconds=self._running)
 
     def close(self) -> None:
@@ -86,7 +89,7 @@ class IsolatedModel:
             raise self._failed(f"gave no answer for {seconds:g} s and was killed") from error
         except (EOFError, OSError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(2)  # its exit code tells more than that it was killed here
+                self._process.wait(2)  # the child's own exit code is more useful than that of the kill below
             raise self._failed("ended without an answer") from error
         if "error" in header:
             if header["memory"]:
@@ -97,9 +100,11 @@ class IsolatedModel:
     def _failed(self, what: str) -> IsolatedProcessFailed:
         self.close()
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 2000))
-        said = self._log.read().decode(errors="replace").strip()
+        output = self._log.read().decode(errors="replace").strip()
         code = self._process.returncode
-        return IsolatedProcessFailed(f"the process of {self._name} {what} (exit code {code}); it said last: {said}")
+        return IsolatedProcessFailed(
+            f"the process of {self._name} {what} (exit code {code}); the end of its output: {output}"
+        )
 
 
 def _ended(process: subprocess.Popen, connection: Connection) -> None:

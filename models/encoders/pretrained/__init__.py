@@ -1,6 +1,6 @@
-"""Pretrained models through transformers or their own libraries: image encoders, AST, AnglE's UAE, BLIP-2, CLAP.
+"""Pretrained encoders, run by transformers or by the models' own libraries: image encoders, AST, AnglE's UAE, BLIP-2, CLAP.
 
-Nothing here imports transformers before `load` is called: identities are known from files alone.
+This module imports transformers only inside functions that need it. `identity` reads files and needs no framework.
 """
 
 from __future__ import annotations
@@ -47,42 +47,44 @@ def load(
     """Load a checkpoint for a role.
 
     Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
         checkpoint: A folder, or a repository (owner/name) in this machine's Hugging Face cache.
-        revision: Branch, tag or commit of a repository; the newest that is in the cache if None.
-        device: As PyTorch names it: `cpu`, `cuda`, `cuda:1`.
-        dtype: `float32` (default), `bfloat16` or `float16`.
-        allow_download: Whether files that are missing may be fetched.
-        batch_size: Inputs at once; None tries what is fastest, on a GPU, and takes a fixed number on a CPU. Halved for
-            good when memory runs out. It doesn't change the output.
-        attention: `eager`, `sdpa` or `flash_attention_2`; None is the library's choice. Changes no more than rounding.
-        compile: Whether `torch.compile` makes kernels of the model (of BLIP-2: of what looks at the frames).
-        backend: The library that runs the model, `transformers` by default; see `backends.BACKENDS`. Of the options
-            above, `attention` and `compile` are those of transformers alone.
+        revision: Branch, tag or commit of a repository; by default the newest one in the cache.
+        device: PyTorch's name of the device: `cpu`, `cuda`, `cuda:1`.
+        dtype: `float32` (default), `bfloat16` or `float16`. On a GPU, the 16-bit formats need half the memory.
+        allow_download: Whether to download missing files.
+        batch_size: Inputs per batch. By default a GPU measures the fastest size at loading, and a CPU uses a fixed number.
+            The size is halved permanently when memory runs out. It doesn't change the output.
+        attention: `eager`, `sdpa` or `flash_attention_2`; by default the library decides. It changes only rounding.
+            Ignored with another backend than `transformers`.
+        compile: Whether to run the model through `torch.compile`, for BLIP-2 only its vision side. Compiling takes time at
+            the first batches. Ignored with another backend than `transformers`.
+        backend: The library that runs the model, by default `transformers`; see `backends.BACKENDS`.
         environments: Folder of the environments of libraries that need one of their own.
-        options: Of the role; see `models.encoders.pretrained.options`.
+        options: The role's options, see `models.encoders.pretrained.options`.
 
     Raises:
-        CheckpointError: The files are not there, not whole, or not of such a model.
-        EncoderError: The device, the attention kernel or the backend isn't there.
-        ValueError: An unknown option or value.
+        CheckpointError: The files are missing, incomplete, or belong to another architecture.
+        EncoderError: The device, the attention kernel or the backend is not available.
+        ValueError: An option or a value is unknown.
     """
-    chosen = options_of(role, options)
+    role_options = options_of(role, options)
     dtype, attention = checked_dtype(dtype), checked_attention(attention)
     backend = checked_backend(role, backend, environments=environments)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     from models.encoders.pretrained.batching import fastest_size
     from models.encoders.pretrained.loading import load_encoder, load_with_own_library
 
-    told = {
-        "identity": _identity(role, located, dtype, backend, chosen),
+    arguments = {
+        "identity": _identity(role, located, dtype, backend, role_options),
         "device": device,
         "dtype": dtype,
         "batch_size": batch_size or _BATCH_SIZES[role],
     }
     if backend == "transformers":
-        encoder = load_encoder(role, located, chosen, attention=attention, compile=compile, **told)
+        encoder = load_encoder(role, located, role_options, attention=attention, compile=compile, **arguments)
     else:
-        encoder = load_with_own_library(backend, located, chosen, environments=environments, **told)
+        encoder = load_with_own_library(backend, located, role_options, environments=environments, **arguments)
     if batch_size is None and device.startswith("cuda"):
         encoder.batches.size = fastest_size(encoder.trial, name=f"{role} ({located.name})")
     return encoder
@@ -97,11 +99,13 @@ def preparation(
     backend: str | None = None,
     **_other: Any,
 ) -> Callable[..., Any]:
-    """The `prepare` of what `load` with the same arguments gives, picklable, without weights.
+    """Return the `prepare` of the encoder that `load` returns for the same arguments, without loading weights.
+
+    The returned callable is picklable.
 
     Raises:
-        CheckpointError: As `load`.
-        ValueError: The role `text`, which prepares nothing.
+        CheckpointError: As in `load`.
+        ValueError: The role is `text`, which has no preparation.
     """
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     from models.encoders.pretrained.preparing import ASTPreparation, CLAPPreparation, ImagePreparation, LaionPreparation
@@ -119,14 +123,14 @@ def preparation(
 def width(
     role: Role, checkpoint: str, *, revision: str | None = None, allow_download: bool = False, **_other: Any
 ) -> int:
-    """How many numbers a vector of `load`'s encoder has, from its configuration alone.
+    """Return the length of the vectors of the encoder that `load` returns. Only the configuration is read.
 
     Raises:
-        CheckpointError: As `load`.
-        ValueError: A role that gives words.
+        CheckpointError: As in `load`.
+        ValueError: The role returns words.
     """
     if role not in ("visual", "acoustic", "text"):
-        raise ValueError(f"the role {role!r} gives no vectors")
+        raise ValueError(f"the role {role!r} gives no vectors; roles with a width are visual, acoustic, text")
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     config = json.loads((located.folder / "config.json").read_text(encoding="utf-8"))
     stated = config.get("vision_config", config).get("hidden_size")
@@ -148,7 +152,19 @@ def count_operations(
     text_tokens: int | None = None,
     **_other: Any,
 ) -> float:
-    """Floating-point operations for one input of `load`'s encoder (a text of `text_tokens`); CheckpointError as `load`."""
+    """Return the number of floating-point operations for one input of the encoder that `load` returns.
+
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        checkpoint: As in `load`.
+        revision: As in `load`.
+        allow_download: As in `load`.
+        max_new_tokens: Words of a caption.
+        text_tokens: Length of a text in tokens; by default that of a title.
+
+    Raises:
+        CheckpointError: As in `load`.
+    """
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
     from transformers import AutoConfig
 
@@ -158,7 +174,7 @@ def count_operations(
     from models.encoders.pretrained.visual import image_config
 
     config = from_folder(AutoConfig.from_pretrained, located)
-    if role == "visual":  # the size that the processor gives, where the model would take others too
+    if role == "visual":  # the processor decides the image size, and some models accept other sizes than their own
         config = image_config(config)
         config.image_size = max(ImagePreparation(located).size())
     return operations(role, config, new_tokens=max_new_tokens, text_tokens=text_tokens or TEXT_TOKENS)
@@ -179,7 +195,15 @@ def identity(
     environments: str = ROOT,
     **options: Any,
 ) -> dict[str, Any]:
-    """What `load` with the same arguments would have as its `identity`; reads no weights and imports no framework."""
+    """Return the `identity` of the encoder that `load` returns for the same arguments.
+
+    No framework is imported. The weights are not loaded; for a folder their bytes are hashed.
+
+    Raises:
+        CheckpointError: As in `load`.
+        EncoderError: The backend is not available.
+        ValueError: An option or a value is unknown.
+    """
     checked_attention(attention)
     backend = checked_backend(role, backend, environments=environments)
     located = locate(role, checkpoint, revision=revision, allow_download=allow_download)
@@ -188,7 +212,7 @@ def identity(
 
 def _identity(role: Role, located: Checkpoint, dtype: str, backend: str, options: Options) -> dict[str, Any]:
     values = {"dtype": dtype, **described(options)}
-    if role == "acoustic":  # its feature extractor computes slightly different numbers with torchaudio than without
+    if role == "acoustic":  # with torchaudio installed, the feature extractor computes slightly different numbers
         values["filter_bank"] = "torchaudio" if importlib.util.find_spec("torchaudio") else "numpy"
     return {
         "name": f"pretrained-{role}",

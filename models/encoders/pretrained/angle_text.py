@@ -1,4 +1,4 @@
-"""Texts through the angle-emb library itself: the same vectors as `text.AnglEEncoder`'s, by the library's own path."""
+"""UAE as encoder of texts, run by the angle-emb library. The vectors are those of `text.AnglEEncoder`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.encoders.pretrained.text import AnglEEncoder
 
 
 class AngleLibraryEncoder(AnglEEncoder):
-    """See `roles.TextEncoder`; loading, pooling and scaling are the library's."""
+    """An encoder of texts by angle-emb, which loads, pools and scales; see `roles.TextEncoder`."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class AngleLibraryEncoder(AnglEEncoder):
         dtype: str,
         batch_size: int,
     ):
+        """Load the model with angle-emb; `models.encoders.pretrained.load` calls this."""
         with quietly():
             self._angle = from_folder(
                 lambda folder, local_files_only: AnglE.from_pretrained(

@@ -1,4 +1,4 @@
-"""Running a model over many inputs: batches of like lengths, as large as pays, halved when memory runs out."""
+"""Batches of a model's inputs: similar lengths together, as large as it pays, halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -18,9 +18,18 @@ _log = logging.getLogger(__name__)
 
 
 class Batches:
-    """Splits inputs into batches of at most `size`, which shrinks for good when the device's memory runs out."""
+    """A splitter of inputs into batches.
+
+    Attributes:
+        size: Inputs per batch, at most. It is halved permanently whenever the device's memory runs out.
+    """
 
     def __init__(self, size: int):
+        """Begin with batches of at most `size` inputs.
+
+        Raises:
+            ValueError: `size` is below 1.
+        """
         if size < 1:
             raise ValueError(f"batch_size must be at least 1, not {size}")
         self.size = size
@@ -32,15 +41,16 @@ class Batches:
         *,
         lengths: Sequence[int] | None = None,
     ) -> list[Output]:
-        """Apply `function` to batches and return one output an input, in the inputs' order.
+        """Apply `function` to batches and return one output per input, in the order of the inputs.
 
         Args:
-            inputs: A sequence, or a tensor whose first axis it is; `function` is given slices of it.
-            lengths: One an input; inputs of like lengths share a batch, the longest first, so that memory runs out at
-                once if it does.
+            inputs: A sequence, or a tensor with one input per entry of its first axis.
+            function: Takes a slice of the inputs and returns one output per input.
+            lengths: One length per input. Inputs of similar lengths share a batch. The longest come first, so that a lack
+                of memory shows in the first batch.
 
         Raises:
-            EncoderError: Not even a batch of one fits; it names the input's place.
+            EncoderError: A single input doesn't fit into memory; the message names its position.
         """
         order = list(range(len(inputs)))
         if lengths is not None:
@@ -59,8 +69,8 @@ class Batches:
                     raise EncoderError(f"input {order[done]} doesn't fit into memory by itself: {error}") from error
                 self.size = size // 2
                 batch = None
-            if batch is None:  # outside the handler: the exception holds on to the tensors that must go
-                _log.warning("out of memory with %d inputs a batch; going on with %d", size, self.size)
+            if batch is None:  # outside the handler: the exception references the tensors that must be freed
+                _log.warning("out of memory with %d inputs per batch; continuing with %d", size, self.size)
                 free_memory()
                 continue
             for index, output in zip(order[done : done + size], batch, strict=True):
@@ -72,19 +82,23 @@ class Batches:
 def fastest_size(
     trial: Callable[[int], object], *, start: int = 8, most: int = 1024, gain: float = 1.05, name: str = "a model"
 ) -> int:
-    """The batch size from which doubling no longer pays, found by trying.
+    """Measure batch sizes and return the one from which doubling no longer pays.
+
+    Each size is run twice, so the measurement takes some seconds on a GPU.
 
     Args:
-        trial: Runs a batch of the given size, and returns when it is done.
-        start, most: The first and the largest size that is tried; half of `start` and so on, where that doesn't fit.
-        gain: By which factor inputs a second must grow for the doubled size to be taken.
+        trial: Runs a batch of the given size, and returns when the batch is done.
+        start: The first size. If it doesn't fit into memory, half of it is tried, and so on.
+        most: The largest size.
+        gain: Factor by which the inputs per second must grow for the doubled size to be taken.
+        name: Name of the model in log messages and errors.
 
     Raises:
-        EncoderError: Not even one input fits.
+        EncoderError: A single input doesn't fit into memory.
     """
     best, best_rate, size = 0, 0.0, start
     while size <= most:
-        rate = _tried(trial, size)
+        rate = _inputs_per_second(trial, size)
         if rate is None:
             free_memory()
             if best:
@@ -97,14 +111,14 @@ def fastest_size(
             break
         best, best_rate = size, rate
         size *= 2
-    _log.info("%s: %d inputs a batch, %.0f a second", name, best, best_rate)
+    _log.info("%s: %d inputs per batch, %.0f per second", name, best, best_rate)
     return best
 
 
-def _tried(trial: Callable[[int], object], size: int) -> float | None:
-    """Inputs a second with batches of this size; None where they don't fit into memory."""
+def _inputs_per_second(trial: Callable[[int], object], size: int) -> float | None:
+    """Return the inputs per second with batches of this size, or None if a batch doesn't fit into memory."""
     try:
-        trial(size)  # the first run of a size also chooses kernels and compiles
+        trial(size)  # not measured: the first run of a size also selects kernels and compiles
         started = time.perf_counter()
         trial(size)
         return size / max(time.perf_counter() - started, 1e-9)
@@ -115,7 +129,15 @@ def _tried(trial: Callable[[int], object], size: int) -> float | None:
 
 
 def finite(values: torch.Tensor, what: str) -> torch.Tensor:
-    """The tensor in float32 on the CPU; EncoderError if a number of it is NaN or infinite."""
+    """Return a tensor in float32 on the CPU, after checking that its numbers are finite.
+
+    Args:
+        values: (n, ...) outputs of a model.
+        what: Name of the model, for the error.
+
+    Raises:
+        EncoderError: A number is NaN or infinite.
+    """
     values = values.float().cpu()
     bad = ~torch.isfinite(values.reshape(len(values), -1)).all(1)
     if bad.any():
@@ -124,12 +146,12 @@ def finite(values: torch.Tensor, what: str) -> torch.Tensor:
 
 
 def free_memory() -> None:
-    """Give back what no tensor uses any more."""
+    """Release memory that no tensor uses."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether it is the device's or the machine's memory that ran out."""
+    """Return whether an error says that the device's or the machine's memory ran out."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or lacks_memory(str(error))

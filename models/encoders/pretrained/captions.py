@@ -1,4 +1,4 @@
-"""Frames to sentences through BLIP-2 (Li et al., 2023), as M3TR 3.3 does for the unified semantic vector."""
+"""BLIP-2 (Li et al., 2023) as captioner of frames, for the unified semantic vector of M3TR section 3.3."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from transformers import (
 from models.encoders.errors import EncoderError
 from models.encoders.pretrained.batching import Batches
 from models.encoders.pretrained.options import CaptionOptions
-from models.encoders.pretrained.preparing import ImagePreparation, of_each, on_device
+from models.encoders.pretrained.preparing import ImagePreparation, on_device, split_by_video
 
 
 class BLIP2Captioner:
-    """One caption a frame, greedily; see `roles.VisualCaptioner`.
+    """A captioner of frames by BLIP-2, one caption per frame, greedy; see `roles.VisualCaptioner`.
 
-    All prompts are the same, so every batch is one bucket of lengths: no input is padded. A batch ends with its last
-    caption's end token.
+    All inputs have the same prompt, so no input of a batch is padded. A batch is done when its longest caption ends.
     """
 
     def __init__(
@@ -38,6 +37,7 @@ class BLIP2Captioner:
         identity: dict[str, Any],
         batch_size: int,
     ):
+        """Wrap a loaded model; `models.encoders.pretrained.load` calls this."""
         self.identity = identity
         self.prepare = prepare
         self.batches = Batches(batch_size)
@@ -45,21 +45,25 @@ class BLIP2Captioner:
         self._tokenizer = tokenizer
         self._longest = options.max_new_tokens
         processor = Blip2Processor(prepare.processor, tokenizer, num_query_tokens=model.config.num_query_tokens)
-        nothing = np.zeros((8, 8, 3), dtype=np.uint8)  # the processor places the image's tokens only beside an image
-        words = processor(images=nothing, text=[options.prompt], return_tensors="pt")
+        blank = np.zeros((8, 8, 3), dtype=np.uint8)  # the processor adds the image's tokens only if it gets an image
+        words = processor(images=blank, text=[options.prompt], return_tensors="pt")
         self._prompt = {name: words[name].to(model.device) for name in ("input_ids", "attention_mask")}  # (1, t)
 
     def caption(self, images: Sequence[np.ndarray]) -> list[str]:
+        """Return one caption per frame of one video, each (h, w, 3) uint8."""
         return self.from_prepared([self.prepare(images)])[0]
 
     def caption_videos(self, videos: Sequence[Sequence[np.ndarray]]) -> list[list[str]]:
+        """Return the result of `caption` per video. A batch may hold frames of several videos."""
         return self.from_prepared([self.prepare(images) for images in videos])
 
     def from_prepared(self, videos: Sequence[torch.Tensor]) -> list[list[str]]:
+        """Return the captions of each video, from its prepared frames (n, 3, h, w) uint8."""
         captions = self.batches.run(on_device(videos, self._model.device), self._caption)
-        return of_each(captions, videos)
+        return split_by_video(captions, videos)
 
     def trial(self, size: int) -> None:
+        """Caption a batch of `size` black frames, to measure the speed of a batch size."""
         side = self._model.config.vision_config.image_size
         self._generate(torch.zeros((size, 3, side, side), dtype=torch.uint8, device=self._model.device)).cpu()
 
@@ -72,25 +76,26 @@ class BLIP2Captioner:
 
     @torch.inference_mode()
     def _generate(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(b, 3, h, w) uint8 -> (b, new tokens), padded after their end."""
-        watch = _FiniteScores()
+        """Return the new tokens (b, tokens) of pixels (b, 3, h, w) uint8, padded after the end token."""
+        scores = _FiniteScores()
         words = self._model.generate(
             pixel_values=self.prepare.scaled(pixels, self._model.dtype),
             **{name: values.expand(len(pixels), -1) for name, values in self._prompt.items()},
             do_sample=False,
             num_beams=1,
             max_new_tokens=self._longest,
-            logits_processor=LogitsProcessorList([watch]),
+            logits_processor=LogitsProcessorList([scores]),
         )
-        if bad := int((watch.wrong > 0).sum()):
+        if bad := int((scores.wrong > 0).sum()):
             raise EncoderError(f"BLIP-2: the scores of {bad} of {len(pixels)} captions are NaN or infinite")
-        return words[:, self._prompt["input_ids"].shape[1] :]  # what follows the image and the prompt
+        return words[:, self._prompt["input_ids"].shape[1] :]  # without the tokens of the image and the prompt
 
 
 class _FiniteScores(LogitsProcessor):
-    """Marks the rows whose best score isn't finite: a NaN would choose a token all the same, and silently.
+    """A record of the rows whose best score isn't finite: generation would silently pick a token from NaN scores.
 
-    (Forbidden tokens score minus infinity by design.) The marks stay on the device: nothing waits for them.
+    Only the best score is checked, because forbidden tokens have minus infinity by design. The record stays on the device, so
+    no step waits for a copy.
     """
 
     def __init__(self):

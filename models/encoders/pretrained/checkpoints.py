@@ -1,4 +1,4 @@
-"""Where a model's files lie, and which revision they are: a folder or the Hugging Face cache; no silent download."""
+"""Checkpoints on this machine: their folder and revision, from a folder or the Hugging Face cache, without silent downloads."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PAPER = {
     "captions": "Salesforce/blip2-opt-2.7b",
     "sounds": "laion/clap-htsat-unfused",
 }
-_ARCHITECTURES = {  # the `model_type`s of their configurations; any encoder of texts will do
+_ARCHITECTURES = {  # allowed `model_type`s of configurations; for `text` all are allowed
     "visual": tuple(IMAGE_MODELS),
     "acoustic": ("audio-spectrogram-transformer",),
     "captions": ("blip-2",),
     "sounds": ("clap",),
 }
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-# Without these transformers makes a tokenizer of no words, to which every text is the same, or fails amid the run.
+# Without one of these files, transformers builds an empty tokenizer, for which all texts are equal, or fails during the run.
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _PROCESSOR = ("preprocessor_config.json", "processor_config.json")
-_BESIDE = {  # of each: one of these
+_BESIDE = {  # files that are needed beside the weights: one of each tuple
     "visual": (_PROCESSOR,),
     "acoustic": (_PROCESSOR,),
     "text": (_TOKENIZER,),
@@ -39,12 +39,18 @@ _BESIDE = {  # of each: one of these
     "sounds": (_PROCESSOR, _TOKENIZER),
 }
 _OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "openvino/*", "onnx/*"]
-_BLOCK, _BLOCKS = 1 << 14, 1 << 12  # of a large file, this many blocks of this many bytes are hashed
+_BLOCK, _BLOCKS = 1 << 14, 1 << 12  # of a large file, _BLOCKS blocks of _BLOCK bytes are hashed
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's files on this machine: their folder, the name they go by, and the revision that they are."""
+    """A model's files on this machine.
+
+    Attributes:
+        folder: The folder of the files.
+        name: Name of the repository (owner/name), or of the folder.
+        revision: Commit of the files in the cache, or a hash of the folder's content.
+    """
 
     folder: Path
     name: str
@@ -52,14 +58,17 @@ class Checkpoint:
 
 
 def locate(role: Role, name: str, *, revision: str | None = None, allow_download: bool = False) -> Checkpoint:
-    """Find a role's checkpoint: a folder of that name if there is one, else a repository in the Hugging Face cache.
+    """Find and check a role's checkpoint: a folder of that name, or else a repository in the Hugging Face cache.
 
-    Returns:
-        The revision is the commit of the files in the cache, or a hash of a folder's content.
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        name: A folder or a repository (owner/name).
+        revision: Branch, tag or commit of a repository; by default the newest one in the cache.
+        allow_download: Whether to download missing files of a repository.
 
     Raises:
-        CheckpointError: It isn't on this machine, not whole (the message says how to get it), or another architecture.
-        ValueError: A revision asked of a folder.
+        CheckpointError: The checkpoint is missing, incomplete or of another architecture; the message says how to get it.
+        ValueError: A folder was named with a revision.
     """
     if Path(name).expanduser().is_dir():
         if revision is not None:
@@ -81,16 +90,16 @@ def locate(role: Role, name: str, *, revision: str | None = None, allow_download
             )
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        asked = f" at revision {revision}" if revision else ""
+        at_revision = f" at revision {revision}" if revision else ""
         raise CheckpointError(
-            f"{name}{asked} is not in this machine's Hugging Face cache; fetch it with: {command}"
+            f"{name}{at_revision} is not in this machine's Hugging Face cache; fetch it with: {command}"
         ) from error
     _check(folder, role, name, f"fetch it again with: {command}")
     return Checkpoint(folder, name, folder.name)
 
 
 def _check(folder: Path, role: Role, name: str, remedy: str) -> None:
-    """A configuration of the right kind, all weights and what prepares inputs must be there: known before the run starts."""
+    """Check before the run that architecture, weights, processor and tokenizer are right and complete."""
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
     indices = [folder / f"{weights}.index.json" for weights in _WEIGHTS]
     index = next((path for path in indices if path.is_file()), None)
@@ -105,17 +114,17 @@ def _check(folder: Path, role: Role, name: str, remedy: str) -> None:
     if (folder / "config.json").is_file():
         _check_architecture(_read(folder / "config.json", name, remedy), folder, role, name)
     if missing:
-        raise CheckpointError(f"{name} is not whole in {folder}: {', '.join(missing)} is missing; {remedy}")
+        raise CheckpointError(f"{name} is not complete in {folder}: {', '.join(missing)} is missing; {remedy}")
 
 
 def _check_architecture(config: dict[str, Any], folder: Path, role: Role, name: str) -> None:
-    found, allowed = config.get("model_type"), _ARCHITECTURES.get(role)
-    if allowed is not None and found not in allowed:
+    model_type, allowed = config.get("model_type"), _ARCHITECTURES.get(role)
+    if allowed is not None and model_type not in allowed:
         named = " or ".join(map(repr, allowed))
-        raise CheckpointError(f"{name} in {folder} is a {found!r} model; the role {role!r} needs {named}")
+        raise CheckpointError(f"{name} in {folder} is a {model_type!r} model; the role {role!r} needs {named}")
     if role == "captions" and not config.get("use_decoder_only_language_model", True):
         raise CheckpointError(
-            f"{name} in {folder} writes with an encoder and a decoder, as BLIP-2 with FLAN-T5 does; the role {role!r} needs "
+            f"the language model of {name} in {folder} has an encoder, as BLIP-2 with FLAN-T5 does; the role {role!r} needs "
             "a language model that is a decoder alone, such as OPT"
         )
 
@@ -131,11 +140,11 @@ def _read(file: Path, name: str, remedy: str) -> dict[str, Any]:
 
 
 def content_hash(folder: Path) -> str:
-    """A hash of all files of a folder: their names, their sizes and what is in them.
+    """Return a hash of the names, sizes and contents of all files in a folder. Hidden files are ignored.
 
-    Of files above 64 MiB, 4,096 evenly spaced blocks of 16 KiB are read, the first and the last among them: one falls into
-    every tensor above a four-thousandth of the file (2 MB of BLIP-2's), so it is known which training it is, also where
-    that changed but a layer; and it is quick for weights of many GB.
+    Of files above 64 MiB, only 4,096 evenly spaced blocks of 16 KiB are read, so weights of many GB are hashed quickly. The
+    first and the last block are among them. Every tensor larger than a 4,000th of the file (2 MB for BLIP-2) contains a block.
+    So training that changes only one layer also changes the hash.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):

@@ -1,7 +1,7 @@
-"""Architectures of image encoders: a new one is a line here, chosen by the checkpoint's own `model_type`.
+"""The table of image architectures, by the `model_type` of a checkpoint's configuration. A new architecture is one line.
 
-transformers' AutoModel loads each; of a model of images and texts it loads the image side. Light to import, so that planning
-is cheap.
+transformers' AutoModel loads each of them. Of a model of images and texts, only the image side is loaded. This module imports
+no framework, because planning imports it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ImageModel:
-    """Where a picture's vector lies in the outputs of an architecture.
+    """The position of an image's vector in the outputs of an architecture.
 
     Attributes:
-        pooler: Whether the vector is the model's own pooled output; otherwise it is the first token of the last layer.
-        first_patch: How many tokens stand before the patches, not counting registers.
-        arguments: Keyword arguments of the model's class.
+        pooler: Whether the vector is the model's pooled output. Otherwise it is the first token of the last layer.
+        first_patch: Number of tokens before the patches, without registers.
+        arguments: Keyword arguments for the model's class.
     """
 
     pooler: bool = False
@@ -27,7 +27,7 @@ class ImageModel:
 
 
 IMAGE_MODELS: dict[str, ImageModel] = {
-    # The pooling layer of ViT is not used, and the published checkpoint's is not trained.
+    # ViT's pooling layer is not used; in the published checkpoint it isn't trained.
     "vit": ImageModel(arguments={"add_pooling_layer": False}),
     "dinov2": ImageModel(),
     "dinov2_with_registers": ImageModel(),

@@ -1,4 +1,4 @@
-"""Segments of sound to descriptions through CLAP as laion-clap runs it, in that library's own environment."""
+"""CLAP as describer of sound, run by laion-clap in an environment of its own."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from models.encoders.isolated.process import IsolatedModel
 from models.encoders.pretrained.batching import Batches, finite
 from models.encoders.pretrained.nearest import nearest
 from models.encoders.pretrained.options import SoundOptions
-from models.encoders.pretrained.preparing import LaionPreparation, of_each
+from models.encoders.pretrained.preparing import LaionPreparation, split_by_video
 from models.encoders.roles import Description
 
-_TOKENS = 77  # to which laion-clap pads and cuts every text
+_TOKENS = 77  # laion-clap pads or cuts every text to this length
 _SIZES = ("nb_max_samples", "feature_size", "sampling_rate", "fft_window_size", "hop_length")
 
 
 class LaionDescriber:
-    """The nearest descriptions of a segment; see `roles.AudioCaptioner`.
+    """A describer of sound by laion-clap's CLAP; see `roles.AudioCaptioner`.
 
-    Checkpoint and tokenizer are those of the default backend; spectrograms and both towers are laion-clap's, in a child
-    process. Its mel filters and its rounding of samples to 16 bits differ from transformers', so vectors do, slightly.
+    Checkpoint and tokenizer are the same as with the default backend. Spectrograms and both models are laion-clap's and run
+    in a child process. laion-clap has other mel filters and rounds samples to 16 bits, so its vectors differ slightly from
+    those of transformers.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LaionDescriber:
         dtype: str,
         batch_size: int,
     ):
+        """Start the child process and load the model there; `models.encoders.pretrained.load` calls this."""
         self.identity = identity
         self.prepare = prepare
         self.batches = Batches(batch_size)
@@ -48,27 +50,32 @@ class LaionDescriber:
         self._top = options.top
         folder = str(prepare.checkpoint.folder)
         extractor = {name: int(getattr(prepare.extractor, name)) for name in _SIZES}
-        told = {"folder": folder, "device": device, "dtype": dtype, "extractor": extractor}
-        self._model = IsolatedModel(python, "laion-clap", told)
+        settings = {"folder": folder, "device": device, "dtype": dtype, "extractor": extractor}
+        self._model = IsolatedModel(python, "laion-clap", settings)
         self.descriptions = options.descriptions()
         rows = Batches(64).run(options.texts(), self._encode_texts)
         self._vocabulary = np.stack(rows)  # (descriptions, d), unit length
 
     def describe(self, segments: Sequence[np.ndarray], rate: int) -> list[list[Description]]:
+        """Return the nearest descriptions of each segment (samples,) at `rate` samples per second, nearest first."""
         return self.from_prepared([self.prepare(segments, rate)])[0]
 
     def from_prepared(self, videos: Sequence[torch.Tensor]) -> list[list[list[Description]]]:
-        return of_each(nearest(self._encode_all(videos), self._vocabulary, self.descriptions, top=self._top), videos)
+        """Return the descriptions of each video's segments, from its prepared segments (n, samples)."""
+        return split_by_video(
+            nearest(self._encode_all(videos), self._vocabulary, self.descriptions, top=self._top), videos
+        )
 
     def encode(self, segments: Sequence[np.ndarray], rate: int) -> np.ndarray:
-        """n of (samples,) float32 -> (n, d) float32 of unit length, in the space of the descriptions."""
+        """Return the vectors of n segments (samples,) float32: (n, d) float32 of unit length, in the texts' space."""
         return self._encode_all([self.prepare(segments, rate)])
 
     def trial(self, size: int) -> None:
+        """Encode a batch of `size` silent segments, to measure the speed of a batch size."""
         self._encode_sounds([torch.zeros(round(self.rate * self.seconds))] * size)
 
     def close(self) -> None:
-        """End the child process; it ends with this object too."""
+        """End the child process. It also ends when this object is deleted."""
         self._model.close()
 
     def _encode_all(self, videos: Sequence[torch.Tensor]) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""How many floating-point operations a model needs for one input: exactly counted, from its configuration alone.
+"""Exact counts of the floating-point operations that a model needs for one input, from its configuration alone.
 
-The model is built on PyTorch's `meta` device, where tensors have shapes and no numbers, and run once under PyTorch's own
-counter of operations (matrix products, convolutions and attention; a product and a sum count as two).
+The model is built on PyTorch's `meta` device, where tensors have shapes but no numbers, and run once under PyTorch's
+`FlopCounterMode`. It counts matrix products, convolutions and attention; a multiplication and an addition count as two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from models.encoders.pretrained.image_models import IMAGE_MODELS
 from models.encoders.pretrained.options import CaptionOptions
 from models.encoders.roles import Role
 
-TEXT_TOKENS = 32  # of a title, where nothing is known of the texts
+TEXT_TOKENS = 32  # assumed length of a title
 
 
 def operations(
@@ -34,14 +34,25 @@ def operations(
     new_tokens: int = CaptionOptions.max_new_tokens,
     text_tokens: int = TEXT_TOKENS,
 ) -> float:
-    """Operations for one frame, segment or text (of `text_tokens` tokens); of a caption, with `new_tokens` words."""
+    """Return the number of operations for one frame, segment or text.
+
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        config: The model's configuration.
+        new_tokens: Words of a caption; only for `captions`.
+        text_tokens: Length of a text; only for `text`.
+    """
     return sum(operations_by_part(role, config, new_tokens=new_tokens, text_tokens=text_tokens).values())
 
 
 def operations_by_part(
     role: Role, config: PreTrainedConfig, *, new_tokens: int, text_tokens: int = TEXT_TOKENS
 ) -> dict[str, float]:
-    """As `operations`, by part: BLIP-2 has `vision` (with the Q-Former) and `words`, the others `all`."""
+    """Return the number of operations by part of the model.
+
+    The arguments are those of `operations`. The parts of BLIP-2 are `vision` (with the Q-Former) and `words`. Other models
+    have one part, `all`.
+    """
     with torch.device("meta"), quietly():
         match role:
             case "visual":
@@ -59,12 +70,12 @@ def operations_by_part(
             case "sounds":
                 model = ClapModel(config).audio_model
                 side, mel = config.audio_config.spec_size, config.audio_config.num_mel_bins
-                sound = torch.zeros(1, 1, side * (side // mel), mel)  # what it folds into a picture of side x side
+                sound = torch.zeros(1, 1, side * (side // mel), mel)  # the model folds it into an image of side x side
                 return {"all": _counted(lambda: model(sound, is_longer=None))}
 
 
 def _blip2(config: PreTrainedConfig, new_tokens: int) -> dict[str, float]:
-    """Words go through the language model once each, whether one by one with a cache or, as here, all at once."""
+    """Count BLIP-2's operations. All words pass the language model at once, which costs the same as one by one with a cache."""
     model = Blip2ForConditionalGeneration(config)
     queries, vision, words = config.num_query_tokens, config.vision_config, config.text_config
     seen = torch.zeros(1, (vision.image_size // vision.patch_size) ** 2 + 1, vision.hidden_size)

@@ -1,4 +1,4 @@
-"""What can be set of each pretrained encoder and changes its output; light to import, so that planning is cheap."""
+"""The options of pretrained encoders that change their output. This module imports no framework: planning imports it."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from typing import Any, Literal, get_args
 
 from models.encoders.roles import Role
 
-# Of each role: to be raised with every change of the output that the options don't show.
+# Code versions by role. Raise a role's number when its output changes for the same options.
 CODE_VERSIONS: dict[Role, int] = {"visual": 1, "acoustic": 1, "text": 2, "captions": 1, "sounds": 1}
 
-# The prompt of AnglE and UAE for a text that is to be looked up (their `Prompts.C`); plain texts are encoded without.
+# UAE's prompt for retrieval (`Prompts.C` of AnglE). By default texts are encoded without a prompt.
 RETRIEVAL_PROMPT = "Represent this sentence for searching relevant passages: {text}"
 
 
 @dataclass(frozen=True)
 class VisualOptions:
-    """Of image encoders.
+    """Options of image encoders.
 
     Attributes:
-        pooling: `cls`, the model's own vector of a picture (the first token of the last layer, or what CLIP and SigLIP pool),
-            or `mean`, the mean of its patches.
+        pooling: `cls` (default) is the model's own vector of an image: the first token of the last layer, or the pooled output
+            of CLIP and SigLIP. `mean` is the mean of the patches.
     """
 
     pooling: Literal["cls", "mean"] = "cls"
 
     def __post_init__(self):
+        """Check the values."""
         if self.pooling not in ("cls", "mean"):
             raise ValueError(f"pooling must be one of cls, mean, not {self.pooling!r}")
 
 
 @dataclass(frozen=True)
 class AcousticOptions:
-    """Of AST, which has none: its vector is the mean of the class and the distillation token, as in training."""
+    """Options of AST: none. Its vector is the mean of the class and the distillation token, as in its training."""
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """Of AnglE (UAE).
+    """Options of AnglE (UAE).
 
     Attributes:
-        prompt: Put around a sentence, at its `{text}`; None takes sentences as they are.
-        max_tokens: Tokens of a text that are used, at most: the last ones of a sentence, the first ones of words.
+        prompt: A sentence is put in place of the prompt's `{text}`; None (default) encodes sentences as they are.
+        max_tokens: Largest number of tokens that are used of a text: the last ones for sentences, the first ones for words.
     """
 
     prompt: str | None = None
     max_tokens: int = 512
 
     def __post_init__(self):
+        """Check the values."""
         if self.prompt is not None and "{text}" not in self.prompt:
             raise ValueError(f"prompt must hold {{text}}, not {self.prompt!r}")
         if self.max_tokens < 3:
@@ -60,24 +62,30 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class CaptionOptions:
-    """Of BLIP-2: `prompt` begins every caption; at most `max_new_tokens` follow it, greedily, up to the end token."""
+    """Options of BLIP-2.
+
+    Attributes:
+        prompt: Text that the model continues; not part of the caption.
+        max_new_tokens: Largest number of tokens of a caption. A caption ends earlier at the end token.
+    """
 
     prompt: str = ""
     max_new_tokens: int = 30
 
     def __post_init__(self):
+        """Check the values."""
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
 
 
 @dataclass(frozen=True)
 class SoundOptions:
-    """Of CLAP.
+    """Options of CLAP.
 
     Attributes:
-        vocabulary: The file of descriptions; the shipped one if None.
-        template: What each is put into, at its `{text}`, before it is embedded.
-        top: How many are returned for a segment; 5, or all of a smaller vocabulary, if None.
+        vocabulary: A text file with one description per line; by default AudioSet's classes (`audioset_classes.txt`).
+        template: The text that is embedded, with a description in place of `{text}`.
+        top: Number of descriptions per segment; by default 5, or all of a smaller vocabulary.
     """
 
     vocabulary: str | None = None
@@ -85,6 +93,7 @@ class SoundOptions:
     top: int | None = None
 
     def __post_init__(self):
+        """Check the values and set the default of `top`."""
         if "{text}" not in self.template:
             raise ValueError(f"template must hold {{text}}, not {self.template!r}")
         count = len(self.descriptions())
@@ -94,25 +103,34 @@ class SoundOptions:
             raise ValueError(f"top must lie between 1 and the vocabulary's {count}, not {self.top}")
 
     def descriptions(self) -> list[str]:
-        """The vocabulary: one description a line; blank lines and lines that begin with # are left out."""
+        """Return the descriptions of the vocabulary, without blank lines and lines that begin with #.
+
+        Raises:
+            ValueError: The file can't be read, holds no description, or holds one twice.
+        """
         if self.vocabulary is None:
             text = resources.files(__package__).joinpath("audioset_classes.txt").read_text(encoding="utf-8")
         else:
             try:
                 text = Path(self.vocabulary).expanduser().read_text(encoding="utf-8-sig")
             except (OSError, UnicodeError) as error:
-                raise ValueError(f"vocabulary {self.vocabulary}: no text file that can be read ({error})") from error
+                raise ValueError(
+                    f"vocabulary {self.vocabulary} can't be read as a text file in UTF-8 ({error}); "
+                    "it has one description per line"
+                ) from error
         lines = [line.strip() for line in text.splitlines()]
         descriptions = [line for line in lines if line and not line.startswith("#")]
         repeated = sorted(line for line, times in Counter(descriptions).items() if times > 1)
         if repeated:
-            raise ValueError(f"{self.vocabulary} holds {repeated[0]!r} more than once")
+            raise ValueError(
+                f"vocabulary {self.vocabulary} holds {repeated[0]!r} more than once; remove the repetition"
+            )
         if not descriptions:
-            raise ValueError(f"vocabulary {self.vocabulary} holds no description")
+            raise ValueError(f"vocabulary {self.vocabulary} holds no description; write one per line")
         return descriptions
 
     def texts(self) -> list[str]:
-        """The descriptions within the template: what is embedded."""
+        """Return the texts that are embedded: each description in the template."""
         return [self.template.replace("{text}", description) for description in self.descriptions()]
 
 
@@ -120,7 +138,19 @@ Options = VisualOptions | AcousticOptions | TextOptions | CaptionOptions | Sound
 
 
 def options_of(role: str, options: dict[str, Any]) -> Options:
-    """The role's options from keyword arguments; ValueError for one that it doesn't have."""
+    """Return a role's options from keyword arguments.
+
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        options: Values by the names of the options.
+
+    Raises:
+        ValueError: The role or an option is unknown, or a value is not allowed.
+
+    Example:
+        >>> options_of("captions", {"max_new_tokens": 10})
+        CaptionOptions(prompt='', max_new_tokens=10)
+    """
     match role:
         case "visual":
             kind = VisualOptions
@@ -142,7 +172,7 @@ def options_of(role: str, options: dict[str, Any]) -> Options:
 
 
 def described(options: Options) -> dict[str, Any]:
-    """The options as JSON-able values; a vocabulary by its content, since that, not its path, decides the output."""
+    """Return the options as JSON-able values. A vocabulary is given by a hash of its content, which decides the output."""
     values = {name: getattr(options, name) for name in options.__dataclass_fields__}
     if isinstance(options, SoundOptions):
         content = "\n".join(options.descriptions())
@@ -155,7 +185,11 @@ Attention = Literal["eager", "sdpa", "flash_attention_2"]
 
 
 def checked_dtype(dtype: str | None) -> DType:
-    """The number format of weights and activations, `float32` by default."""
+    """Return the number format of weights and activations; `float32` for None.
+
+    Raises:
+        ValueError: The format is not allowed.
+    """
     if dtype is None:
         return "float32"
     if dtype not in get_args(DType):
@@ -164,7 +198,11 @@ def checked_dtype(dtype: str | None) -> DType:
 
 
 def checked_attention(attention: str | None) -> Attention | None:
-    """The attention kernel; None is the library's choice (`sdpa` for all models that have it)."""
+    """Return the attention kernel. None lets the library decide; it takes `sdpa` for all models that have it.
+
+    Raises:
+        ValueError: The kernel is not allowed.
+    """
     if attention is not None and attention not in get_args(Attention):
         raise ValueError(f"attention must be one of {', '.join(get_args(Attention))}, not {attention!r}")
     return attention

@@ -1,4 +1,4 @@
-"""Making a segment of sound what a model was trained on: its rate and at most its length."""
+"""Conversion of segments of sound to a model's rate and largest length."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from models.encoders.errors import EncoderError
 
 
 def fitted(segments: Sequence[np.ndarray], rate: int, *, to_rate: int, longest: int) -> list[np.ndarray]:
-    """Resample segments (samples,) from `rate` to `to_rate` and cut the middle `longest` samples out of longer ones.
+    """Resample segments and keep the middle of longer ones, so that no processor crops at random.
 
-    Cutting here, always in the middle, keeps processors from cropping at random.
+    Args:
+        segments: Segments (samples,).
+        rate: Their samples per second.
+        to_rate: Samples per second of the result.
+        longest: Largest number of samples of a result.
 
     Raises:
-        EncoderError: An empty segment, one that isn't one-dimensional, or samples that aren't finite.
+        EncoderError: A segment is empty, not one-dimensional or not finite, or `rate` is not positive.
     """
     if rate < 1:
         raise EncoderError(f"rate must be positive, not {rate}")

@@ -1,4 +1,4 @@
-"""Texts through AnglE's UAE (Li and Li, 2024): X_i^t, one row a token (M3TR 3.3), and R_i, one vector a text."""
+"""AnglE's UAE (Li and Li, 2024) as encoder of texts: X_i^t, one row per token, and R_i, one vector per text (M3TR 3.3)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from models.encoders.pretrained.options import TextOptions
 
 
 class AnglEEncoder:
-    """See `roles.TextEncoder`.
+    """An encoder of texts by UAE; see `roles.TextEncoder`.
 
-    Words are the last layer's rows of the text's own tokens, without the special ones and the padding. Sentences are
-    its first row (CLS), scaled to unit length, of the text within the prompt if one is set. Of a text that is too long for
-    the model, words are those of its beginning; a sentence is that of its end, where a video's title is.
+    Word vectors are the last layer's rows of the text's own tokens, without special tokens and padding. A sentence vector is
+    the last layer's first row (CLS), scaled to unit length; the text is put into the prompt first, if there is one.
+
+    If a text is too long for the model, word vectors cover its beginning. A sentence vector covers its end, because a
+    retrieval text ends with the video's title.
     """
 
     def __init__(
@@ -31,20 +33,27 @@ class AnglEEncoder:
         identity: dict[str, Any],
         batch_size: int,
     ):
+        """Wrap a loaded model; `models.encoders.pretrained.load` calls this."""
         self.identity = identity
         self.batches = Batches(batch_size)
         self.width: int = model.config.hidden_size
         self._model = model
-        # A text's first row is its sentence, and its places are counted from there: padding before it would move both.
+        # A sentence is the first row, and positions count from it: padding on the left would move both.
         tokenizer.padding_side = "right"
         self._tokenizer = tokenizer
         self._prompt = options.prompt
         self._max_tokens = min(options.max_tokens, model.config.max_position_embeddings)
 
     def encode_words(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return (tokens, width) float32 per text; (0, width) for an empty text."""
         return self.batches.run(texts, self._words, lengths=self._lengths(texts))
 
     def encode_sentences(self, texts: Sequence[str]) -> np.ndarray:
+        """Return one vector of unit length per text: (n, width) float32.
+
+        Raises:
+            EncoderError: A text is empty, or a vector is not finite.
+        """
         for index, text in enumerate(texts):
             if not text.strip():
                 raise EncoderError(f"text {index} holds no word: {text!r}; a missing text is to be masked, not encoded")
@@ -56,11 +65,11 @@ class AnglEEncoder:
         return self._prompt.replace("{text}", text) if self._prompt else text
 
     def _prompted_within_limit(self, texts: Sequence[str]) -> list[str]:
-        """Return the texts within the prompt; those of more tokens than the model takes without their beginning."""
-        fitted, pending = [self._prompted(text) for text in texts], dict(enumerate(texts))
+        """Put each text into the prompt; cut the beginning of a text that then has more tokens than the model takes."""
+        results, pending = [self._prompted(text) for text in texts], dict(enumerate(texts))
         while pending:
             counts = [
-                len(ids) for ids in self._tokenizer([fitted[index] for index in pending], verbose=False)["input_ids"]
+                len(ids) for ids in self._tokenizer([results[index] for index in pending], verbose=False)["input_ids"]
             ]
             pending = {
                 index: shorter
@@ -68,18 +77,19 @@ class AnglEEncoder:
                 if (shorter := self._without_beginning(text, count - self._max_tokens))
             }
             for index, text in pending.items():
-                fitted[index] = self._prompted(text)
-        return fitted
+                results[index] = self._prompted(text)
+        return results
 
     def _without_beginning(self, text: str, tokens: int) -> str:
-        """Return a text without its first tokens; empty if there is nothing to leave out, or nothing would be left."""
+        """Return a text without its first `tokens` tokens; empty if `tokens` is not positive or no text would remain."""
         if tokens <= 0:
             return ""
-        places = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        starts = [start for start, _ in places["offset_mapping"]]
+        encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        starts = [start for start, _ in encoding["offset_mapping"]]
         return text[starts[tokens] :] if tokens < len(starts) and starts[tokens] else ""
 
     def trial(self, size: int) -> None:
+        """Encode a batch of `size` texts of 64 words, to measure the speed of a batch size."""
         self._sentences(["a word " * 32] * size)
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
@@ -96,7 +106,7 @@ class AnglEEncoder:
         return finite(torch.nn.functional.normalize(first, dim=-1), "AnglE").numpy()
 
     def _hidden(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last layer (b, t, d), and which of its rows are a token of the text itself (b, t) bool."""
+        """Return the last layer (b, t, d), and whether each row is a token of the text itself (b, t) bool."""
         tokens = self._tokenizer(
             list(texts),
             padding=True,

@@ -1,5 +1,7 @@
-"""Models of the real kinds with a few thousand random weights, made on this machine: every line that loads and runs a
-real checkpoint runs on them, without a download."""
+"""Tiny checkpoints: the papers' architectures with a few thousand random weights, built on this machine.
+
+Tests load and run them with the same code as the real checkpoints, without a download.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,24 @@ from pathlib import Path
 
 from models.encoders.roles import Role
 
-BUILD = 1  # to be raised when what is built changes: folders of another number are left alone
+BUILD = 1  # raise it when `build` writes other files: each number has its own folder
 _SEED = 0
 
 
 def default_cache() -> Path:
-    """`reelcast/tiny` in the user's cache folder (XDG_CACHE_HOME, or ~/.cache)."""
+    """Return `reelcast/tiny` in the user's cache folder (XDG_CACHE_HOME, or ~/.cache)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reelcast" / "tiny"
 
 
 def checkpoint(role: Role, *, cache: str | Path | None = None) -> Path:
-    """The folder of a role's tiny checkpoint, which is built first where it isn't there yet.
+    """Return the folder of a role's tiny checkpoint; build the checkpoint first if it doesn't exist.
 
-    It is built beside and renamed into place, so that a killed or a concurrent build leaves no half of one.
+    The checkpoint is built in a temporary folder and then renamed. So an interrupted or concurrent build never leaves an
+    incomplete checkpoint.
 
     Args:
-        cache: Folder of the checkpoints; `default_cache()` if None.
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        cache: Folder of all tiny checkpoints; `default_cache()` if None.
     """
     root = Path(cache) if cache is not None else default_cache()
     folder = root / f"build-{BUILD}" / f"tiny-{role}"
@@ -40,7 +44,7 @@ def checkpoint(role: Role, *, cache: str | Path | None = None) -> Path:
         partial.chmod(0o755)
         partial.rename(folder)
     except OSError:
-        if not folder.is_dir():  # another process was first: its files are the same
+        if not folder.is_dir():  # another process may have built the same files meanwhile
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

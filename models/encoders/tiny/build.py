@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the five models: the real architectures with few, random weights, and their processors."""
+"""Builders of the tiny checkpoints: the five real architectures with few random weights, and their processors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ from models.encoders.pretrained.from_files import quietly
 from models.encoders.roles import Role
 from models.encoders.tiny import tokenization
 
-_SPREAD = 0.2  # deviation of the weights: ten times the usual, so that outputs differ clearly from input to input
+_SPREAD = 0.2  # standard deviation of the weights: ten times the usual, so that different inputs give clearly different outputs
 
 
 def build(role: Role, folder: Path, *, seed: int) -> None:
-    """Write the checkpoint of a role into an existing, empty folder. The same seed writes the same weights."""
-    makers: dict[str, Callable[[Path], None]] = {
+    """Write the checkpoint of a role.
+
+    Args:
+        role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
+        folder: An existing, empty folder.
+        seed: Seed of the random weights; the same seed gives the same weights.
+    """
+    builders: dict[str, Callable[[Path], None]] = {
         "visual": _vit,
         "acoustic": _ast,
         "text": _bert,
@@ -44,7 +50,7 @@ def build(role: Role, folder: Path, *, seed: int) -> None:
     }
     with torch.random.fork_rng(devices=[]), quietly():
         torch.manual_seed(seed)
-        makers[role](folder)
+        builders[role](folder)
 
 
 def _vit(folder: Path) -> None:
@@ -90,8 +96,8 @@ def _blip2(folder: Path) -> None:
         initializer_range=_SPREAD,
     )
     model = Blip2ForConditionalGeneration(config)
-    torch.nn.init.normal_(model.query_tokens, std=1.0)  # zeros in a new model, which would make all queries alike
-    # Its embeddings are its output layer too: without them the special tokens are never chosen, so no caption is empty.
+    torch.nn.init.normal_(model.query_tokens, std=1.0)  # a new model has zeros, which would make all queries equal
+    # The embeddings are also the output layer: zero rows keep the model from choosing special tokens, so no caption is empty.
     with torch.no_grad():
         model.get_input_embeddings().weight[tokenizer.all_special_ids] = 0
     model.save_pretrained(folder)
@@ -122,7 +128,7 @@ def _clap(folder: Path) -> None:
         projection_dim=32,
     )
     ClapModel(config).save_pretrained(folder)
-    # 16 mel bands over 256 windows make the 64 x 64 picture that the model folds its spectrogram into.
+    # The model folds the spectrogram of 16 mel bands and 256 windows into an image of 64 x 64.
     extractor = ClapFeatureExtractor(
         feature_size=16, max_length_s=2, hop_length=384, fft_window_size=512, truncation="rand_trunc"
     )

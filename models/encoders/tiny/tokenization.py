@@ -1,4 +1,4 @@
-"""Small tokenizers made on the spot, of the kinds that the real checkpoints have."""
+"""Small tokenizers of the same kinds as those of the real checkpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = [
 
 
 def bert() -> BertTokenizer:
-    """WordPiece over some words and all printable ASCII characters, as BERT's: lower case, [CLS] ... [SEP]."""
+    """Return a WordPiece tokenizer as BERT's: `WORDS` and all printable ASCII characters, lower case, [CLS] ... [SEP]."""
     pieces = [*WORDS, *string.ascii_lowercase, *string.digits, *string.punctuation]
     continued = [f"##{sign}" for sign in string.ascii_lowercase + string.digits]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys([*pieces, *continued])]
@@ -27,9 +27,9 @@ def bert() -> BertTokenizer:
 
 
 def opt() -> PreTrainedTokenizerFast:
-    """Whole words, so that even a random model writes some.
+    """Return a tokenizer of whole words, so that even a random model writes words.
 
-    As OPT's, every text begins with </s>, which also ends it, and <image> stands for a query token.
+    As in OPT's tokenizer, </s> is both the first token of every text and the end token, and <image> stands for a query token.
     """
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *WORDS]
     tokenizer = Tokenizer(
@@ -37,15 +37,15 @@ def opt() -> PreTrainedTokenizerFast:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     _surround(tokenizer, "</s> $A", ["</s>"])
-    made = PreTrainedTokenizerFast(
+    result = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="</s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
     )
-    made.add_tokens([AddedToken("<image>", normalized=False, special=True)], special_tokens=True)
-    return made
+    result.add_tokens([AddedToken("<image>", normalized=False, special=True)], special_tokens=True)
+    return result
 
 
 def roberta() -> PreTrainedTokenizerFast:
-    """Byte-level BPE as RoBERTa's, without merges but for the words above: <s> ... </s>."""
+    """Return a byte-level BPE tokenizer as RoBERTa's, <s> ... </s>; its only merges form the words of `WORDS`."""
     vocabulary = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     merges: list[tuple[str, str]] = []
     for word in WORDS:

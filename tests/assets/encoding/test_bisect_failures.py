@@ -1,4 +1,4 @@
-"""A bad input costs its own result, whatever it shares a batch with."""
+"""A bad input loses only its own result, whatever else is in its batch."""
 
 import gc
 import weakref
@@ -15,7 +15,7 @@ from models.encoders.pretrained.visual import ImageEncoder
 
 
 @given(good=st.lists(st.booleans(), max_size=40))
-def test_the_bad_ones_stand_alone(good):
+def test_each_bad_input_gets_an_error_and_all_others_a_result(good):
     calls = []
 
     def encode(numbers):
@@ -35,7 +35,7 @@ def test_the_bad_ones_stand_alone(good):
 
 
 class Activations:
-    """Stands for what a model holds while it works, which the device's memory is full of."""
+    """A stand-in for a model's activations, which fill the device's memory."""
 
 
 def test_a_row_that_failed_holds_no_memory():

@@ -1,4 +1,4 @@
-"""Work of encoders that is spread over processes and devices."""
+"""Encoding on several processes and devices."""
 
 import multiprocessing
 import os
@@ -29,7 +29,7 @@ def whole_video(rows, _note):
 
 
 def cursed(_rows, _note):
-    """What a fault in native code does to the process of a device."""
+    """End the process as a fault in native code would."""
     os._exit(13)
 
 
@@ -84,11 +84,11 @@ def test_the_end_of_a_device_is_an_error_of_the_run(tiny, finish, error, message
 
 
 def bulky(_rows, _note):
-    """More than a pipe holds, so that the process is halfway through sending it."""
+    """Return more than a pipe holds, so that the process is killed in the middle of sending it."""
     return {"embedding": np.zeros(1_000_000, np.float32)}
 
 
-def test_a_device_killed_amid_a_message_is_an_error_of_the_run(tiny):
+def test_a_process_killed_while_it_sends_is_an_error_of_the_run(tiny):
     made = encode_on_devices(["cpu"], work_of(tiny(), finish=bulky), blocks_of(ITEMS, 3), workers=0)
     next(made)
     time.sleep(0.2)

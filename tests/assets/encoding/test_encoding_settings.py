@@ -1,4 +1,4 @@
-"""What settings tell the encoders, and what is told before any work begins."""
+"""From settings to encoders' arguments, and the errors and warnings before any work."""
 
 import re
 
@@ -9,7 +9,7 @@ from assets.engine.store_access import open_store
 from models.encoders import EncoderError
 
 
-def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
+def test_settings_become_arguments_of_the_encoders(settings_of, tmp_path):
     folder = tmp_path / "some@where"
     folder.mkdir()
     chosen = settings_of(
@@ -36,23 +36,26 @@ def test_what_the_settings_tell_the_encoders(settings_of, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"text_prompt": "find it", "profile": "tiny"}, "it must hold {text}, where the text goes; got 'find it'"),
+        (
+            {"text_prompt": "find it", "profile": "tiny"},
+            "the prompt must contain {text}, the place of the text; got 'find it'",
+        ),
         (
             {"vocabulary": "words.txt"},
-            "vocabulary: this goes with profile = 'paper' or 'tiny' for sounds, not 'handcrafted'",
+            "vocabulary: this needs profile = 'paper' or 'tiny' for sounds; got 'handcrafted'",
         ),
         ({"batch_size": "0", "profile": "tiny"}, "BATCH_SIZE: Input should be greater than or equal to 1 (given '0')"),
         ({"loaders": "many"}, "LOADERS: Input should be a valid integer"),
         ({"device": "gpu"}, "auto, cpu, cuda and cuda:N are allowed; got 'gpu'"),
-        ({"revision": "main", "profile": "paper"}, "revision goes with a checkpoint that is named"),
+        ({"revision": "main", "profile": "paper"}, "revision needs a checkpoint"),
         ({"visual_profile": "vit"}, "VISUAL_PROFILE: handcrafted, tiny, paper are allowed; got 'vit'"),
         (
             {"visual": "a/b", "captions_profile": "paper"},
-            "visual: a checkpoint goes with profile = 'paper', not 'handc",
+            "visual: a checkpoint needs profile = 'paper'; got 'handc",
         ),
         (
             {"text_backend": "angle-emb", "profile": "paper", "text_profile": "handcrafted"},
-            "text_backend: this goes with",
+            "text_backend: this needs",
         ),
     ],
 )
@@ -61,14 +64,14 @@ def test_wrong_settings_of_encoders_are_refused(settings_of, given, message):
         settings_of(**{f"encoders__{name}": value for name, value in given.items()})
 
 
-def test_a_backend_that_is_absent_is_told_before_any_work(tiny, materialise, tmp_path, capfd):
+def test_a_missing_backend_is_an_error_before_any_work(tiny, materialise, tmp_path, capfd):
     settings = tiny(encoders__captions_backend="lavis", encoders__environments=str(tmp_path / "none"))
     assert not materialise(settings, ["videos"]).success
     assert "make it with: reelcast environment lavis" in capfd.readouterr().err
     assert "videos" not in open_store(settings).stages()
 
 
-def test_all_that_is_absent_is_told_at_once(settings_of, monkeypatch, tmp_path):
+def test_all_missing_checkpoints_are_reported_together(settings_of, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(EncoderError, match="several encoders are not ready") as caught:
         check_encoders(settings_of(encoders__profile="paper", encoders__visual="someone/vit@abc"))
@@ -88,7 +91,7 @@ def test_papers_models_on_a_cpu_say_how_long_it_will_take_before_they_begin(tiny
     settings = tiny(encoders__profile="paper", encoders__visual=str(folder))
     assert materialise(settings, ["visual_embeddings"]).success
     said = capfd.readouterr().err
-    warned = said.index("visual for 36 inputs runs on the CPU and will take some ")
+    warned = said.index("visual for 36 inputs runs on the CPU and will take about ")
     assert warned < said.index("visual_embeddings: 12 items in ")
     assert "WARNING" in said[: said.index("\n", warned)].splitlines()[-1]
     assert materialise(settings, ["visual_embeddings"]).success

@@ -1,4 +1,4 @@
-"""Precomputed features stand in for embedding stages, row by row."""
+"""Embedding stages filled from precomputed features, row by row."""
 
 import numpy as np
 import polars as pl
@@ -104,7 +104,7 @@ def test_another_file_recomputes_only_the_rows_that_differ(imported, materialise
     assert recomputed(before["retrieval_vectors"], stage(settings, "retrieval_vectors").states()) == []
 
 
-def test_what_is_wrong_is_told_before_any_work(imported, materialise, features):
+def test_a_bad_file_is_an_error_before_any_work(imported, materialise, features):
     given = np.load(features / "video_features_VideoMAE.npy")
     given[30, 2] = np.nan
     np.save(features / "video_features_VideoMAE.npy", given)
@@ -128,7 +128,7 @@ def test_items_that_a_file_lacks_are_missing_where_that_is_allowed(imported, mat
     assert states["error_message"][0] == "not in retrieval.parquet"
 
 
-def test_several_vectors_a_video_cannot_be_retrieved_by(imported, materialise, features):
+def test_several_vectors_per_video_are_refused_for_retrieval(imported, materialise, features):
     result = materialise(imported(imports__retrieval_vectors=str(features / "sound.npy")), ["videos"])
     assert not result.success
     assert "it has 10 vectors, at most 1 are allowed" in failure(result)

@@ -1,4 +1,4 @@
-"""What has been counted of an item, and forecasts that are never below it."""
+"""Events counted of an item, and forecasts that are never below that count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from assets.prediction.counted import at_least, counted_at, counted_so_far
-from assets.protocol.observation import HOUR_MS, popularity
+from assets.protocol.observation import HOUR_MS, measure_popularity
 from assets.settings import Protocol
 
 START = 1_780_000_000_000
@@ -29,7 +29,7 @@ def events() -> pl.DataFrame:
 
 def labels(events: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     published = [START, START + 300 * HOUR_MS, START + 300 * HOUR_MS]
-    return popularity(pl.DataFrame({"item": ITEMS, "published_at": published}), events, protocol).frame
+    return measure_popularity(pl.DataFrame({"item": ITEMS, "published_at": published}), events, protocol).frame
 
 
 @pytest.mark.parametrize(

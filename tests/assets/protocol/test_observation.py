@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.protocol.observation import HOUR_MS, ProtocolError, observed, popularity
+from assets.protocol.observation import HOUR_MS, ProtocolError, measure_popularity, observed
 from assets.settings import Protocol
 
 START = 1_780_000_000_000
@@ -43,7 +43,7 @@ def test_window_in_hours_and_label_at_the_horizon():
         ("a", "comment", 1), ("a", "like", 2), ("a", "comment", 24), ("a", "comment", 24.5), ("a", "comment", 168),
         ("a", "comment", 168.1), ("b", "like", 300),
     )  # fmt: skip
-    labels = popularity(videos(a=0, b=200), feedback, Protocol())
+    labels = measure_popularity(videos(a=0, b=200), feedback, Protocol())
     a = row(labels, "a")
     assert (a["observed_events"], a["observed_count"], a["count"]) == (3, 2, 4)
     assert a["target"] == pytest.approx(2.321928, abs=1e-6)
@@ -54,7 +54,7 @@ def test_window_in_hours_and_label_at_the_horizon():
 
 
 def test_an_open_window_ends_with_the_data():
-    labels = popularity(
+    labels = measure_popularity(
         videos(a=0, new=295, silent=299),
         events(("a", "comment", 1), ("new", "like", 296), ("a", "like", 300)),
         Protocol(),
@@ -65,7 +65,7 @@ def test_an_open_window_ends_with_the_data():
 
 
 def test_without_publication_the_first_event_is_the_start():
-    labels = popularity(
+    labels = measure_popularity(
         videos(a=None, never=None), events(("a", "comment", 5), ("a", "comment", 6), ("a", "like", 400)), Protocol()
     )
     assert row(labels, "a")["t0"] == START + 5 * HOUR_MS
@@ -75,7 +75,7 @@ def test_without_publication_the_first_event_is_the_start():
 
 
 def test_feedback_before_the_publication_moves_the_start():
-    labels = popularity(videos(a=10), events(("a", "comment", 8), ("a", "like", 400)), Protocol())
+    labels = measure_popularity(videos(a=10), events(("a", "comment", 8), ("a", "like", 400)), Protocol())
     assert row(labels, "a")["t0"] == START + 8 * HOUR_MS
     assert any("before their stated publication" in note for note in labels.notes)
 
@@ -83,7 +83,7 @@ def test_feedback_before_the_publication_moves_the_start():
 def test_first_k_goes_by_rank_not_by_time():
     feedback = events(("a", "x", 1), ("a", "x", 2), ("a", "y", 2), ("a", "y", 9), ("b", "x", 3))
     protocol = Protocol(first_k=2)
-    labels = popularity(videos(a=None, b=None), feedback, protocol)
+    labels = measure_popularity(videos(a=None, b=None), feedback, protocol)
     seen = observed(feedback, labels.frame, protocol)
     assert seen.filter(pl.col("item") == "a")["hours"].to_list() == pytest.approx([0.0, 1.0])
     assert row(labels, "a")["count"] == 4
@@ -93,16 +93,16 @@ def test_first_k_goes_by_rank_not_by_time():
 
 def test_the_label_counts_the_type_asked_for():
     feedback = events(("a", "like", 1), ("a", "like", 30), ("a", "share", 40), ("a", "like", 400))
-    assert popularity(videos(a=0), feedback, Protocol()).label_event == "all"
-    assert row(popularity(videos(a=0), feedback, Protocol(label_event="share")), "a")["count"] == 1
+    assert measure_popularity(videos(a=0), feedback, Protocol()).label_event == "all"
+    assert row(measure_popularity(videos(a=0), feedback, Protocol(label_event="share")), "a")["count"] == 1
     with pytest.raises(ProtocolError, match="allowed are all, auto, like, share"):
-        popularity(videos(a=0), feedback, Protocol(label_event="comment"))
+        measure_popularity(videos(a=0), feedback, Protocol(label_event="comment"))
 
 
 def test_log2_refuses_a_count_of_zero():
     feedback = events(("a", "like", 1), ("a", "like", 400), ("b", "comment", 1))
     with pytest.raises(ProtocolError, match="item a has a count of 0"):
-        popularity(videos(a=0, b=0), feedback, Protocol(target="log2"))
+        measure_popularity(videos(a=0, b=0), feedback, Protocol(target="log2"))
 
 
 @given(
@@ -112,7 +112,7 @@ def test_log2_refuses_a_count_of_zero():
 def test_nothing_after_the_window_is_observed(hours, window):
     feedback = events(*[("a", "comment", hour) for hour in hours], ("end", "comment", 500))
     protocol = Protocol(hours=window)
-    labels = popularity(videos(a=0, end=0), feedback, protocol)
+    labels = measure_popularity(videos(a=0, end=0), feedback, protocol)
     seen = observed(feedback, labels.frame, protocol).filter(pl.col("item") == "a")
     limit = round(window * HOUR_MS)
     expected = sum(int(hour * HOUR_MS) <= limit for hour in hours)

@@ -1,10 +1,10 @@
-"""Feedback as the process takes it."""
+"""Observed windows as input sequences of the process."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from assets.protocol.observation import HOUR_MS, popularity
+from assets.protocol.observation import HOUR_MS, measure_popularity
 from assets.protocol.process_inputs import observed_sequences, vocabulary
 from assets.settings import Protocol
 
@@ -35,7 +35,7 @@ def windows(feedback) -> pl.DataFrame:
     videos = pl.DataFrame(
         {"item": ["a", "b", "never"], "published_at": [START, START, None]}, schema_overrides={"published_at": pl.Int64}
     )
-    return popularity(videos, feedback, Protocol()).frame
+    return measure_popularity(videos, feedback, Protocol()).frame
 
 
 def test_the_vocabulary_is_of_the_items_and_the_window_given(feedback, windows):
@@ -67,7 +67,7 @@ def test_a_window_with_too_many_events_keeps_its_age_and_count(feedback, windows
 def test_a_window_that_is_still_open_has_its_true_age(feedback):
     """Item y is published six hours before the data end."""
     videos = pl.DataFrame({"item": ["y"], "published_at": [START + 394 * HOUR_MS]})
-    labels = popularity(videos, feedback, Protocol()).frame
+    labels = measure_popularity(videos, feedback, Protocol()).frame
     made = observed_sequences(feedback, labels, Protocol(), items=["y"], types=["like"], max_events=None)
     assert (made.age.tolist(), made.t_end.tolist(), made.window) == ([6.0], [6.0], 24.0)
 
@@ -87,6 +87,6 @@ def test_a_younger_window_is_what_was_known_then(feedback, windows):
 def test_with_first_k_no_length_of_the_window_is_planned(feedback):
     videos = pl.DataFrame({"item": ["a"], "published_at": [START]})
     protocol = Protocol(first_k=2)
-    labels = popularity(videos, feedback, protocol).frame
+    labels = measure_popularity(videos, feedback, protocol).frame
     made = observed_sequences(feedback, labels, protocol, items=["a"], types=["comment", "like"], max_events=None)
     assert (made.age.tolist(), made.window) == ([2.0], 0.0)

@@ -83,7 +83,7 @@ def test_a_disk_that_is_not_mounted_costs_no_row(tmp_path, settings_of, material
     stopped = materialise(settings, ["videos", "frames"])
     assert not stopped.success
     told = str(stopped.failure_data_for_node("videos").error)
-    assert "whose files were read before have none there now" in told and "REELCAST_RUN__FAILURE_LIMIT=1" in told
+    assert "whose files were read before have no file now" in told and "REELCAST_RUN__FAILURE_LIMIT=1" in told
     assert set(stage.read(columns=[])["item"].to_pylist()) == sampled
 
     (tmp_path / "unmounted").rename(files)

@@ -1,4 +1,4 @@
-"""Each model through its own library gives what it gives through transformers; absent libraries are known beforehand.
+"""Each model gives the same results by its own library as by transformers. A missing library is an error before any work.
 
 LAVIS and laion-clap run where `reelcast environment lavis` and `reelcast environment laion-clap` were run (in the folder
 that REELCAST_ENCODERS__ENVIRONMENTS names, or .environments); angle-emb where the extra `angle` is installed.

@@ -1,4 +1,4 @@
-"""Frames that aren't frames are refused by every encoder that takes some."""
+"""All encoders of frames refuse images of a wrong shape or type."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The table of encoders: what a class in it is told, and what is refused."""
+"""The table of encoders: the arguments that a class gets, and the arguments that are refused."""
 
 import sys
 
@@ -24,7 +24,7 @@ def placed(monkeypatch):
     monkeypatch.setitem(sys.modules, "models.encoders.placed", sys.modules[__name__])
 
 
-def test_every_class_of_the_table_says_who_it_is():
+def test_every_class_of_the_table_has_an_identity():
     for role, named in CLASSES.items():
         for profile in named:
             made = class_of(role, profile)()
@@ -34,7 +34,7 @@ def test_every_class_of_the_table_says_who_it_is():
 
 
 @pytest.mark.usefixtures("placed")
-def test_a_class_is_told_its_device_and_its_options():
+def test_a_class_gets_its_device_and_its_options():
     made = load("visual", "placed", device="cuda:1", scale=3)
     assert made.device == "cuda:1" and made.identity["options"] == {"scale": 3}
     assert identity("visual", "placed", scale=3) == made.identity and width("visual", "placed") == 2
@@ -42,7 +42,7 @@ def test_a_class_is_told_its_device_and_its_options():
 
 
 @pytest.mark.usefixtures("placed")
-def test_what_a_class_does_not_take_is_refused():
+def test_arguments_that_a_class_does_not_take_are_refused():
     with pytest.raises(ValueError, match="placed visual has no option 'size'; its options are: scale"):
         load("visual", "placed", size=3)
     with pytest.raises(ValueError, match="the placed profile takes no checkpoint"):

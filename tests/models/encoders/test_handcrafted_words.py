@@ -1,4 +1,4 @@
-"""Hashed words: neighbours by spelling and by common words, the same in every process."""
+"""Hashed words: similar spelling and shared words give similar vectors, the same in every process."""
 
 import unicodedata
 
@@ -58,7 +58,7 @@ def test_a_decomposed_word_is_the_composed_one():
     np.testing.assert_array_equal(composed, decomposed)
 
 
-def test_a_symbol_is_a_word_as_it_is_drawn_and_punctuation_is_none():
+def test_a_symbol_is_one_word_and_punctuation_is_none():
     assert split_words("❤️ 👨\u200d👩\u200d👧 🇩🇪 👍🏽 €5") == ["❤️", "👨\u200d👩\u200d👧", "🇩🇪", "👍🏽", "€", "5"]
     assert split_words("“Hello” — world… 中文！") == ["hello", "world", "中文"]
     assert split_words("——") == ["——"]
@@ -70,7 +70,7 @@ def test_each_word_has_a_row():
     np.testing.assert_array_equal(first[1], again[0])
 
 
-def test_kin_are_nearer_than_strangers():
+def test_words_of_similar_spelling_are_nearer_than_unrelated_words():
     dance, dancing, tractor = (rows[0] for rows in ENCODER.encode_words(["dance", "dancing", "tractor"]))
     assert dance @ dancing > dance @ tractor + 0.1
     cat, kitten, engine = ENCODER.encode_sentences(
@@ -79,7 +79,7 @@ def test_kin_are_nearer_than_strangers():
     assert cat @ kitten > cat @ engine + 0.3
 
 
-def test_strangers_are_nearly_orthogonal():
+def test_unrelated_words_are_nearly_orthogonal():
     strangers = "cat engine music beach winter doctor salad football yellow happy robot queen flight jungle vlog"
     (words,) = ENCODER.encode_words([strangers])
     assert np.abs(words @ words.T - np.eye(len(words))).max() < 0.35

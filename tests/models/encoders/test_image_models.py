@@ -40,7 +40,7 @@ CROP = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
 
 
 def dinov2(folder: Path) -> None:
-    """A model with places for pictures of 112 pixels, whose processor crops to 32, as the published one's to 224."""
+    """A model with positions for images of 112 pixels whose processor crops to 32, as the published one crops to 224."""
     config = Dinov2Config(**{**VISION, "image_size": 112}, mlp_ratio=2, layerscale_value=0.5)
     Dinov2Model(config).save_pretrained(folder)
     BitImageProcessorPil(**CROP).save_pretrained(folder)
@@ -121,7 +121,7 @@ def test_the_same_as_by_the_librarys_own_path(folder, build):
     np.testing.assert_allclose(mean, patches.mean(1).numpy(), atol=1e-5)
 
 
-def test_what_is_known_without_weights(folder):
+def test_identity_and_width_need_no_weights(folder):
     encoder = load("visual", "paper", checkpoint=str(folder))
     assert width("visual", "paper", checkpoint=str(folder)) == encoder.width == 32
     assert identity("visual", "paper", checkpoint=str(folder)) == encoder.identity
@@ -140,7 +140,7 @@ def test_a_width_that_the_configuration_leaves_out_is_the_librarys_default(tmp_p
     assert width("visual", "paper", checkpoint=str(tmp_path)) == CLIPVisionConfig().hidden_size
 
 
-def test_another_architecture_is_refused_with_the_list_of_those_there_are(tmp_path):
+def test_an_unknown_architecture_is_refused_with_the_list_of_known_ones(tmp_path):
     clip(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "resnet"}))

@@ -1,4 +1,4 @@
-"""A model in another interpreter: answers, errors, a hang and a death, each told apart."""
+"""A model in another interpreter: answers, errors, a child that hangs and a child that dies are told apart."""
 
 import os
 import signal

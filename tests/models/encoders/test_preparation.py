@@ -1,4 +1,4 @@
-"""The part of an encoder that needs no model: picklable, the same wherever it is done, and known without weights."""
+"""The preparation of inputs: picklable, the same in every process, and available without weights."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("profile", ["handcrafted", "tiny"])
 @pytest.mark.parametrize("role", GIVEN)
-def test_what_is_prepared_elsewhere_gives_the_same(cache, profile, role):
+def test_inputs_prepared_by_another_process_give_the_same_results(cache, profile, role):
     options = {"cache": cache} if profile == "tiny" else {}
     elsewhere = pickle.loads(pickle.dumps(preparation(role, profile, **options)))
     encoder = load(role, profile, **options)
@@ -78,7 +78,7 @@ def test_attention_kernels(cache):
     assert eager._model.config._attn_implementation == "eager"
     with pytest.raises(ValueError, match="attention must be one of eager, sdpa, flash_attention_2, not 'fast'"):
         load("visual", "tiny", cache=cache, attention="fast")
-    with pytest.raises(EncoderError, match="attention = 'flash_attention_2' isn't there on this machine"):
+    with pytest.raises(EncoderError, match="attention = 'flash_attention_2' is not available on this machine"):
         load("visual", "tiny", cache=cache, attention="flash_attention_2")
 
 

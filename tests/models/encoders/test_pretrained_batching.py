@@ -1,4 +1,4 @@
-"""Batches: order kept, memory exhausted and survived, and nothing that isn't finite gets out."""
+"""Batches: outputs are in order, a lack of memory halves the batch, and outputs that aren't finite are errors."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(error, caplog):
     batches = Batches(16)
     assert batches.run(list(range(20)), at_most_three) == list(range(1, 21))
     assert sizes[:4] == [16, 8, 4, 2] and max(sizes[3:]) == 2 == batches.size
-    assert "out of memory with 16 inputs a batch; going on with 8" in caplog.text
+    assert "out of memory with 16 inputs per batch; continuing with 8" in caplog.text
     sizes.clear()
     batches.run([1, 2, 3], at_most_three)
     assert sizes == [2, 1]
@@ -113,7 +113,7 @@ def test_an_empty_caption_is_an_error(cache):
 
 
 def fixed_clock(monkeypatch, seconds_of):
-    """A clock that only a batch moves: by `seconds_of(its size)`."""
+    """A clock that advances only with a batch, by `seconds_of(size)`."""
     now = [0.0]
     monkeypatch.setattr("models.encoders.pretrained.batching.time.perf_counter", lambda: now[0])
     sizes = []

@@ -1,4 +1,4 @@
-"""Where checkpoints are found, what identifies them, and what is said when they are not there."""
+"""Where checkpoints are found, what identifies them, and the errors for missing ones."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def test_a_missing_repository_names_the_command_that_fetches_it(use):
         use("visual", "paper", checkpoint="someone/vit", revision="v2")
 
 
-def test_a_checkpoint_that_is_not_whole_names_what_is_missing(cache, tmp_path):
+def test_the_error_of_an_incomplete_checkpoint_names_the_missing_files(cache, tmp_path):
     folder = tmp_path / "partial"
     shutil.copytree(checkpoint("visual", cache=cache), folder)
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
@@ -75,12 +75,14 @@ def test_a_name_that_is_neither_a_folder_nor_a_repository(name):
         ("sounds", "tokenizer.json", "tokenizer.json or vocab.txt"),
     ],
 )
-def test_what_prepares_the_inputs_is_part_of_a_checkpoint(cache, tmp_path, role, file, named):
+def test_a_checkpoint_needs_its_processor_and_tokenizer(cache, tmp_path, role, file, named):
     folder = tmp_path / "partial"
     shutil.copytree(checkpoint(role, cache=cache), folder)
     assert identity(role, "paper", checkpoint=str(folder))
     (folder / file).unlink()
-    with pytest.raises(CheckpointError, match=f"is not whole in .*: {named}.* is missing; put the missing files there"):
+    with pytest.raises(
+        CheckpointError, match=f"is not complete in .*: {named}.* is missing; put the missing files there"
+    ):
         identity(role, "paper", checkpoint=str(folder))
 
 
@@ -204,7 +206,7 @@ def test_options_change_the_identity_and_batch_sizes_do_not(cache, tmp_path):
         ("text", "handcrafted", {"checkpoint": "a/b"}, "takes no checkpoint"),
         ("text", "handcrafted", {"prompt": "{text}"}, "no option 'prompt'; its options are: width"),
         ("visual", "handcrafted", {"width": 3}, "no option 'width'; its options are: none"),
-        ("text", "tiny", {"revision": "main"}, "takes no checkpoint and no revision"),
+        ("text", "tiny", {"revision": "main"}, "leave out checkpoint and revision, or use the profile 'paper'"),
         ("text", "tiny", {"pooling": "cls"}, "text has no option 'pooling'; its options are: prompt, max_tokens"),
         ("text", "tiny", {"prompt": "about"}, r"prompt must hold \{text\}"),
         ("text", "tiny", {"max_tokens": 2}, "max_tokens must be at least 3"),
@@ -222,7 +224,7 @@ def test_wrong_arguments_are_refused(cache, use, role, profile, arguments, messa
 
 
 def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
-    with pytest.raises(ValueError, match=r"none\.txt: no text file that can be read"):
+    with pytest.raises(ValueError, match=r"none\.txt can't be read as a text file"):
         identity("sounds", "tiny", cache=cache, vocabulary=str(tmp_path / "none.txt"))
     path = tmp_path / "words.txt"
     path.write_text("# nothing yet\n")
@@ -232,7 +234,7 @@ def test_a_vocabulary_that_cannot_be_used(cache, tmp_path):
     assert identity("sounds", "tiny", cache=cache, vocabulary=str(path))["options"]["top"] == 2
 
 
-def test_a_large_vocabulary_is_read_at_once(cache, tmp_path):
+def test_a_large_vocabulary_is_read_quickly(cache, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("\n".join(f"sound number {number}" for number in range(50_000)))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Each encoder gives what its library's own path gives with the same weights, alone and in batches."""
+"""Each encoder gives the same output as its library's documented path on the same weights, alone and in batches."""
 
 import json
 import shutil
@@ -305,7 +305,7 @@ def test_the_size_of_a_batch_does_not_change_the_output(cache, batch_size):
     )
 
 
-def test_videos_are_told_apart(cache):
+def test_each_video_gets_its_own_results(cache):
     encoder, captioner = load("visual", "tiny", cache=cache), load("captions", "tiny", cache=cache, max_new_tokens=4)
     videos = [IMAGES[:2], [], IMAGES[2:]]
     for images, vectors in zip(videos, encoder.encode_videos(videos), strict=True):

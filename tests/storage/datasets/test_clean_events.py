@@ -27,7 +27,7 @@ def test_one_absurd_time_does_not_move_the_end_of_the_data(write):
     assert dataset.as_of == T
     assert dataset.videos["item"].to_list() == ["a", "b"] and dataset.events["item"].to_list() == ["a"]
     assert len(warnings(dataset)) == 1
-    assert "1 of 2 events lie after 2023-11-14 22:13:20 UTC" in warnings(dataset)[0]
+    assert "1 of 2 events are after 2023-11-14 22:13:20 UTC" in warnings(dataset)[0]
     assert "events.csv, line 3 (item b, 2286-11-20 17:46:39 UTC)" in warnings(dataset)[0]
 
 
@@ -36,14 +36,14 @@ def test_the_end_of_the_data_may_be_given(write):
     assert open_dataset(folder, as_of=LATE).events.height == 3
     assert open_dataset(folder, as_of=T + 1).events.height == 1
     assert open_dataset(folder, as_of=T + 100 * DAY_MS).as_of == T + 100 * DAY_MS
-    with pytest.raises(DatasetError, match=r"data\.as_of is 2023-11-14 22:13:19 UTC, and its first event is at"):
+    with pytest.raises(DatasetError, match=r"data\.as_of is 2023-11-14 22:13:19 UTC, but its first event is at"):
         open_dataset(folder, as_of=T - 1000)
 
 
 def test_a_time_long_before_all_others_is_told_and_kept(write):
     dataset = open_dataset(data(write, f"b,{T // 10}\na,{T}\na,{T + 5}\na,{T + 6}\n"))
     assert dataset.events.height == 4
-    assert "1 of 4 events lie before 2023-11-14" in warnings(dataset)[0] and "line 2 (item b" in warnings(dataset)[0]
+    assert "1 of 4 events are before 2023-11-14" in warnings(dataset)[0] and "line 2 (item b" in warnings(dataset)[0]
 
 
 def test_a_publication_after_the_end_of_the_data_is_told(write):
@@ -76,14 +76,14 @@ def test_moments(text):
 
 @pytest.mark.parametrize("text", ["yesterday", "03/01/2024", "0", "17092512000000000000", ""])
 def test_what_is_no_moment(text):
-    with pytest.raises(ValueError, match=r"a date \(2024-03-01.* unix time"):
+    with pytest.raises(ValueError, match=r"allowed are a date \(2024-03-01.* unix time"):
         read_moment(text)
 
 
 def test_events_without_a_user_are_no_duplicates(write):
     dataset = open_dataset(data(write, f"a,{T}\n" * 5 + f"b,{T}\n"))
     assert (dataset.events.height, dataset.duplicates) == (6, 0)
-    assert any("4 rows without a user are as another row" in note.text for note in dataset.notes)
+    assert any("4 rows without a user equal another row" in note.text for note in dataset.notes)
 
 
 def test_a_users_event_that_stands_twice_is_dropped_and_counted(write):
@@ -93,7 +93,7 @@ def test_a_users_event_that_stands_twice_is_dropped_and_counted(write):
         ("u", "comment"), (None, "comment"), (None, "comment"), ("u", "like"),
     ]  # fmt: skip
     assert dataset.duplicates == 1
-    assert any("1 exact duplicate rows dropped, 4 events stay" in note.text for note in dataset.notes)
+    assert any("1 exact duplicate rows dropped, 4 events kept" in note.text for note in dataset.notes)
 
 
 def test_rows_that_differ_in_a_further_column_are_no_duplicates(write):
@@ -104,4 +104,4 @@ def test_rows_that_differ_in_a_further_column_are_no_duplicates(write):
 def test_types_that_differ_in_case_are_told_with_their_counts(write):
     dataset = open_dataset(data(write, f"a,{T},Like\na,{T},like\na,{T}, like\na,{T},share\n", "item,time,type"))
     assert len(warnings(dataset)) == 1
-    assert "'like' (2 events), 'Like' (1 events) differ in case only" in warnings(dataset)[0]
+    assert "'like' (2 events), 'Like' (1 events) differ only in case" in warnings(dataset)[0]

@@ -49,13 +49,15 @@ def test_blanks_may_stand_around_quotes(write):
 def test_a_quote_that_swallows_rows_is_refused_with_its_line(write):
     text = 'item,title\nz,Z\na,"The 5 best\nb,B\nc,so good"\nd,D\n'
     found = problem(write({"videos.csv": text, "events.csv": EVENTS}))
-    assert "videos.csv, line 3: a quote opens a field here that ends in line 5" in found
+    assert "videos.csv, line 3: a quoted field starts here and ends in line 5" in found
 
 
 def test_a_title_over_several_lines_is_read_and_told(write):
     folder = write({"videos.csv": 'item,title\na,"one\ntwo\n"\nb,B\nc,"x"\n', "events.csv": EVENTS})
     assert titles(folder) == {"a": "one\ntwo", "b": "B", "c": "x"}
-    assert any("1 rows run over several lines, first line 2" in note.text for note in open_dataset(folder).notes)
+    assert any(
+        "1 rows extend over several lines, the first from line 2" in note.text for note in open_dataset(folder).notes
+    )
 
 
 def test_a_lone_quote_at_a_titles_start_is_a_character_of_it(write):

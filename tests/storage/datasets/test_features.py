@@ -125,8 +125,13 @@ def write_doubled(path):
             ITEMS,
             "it has 4 rows, without f.ids.txt .* are 3; one row",
         ),
-        ("f.npy", lambda path: np.save(path, vectors(3, 2)), ["a", "2", "3"], "neither f.ids.txt nor f.ids.npy"),
-        ("f.npy", write_doubled, ["a"], r"item 'a' stands 2 times \(rows 0 and 2\), once is allowed"),
+        (
+            "f.npy",
+            lambda path: np.save(path, vectors(3, 2)),
+            ["a", "2", "3"],
+            "it needs f.ids.txt or f.ids.npy beside it",
+        ),
+        ("f.npy", write_doubled, ["a"], r"item 'a' is given 2 times \(rows 0 and 2\); once is allowed"),
     ],
 )
 def test_files_that_cannot_be_taken(tmp_path, name, write, items, words):
@@ -141,9 +146,9 @@ def test_files_that_cannot_be_taken(tmp_path, name, write, items, words):
         ({"id": ["a"], "embedding": [[1.0]]}, "its columns are id, embedding; a column `item`"),
         ({"item": ["a"], "x": [[1.0]], "y": [[1.0]]}, "one column of lists"),
         ({"item": ["a", "b"], "x": [[1.0], None]}, "row 1 is empty"),
-        ({"item": ["a", "a"], "x": [[1.0], [2.0]]}, "item 'a' stands 2 times"),
+        ({"item": ["a", "a"], "x": [[1.0], [2.0]]}, "item 'a' is given 2 times"),
         ({"item": ["a"], "x": [["dance"]]}, r"row 0 \(item a\): could not convert .*; a list of numbers"),
-        ({"item": ["a"], "x": [[[1.0, 2.0], [3.0]]]}, r"row 0 \(item a\): .*lists of numbers of one length"),
+        ({"item": ["a"], "x": [[[1.0, 2.0], [3.0]]]}, r"row 0 \(item a\): .*a list of equally long lists"),
     ],
 )
 def test_parquet_that_cannot_be_taken(tmp_path, columns, words):

@@ -50,7 +50,7 @@ def test_users_that_are_floats_because_one_is_missing_are_integers(write, tmp_pa
 @pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "NA", "<NA>"])
 def test_a_word_for_missing_is_no_item(write, word):
     found = problem(plain(write, "a", f"a {word}"))
-    assert f"events.csv, line 3: item is {word!r}, which stands for a missing value" in found
+    assert f"events.csv, line 3: item is {word!r}, which means a missing value" in found
 
 
 def test_a_word_for_missing_is_no_title_and_no_user(write):
@@ -94,7 +94,9 @@ def test_two_files_whose_names_differ_in_form_only_are_two_files_of_one_item(wri
 def test_ids_that_match_no_list_are_a_warning_with_examples(write):
     notes = open_dataset(plain(write, "007 010", "7 10")).notes
     texts = [note.text for note in notes if note.severity == "warning"]
-    assert any(text.startswith("2 of 2 events belong to 2 items of no list, such as '10', '7'") for text in texts)
+    assert any(
+        text.startswith("2 of 2 events belong to 2 items that are in no list, such as '10', '7'") for text in texts
+    )
     assert any("'7', '007'" in text for text in texts)
 
 
@@ -105,7 +107,9 @@ def test_one_id_in_another_spelling_is_a_warning_too(write):
 
 def test_a_few_unlisted_items_are_no_warning(write):
     notes = open_dataset(plain(write, "a b c", "a b c x")).notes
-    assert [note.severity for note in notes if "1 of 4 events belong to 1 items of no list" in note.text] == ["info"]
+    assert [note.severity for note in notes if "1 of 4 events belong to 1 items that are in no list" in note.text] == [
+        "info"
+    ]
 
 
 def test_a_file_in_another_spelling_than_the_lists_item_is_a_warning(write):

@@ -19,9 +19,7 @@ FILES = {"videos.csv": "item\nabc\n", "events.csv": "item,time\nabc,170000000000
 def test_what_is_no_video_is_left_out_with_a_note(write, name):
     dataset = open_dataset(write(FILES | {f"files/{name}": b"x"}))
     assert dataset.videos["item"].to_list() == ["abc"]
-    told = [
-        note.text for note in dataset.notes if note.text.startswith("files/: 1 files or folders that are no videos")
-    ]
+    told = [note.text for note in dataset.notes if note.text.startswith("files/: 1 files or folders are not media")]
     assert bool(told) != name.startswith(".")
 
 

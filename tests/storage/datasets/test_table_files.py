@@ -105,13 +105,13 @@ def test_one_part_in_two_formats(write):
 
 
 def test_a_format_that_is_not_read_is_named(write):
-    assert "events.xlsx, videos.json can't be read" in problem(write({"events.xlsx": b"PK", "videos.json": b"[]"}))
+    assert "events.xlsx, videos.json cannot be read" in problem(write({"events.xlsx": b"PK", "videos.json": b"[]"}))
 
 
 @pytest.mark.parametrize(
     "title, told",
     [
-        ([["x", "y"], ["z"]], "videos.parquet: title is List(String): a column of text, or of integers, is allowed"),
+        ([["x", "y"], ["z"]], "videos.parquet: title is List(String): a column of text or integers is allowed"),
         ([{"en": "x"}, {"en": "y"}], "title is Struct"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What runs in the child process. Its modules import nothing of the project but each other, by their plain names."""
+"""The code of the child process. Its modules import each other by their plain names, and nothing else of the project."""

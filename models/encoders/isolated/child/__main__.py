@@ -1,4 +1,4 @@
-"""`python child MODEL DESCRIPTOR`: load a model, then answer calls on a socket until the other side is gone."""
+"""The child's main program, `python child MODEL DESCRIPTOR`: load a model, then answer calls until the socket is closed."""
 
 import os
 import select
@@ -12,25 +12,34 @@ from messages import pack, unpack
 
 
 def loaded(name, settings):
-    """The model: a callable from named arrays to named arrays."""
+    """Return the model, a callable that takes and returns named arrays.
+
+    Args:
+        name: `lavis` or `laion-clap`.
+        settings: Keyword arguments of the model's `load`.
+    """
     if name == "lavis":
         from lavis_blip2 import load
     elif name == "laion-clap":
         from laion_clap_audio import load
     else:
-        raise ValueError(f"no model is named {name!r}; there are lavis, laion-clap")
+        raise ValueError(f"model must be one of lavis, laion-clap, not {name!r}")
     return load(**settings)
 
 
 def end_with(connection):
-    """A model that hangs reads no message: without this it would outlive a run that was killed."""
-    hung_up = select.poll()
-    hung_up.register(connection.fileno(), 0)  # of no event but the end
-    hung_up.poll()
+    """End this process when the other side closes the connection.
+
+    A thread runs this function: a model that hangs reads no message, so it would outlive a run that was killed.
+    """
+    closed = select.poll()
+    closed.register(connection.fileno(), 0)  # no event mask: only the end of the connection is reported
+    closed.poll()
     os._exit(1)
 
 
 def main():
+    """Load the model at the first message and answer all further ones."""
     name, descriptor = sys.argv[1:]
     connection = Connection(int(descriptor))
     threading.Thread(target=end_with, args=(connection,), daemon=True).start()
@@ -52,7 +61,7 @@ def main():
                 isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or lacks_memory(str(error))
             )
             if memory and "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
-                error.__traceback__ = None  # it holds on to the tensors that must go
+                error.__traceback__ = None  # it references the tensors that must be freed
                 sys.modules["torch"].cuda.empty_cache()
             reply = pack({"error": f"{type(error).__name__}: {error}", "memory": memory}, {})
         connection.send_bytes(reply)

@@ -1,7 +1,7 @@
-"""CLAP as laion-clap runs it, with the weights of a checkpoint in transformers' layout.
+"""laion-clap's CLAP with the weights of a checkpoint in transformers' layout.
 
-laion-clap asks the network for three tokenizers when it is imported, and for a text model's weights when it is built. None
-of these is used here: tokens come from the other side, and the checkpoint's weights replace all others.
+laion-clap downloads three tokenizers when it is imported, and a text model's weights when its model is built. Neither is
+needed here, so both downloads are prevented: the parent process sends tokens, and the checkpoint has all weights.
 """
 
 import re
@@ -14,9 +14,16 @@ from weights import read
 
 
 def load(folder, device, dtype, extractor):
-    """{sounds: (n, samples) float32} or {words, mask: (n, t) int64} -> {vectors: (n, d) float32, of unit length}.
+    """Return a function of arrays that embeds sounds or texts.
 
-    extractor: sizes of the spectrogram, named as in transformers' feature extractor.
+    It takes either `sounds` (n, samples) float32, or `words` and `mask` (n, t) int64. It returns `vectors` (n, d) float32 of
+    unit length.
+
+    Args:
+        folder: Folder of the checkpoint.
+        device: PyTorch's name of the device.
+        dtype: PyTorch's name of the number format.
+        extractor: Sizes of the spectrogram, named as in transformers' feature extractor.
     """
     model, audio = _model(folder, extractor)
     model = model.to(getattr(torch, dtype)).to(device).eval()
@@ -24,27 +31,27 @@ def load(folder, device, dtype, extractor):
     @torch.no_grad()
     def vectors(sounds=None, words=None, mask=None):
         if sounds is None:
-            given = {"input_ids": torch.from_numpy(words), "attention_mask": torch.from_numpy(mask)}
-            return {"vectors": model.get_text_embedding(given).float().cpu().numpy()}
+            tokens = {"input_ids": torch.from_numpy(words), "attention_mask": torch.from_numpy(mask)}
+            return {"vectors": model.get_text_embedding(tokens).float().cpu().numpy()}
         from laion_clap.training.data import float32_to_int16, get_audio_features, int16_to_float32
 
-        heard = []
+        features = []
         for sound in sounds:
             samples = torch.from_numpy(int16_to_float32(float32_to_int16(sound))).to(getattr(torch, dtype))
-            heard.append(
+            features.append(
                 get_audio_features(
                     {}, samples, len(sound), data_truncating="rand_trunc", data_filling="repeatpad", audio_cfg=audio
                 )
             )
-        return {"vectors": model.get_audio_embedding(heard).float().cpu().numpy()}
+        return {"vectors": model.get_audio_embedding(features).float().cpu().numpy()}
 
     return vectors
 
 
 def _model(folder, extractor):
     config, weights = read(folder)
-    seen, written = config["audio_config"], config["text_config"]
-    if seen.get("enable_fusion"):
+    audio_config, text_config = config["audio_config"], config["text_config"]
+    if audio_config.get("enable_fusion"):
         raise ValueError("the fused variant of CLAP takes random crops in laion-clap; use the backend transformers")
     make_importable()
     with _offline():
@@ -59,7 +66,7 @@ def _model(folder, extractor):
         "sample_rate": extractor["sampling_rate"],
         "window_size": extractor["fft_window_size"],
         "hop_size": extractor["hop_length"],
-        "fmin": 50,  # as all of laion-clap's own configurations have it
+        "fmin": 50,  # the value of all of laion-clap's own configurations
         "fmax": 14000,
         "class_num": 527,
         "model_type": "HTSAT",
@@ -68,23 +75,23 @@ def _model(folder, extractor):
 
     def tower(cfg, enable_fusion, fusion_type):
         return HTSAT_Swin_Transformer(
-            spec_size=seen["spec_size"],
-            patch_size=seen["patch_size"],
-            patch_stride=tuple(seen["patch_stride"]),
+            spec_size=audio_config["spec_size"],
+            patch_size=audio_config["patch_size"],
+            patch_stride=tuple(audio_config["patch_stride"]),
             num_classes=cfg.class_num,
-            embed_dim=seen["patch_embeds_hidden_size"],
-            depths=seen["depths"],
-            num_heads=seen["num_attention_heads"],
-            window_size=seen["window_size"],
-            mlp_ratio=seen["mlp_ratio"],
+            embed_dim=audio_config["patch_embeds_hidden_size"],
+            depths=audio_config["depths"],
+            num_heads=audio_config["num_attention_heads"],
+            window_size=audio_config["window_size"],
+            mlp_ratio=audio_config["mlp_ratio"],
             config=cfg,
             enable_fusion=enable_fusion,
             fusion_type=fusion_type,
         )
 
     known = transformers.RobertaConfig()
-    roberta = transformers.RobertaConfig(**{name: written[name] for name in written if hasattr(known, name)})
-    kept = towers.create_htsat_model, transformers.RobertaModel.from_pretrained
+    roberta = transformers.RobertaConfig(**{name: text_config[name] for name in text_config if hasattr(known, name)})
+    originals = towers.create_htsat_model, transformers.RobertaModel.from_pretrained
     towers.create_htsat_model = tower
     transformers.RobertaModel.from_pretrained = lambda *_, **__: transformers.RobertaModel(roberta)
     try:
@@ -97,10 +104,13 @@ def _model(folder, extractor):
             "model_type": "roberta",
         }
         model = towers.CLAP(
-            embed_dim=seen["hidden_size"], audio_cfg=audio, text_cfg=text, joint_embed_shape=config["projection_dim"]
+            embed_dim=audio_config["hidden_size"],
+            audio_cfg=audio,
+            text_cfg=text,
+            joint_embed_shape=config["projection_dim"],
         )
     finally:
-        towers.create_htsat_model, transformers.RobertaModel.from_pretrained = kept
+        towers.create_htsat_model, transformers.RobertaModel.from_pretrained = originals
     model.text_projection[0] = torch.nn.Linear(roberta.hidden_size, config["projection_dim"])
     missing, unexpected = model.load_state_dict(_renamed(weights), strict=False)
     unset = [name for name in missing if not _unused(name)]
@@ -111,14 +121,14 @@ def _model(folder, extractor):
 
 
 def _unused(name):
-    """Weights that one of the two leaves out: computed ones, and those of heads that give no embedding."""
+    """Return whether one of the two libraries leaves out a weight: a computed one, or one of a head without embedding."""
     parts = ("spectrogram_extractor", "logmel_extractor", "tscam_conv", "audio_branch.head", "_transform.", "attn_mask")
     parts += ("relative_position_index", "num_batches_tracked", "position_ids", "token_type_ids")
     return any(part in name for part in parts)
 
 
 def _renamed(weights):
-    """transformers' names of CLAP's weights -> laion-clap's (the way back of transformers' own conversion)."""
+    """Rename CLAP's weights from transformers' names to laion-clap's, the inverse of transformers' own conversion."""
     renamed, split = {}, {}
     for name, tensor in weights.items():
         if name.startswith("audio_model.audio_encoder."):
@@ -133,13 +143,13 @@ def _renamed(weights):
                 ("batch_norm.", "bn0."),
             ):
                 name = name.replace(theirs, ours)
-            found = re.fullmatch(r"(.*\.attn)\.(query|key|value)\.(weight|bias)", name)
-            if found:
-                split.setdefault((found[1], found[3]), {})[found[2]] = tensor
+            match = re.fullmatch(r"(.*\.attn)\.(query|key|value)\.(weight|bias)", name)
+            if match:
+                split.setdefault((match[1], match[3]), {})[match[2]] = tensor
                 continue
         elif name.startswith("text_model."):
             name = "text_branch." + name[len("text_model.") :]
-        name = re.sub(r"_projection\.linear(\d)", lambda found: f"_projection.{2 * (int(found[1]) - 1)}", name)
+        name = re.sub(r"_projection\.linear(\d)", lambda match: f"_projection.{2 * (int(match[1]) - 1)}", name)
         renamed[name] = tensor
     for (stem, kind), parts in split.items():
         renamed[f"{stem}.qkv.{kind}"] = torch.cat([parts[part] for part in ("query", "key", "value")])
@@ -148,7 +158,7 @@ def _renamed(weights):
 
 @contextmanager
 def _offline():
-    """Without the three tokenizers that laion-clap loads and, here, nobody uses."""
+    """Prevent the download of three tokenizers that laion-clap loads and that are not used here."""
     kinds = (transformers.BertTokenizer, transformers.RobertaTokenizer, transformers.BartTokenizer)
     for kind in kinds:
         kind.from_pretrained = classmethod(lambda cls, *_, **__: None)
@@ -156,4 +166,4 @@ def _offline():
         yield
     finally:
         for kind in kinds:
-            del kind.from_pretrained  # what it inherits is back
+            del kind.from_pretrained  # restores the inherited method

@@ -1,7 +1,7 @@
-"""BLIP-2 as LAVIS runs it, with the weights of a checkpoint in transformers' layout.
+"""LAVIS's BLIP-2 with the weights of a checkpoint in transformers' layout.
 
-The modules are LAVIS's own, and so is what generates; only what LAVIS fetches from the network to build them (a tokenizer,
-weights that the checkpoint's replace) is put together from the checkpoint's configuration instead.
+Modules and generation are LAVIS's own. To build its modules, LAVIS downloads a tokenizer and weights. Neither is needed here:
+the modules are built from the checkpoint's configuration and get the checkpoint's weights.
 """
 
 from functools import partial
@@ -13,9 +13,16 @@ from weights import read
 
 
 def load(folder, device, dtype, prompt, longest):
-    """(pixels: (n, 3, h, w) float32, scaled and normalised) -> {words: (n, t) int64}.
+    """Return a function of arrays that captions images.
 
-    prompt: token ids, those of the image left out; longest: new tokens at most.
+    It takes `pixels` (n, 3, h, w) float32, scaled and normalised, and returns the new tokens as `words` (n, t) int64.
+
+    Args:
+        folder: Folder of the checkpoint.
+        device: PyTorch's name of the device.
+        dtype: PyTorch's name of the number format.
+        prompt: Token ids of the prompt, without those of the image.
+        longest: Largest number of new tokens.
     """
     model = _model(folder, prompt).to(getattr(torch, dtype)).to(device).eval()
 
@@ -37,7 +44,7 @@ def _model(folder, prompt):
     from lavis.models.eva_vit import VisionTransformer
 
     config, weights = read(folder)
-    seen, queried, written = config["vision_config"], config["qformer_config"], config["text_config"]
+    vision, qformer, text = config["vision_config"], config["qformer_config"], config["text_config"]
 
     class FromCheckpoint(Blip2OPT):
         maybe_autocast = _no_autocast
@@ -45,21 +52,21 @@ def _model(folder, prompt):
         def __init__(self):
             Blip2Base.__init__(self)
             self.visual_encoder = VisionTransformer(
-                img_size=seen["image_size"],
-                patch_size=seen["patch_size"],
+                img_size=vision["image_size"],
+                patch_size=vision["patch_size"],
                 use_mean_pooling=False,
-                embed_dim=seen["hidden_size"],
-                depth=seen["num_hidden_layers"],
-                num_heads=seen["num_attention_heads"],
-                mlp_ratio=(seen["intermediate_size"] + 0.5) / seen["hidden_size"],  # it is rounded down
+                embed_dim=vision["hidden_size"],
+                depth=vision["num_hidden_layers"],
+                num_heads=vision["num_attention_heads"],
+                mlp_ratio=(vision["intermediate_size"] + 0.5) / vision["hidden_size"],  # LAVIS rounds the product down
                 qkv_bias=True,
-                norm_layer=partial(torch.nn.LayerNorm, eps=seen["layer_norm_eps"]),
+                norm_layer=partial(torch.nn.LayerNorm, eps=vision["layer_norm_eps"]),
             )
-            self.ln_vision = LayerNorm(seen["hidden_size"])
-            bert = BertConfig(**{name: queried[name] for name in queried if hasattr(BertConfig(), name)})
-            bert.encoder_width = seen["hidden_size"]
+            self.ln_vision = LayerNorm(vision["hidden_size"])
+            bert = BertConfig(**{name: qformer[name] for name in qformer if hasattr(BertConfig(), name)})
+            bert.encoder_width = vision["hidden_size"]
             bert.add_cross_attention = True
-            bert.cross_attention_freq = queried["cross_attention_frequency"]
+            bert.cross_attention_freq = qformer["cross_attention_frequency"]
             bert.query_length = config["num_query_tokens"]
             self.Qformer = BertLMHeadModel(bert)
             self.query_tokens = torch.nn.Parameter(torch.zeros(1, config["num_query_tokens"], bert.hidden_size))
@@ -69,12 +76,10 @@ def _model(folder, prompt):
             for layer in self.Qformer.bert.encoder.layer:
                 layer.output = layer.intermediate = None
             known = OPTConfig()
-            self.opt_model = OPTForCausalLM(
-                OPTConfig(**{name: written[name] for name in written if hasattr(known, name)})
-            )
-            self.opt_proj = torch.nn.Linear(bert.hidden_size, written["hidden_size"])
+            self.opt_model = OPTForCausalLM(OPTConfig(**{name: text[name] for name in text if hasattr(known, name)}))
+            self.opt_proj = torch.nn.Linear(bert.hidden_size, text["hidden_size"])
             self.opt_tokenizer = _Words(prompt)
-            self.eos_token_id = written["eos_token_id"]
+            self.eos_token_id = text["eos_token_id"]
             self.prompt = ""
 
     model = FromCheckpoint()
@@ -87,7 +92,7 @@ def _model(folder, prompt):
 
 
 def _renamed(weights):
-    """transformers' names of BLIP-2's weights -> LAVIS's (the way back of transformers' own conversion)."""
+    """Rename BLIP-2's weights from transformers' names to LAVIS's, the inverse of transformers' own conversion."""
     renamed = {}
     for name, tensor in weights.items():
         for theirs, ours in (
@@ -108,7 +113,7 @@ def _renamed(weights):
             name = name.replace(theirs, ours)
         if name.startswith("qformer."):
             name = "Qformer.bert." + name[len("qformer.") :]
-        if name.endswith(".attn.qkv.bias"):  # LAVIS's attention has no bias of the keys, which cancels in the softmax
+        if name.endswith(".attn.qkv.bias"):  # LAVIS has no bias of the keys: it cancels in the softmax
             query, _, value = tensor.chunk(3)
             stem = name[: -len("qkv.bias")]
             renamed[stem + "q_bias"], renamed[stem + "v_bias"] = query, value
@@ -118,7 +123,7 @@ def _renamed(weights):
 
 
 class _Words:
-    """Stands where LAVIS has its tokenizer: the prompt's tokens are given, and those generated are kept as they are."""
+    """A replacement of LAVIS's tokenizer: it returns the prompt's tokens and keeps the generated tokens undecoded."""
 
     def __init__(self, prompt):
         self.prompt = torch.tensor([prompt], dtype=torch.long)
@@ -138,5 +143,5 @@ class _Words:
 
 
 def _no_autocast(self, dtype=torch.float16):
-    """Numbers are what `dtype` says, on every device."""
+    """Replace LAVIS's autocast, so that numbers have the type `dtype` on every device."""
     return torch.autocast("cpu", enabled=False)

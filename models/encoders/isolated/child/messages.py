@@ -1,4 +1,4 @@
-"""Messages between the project and a model in another environment: a JSON header and named arrays, nothing pickled."""
+"""Messages between the project and the child process: a JSON header and named arrays. Nothing is pickled."""
 
 import io
 import json
@@ -7,14 +7,23 @@ import numpy as np
 
 
 def pack(header, arrays):
-    """A message as bytes. header: JSON-able dict; arrays: name -> array of numbers."""
+    """Return a message as bytes.
+
+    Args:
+        header: A JSON-able dict.
+        arrays: Arrays of numbers by name.
+
+    Example:
+        >>> unpack(pack({"seconds": 2}, {}))
+        ({'seconds': 2}, {})
+    """
     buffer = io.BytesIO()
     np.savez(buffer, __header__=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8), **arrays)
     return buffer.getvalue()
 
 
 def unpack(message):
-    """(header, arrays) of a message."""
-    with np.load(io.BytesIO(message), allow_pickle=False) as found:
-        arrays = {name: found[name] for name in found.files}
+    """Return header and arrays of a message."""
+    with np.load(io.BytesIO(message), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
     return json.loads(arrays.pop("__header__").tobytes()), arrays

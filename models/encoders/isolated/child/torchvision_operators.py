@@ -1,4 +1,4 @@
-"""torchvision beside a PyTorch that its compiled part was not built for, such as one for CPUs."""
+"""A way to import torchvision beside a PyTorch that torchvision's compiled part was not built for, such as a CPU build."""
 
 import sys
 
@@ -6,7 +6,7 @@ import torch
 
 
 def make_importable():
-    """Let torchvision be imported beside a PyTorch that its compiled part doesn't fit: it asks for these operators then."""
+    """Declare the operators that torchvision lacks when its compiled part doesn't match PyTorch, so that it can be imported."""
     try:
         import torchvision  # noqa: F401
     except RuntimeError:
@@ -15,4 +15,4 @@ def make_importable():
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        make_importable.kept = library  # it lives as long as what it declared
+        make_importable.kept = library  # the declarations end with this object

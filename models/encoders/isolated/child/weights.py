@@ -1,4 +1,4 @@
-"""The weights of a checkpoint as transformers writes it, whole or in shards."""
+"""A reader of a checkpoint's weights in transformers' layout, in one file or in shards."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,11 @@ import torch
 
 
 def read(folder):
-    """(config, name -> tensor) of a checkpoint's folder."""
+    """Return the configuration and the weights by name of a checkpoint's folder.
+
+    Raises:
+        FileNotFoundError: The folder holds no weights.
+    """
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = {}

@@ -1,4 +1,4 @@
-"""Files without a header whose lines are `item,text`: everything after the first comma is the text, quotes included."""
+"""A reader of files with lines `item,text` and no header. Everything after the first comma is text, including quotes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from storage.datasets.ids import canonical_id
 
 
 def read_lines(path: Path, problems: Problems) -> list[str]:
-    """Return the lines of a text file, without line ends; what is wrong with the file is a problem."""
+    """Return the lines of a text file, without line ends. If it cannot be read, add problems and return no lines."""
     try:
         raw = read_text_bytes(path)
         text = raw.decode()
@@ -20,7 +20,7 @@ def read_lines(path: Path, problems: Problems) -> list[str]:
     except UnicodeDecodeError as error:
         problems.found += not_utf8(path, raw, error).problems
         return []
-    # Not splitlines(): titles hold characters such as U+2028, which it takes for line ends.
+    # Not splitlines(), which also splits at characters such as U+2028 that occur in titles.
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
@@ -32,9 +32,18 @@ def read_item_texts(
     what: str,
     conflict: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, str | None]:
-    """item -> text, None where it is empty. An item given twice with the same text counts once.
+    """Read a file with lines `item,text`. Repeated lines count once.
 
-    conflict(item, first line, line) is called for an item with two different texts; without it that is a problem.
+    Args:
+        path: The file, possibly compressed.
+        problems: Problems are added here.
+        notes: Notes about repeated lines and empty texts are added here.
+        what: What the text is, for messages: "title".
+        conflict: Called with (item, first line, line) for an item with two different texts. By default these are a
+            problem.
+
+    Returns:
+        Item -> text, None if it is empty.
     """
     texts: dict[str, str | None] = {}
     first_line: dict[str, int] = {}
@@ -66,7 +75,7 @@ def read_item_texts(
             problems.add(
                 path,
                 f"item {item} has another {what} than in line {first_line[item]} "
-                f"({text!r}, there {texts[item]!r}); one line an item is allowed",
+                f"({text!r}, there {texts[item]!r}); one line per item is allowed",
                 line=number,
             )
     if repeated:
