@@ -1,10 +1,10 @@
-"""Pure PyTorch and NumPy: media, encoders, the Hawkes process, the predictors and their metrics.
+"""Models in PyTorch and NumPy: media, encoders, the Hawkes process, the predictors and their metrics.
 
-Nothing here knows Dagster or the layout of the store, so every part can be imported and used by itself.
+Nothing in this package depends on Dagster or on the layout of the store, so every part can be used separately.
 """
 
 import os
 
-# Threads that wait for work spin by default. Beside other work on the same cores a pass of a fit then takes ten times as long
-# (docs/architecture.md). OpenMP reads this when PyTorch loads it; a value of the user's own wins.
+# By default, OpenMP threads spin while they wait. If other work runs on the same cores, one pass of a fit then takes ten times
+# as long (docs/architecture.md). OpenMP reads this variable when PyTorch loads it. A value set by the user has priority.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""The same seed gives the same numbers, also with several threads."""
+"""Deterministic algorithms in PyTorch: the same seed gives the same numbers, even with several threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,15 @@ import torch
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Inside, PyTorch takes the deterministic form of every operation that has one.
+    """Use deterministic algorithms inside a `with` block.
 
-    Without it, sums that scatter to the same place (the gradient of `x[index]`) depend on which thread comes first. An
-    operation that has no such form (some on CUDA) warns and goes on.
+    Without them, a sum of values that are scattered to the same index (the gradient of `x[index]`) depends on the order of
+    the threads. An operation without a deterministic form (some on CUDA) issues a warning and continues.
+
+    Example:
+        >>> with deterministic():
+        ...     torch.are_deterministic_algorithms_enabled()
+        True
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)

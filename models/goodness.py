@@ -1,4 +1,4 @@
-"""Goodness of fit by time rescaling: by its own compensator's clock a process is a unit Poisson one (Papangelou 1972)."""
+"""Goodness of fit by time rescaling: compensated by its true intensity, a process is unit Poisson (Papangelou 1972)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class TimeRescaling:
-    """Residuals and how far they are from the unit exponential distribution they have under the true process.
+    """Residuals of a process, and their distance from the unit exponential distribution.
 
-    residuals        one tensor a type: the compensator passed between its successive events, float64
-    statistic        Kolmogorov-Smirnov distance of all residuals together, and its p-value
-    type_statistic   (k,) the same of each type, NaN where it has no event; `type_p_value` (k,)
+    Under the true process the residuals have exactly that distribution.
+
+    Attributes:
+        residuals: One float64 tensor per type: the increase of the compensator between successive events of the type.
+        statistic: Kolmogorov-Smirnov distance of all residuals together.
+        p_value: Its p-value.
+        type_statistic: (k,) the distance per type; NaN for a type without events.
+        type_p_value: (k,) its p-value per type.
     """
 
     residuals: list[Tensor]
@@ -30,7 +35,18 @@ class TimeRescaling:
     type_p_value: Tensor
 
     def qq(self, points: int = 100, *, type: int | None = None) -> tuple[Tensor, Tensor]:
-        """Quantiles (points,) of the unit exponential and of the residuals of one type, or of all together."""
+        """Return quantiles for a Q-Q plot.
+
+        Args:
+            points: Number of quantiles.
+            type: Type whose residuals are used; None uses all types together.
+
+        Returns:
+            (points,) quantiles of the unit exponential distribution, and (points,) quantiles of the residuals.
+
+        Raises:
+            ValueError: There are no such residuals.
+        """
         sample = torch.cat(self.residuals) if type is None else self.residuals[type]
         if len(sample) == 0:
             raise ValueError("there are no residuals" if type is None else f"type {type} has no residuals")
@@ -41,15 +57,30 @@ class TimeRescaling:
 
 @torch.no_grad()
 def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "observation") -> TimeRescaling:
-    """Residuals of `batch` under `process`, by type, with their KS test.
+    """Return the residuals of sequences under a process, per type, with a Kolmogorov-Smirnov test.
 
-    The sequences' rescaled windows are laid end to end, so that the stretch after a sequence's last event of a type is
-    joined to the one before the next sequence's first: cutting it off would favour short residuals. Under the true
-    process all residuals are independent and exponential with mean 1. `window` is that of the likelihood.
+    Under the true process all residuals are independent and exponential with mean 1. The rescaled windows of the sequences
+    are concatenated. So the interval after a sequence's last event of a type continues before the next sequence's first one.
+    If it were dropped, short residuals would be overrepresented.
+
+    Args:
+        process: The process; it is set to evaluation mode.
+        batch: The sequences.
+        window: Window of the likelihood: "observation" or "events".
+
+    Returns:
+        Residuals and test statistics.
+
+    Example:
+        >>> from models.hawkes import ExponentialHawkes
+        >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 0], [0]], t_end=[3.0, 3.0])
+        >>> result = time_rescaling(ExponentialHawkes(1), batch)
+        >>> len(result.residuals), len(result.residuals[0])
+        (1, 3)
     """
     process.eval()
     parts = [batch[begin : begin + BATCH] for begin in range(0, len(batch), BATCH)]
-    found: list[list[Tensor]] = [[] for _ in range(process.num_types)]
+    event_times: list[list[Tensor]] = [[] for _ in range(process.num_types)]
     offset = torch.zeros(process.num_types, dtype=torch.float64, device=batch.times.device)
     for part in parts:
         passed = process.gap_compensators(part, window=window).cumsum(1)  # (b, l + 1, k), at the end of each gap
@@ -58,10 +89,10 @@ def time_rescaling(process: PointProcess, batch: EventBatch, *, window: str = "o
         counted = counted_events(part, window)
         for kind in range(process.num_types):
             row, event = (counted & (part.types == kind)).nonzero(as_tuple=True)
-            found[kind].append(passed[row, event, kind] + begin[row, kind])
+            event_times[kind].append(passed[row, event, kind] + begin[row, kind])
         offset = offset + ends[-1]
-    # from 0 on: a type without any event has no residual
-    residuals = [torch.cat([offset.new_zeros(1), *times]).diff() for times in found]
+    # Each type starts at 0, so a type without events has no residual.
+    residuals = [torch.cat([offset.new_zeros(1), *times]).diff() for times in event_times]
     tests = [_test(sample) for sample in (torch.cat(residuals), *residuals)]
     by_type = torch.tensor(tests[1:], dtype=torch.float64)
     return TimeRescaling(residuals, *tests[0], by_type[:, 0], by_type[:, 1])

@@ -1,4 +1,4 @@
-"""Derivatives written by hand are first derivatives: one that is asked for twice must fail, not come out wrong."""
+"""Guard for hand-written first derivatives: a second derivative raises an error instead of giving a wrong result."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import torch
 
 
 def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """For the `backward` of a `torch.autograd.Function`: RuntimeError where second derivatives are asked for (create_graph).
+    """Make the `backward` of a `torch.autograd.Function` refuse second derivatives.
 
-    PyTorch's `once_differentiable` lets them pass where the gradient that arrives needs none itself, as that of a plain sum:
-    a Hessian would then lack terms without a word.
+    PyTorch's `once_differentiable` does not refuse them if the incoming gradient needs no gradient itself, as that of a plain
+    sum. A Hessian would then silently lack terms.
+
+    Args:
+        backward: The `backward` method, which computes first derivatives.
+
+    Returns:
+        The same method; it raises RuntimeError if it runs with `create_graph=True`.
     """
 
     @wraps(backward)
     def once(ctx: Any, *grads: Any) -> Any:
-        if torch.is_grad_enabled():  # in a backward pass: it was asked to be differentiable itself
+        if torch.is_grad_enabled():  # in a backward pass this means create_graph=True
             raise RuntimeError(
-                "there are first derivatives only here: create_graph=True and Hessians are refused; take finite differences of "
-                "the gradient instead"
+                "this function has first derivatives only: create_graph=True and Hessians are refused; use finite differences "
+                "of the gradient instead"
             )
         return backward(ctx, *grads)
 

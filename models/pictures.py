@@ -1,4 +1,4 @@
-"""Pictures of a process: whether it fits (a Q-Q plot), and what its intensity does along a sequence."""
+"""Plots of a process: a Q-Q plot of its fit, and its intensity along a sequence."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ if TYPE_CHECKING:
 
 
 def draw_qq(theory: Tensor | Sequence[float], sample: Tensor | Sequence[float], *, title: str = "") -> Figure:
-    """Quantiles of the residuals against those of the unit exponential, as `TimeRescaling.qq` gives them.
+    """Draw a Q-Q plot of residuals against the unit exponential distribution.
 
-    On the diagonal the process is right; above it at the right end, its long waits are longer than it expects.
+    Points on the diagonal mean that the process fits. Points above it at the right end mean that long waits are longer than
+    the process expects.
+
+    Args:
+        theory: (n,) quantiles of the unit exponential distribution, from `TimeRescaling.qq`.
+        sample: (n,) quantiles of the residuals.
+        title: Title of the plot.
+
+    Returns:
+        The figure.
     """
     from matplotlib.figure import Figure
 
@@ -45,20 +54,32 @@ def draw_intensity(
     names: Sequence[str] | None = None,
     points: int = 1000,
 ) -> Figure:
-    """The intensity of each of `types` (all by default) along sequence `row`, and its events as ticks below.
+    """Draw the intensity along one sequence, with its events as ticks below.
 
-    names (k,) of all types. Raises ValueError for a row or a type that is not there.
+    Args:
+        process: The process; it is set to evaluation mode.
+        batch: The sequences.
+        row: The sequence to draw.
+        types: Types to draw; None draws all.
+        names: (k,) names of all types; None uses their numbers.
+        points: Points of the time grid. The times of the events are added.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The row or a type does not exist.
     """
     from matplotlib.figure import Figure
 
     if not 0 <= row < len(batch):
-        raise ValueError(f"row {row} of a batch of {len(batch)} sequences")
-    chosen = range(process.num_types) if types is None else types
-    if unknown := [kind for kind in chosen if not 0 <= kind < process.num_types]:
+        raise ValueError(f"row {row} of a batch of {len(batch)} sequences does not exist; rows count from 0")
+    kinds = range(process.num_types) if types is None else types
+    if unknown := [kind for kind in kinds if not 0 <= kind < process.num_types]:
         raise ValueError(f"type {unknown[0]}; the process knows the types 0 to {process.num_types - 1}")
     one, length = batch[[row]], int(batch.lengths[row])
     times = one.times[0, :length]
-    # just after each event the intensity is at its highest or lowest: a grid alone would miss it
+    # The intensity has its extremes just after events, which a grid alone would miss.
     after = times.nextafter(times.new_tensor(torch.inf)).clamp_max(float(one.t_end[0]))
     at = (
         torch.cat(
@@ -70,7 +91,7 @@ def draw_intensity(
     rates = process.eval().intensity(one, at[None])[0]
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    for place, kind in enumerate(chosen):
+    for place, kind in enumerate(kinds):
         label, colour = str(kind) if names is None else names[kind], f"C{place % 10}"
         above.plot(at, rates[:, kind].cpu(), label=label, color=colour, linewidth=1)
         below.eventplot(times[one.types[0, :length] == kind], lineoffsets=-place, linelengths=0.8, colors=colour)

@@ -1,4 +1,4 @@
-"""The temporal embedding X^s of an item: events, completed by simulation, read by the process (M3TR 3.2.2, D)."""
+"""Temporal embedding X^s of an item: its events, extended by simulation and encoded by a process (M3TR 3.2.2, D)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from models.hawkes.neural_fit import shrink
 from models.thinning import simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
-QUIET_HORIZON = 100.0  # in mean gaps a row: how long to wait for a quiet item's events before its rows are left masked
-SHORTEST = 1e-3  # unit of time: an age below it counts as this much in the rate
-SUMMARY = 4  # channels that are equal in every row of an item: observed count, age, rate, nominal window
+QUIET_HORIZON = (
+    100.0  # mean gaps per row; simulation of a quiet item stops after this time, and its missing rows are masked
+)
+SHORTEST = 1e-3  # units of time; the rate uses at least this age
+SUMMARY = 4  # channels that are equal in every row of an item: observed count, age, rate, planned window
 
 
 @dataclass(frozen=True)
 class Completed:
-    """b event sequences brought to a common length, and how much of each was observed.
+    """b event sequences extended to a common length, with the observed part of each.
 
-    events: observed events, followed by simulated ones.
-    observed, simulated (b,): how many of the sequence's events were observed and how many simulated.
-    total (b,): events observed in the window: more than `observed` where only the first ones entered the sequence.
-    age (b,): how long the item had been observed, in the unit of the times.
-    window (b,): length of the observation window that the protocol plans; `age` reaches it once the window is complete.
+    Attributes:
+        events: Observed events, followed by simulated ones.
+        observed: (b,) number of observed events in the sequence.
+        simulated: (b,) number of simulated events in the sequence.
+        total: (b,) events observed in the window. It exceeds `observed` if only the first ones are in the sequence.
+        age: (b,) time for which the item was observed, in the unit of the times.
+        window: (b,) planned length of the observation window. `age` equals it once the window is complete.
     """
 
     events: EventBatch
@@ -42,23 +46,41 @@ class Completed:
     window: Tensor
 
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Completed:
+        """Return some of the sequences; see `EventBatch.__getitem__`."""
         if not isinstance(rows, slice):
             rows = row_numbers(rows, len(self.events))
         return Completed(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class TemporalEncoder(nn.Module):
-    """Rows of fixed number and width from event sequences, differentiable in the process's parameters.
+    """Encoder of event sequences as a fixed number of rows, differentiable in the process's parameters.
 
-    One row per event (`length` evenly spaced events, first and last among them, where there are more). A row holds
-    h just after the event (hidden), the log intensity of each type just after it (k), log1p of its time, log1p of its
-    rank, and 1 if it was observed or 0 if simulated. Four channels are the item's, equal in all its rows: log1p of the
-    observed count, of the age, of the observed events per unit of time, and of the planned window. Each channel is
-    standardised once `fit_standardiser` has seen the training items. Times are in the unit of the batch (hours in the
-    pipeline).
+    There is one row per event. A sequence of more than `length` events has rows for `length` evenly spaced ones, including the
+    first and the last. A row contains h just after the event (hidden channels), the log intensity of each type just after it
+    (k channels), log1p of its time, log1p of its rank, and 1 for an observed or 0 for a simulated event. Four more channels
+    are equal in all rows of an item: log1p of the observed count, of the age, of the observed events per unit of time, and of
+    the planned window. `fit_standardiser` fits the standardisation of each channel to the training items. Times are in the
+    unit of the batch (hours in the pipeline).
+
+    Example:
+        >>> encoder = TemporalEncoder(MambaHawkesProcess(2), length=5)
+        >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 1], [0]], t_end=[3.0, 3.0])
+        >>> completed = encoder.complete(batch, seeds=[1, 2])
+        >>> rows, mask = encoder(completed)
+        >>> rows.shape == (2, 5, encoder.width), mask.shape
+        (True, torch.Size([2, 5]))
     """
 
     def __init__(self, process: MambaHawkesProcess, *, length: int) -> None:
+        """Build the encoder.
+
+        Args:
+            process: The process; it becomes a submodule.
+            length: Rows per item.
+
+        Raises:
+            ValueError: The length is below 1.
+        """
         super().__init__()
         if length < 1:
             raise ValueError(f"length must be at least 1; given {length}")
@@ -68,6 +90,7 @@ class TemporalEncoder(nn.Module):
 
     @property
     def width(self) -> int:
+        """Width of a row."""
         return self.process.hidden + self.process.num_types + 3 + SUMMARY
 
     def complete(
@@ -80,24 +103,27 @@ class TemporalEncoder(nn.Module):
         window: Tensor | None = None,
         max_events: int | None = None,
     ) -> Completed:
-        """Continue every sequence from its t_end by thinning, given the observed events, until it has `length` events.
+        """Extend every sequence to `length` events by thinning from its t_end, conditional on the observed events.
 
-        An item's simulated events depend on its own seed, not on the batch. No sequence is followed for longer than
-        100 * length mean gaps after its t_end; rows that are still missing then are masked by `forward`. A branching
-        ratio of 1 or more is allowed here, because the number of events is bounded.
+        An item's simulated events depend on its own seed, not on the batch. Simulation stops 100 * length mean gaps after
+        t_end; `forward` masks the rows that are still missing. A branching ratio of 1 or more is allowed here, because the
+        number of events is bounded.
 
         Args:
-            batch: the observed events that the process reads, each sequence up to its t_end.
-            seeds: one seed per sequence.
-            total: (b,) events observed in each window; the sequence's length if None. A sequence that holds only the
-                first of its window's events is not continued: what came next was observed.
-            age: (b,) how long each item had been observed; t_end if None. Later than t_end where the sequence was cut
+            batch: The observed events that the process reads, each sequence up to its t_end.
+            seeds: One seed per sequence.
+            total: (b,) events observed in each window; None is the sequence's length. A sequence that contains only the
+                first events of its window is not extended, because its next events were observed.
+            age: (b,) time for which each item was observed; None is t_end. It is later than t_end if the sequence was cut
                 at a number of events.
-            window: (b,) planned length of the observation window; `age` if None.
-            max_events: largest number of simulated events per sequence; no limit but `length` if None.
+            window: (b,) planned length of the observation window; None is `age`.
+            max_events: Largest number of simulated events per sequence; None sets no limit besides `length`.
+
+        Returns:
+            The extended sequences.
 
         Raises:
-            SimulationError: the process's intensity is not finite.
+            SimulationError: The process's intensity is not finite.
         """
         total = batch.lengths if total is None else total
         age = batch.t_end if age is None else age
@@ -114,25 +140,25 @@ class TemporalEncoder(nn.Module):
         return Completed(events, batch.lengths, simulated, total, age, age if window is None else window)
 
     def forward(self, completed: Completed) -> tuple[Tensor, Tensor]:
-        """rows (b, length, width) and mask (b, length), True where there is an event."""
+        """Return rows (b, length, width) and their mask (b, length), True where there is an event."""
         rows, mask = self._raw(completed)
         return torch.where(mask[..., None], (rows - self.mean) / self.std, 0.0), mask
 
     def log_likelihood(self, batch: EventBatch) -> Tensor:
-        """(b,) float64 log-likelihood of the observed window, in the unit of the times."""
+        """Return the log-likelihood of the observed windows, (b,) float64, in the unit of the times."""
         return self.process.log_likelihood(batch)
 
     def constrain_(
         self, optimiser: torch.optim.Optimizer, *, penalty: str | None, strength: float, max_branching: float | None
     ) -> None:
-        """Bring the process back to what a fitted one satisfies, after a step of Adam: influences >= 0, a stable process.
+        """Restore the constraints of a fitted process after an optimiser step: influences >= 0, and stability.
 
         Args:
-            optimiser: Adam or AdamW, which has just taken a step of the process.
-            penalty: "mcp" or "scad" takes the penalty's proximal step before, which keeps and makes exact zeros; None: no
-                penalty.
-            strength: the penalty's gamma, in units of the loss that the optimiser minimises.
-            max_branching: largest branching ratio; None for no bound.
+            optimiser: Adam or AdamW, which has just taken a step.
+            penalty: "mcp" or "scad" first takes the penalty's proximal step, which keeps and creates exact zeros. None skips
+                it.
+            strength: The penalty's gamma, in units of the loss that the optimiser minimises.
+            max_branching: Largest branching ratio; None for no bound.
         """
         if penalty is not None and self.process.excitation is not None:
             shrink(self.process, optimiser, penalty, strength)
@@ -140,7 +166,14 @@ class TemporalEncoder(nn.Module):
 
     @torch.no_grad()
     def fit_standardiser(self, completed_batches: Iterable[Completed]) -> None:
-        """Take each channel's mean and standard deviation over the events of the (training) items given."""
+        """Fit each channel's mean and standard deviation to the events of the training items.
+
+        Args:
+            completed_batches: The training items, in batches.
+
+        Raises:
+            ValueError: There is no event.
+        """
         count, total, square = (
             0,
             torch.zeros(self.width, dtype=torch.float64),
@@ -151,11 +184,13 @@ class TemporalEncoder(nn.Module):
             rows = rows[mask].double()
             count, total, square = count + len(rows), total + rows.sum(0), square + rows.square().sum(0)
         if count == 0:
-            raise ValueError("the standardiser needs at least one event")
+            raise ValueError("the standardiser needs at least one event, given none")
         mean = total / count
         deviation = (square / count - mean.square()).clamp_min(0).sqrt()
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(deviation > 1e-4, deviation, 1.0))  # a constant channel stays at 0, not at noise
+        self.std.copy_(
+            torch.where(deviation > 1e-4, deviation, 1.0)
+        )  # a constant channel becomes 0 instead of amplified rounding noise
 
     def _raw(self, completed: Completed) -> tuple[Tensor, Tensor]:
         events = completed.events
@@ -182,7 +217,7 @@ class TemporalEncoder(nn.Module):
 
 
 def _evenly_spaced(lengths: Tensor, count: int) -> Tensor:
-    """(b, count) indices of events: 0, 1, ... where there are at most `count`, else evenly spaced, first to last."""
+    """Return (b, count) indices of events: 0, 1, ... for at most `count` events, otherwise evenly spaced, first to last."""
     index = torch.arange(count, device=lengths.device).expand(len(lengths), count)
     if count == 1:
         return index
@@ -191,7 +226,12 @@ def _evenly_spaced(lengths: Tensor, count: int) -> Tensor:
 
 
 def save(encoder: TemporalEncoder, folder: str | Path) -> None:
-    """Write the encoder and its process to `folder` (made if absent)."""
+    """Write an encoder and its process to a folder.
+
+    Args:
+        encoder: The encoder.
+        folder: The folder; it is created if it does not exist.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     hawkes.save(encoder.process, folder / PROCESS)
@@ -200,7 +240,18 @@ def save(encoder: TemporalEncoder, folder: str | Path) -> None:
 
 
 def load(folder: str | Path, *, device: torch.device | str = "cpu") -> TemporalEncoder:
-    """The encoder saved in `folder`, in eval mode. Raises ValueError where the folder holds none."""
+    """Return a saved encoder in evaluation mode.
+
+    Args:
+        folder: A folder written by `save`.
+        device: Device of the encoder.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        ValueError: The folder holds no encoder.
+    """
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} holds no temporal encoder: there is no {CONFIG}")

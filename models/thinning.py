@@ -15,15 +15,15 @@ from models.hawkes import ExponentialHawkes, compiled
 from models.hawkes.process import Levels, PointProcess
 
 HISTORIES = ("updated", "frozen")
-DRAWS_AT_ONCE = 64
-# events at the bound, at most, in a stretch over which an intensity may rise; more than the 2 where it stays
+DRAWS_AT_ONCE = 64  # random triples per sequence that are drawn at once
+# Largest expected number of proposals in an interval whose intensity rises; the 2 of a constant intensity are below it.
 EXPECTED = 8.0
-FAINTEST = 1e-30  # an intensity below it is taken for it when the first stretch to look at is chosen
-TOLERANCE = 1e-5  # relative, by which rounding may take an intensity above its bound
+FAINTEST = 1e-30  # smallest intensity that is used for the length of the first interval
+TOLERANCE = 1e-5  # relative; rounding may take an intensity above its bound by this much
 
 
 class SimulationError(RuntimeError):
-    """A simulation that was refused or stopped; the message says why and what to do."""
+    """Simulation that was refused or stopped. The message states the reason and a remedy."""
 
 
 @torch.no_grad()
@@ -38,21 +38,39 @@ def simulate(
     max_events: int = 100_000,
     allow_unstable: bool = False,
 ) -> EventBatch:
-    """Continue each sequence from its t_end, given what was observed, and return it with its new events.
+    """Continue each sequence from its t_end, conditional on its observed events.
 
-    length      () or (b,): stop a sequence when it has this many events in all (its t_end becomes the last one's time)
-    until       stop at this time, () or (b,): t_end becomes it. One of the two, or both: whichever comes first
-    seeds       (b,) one seed a sequence: its events depend on it alone, not on the batch or on the worker
-    history     "updated": each new event enters the history. "frozen": the papers' non-homogeneous Poisson variant,
-                whose intensity goes on from the observed events only
-    max_events  no sequence may grow by more events than this
+    Give `length`, `until` or both. With both, a sequence ends at whichever comes first.
 
-    Raises SimulationError where the branching ratio is 1 or more (allow_unstable=True with a `length` overrides),
-    where a sequence exceeds max_events, where an intensity is not a finite number, and where it exceeds its bound, which
-    would be a defect; ValueError or TypeError for arguments that do not fit.
+    Args:
+        process: The process. A float64 copy of it runs on the CPU, so that results do not depend on the device.
+        batch: The observed sequences.
+        length: () or (b,), number of events per sequence, observed ones included. A sequence that reaches it gets the time of
+            its last event as its t_end.
+        until: () or (b,), time at which simulation stops. It becomes t_end.
+        seeds: (b,) one seed per sequence. A sequence's events depend on its seed alone, not on the batch or the worker.
+        history: "updated" (default) adds each new event to the history. "frozen" is the papers' non-homogeneous Poisson
+            variant, whose intensity depends on the observed events only.
+        max_events: Largest number of new events per sequence. Exceeding it is an error.
+        allow_unstable: Whether to allow a branching ratio of 1 or more. It needs a `length`.
+
+    Returns:
+        The sequences with their new events, on the batch's device.
+
+    Raises:
+        SimulationError: The branching ratio is 1 or more, a sequence exceeds max_events, an intensity is NaN or infinite, or
+            an intensity exceeds its bound, which would be a defect of this program.
+        ValueError: An argument does not fit; the message states what is allowed.
+        TypeError: The seeds are not one integer per sequence.
+
+    Example:
+        >>> process = ExponentialHawkes(1)
+        >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 0], [0]], t_end=[3.0, 3.0])
+        >>> simulate(process, batch, length=4, seeds=[1, 2], allow_unstable=True).lengths.tolist()
+        [4, 4]
     """
     if length is None and until is None:
-        raise ValueError("simulate needs a length, an until, or both")
+        raise ValueError("simulate needs `length`, `until` or both, given neither")
     if max_events < 0:
         raise ValueError(f"max_events must be at least 0; given {max_events}")
     if history not in HISTORIES:
@@ -60,17 +78,17 @@ def simulate(
     ratio = process.branching_ratio()
     if ratio >= 1 and not (allow_unstable and length is not None):
         raise SimulationError(
-            f"the process's branching ratio is {ratio:.3f}: at 1 or more its events multiply without end. "
-            "Fit a stable process, or ask for a `length` with allow_unstable=True"
+            f"the process's branching ratio is {ratio:.3f}: at 1 or more the number of events grows without bound. "
+            "Fit a stable process, or give a `length` with allow_unstable=True"
         )
-    # In float64 and on the CPU, so that what a sequence draws hangs neither on rounding nor on the device.
+    # In float64 and on the CPU, so that the draws of a sequence depend neither on rounding nor on the device.
     process, device, batch = copy.deepcopy(process).cpu().double().eval(), batch.times.device, batch.to("cpu")
     end = (
         torch.full_like(batch.t_end, torch.inf)
         if until is None
         else torch.as_tensor(until, dtype=torch.float64, device="cpu").expand(len(batch))
     )
-    if not bool((end >= batch.t_end).all()):  # nor is NaN
+    if not bool((end >= batch.t_end).all()):  # NaN fails too
         row = int((~(end >= batch.t_end)).nonzero()[0, 0])
         raise ValueError(f"sequence {row}: until {float(end[row])} is before its t_end {float(batch.t_end[row])}")
     target = torch.as_tensor(torch.iinfo(torch.int64).max if length is None else length, device="cpu").expand(
@@ -80,28 +98,28 @@ def simulate(
         row = int((target < 0).nonzero()[0, 0])
         raise ValueError(f"sequence {row}: length must be at least 0; given {int(target[row])}")
     growth = _Growth(batch, target, end, max_events, _Draws(seeds, len(batch)))
-    # what is derived from the classical process may have another intensity than the compiled one
+    # Not isinstance: a subclass of the classical process may have another intensity than the compiled code.
     thin = _thin_compiled if type(process) is ExponentialHawkes else _thin_batched
     thin(process, batch, growth, frozen=history == "frozen")
     return growth.appended(batch).to(device)
 
 
 class _Growth:
-    """How far each sequence is, and the events found: b rows."""
+    """State of a simulation of b sequences: current times and counts, and the new events."""
 
     def __init__(self, batch: EventBatch, target: Tensor, end: Tensor, max_events: int, draws: _Draws) -> None:
         self.now, self.counts = batch.t_end.clone(), batch.lengths.clone()
         self.target, self.end, self.max_events, self.draws = target, end, max_events, draws
         self._most = batch.lengths + max_events
-        self._found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, positions in their rows, times, types
+        self._new_events: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, positions in the rows, times, types
 
     def active(self, rows: Tensor) -> Tensor:
-        """Those of `rows` that are neither long enough nor at their end."""
+        """Return those of `rows` that have reached neither their length nor their end."""
         return rows[(self.counts[rows] < self.target[rows]) & (self.now[rows] < self.end[rows])]
 
     def add(self, rows: Tensor, positions: Tensor, times: Tensor, types: Tensor) -> None:
-        """Keep new events; `counts` and `now` hold them already. Raises SimulationError where a row has too many."""
-        self._found.append((rows, positions, times, types))
+        """Store new events, which `counts` and `now` already include; raise SimulationError if a row has too many."""
+        self._new_events.append((rows, positions, times, types))
         many = rows[self.counts[rows] > self._most[rows]]
         if len(many):
             raise SimulationError(
@@ -110,7 +128,7 @@ class _Growth:
             )
 
     def appended(self, batch: EventBatch) -> EventBatch:
-        """`batch` with the events found."""
+        """Return `batch` with the new events."""
         t_end = torch.where(self.counts < self.target, self.end, self.now)
         width = int(self.counts.max()) if len(batch) else 0
         times = t_end[:, None].expand(-1, width).clone()
@@ -118,7 +136,7 @@ class _Growth:
         kept = min(width, batch.times.shape[1])
         times[:, :kept] = torch.where(batch.mask, batch.times, t_end[:, None])[:, :kept]
         types[:, :kept] = batch.types[:, :kept]
-        for row, position, time, kind in self._found:
+        for row, position, time, kind in self._new_events:
             place = row * width + position
             times.view(-1)[place] = time
             types.view(-1)[place] = kind
@@ -126,7 +144,7 @@ class _Growth:
 
 
 def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
-    """Any process: one proposal at a time for all active rows at once."""
+    """Simulate any process: each step makes one proposal for every active row."""
     snapshot, now, end = process.snapshot(batch), growth.now, growth.end
     active = growth.active(torch.arange(len(batch)))
     while len(active):
@@ -165,28 +183,31 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
 
 
 def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
-    """The classical process: each row by itself, until its draws are used up, as often as it takes."""
+    """Simulate the classical process with compiled code.
+
+    Each row runs until its random draws are used up. This repeats with new draws until no row is active.
+    """
     excitation, snapshot, rows = process.excitation, process.snapshot(batch), len(batch)
     since = (growth.now - snapshot.time)[:, None, None, None]
     state = (snapshot.memory[0] * torch.exp(-since * excitation.rate)).flatten(2).contiguous()
     parameters = (process.baseline, excitation.jump.flatten(1), excitation.rate.flatten(1))
     parameters = [part.detach().contiguous().numpy() for part in parameters]
-    # a row that grows too much is stopped one event later
+    # A row with too many events stops one event above the limit, and `add` raises the error.
     target = torch.minimum(growth.target, batch.lengths + growth.max_events + 1)
-    held = (state, growth.now, growth.counts, target, growth.end.contiguous())
-    held = [part.numpy() for part in held]
+    arrays = (state, growth.now, growth.counts, target, growth.end.contiguous())
+    arrays = [part.numpy() for part in arrays]
     times, types = np.empty((rows, DRAWS_AT_ONCE)), np.empty((rows, DRAWS_AT_ONCE), np.int64)
-    used, found, ended = (np.zeros(rows, np.int64) for _ in range(3))
+    used, counted, ended = (np.zeros(rows, np.int64) for _ in range(3))
 
     def work(part: slice) -> None:
-        before = [array[part] for array in held]
-        after = [array[part] for array in (draws, used, times, types, found, ended)]
+        before = [array[part] for array in arrays]
+        after = [array[part] for array in (draws, used, times, types, counted, ended)]
         compiled.thin(*before, frozen, TOLERANCE, excitation.decays, *parameters, *after)
 
     active = growth.active(torch.arange(rows))
     while len(active):
         draws = growth.draws.refilled(active)
-        used[:], found[:] = 0, 0
+        used[:], counted[:] = 0, 0
         counts = growth.counts.clone()
         compiled.share_rows(rows, work)
         for row in np.flatnonzero(ended == compiled.SILENT)[:1]:
@@ -195,17 +216,26 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
             raise _not_finite(int(row), float(growth.now[row]))
         for row in np.flatnonzero(ended == compiled.ABOVE_BOUND)[:1]:
             raise _above_bound(int(row), float(growth.now[row]), *times[row, :2])
-        row, place = (torch.from_numpy(index) for index in np.nonzero(np.arange(DRAWS_AT_ONCE) < found[:, None]))
+        row, place = (torch.from_numpy(index) for index in np.nonzero(np.arange(DRAWS_AT_ONCE) < counted[:, None]))
         growth.add(row, counts[row] + place, torch.from_numpy(times)[row, place], torch.from_numpy(types)[row, place])
         active = growth.active(active)
 
 
 def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
-    """The intensity's exact maximum from `elapsed` after its event on, and for how long it holds, at most `left`: (a,) each.
+    """Return the intensity's exact maximum over the next interval, and the length of the interval.
 
-    Between events every type's intensity is monotone, so its maximum lies at an end of the stretch: at its beginning where
-    it falls; where it rises, at the end of a stretch for which its bound lets a few events be expected. However low it is
-    now and however fast it will rise, a stretch is therefore passed within a few proposals.
+    Between events every type's intensity is monotone, so its maximum is at an end of the interval. A falling intensity has
+    its maximum at the beginning. For a rising intensity, the interval is short enough that the bound implies only a few
+    expected events. So every interval needs only a few proposals, however low the intensity is and however fast it rises.
+
+    Args:
+        process: The process.
+        levels: Levels of the intensity after each sequence's last event, (a,).
+        elapsed: (a,) time since that event.
+        left: (a,) time until the end of the simulation.
+
+    Returns:
+        The maximum (a,), and the length of the interval (a,), at most `left`.
     """
     here = process.rate(levels, elapsed[:, None])[:, 0].double()
     if not process.rising:
@@ -221,12 +251,12 @@ def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor)
 
 
 def _silence(row: int, now: float) -> SimulationError:
-    return SimulationError(f"sequence {row}: the intensity is 0 from {now} on and there is no `until`")
+    return SimulationError(f"sequence {row}: the intensity is 0 from {now} on, so it gets no more events; give `until`")
 
 
 def _not_finite(row: int, at: float) -> SimulationError:
     return SimulationError(
-        f"sequence {row}: the intensity at {at} is not a finite number; look at the process's parameters"
+        f"sequence {row}: the intensity at {at} is not a finite number; check the process's parameters"
     )
 
 
@@ -235,14 +265,14 @@ def _above_bound(row: int, at: float, total: float, ceiling: float) -> Simulatio
 
 
 class _Draws:
-    """Uniform triples in [0, 1), one stream a sequence (Philox keyed by its seed), handed out in order."""
+    """Uniform random triples in [0, 1), with one stream per sequence (Philox keyed by its seed)."""
 
     def __init__(self, seeds: Sequence[int] | Tensor, rows: int) -> None:
         if not hasattr(seeds, "__len__"):
             raise TypeError(f"seeds must be one integer for each of the {rows} sequences; given {seeds!r}")
         if len(seeds) != rows:
-            raise ValueError(f"{len(seeds)} seeds for {rows} sequences: one each")
-        # not int(): it would make one seed of 0.2 and 0.7
+            raise ValueError(f"{len(seeds)} seeds for {rows} sequences; give one per sequence")
+        # operator.index refuses floats; int() would make 0.2 and 0.7 the same seed.
         numbers = map(operator.index, seeds.tolist() if isinstance(seeds, Tensor) else seeds)
         self._streams = [np.random.Generator(np.random.Philox(key=number % 2**64)) for number in numbers]
         self._drawn = np.empty((rows, DRAWS_AT_ONCE, 3))
@@ -251,6 +281,7 @@ class _Draws:
         self._end = self._next.clone()  # nothing drawn yet
 
     def next(self, rows: Tensor) -> Tensor:
+        """Return the next triple of each of `rows`, (a, 3)."""
         place = self._next[rows]
         empty = place == self._end[rows]
         if bool(empty.any()):
@@ -261,7 +292,7 @@ class _Draws:
         return self._buffer[place]
 
     def refilled(self, rows: Tensor) -> np.ndarray:
-        """(b, DRAWS_AT_ONCE, 3) what each row draws next; new for `rows`."""
+        """Draw new triples for `rows`, and return the triples of all rows, (b, DRAWS_AT_ONCE, 3)."""
         for row in rows.tolist():
             self._streams[row].random(out=self._drawn[row])
         return self._drawn

@@ -151,15 +151,15 @@ class Artifact:
         Returns:
             The version with its new metadata.
         """
-        made = self.read(version)
+        before = self.read(version)
         state = {
-            "inputs_hash": made.inputs_hash,
-            "fingerprint": made.fingerprint,
-            "metadata": {**made.metadata, **notes},
-            "created_at": made.created_at.isoformat(),
-            "files": made.files,
+            "inputs_hash": before.inputs_hash,
+            "fingerprint": before.fingerprint,
+            "metadata": {**before.metadata, **notes},
+            "created_at": before.created_at.isoformat(),
+            "files": before.files,
         }
-        write_version(made.path, state)
+        write_version(before.path, state)
         self.list_versions()
         return self.read(version)
 

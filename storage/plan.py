@@ -73,8 +73,8 @@ def make_plan(
         retry_failed: Whether to compute items again that failed with the same inputs and fingerprint.
     """
     stored = {
-        item: (input_hash, made_by, status)
-        for item, input_hash, made_by, status in states.select(
+        item: (input_hash, computed_with, status)
+        for item, input_hash, computed_with, status in states.select(
             "item", "input_hash", "fingerprint", "status"
         ).iter_rows()
     }
@@ -83,23 +83,23 @@ def make_plan(
     todo = []
     changes: dict[str, str] = {}
 
-    def change(made_by: str) -> str:
-        if made_by not in changes:
-            if made_by in known and fingerprint in known:
-                found = known[made_by].differences(known[fingerprint])
-                changes[made_by] = "; ".join(found)
+    def change(computed_with: str) -> str:
+        if computed_with not in changes:
+            if computed_with in known and fingerprint in known:
+                found = known[computed_with].differences(known[fingerprint])
+                changes[computed_with] = "; ".join(found)
             else:
-                changes[made_by] = f"fingerprint: {made_by} -> {fingerprint}"
-        return changes[made_by]
+                changes[computed_with] = f"fingerprint: {computed_with} -> {fingerprint}"
+        return changes[computed_with]
 
     for item, input_hash in inputs.items():
         if item not in stored:
             kind, reason = "new", "new item"
         else:
-            used, made_by, status = stored[item]
+            used, computed_with, status = stored[item]
             why = ["input changed"] if used != input_hash else []
-            if made_by != fingerprint:
-                why.append(change(made_by))
+            if computed_with != fingerprint:
+                why.append(change(computed_with))
             if item in other_columns:
                 why.append("payload columns changed")
             if why:

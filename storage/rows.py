@@ -104,10 +104,10 @@ def payload_columns(rows: Sequence[Row], payload: pa.Schema) -> tuple[list[pa.Ar
         ValueError: A payload does not fit the schema; the message names the item.
     """
     for row in rows:
-        given = set(row.payload or ())
-        if row.status == "ok" and given != set(payload.names):
+        names = set(row.payload or ())
+        if row.status == "ok" and names != set(payload.names):
             raise ValueError(
-                f"item {row.item}: payload has {sorted(given)}, must have all of {sorted(payload.names)} and no others"
+                f"item {row.item}: payload has {sorted(names)}, must have all of {sorted(payload.names)} and no others"
             )
         if row.status != "ok" and row.payload is not None:
             raise ValueError(f"item {row.item}: a {row.status} row has no payload, but one was given")

@@ -68,7 +68,7 @@ def made_table(
     if table.is_current(inputs_hash, fingerprint.hash, verify=True):
         _note_unchanged(context, store, name)
         return table.read()
-    stop_if_planning(reason=_why(table.state(), fingerprint, "what it is made from changed"))
+    stop_if_planning(reason=_why(table.state(), fingerprint, "its inputs changed"))
     frame = compute()
     _write(context, store, name, frame, inputs_hash, fingerprint)
     return frame

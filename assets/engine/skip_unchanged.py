@@ -206,9 +206,9 @@ def _facts(result: dg.MaterializeResult) -> dict[str, Any] | None:
     metadata = [_known(part.metadata) for part in (result, *checks)]
     if None in metadata or not all(check.passed for check in checks):
         return None
-    named = [[check.check_name, values] for check, values in zip(checks, metadata[1:], strict=True)]
+    named_checks = [[check.check_name, values] for check, values in zip(checks, metadata[1:], strict=True)]
     version = None if result.data_version is None else result.data_version.value
-    return {"metadata": metadata[0], "checks": named, "data_version": version}
+    return {"metadata": metadata[0], "checks": named_checks, "data_version": version}
 
 
 def _restored(kept: Mapping[str, Any], when_skipped: Callable[[Metadata], Metadata]) -> dg.MaterializeResult:

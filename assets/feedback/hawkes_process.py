@@ -146,9 +146,8 @@ def _fit(
     )
     batch = train.batch()
     context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
-    progress = Progress(
-        context.log, "hawkes_process", config.max_epochs + 1, unit="passes"
-    )  # one more for the initial state
+    passes = config.max_epochs + 1  # one more for the initial state
+    progress = Progress(context.log, "hawkes_process", passes, unit="passes")
     with deterministic(), warnings.catch_warnings(record=True) as caught:
         report = fit(
             process,

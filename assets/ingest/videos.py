@@ -188,7 +188,12 @@ def known_titles(store: Store) -> dict[str, str]:
 
 
 def visible_title(title: str | None) -> str:
-    """Return a title without surrounding white space; empty if it has no visible character."""
+    """Return a title without surrounding white space; empty if it has no visible character.
+
+    Example:
+        >>> visible_title(" My cat "), visible_title(None)
+        ('My cat', '')
+    """
     return title.strip() if title and any(map(_is_visible, title)) else ""
 
 

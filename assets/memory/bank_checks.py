@@ -17,8 +17,8 @@ MIXED = " + "  # joins the fingerprints of a stage whose rows have several
 CHECKS = {
     "recall": "The index finds at least the share bank.recall of the neighbours that exact search finds.",
     "latency": "The 95th percentile of a single query's search time is at most bank.latency_ms.",
-    "content_drift": "The content vectors' distribution differs by at most bank.drift from that of the version in service before.",
-    "temporal_drift": "The temporal vectors' distribution differs by at most bank.drift from that of the version in service before.",
+    "content_drift": "The distribution of content vectors differs by at most bank.drift from the version in service before.",
+    "temporal_drift": "The distribution of temporal vectors differs by at most bank.drift from the version in service before.",
     "failed_rows": "At most the share bank.failed_share of the training videos has a failed row in any stage.",
     "one_version": "All rows of each feature stage were computed by one version of that stage.",
 }
@@ -43,7 +43,7 @@ class Verdict:
     told: str
 
     def result(self) -> dg.AssetCheckResult:
-        """Return the Dagster result. A failed check is an error but does not stop the run, which uses the version in service."""
+        """Return the Dagster result. A failed check is an error but does not stop the run."""
         shown: dict[str, Any] = {"told": self.told}
         shown |= {name: value for name in ("value", "limit") if (value := getattr(self, name)) is not None}
         return dg.AssetCheckResult(check_name=self.check, passed=self.passed, metadata=shown)
@@ -65,9 +65,7 @@ def judge(
     """
     bank, limits = MemoryBank(built), settings.bank
     quality = bank.quality(size=settings.retrieval.neighbours, queries=limits.sample)
-    told = (
-        f"{quality.queries} members as queries, index {bank.index}, {quality.queries_per_second:,.0f} queries per second"
-    )
+    told = f"{quality.queries} members as queries, index {bank.index}, {quality.queries_per_second:,.0f} queries per second"
     verdicts = [
         Verdict("recall", quality.recall >= limits.recall, quality.recall, limits.recall, told),
         Verdict("latency", quality.latency_ms <= limits.latency_ms, quality.latency_ms, limits.latency_ms, told),
@@ -83,7 +81,8 @@ def _drift(bank: MemoryBank, before: ArtifactVersion | None, limit: float) -> li
     names = ("content_drift", "temporal_drift")
     if before is None:
         return [
-            Verdict(name, True, None, limit, "this is the first version; there is none to compare it with") for name in names
+            Verdict(name, True, None, limit, "this is the first version; there is none to compare it with")
+            for name in names
         ]
     verdicts = []
     for name, drift in zip(names, drifts(MemoryBank(before), bank), strict=True):
@@ -92,7 +91,7 @@ def _drift(bank: MemoryBank, before: ArtifactVersion | None, limit: float) -> li
             continue
         similar = f"similarities among members differ by {drift.similarities:.3f} (Kolmogorov-Smirnov)"
         if drift.energy is None:
-            told = f"version {before.version} was made by another encoder or process, so the vectors are not comparable; {similar}"
+            told = f"version {before.version} was made by another encoder or process: vectors not comparable; {similar}"
             verdicts.append(Verdict(name, True, None, limit, told))
         else:
             told = (

@@ -26,7 +26,7 @@ from storage.store import Store
 
 NAME = "neighbours"
 CODE = 2  # raise it when the same inputs give another result
-ANSWERS = "neighbour_answers"  # the answer of every query, kept so that the next search repeats only those that can change
+ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats only those that can change
 
 
 @dg.asset(
@@ -107,7 +107,7 @@ def _reasons(store: Store, items: list[str]) -> dict[str, int]:
         reasons["no feedback in the observation window"] = silent
     others = len(items) - sum(reasons.values())
     if others:
-        reasons["no member that may be found has feedback"] = others
+        reasons["no eligible member has feedback"] = others
     return reasons
 
 
@@ -115,7 +115,7 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     bank, items = open_bank(store), sides["item"].to_list()
     ages = Ages(**bank.version.metadata["ages"])
     windows = read_windows(store, items, form=bank.version.metadata["temporal_key"])
-    # Training items are trained on their windows at other ages than `ages`; those only serve as keys for queries.
+    # A training item's windows at `ages` only serve as keys for queries; training uses its other windows.
     trained = (sides["split"] == "train").to_numpy()[windows.row]
     windows = windows.take(~(windows.younger & trained & np.isin(windows.hours, ages.younger)))
     content, has_content = (part[windows.row] for part in content_keys(store, items))
@@ -222,7 +222,9 @@ def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFr
             how="left",
         )
         problems["label not known in time"] = timed.filter(pl.col("known_at") > pl.col("t0"))
-    violations = {name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)}
+    violations = {
+        name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)
+    }
     return dg.AssetCheckResult(
         passed=not violations, metadata={"pairs": len(pairs), "problems": dg.MetadataValue.json(violations)}
     )

@@ -1,1 +1,1 @@
-"""The predictor: its inputs, its training, its evaluation, its forecasts."""
+"""Assets of the group `prediction`: the predictor's training, its evaluation and its predictions."""

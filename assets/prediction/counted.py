@@ -1,4 +1,4 @@
-"""What has been counted of an item so far: no forecast is below it."""
+"""Events counted of an item so far: a lower bound of its forecast."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def counted_at(
     """Count the events of the label's type in each item's window, as it was at an age.
 
     Args:
-        events: the data set's feedback; see `assets.protocol.observation.observed`.
+        events: The data set's feedback; see `assets.protocol.observation.observed`.
         windows: `item`, `t0`, `observed_until`; see `assets.protocol.observation.measure_popularity`.
-        protocol: the settings' section.
-        items: which items, in which order.
-        age: in hours; None for the whole window.
+        protocol: Section `[protocol]` of the settings.
+        items: Ids, in the order of the result.
+        age: Age in hours; None for the whole window.
 
     Returns:
-        (items,) float64.
+        (n,) float64 counts.
     """
     counted = label_event(protocol, events)
     seen = observed(events, windows.filter(pl.col("item").is_in(items)), protocol)
@@ -38,7 +38,17 @@ def counted_at(
 def counted_so_far(events: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol, *, items: list[str]) -> np.ndarray:
     """Count the events of the label's type up to each item's horizon or the end of the data, also after its window.
 
-    For items without a label: what the model may not see, a forecast that is read today must still not deny.
+    Used for items without a label: the model may not see events after the window, but a forecast below their count would be
+    known to be wrong.
+
+    Args:
+        events: All events.
+        labels: The table `popularity`.
+        protocol: Section `[protocol]` of the settings.
+        items: Ids, in the order of the result.
+
+    Returns:
+        (n,) float64 counts.
     """
     counted = label_event(protocol, events)
     counts = {
@@ -49,5 +59,19 @@ def counted_so_far(events: pl.DataFrame, labels: pl.DataFrame, protocol: Protoco
 
 
 def at_least(predicted: np.ndarray, counted: np.ndarray, scale: targets.Transform) -> np.ndarray:
-    """Raise forecasts (..., n) on the scale of the target to what was already counted (n,)."""
+    """Raise forecasts to the events already counted.
+
+    Args:
+        predicted: (..., n) forecasts on the target's scale.
+        counted: (n,) counts so far.
+        scale: The target's scale.
+
+    Returns:
+        (..., n) forecasts on the target's scale.
+
+    Example:
+        >>> import numpy as np
+        >>> at_least(np.array([1.0, 4.0]), np.array([3.0, 3.0]), "log2p1").tolist()
+        [2.0, 4.0]
+    """
     return np.maximum(predicted, targets.forward(np.maximum(counted, targets.smallest_count(scale)), scale))

@@ -1,4 +1,4 @@
-"""[prediction] evaluation: M3TR on the test split beside the trivial baselines, with whole windows and at younger ages."""
+"""M3TR and the trivial baselines on the test split, with whole observation windows and at younger ages."""
 
 import dagster as dg
 import numpy as np
@@ -57,12 +57,12 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
     ],
 )
 def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Predict the test split with every seed's model and every baseline; keep the predictions and their metrics."""
+    """Predict the test split with every seed's model and every baseline, and store the predictions and their metrics."""
     store = open_store(settings)
     fingerprint = Fingerprint(
         code=CODE, parameters={"target": settings.protocol.target, "ages": settings.protocol.ages}
     )
-    training = _of(read_popularity(store), np.array(items_of(usable_items(store), "train"), dtype=str))
+    training = _labels_of(np.array(items_of(usable_items(store), "train"), dtype=str), read_popularity(store))
     line = _extrapolation(training, training["observed_count"].to_numpy())
     frame = made_table(
         context,
@@ -96,9 +96,9 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     )
 
 
-def _of(labels: pl.DataFrame, items: np.ndarray) -> pl.DataFrame:
-    wanted = pl.DataFrame({"item": items.tolist()}, schema={"item": pl.String})
-    return wanted.join(labels, on="item", how="left", maintain_order="left")
+def _labels_of(items: np.ndarray, labels: pl.DataFrame) -> pl.DataFrame:
+    frame = pl.DataFrame({"item": items.tolist()}, schema={"item": pl.String})
+    return frame.join(labels, on="item", how="left", maintain_order="left")
 
 
 def _extrapolation(training: pl.DataFrame, counts: np.ndarray) -> LogLinear | NotApplicable:
@@ -110,10 +110,10 @@ def _extrapolation(training: pl.DataFrame, counts: np.ndarray) -> LogLinear | No
 
 
 def _predict(store: Store, settings: Settings, training: pl.DataFrame) -> pl.DataFrame:
-    """Every predictor's forecast of every test item: with its whole window, then as it was at each younger age."""
+    """Return every predictor's forecast of every test item, with its whole window and then at each younger age."""
     known, size = read_popularity(store), settings.retrieval.neighbours
     test = samples_of(store, "test", size=size)
-    whole = _of(known, test.items)["observed_count"].to_numpy()
+    whole = _labels_of(test.items, known)["observed_count"].to_numpy()
     frames = [_forecast(store, settings, test, training, training["observed_count"].to_numpy(), whole, age=None)]
     events = read_events(store)
     for age in settings.protocol.ages:
@@ -138,22 +138,32 @@ def _forecast(
     *,
     age: float | None,
 ) -> pl.DataFrame:
-    """Every predictor's forecast at one age: `counts` are the training items' there, `counted` the test items'."""
-    scale, found, known = settings.protocol.target, test.neighbourhood, training["target"].to_numpy()
-    # the training mean looks at no item, and a model without the temporal branch at no feedback: not at its count either
+    """Return every predictor's forecast of the test items at one age.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        test: The test items, as they were at this age.
+        training: Labels of the training items that were observed for longer.
+        counts: (training items,) events counted by this age.
+        counted: (test items,) events counted by this age.
+        age: Age in hours; None for whole windows.
+    """
+    scale, nearest, known = settings.protocol.target, test.neighbourhood, training["target"].to_numpy()
+    # Two forecasts are not raised to the count: the training mean, and a model without the temporal branch (no feedback).
     predicted: list[tuple[str, int | None, np.ndarray]] = [
         ("training mean", None, training_mean(known, len(test))),
-        ("mean of neighbours", None, at_least(neighbour_mean(found.label, found.mask, known), counted, scale)),
+        ("mean of neighbours", None, at_least(neighbour_mean(nearest.label, nearest.mask, known), counted, scale)),
     ]
     line = _extrapolation(training, counts)
     if isinstance(line, LogLinear):
         late = np.maximum(line.predict(counted), targets.smallest_count(scale))
         predicted.append(("log-linear extrapolation", None, at_least(targets.forward(late, scale), counted, scale)))
-    made = forecasts(store, settings, test)
+    by_seed = forecasts(store, settings, test)
     if settings.model.use_temporal:
-        made = at_least(made, counted, scale)
-    predicted += [(MODEL, seed, values) for seed, values in zip(settings.model.seeds, made, strict=True)]
-    frame = _per_item(test, _of(read_popularity(store), test.items), predicted, scale)
+        by_seed = at_least(by_seed, counted, scale)
+    predicted += [(MODEL, seed, values) for seed, values in zip(settings.model.seeds, by_seed, strict=True)]
+    frame = _per_item(test, _labels_of(test.items, read_popularity(store)), predicted, scale)
     return frame.with_columns(pl.lit(age, pl.Float64).alias("age_hours"))
 
 
@@ -179,17 +189,17 @@ def _per_item(
 
 
 def _metrics(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every metric of every predictor and seed, once over the whole split in float64 (design section 5, rule 6)."""
+    """Return every metric of every predictor and seed, over the whole split in float64 (docs/protocol.md, rule Metrics)."""
     rows = []
     for (age, name, seed), part in frame.group_by("age_hours", "predictor", "seed", maintain_order=True):
-        metrics = evaluate(
+        values = evaluate(
             part["target"].to_numpy(),
             part["predicted"].to_numpy(),
             count=part["count"].to_numpy(),
             predicted_count=part["predicted_count"].to_numpy(),
         )
-        found = {metric: metrics[metric] for metric in METRICS}
-        rows.append({"predictor": name, "seed": seed, "age_hours": age, "items": len(part), **found})
+        metrics = {metric: values[metric] for metric in METRICS}
+        rows.append({"predictor": name, "seed": seed, "age_hours": age, "items": len(part), **metrics})
     return pl.DataFrame(rows, schema_overrides={"seed": pl.Int64, "age_hours": pl.Float64})
 
 
@@ -199,26 +209,31 @@ def _metrics(frame: pl.DataFrame) -> pl.DataFrame:
     reads=lambda store, settings: [*stage_marks(store), *table_marks(store, NAME, ITEMS, "splits")],
 )
 def metrics_are_over_the_whole_split(settings: Settings) -> dg.AssetCheckResult:
-    """Each metric is one figure over exactly the test items, none of which was trained on (design section 5, rule 6)."""
+    """Each metric is one figure over exactly the test items, none of which was trained on (docs/protocol.md, rule Metrics)."""
     store = open_store(settings)
     return check_evaluation(store.table(NAME).read(), store.table(ITEMS).read(), usable_items(store))
 
 
 def check_evaluation(table: pl.DataFrame, items: pl.DataFrame, sides: pl.DataFrame) -> dg.AssetCheckResult:
-    """Recompute nMSE from the stored predictions and compare the items with the split.
+    """Recompute nMSE from the stored predictions, and compare the scored items with the split.
 
-    Every test item is scored with its whole window. At a younger age those are scored that were still observed, the same
+    With whole windows, every test item is scored. At a younger age, the items observed for longer are scored, the same items
     for every predictor.
+
+    Args:
+        table: The table `evaluation`.
+        items: The table `evaluation_items`.
+        sides: The split of the usable items.
     """
-    wanted = sorted(items_of(sides, "test"))
+    test = sorted(items_of(sides, "test"))
     problems = []
-    scored: dict[float | None, list[str]] = {None: wanted}
+    scored: dict[float | None, list[str]] = {None: test}
     for (age, name, seed), part in items.group_by("age_hours", "predictor", "seed", maintain_order=True):
         label = name if seed is None else f"{name}, seed {seed}"
         label += "" if age is None else f", at {age:g} h"
         here = sorted(part["item"])
-        if here != scored.setdefault(age, here) or not set(here) <= set(wanted):
-            problems.append(f"{label}: its items are not the test split's")
+        if here != scored.setdefault(age, here) or not set(here) <= set(test):
+            problems.append(f"{label}: its items differ from the test split's")
         row = table.filter(
             pl.col("predictor") == name,
             pl.col("seed").eq_missing(pl.lit(seed, pl.Int64)),
@@ -226,15 +241,15 @@ def check_evaluation(table: pl.DataFrame, items: pl.DataFrame, sides: pl.DataFra
         )
         again = float(nmse(part["target"].to_numpy(), part["predicted"].to_numpy()))
         if len(row) != 1 or not np.isclose(row["nMSE"][0], again, rtol=1e-9, equal_nan=True):
-            problems.append(f"{label}: nMSE is not {again:.6f}")
+            problems.append(f"{label}: the stored nMSE differs from the recomputed one, {again:.6f}")
     return dg.AssetCheckResult(
-        passed=not problems, metadata={"test_items": len(wanted), "problems": dg.MetadataValue.json(problems)}
+        passed=not problems, metadata={"test_items": len(test), "problems": dg.MetadataValue.json(problems)}
     )
 
 
 @dg.asset_check(asset=evaluation)
 def model_beats_the_baselines(settings: Settings) -> dg.AssetCheckResult:
-    """Warn where a trivial predictor is at least as good as the model: mean over the seeds, nMSE and SRC, whole windows."""
+    """M3TR is better than every trivial predictor in nMSE and SRC: whole windows, mean over the seeds; else a warning."""
     ahead = baselines_ahead(open_store(settings).table(NAME).read())
     return dg.AssetCheckResult(
         passed=not ahead,
@@ -245,12 +260,16 @@ def model_beats_the_baselines(settings: Settings) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=evaluation)
 def younger_ages_beat_the_mean(settings: Settings) -> dg.AssetCheckResult:
-    """A forecast of younger videos that is worse than the training mean is worth a warning."""
+    """At every younger age, M3TR's nMSE is no worse than the training mean's; else a warning."""
     return check_ages(open_store(settings).table(NAME).read())
 
 
 def check_ages(table: pl.DataFrame) -> dg.AssetCheckResult:
-    """Compare the model's nMSE, mean over the seeds, with the training mean's at every younger age."""
+    """Compare the model's nMSE, averaged over the seeds, with the training mean's at every younger age.
+
+    Args:
+        table: The table `evaluation`.
+    """
     means = (
         table.filter(pl.col("age_hours").is_not_null()).group_by("age_hours", "predictor").agg(pl.col("nMSE").mean())
     )

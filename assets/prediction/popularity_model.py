@@ -1,4 +1,4 @@
-"""[prediction] popularity_model: M3TR, one fitted model a seed, by the joint loss L_pred + gamma L_mhp (M3TR section 3.4)."""
+"""M3TR, one model per seed, trained with the joint loss L_pred + gamma L_mhp (M3TR, section 3.4)."""
 
 import json
 from collections.abc import Iterator
@@ -56,7 +56,10 @@ MODEL = "model"
     when_skipped=lambda last: {**last, "trained_seeds": dg.MetadataValue.json([])},
 )
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Train one model a seed; a model stays while less than `model.refit_share` of what it was fitted on has changed."""
+    """Train one model per seed.
+
+    A model stays in service while less than `model.refit_share` of the items it was fitted on has changed.
+    """
     store = open_store(settings)
     digests, training = sample_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     fingerprint = model_fingerprint(store, settings)
@@ -84,20 +87,20 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
 
 
 def model_names(settings: Settings) -> list[str]:
-    """The artifacts in which the seeds' models are kept."""
+    """Return the names of the artifacts that hold the seeds' models."""
     return [f"{NAME}_{seed}" for seed in settings.model.seeds]
 
 
 def artifact_of(store: Store, seed: int) -> Artifact:
-    """Where the model of a seed is kept."""
+    """Return the artifact that holds a seed's model."""
     return store.artifact(f"{NAME}_{seed}")
 
 
 def model_in_service(store: Store, seed: int) -> ArtifactVersion:
-    """The model of a seed that is in service.
+    """Return the version of a seed's model in service.
 
     Raises:
-        storage.durable.StoreError: there is none.
+        storage.durable.StoreError: No model of the seed is in service.
     """
     version = artifact_of(store, seed).current()
     if version is None:
@@ -108,23 +111,23 @@ def model_in_service(store: Store, seed: int) -> ArtifactVersion:
 
 
 def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
-    """What determines a model beside its data and its seed; its features' versions too, since a model fits only them."""
-    chosen = settings.model.model_dump(exclude={"seeds", "refit_share"})
-    parameters = {**chosen, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
+    """Return what determines a model besides its data and seed: its parameters and the versions of its features."""
+    options = settings.model.model_dump(exclude={"seeds", "refit_share"})
+    parameters = {**options, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
     return Fingerprint(code=CODE, parameters=parameters, model=versions(store))
 
 
 def network_config(settings: Settings) -> M3TRConfig:
-    """The network's hyper-parameters from the settings."""
-    chosen = settings.model
+    """Return the network's hyper-parameters from the settings."""
+    config = settings.model
     return M3TRConfig(
-        width=chosen.dim,
-        hidden=chosen.dim,
-        alpha=chosen.alpha,
-        dropout=chosen.dropout,
+        width=config.dim,
+        hidden=config.dim,
+        alpha=config.alpha,
+        dropout=config.dropout,
         neighbours=settings.retrieval.neighbours,
-        aggregate=chosen.aggregate,
-        **{name: value for name, value in chosen.model_dump().items() if name.startswith("use_")},
+        aggregate=config.aggregate,
+        **{name: value for name, value in config.model_dump().items() if name.startswith("use_")},
     )
 
 
@@ -136,25 +139,25 @@ def _train(
     digests: dict[str, str],
     fingerprint: Fingerprint,
 ) -> None:
-    chosen, size = settings.model, settings.retrieval.neighbours
+    config, size = settings.model, settings.retrieval.neighbours
     bank = bank_of(store)
     train, dev = (
         samples_of(
-            store, split, size=size, age="own" if chosen.whole_share == 1 else "all", whole_share=chosen.whole_share
+            store, split, size=size, age="own" if config.whole_share == 1 else "all", whole_share=config.whole_share
         )
         for split in ("train", "val")
     )
     options = TrainingOptions(
-        learning_rate=chosen.learning_rate,
-        batch_size=chosen.batch_size,
-        weight_decay=chosen.weight_decay,
-        gamma=chosen.gamma,
-        epochs=chosen.max_epochs,
-        patience=chosen.patience,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        weight_decay=config.weight_decay,
+        gamma=config.gamma,
+        epochs=config.max_epochs,
+        patience=config.patience,
         penalty=None if settings.process.penalty == "none" else settings.process.penalty,
         penalty_strength=settings.process.penalty_strength,
     )
-    progress = Progress(context.log, f"popularity_model: seed {seed}", chosen.max_epochs, unit="passes")
+    progress = Progress(context.log, f"popularity_model: seed {seed}", config.max_epochs, unit="passes")
     with deterministic():
         model, report = predictors.train(
             train,
@@ -188,7 +191,7 @@ def _train(
 
 
 def load_model(store: Store, seed: int) -> predictors.M3TR:
-    """The model of a seed as it is in service, with its process inside where it was trained with one."""
+    """Load a seed's model in service. A model that was trained with a process contains the process in service."""
     with model_in_service(store, seed).reading() as folder:
         joint = json.loads((folder / MODEL / "config.json").read_text())["process"]
         encoder = load_encoder(fitted_process(store)[0]) if joint else None
@@ -206,7 +209,7 @@ def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
     reads=lambda store, settings: [*artifact_marks(store, *model_names(settings)), *table_marks(store, "splits")],
 )
 def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
-    """Every model and its standardisers saw training items only (design section 5, rule 5)."""
+    """Every model and its standardisers were fitted on training items only (docs/protocol.md, rule Fits)."""
     store = open_store(settings)
     fitted: dict[str, list[str]] = {}
     for seed in settings.model.seeds:

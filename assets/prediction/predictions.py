@@ -1,4 +1,4 @@
-"""[prediction] predictions: every item without a label yet, on both scales, with the neighbours it rests on."""
+"""One forecast per item without a label, as a count and on the target's scale, with the neighbours it is based on."""
 
 import dagster as dg
 import numpy as np
@@ -51,7 +51,7 @@ FILE = "predictions.csv"
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Predict with every seed's model and average on the scale of the target; one row per item.
 
-    No forecast is below what has been counted of the item up to now, also after its observation window.
+    No forecast is below the events counted of the item so far, including those after its observation window.
     """
     store = open_store(settings)
     frame = made_table(
@@ -90,7 +90,7 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
     scale = settings.protocol.target
     counted = counted_so_far(read_events(store), read_popularity(store), settings.protocol, items=items)
     values = at_least(forecasts(store, settings, samples), counted, scale)
-    rests_on = (
+    retrieved = (
         read_neighbours(store)
         .sort("item", "rank")
         .group_by("item", maintain_order=True)
@@ -100,7 +100,7 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
             pl.col("bank_version").first(),
         )
     )
-    made = pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "item": items,
             "predicted": values.mean(axis=0),
@@ -114,13 +114,13 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
     )
     known = read_popularity(store).select("item", "t0", "observed_until", "observed_events", "window_complete")
     return (
-        made.join(known_items(store).select("item", "title"), on="item", how="left", maintain_order="left")
+        frame.join(known_items(store).select("item", "title"), on="item", how="left", maintain_order="left")
         .join(known, on="item", how="left", maintain_order="left")
-        .join(rests_on, on="item", how="left", maintain_order="left")
+        .join(retrieved, on="item", how="left", maintain_order="left")
         .with_columns(pl.col("retrieval").fill_null("none"))
     )
 
 
 def read_predictions(store: Store) -> pl.DataFrame:
-    """One row an unlabelled item; `neighbours` lists what the prediction rests on, most similar first."""
+    """Return one row per unlabelled item; `neighbours` lists the neighbours used, most similar first."""
     return store.table(NAME).read()

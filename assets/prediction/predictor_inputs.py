@@ -1,4 +1,4 @@
-"""The predictor's samples, put together from the store: features, neighbours, labels and feedback of one split."""
+"""The predictor's samples of one split, read from the store: features, neighbours, labels and feedback."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,18 @@ UNSEEN = {"observed": 0, "total": 0, "age_hours": 0.0, "used_hours": 0.0, "windo
 
 
 class OtherBank(RuntimeError):
-    """The neighbours are those of another version of the memory bank than the one in service."""
+    """The neighbours were retrieved from a version of the memory bank that is no longer in service."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """One observation window of an item: its row among the items, whether it is a younger one, and what it holds."""
+    """One observation window of an item.
+
+    Attributes:
+        row: Row of the item.
+        younger: Whether the window was cut at a younger age.
+        held: Its values, by the name of the stage's column.
+    """
 
     row: int
     younger: bool
@@ -38,15 +44,16 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowFeedback:
-    """Feedback of n windows, unpadded; a minibatch is padded to its longest sequence only."""
+    """Feedback of n windows, unpadded; each minibatch is padded only to its longest sequence."""
 
     windows: Sequence[Window]
 
     def __len__(self) -> int:
+        """Return the number of windows."""
         return len(self.windows)
 
     def take(self, rows: torch.Tensor, *, device: torch.device | str = "cpu") -> Feedback:
-        """Return the feedback of the windows at `rows` (b,)."""
+        """Return the feedback of the windows at `rows` (b,) on a device."""
         part = [self.windows[row].held for row in rows.tolist()]
         columns = {name: np.array([held[name] for held in part]) for name in ("observed", "total", "age_hours")}
         observed = torch.from_numpy(columns["observed"])
@@ -69,7 +76,7 @@ def _batch(times: Sequence[np.ndarray], types: Sequence[np.ndarray], ends: Seque
 
 
 def bank_of(store: Store) -> Bank:
-    """The memory bank in service with its members' features."""
+    """Return the members of the memory bank in service, with their features."""
     items = open_bank(store).items
     return Bank(items, video_features(store, items.tolist()))
 
@@ -80,32 +87,32 @@ def samples_of(
     """Return the usable items of a split with their neighbours, in stored order.
 
     Args:
-        store: where everything is read from.
+        store: The store.
         split: train, val, test or predict. The target is None for `predict`.
-        size: neighbours per window.
-        age: "own" takes every item with its own window; a number every item that was observed for longer, as it was at
-            this age in hours; "all" every item several times, with its own window and the younger ones that it is
-            trained or validated on.
-        whole_share: with "all", how much an item's own window counts; the younger ones share the rest alike.
+        size: Neighbours per window.
+        age: Which windows to return. "own": every item with its own window. A number: every item observed for longer, as it
+            was at this age in hours. "all": every item with its own window and with the younger windows that it is trained or
+            validated on.
+        whole_share: With "all", the share of an item's own window; its younger windows divide the rest equally.
 
     Raises:
-        OtherBank: the memory bank was switched since the neighbours were found.
+        OtherBank: The memory bank was switched after the neighbours were retrieved.
     """
     items = usable_items(store).filter(pl.col("split") == split)["item"].to_list()
     bank = open_bank(store)
-    # training items were cut at these ages to be compared with, not to be trained on: they have no neighbours there
+    # At these ages, training items are keys for queries; they are not trained on there and have no neighbours.
     compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
     windows = [window for window in _windows(store, items) if _is_wanted(window, age, compared)]
-    named = [items[window.row] for window in windows]
+    ids = [items[window.row] for window in windows]
     target = None
     if split != "predict":
-        labels = pl.DataFrame({"item": named}, schema={"item": pl.String}).join(
+        labels = pl.DataFrame({"item": ids}, schema={"item": pl.String}).join(
             read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left"
         )
         target = labels["target"].to_numpy()
     return Samples(
-        items=np.array(named, dtype=str),
-        features=video_features(store, named),
+        items=np.array(ids, dtype=str),
+        features=video_features(store, ids),
         neighbourhood=_neighbourhood(store, bank, items, windows, size),
         target=target,
         feedback=WindowFeedback(windows),
@@ -114,7 +121,7 @@ def samples_of(
 
 
 def _windows(store: Store, items: Sequence[str]) -> list[Window]:
-    """The windows of `items` as the temporal embeddings hold them: of each item the younger ones, then its own."""
+    """Return the windows of `items` from the temporal embeddings: per item the younger ones, then its own."""
     table = store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS)
     of_item = dict(zip(table["item"].to_pylist(), pl.from_arrow(table).select(COLUMNS).iter_rows(named=True)))
     windows = []
@@ -127,7 +134,7 @@ def _windows(store: Store, items: Sequence[str]) -> list[Window]:
 
 
 def _as_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
-    """The same window, its sequence as arrays: a list of numbers takes several times the room."""
+    """Return the window with its sequence as arrays, which take a fraction of the memory of lists."""
     sequence = {"times": np.array(held["times"], np.float64), "types": np.array(held["types"], np.int64)}
     return {**{name: value for name, value in held.items() if name != "younger"}, **sequence}
 
@@ -161,8 +168,8 @@ def _neighbourhood(
         table = read_neighbours(store, younger=younger)
         _check_version(table, bank)
         table = table.filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
-        asked = zip(table["item"], table["age_hours"] if younger else [None] * len(table))
-        rows = np.array([place.get(window, -1) for window in asked], dtype=np.int64)
+        keys = zip(table["item"], table["age_hours"] if younger else [None] * len(table))
+        rows = np.array([place.get(window, -1) for window in keys], dtype=np.int64)
         table, rows = table.filter(pl.Series(rows >= 0)), rows[rows >= 0]
         ranks = table["rank"].to_numpy()
         index[rows, ranks] = [position[item] for item in table["neighbour"]]
@@ -173,9 +180,9 @@ def _neighbourhood(
 
 
 def _check_version(table: pl.DataFrame, bank: MemoryBank) -> None:
-    found_in = table["bank_version"].unique().to_list()
-    if found_in not in ([], [bank.version.version]):
+    versions = table["bank_version"].unique().to_list()
+    if versions not in ([], [bank.version.version]):
         raise OtherBank(
-            f"the neighbours were found in version {', '.join(map(str, found_in))} of the memory bank, and version "
-            f"{bank.version.version} is in service: find them again (dagster asset materialize --select 'neighbours+')"
+            f"the neighbours were retrieved from version {', '.join(map(str, versions))} of the memory bank, but version "
+            f"{bank.version.version} is in service; retrieve them again (dagster asset materialize --select 'neighbours+')"
         )

@@ -1,4 +1,4 @@
-"""What a person reads at the end of a run: the table of metrics, the predictions, the pictures."""
+"""Result files of the evaluation: the tables of metrics, the test predictions, and a plot."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ FEW_ITEMS = 100  # below this, the 95 % interval of a rank correlation is wider 
 
 
 def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
-    """Write the metrics as two tables with notes below: every metric with whole windows, and nMSE by the age of the item.
+    """Return the metrics as Markdown: a table of all metrics with whole windows, a table of nMSE by age, and notes.
 
-    In each table the row, or the figure of each age, with the lowest nMSE is bold. `cautions` come first among the notes.
+    The row with the lowest nMSE is bold in the first table, and the lowest nMSE of each age in the second. The notes start
+    with the `cautions`.
 
     Args:
-        table: one row per predictor, seed and age; see `assets.prediction.evaluation`.
-        items: the predictions that it was made from.
-        notes: further lines below the tables.
-        window: what the whole window is called.
+        table: One row per predictor, seed and age; see `assets.prediction.evaluation`.
+        items: The predictions that the metrics were computed from.
+        notes: Further lines below the tables.
+        window: Column title for whole windows, such as "24 h".
     """
     whole, whole_items = (frame.filter(pl.col("age_hours").is_null()) for frame in (table, items))
     lines = ["| predictor | " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * len(SHOWN)]
@@ -40,14 +41,14 @@ def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[st
         rows = whole.filter(pl.col("predictor") == name)
         cells = [_label(name, rows), *(_cell(rows[metric].to_numpy()) for metric in SHOWN)]
         lines.append("| " + " | ".join(_bold(cell) if name == best else cell for cell in cells) + " |")
-    said = [
+    remarks = [
         *map(_bold, cautions(table)),
         f"{whole_items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw "
         "counts; ± is a 95 % interval over seeds.",
         *_paired(whole_items),
         *notes,
     ]
-    return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in said)])
+    return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in remarks)])
 
 
 def _label(name: str, rows: pl.DataFrame) -> str:
@@ -59,7 +60,7 @@ def _bold(text: str) -> str:
 
 
 def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str) -> list[str]:
-    """NMSE of the same items at younger ages, and the model's mean error there; nothing where no age is set."""
+    """Return the table of nMSE by age, with the model's mean error; no lines if no age is set."""
     ages = table["age_hours"].unique().drop_nulls().sort().to_list()
     if not ages:
         return []
@@ -81,9 +82,12 @@ def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: 
 
 
 def baselines_ahead(table: pl.DataFrame) -> dict[str, list[str]]:
-    """Return each baseline that is not behind M3TR, with the metrics (nMSE, SRC) in which it is ahead or equal.
+    """Return each baseline that is at least as good as M3TR, with the metrics (nMSE, SRC) in which it is.
 
-    Whole windows; seeds are averaged. A baseline whose metric is undefined is behind.
+    Only whole windows count; seeds are averaged. A baseline whose metric is undefined counts as worse.
+
+    Args:
+        table: The table `evaluation`.
     """
     means = (
         table.filter(pl.col("age_hours").is_null())
@@ -91,42 +95,48 @@ def baselines_ahead(table: pl.DataFrame) -> dict[str, list[str]]:
         .agg(pl.col("nMSE", "SRC").mean())
     )
     model = means.row(by_predicate=pl.col("predictor") == MODEL, named=True)
-    found = {}
+    result = {}
     for row in means.filter(pl.col("predictor") != MODEL).iter_rows(named=True):
         ahead = ["nMSE"] * (row["nMSE"] <= model["nMSE"]) + ["SRC"] * (row["SRC"] >= model["SRC"])
         if ahead:
-            found[row["predictor"]] = [f"{metric} ({row[metric]:.3f} against {model[metric]:.3f})" for metric in ahead]
-    return found
+            result[row["predictor"]] = [f"{metric} ({row[metric]:.3f} against {model[metric]:.3f})" for metric in ahead]
+    return result
 
 
 def cautions(table: pl.DataFrame) -> list[str]:
-    """Return what a reader must know before using the figures: baselines ahead of M3TR, and too few test items."""
-    found = [
+    """Return warnings for the reader of the figures: baselines as good as M3TR, and too few test items."""
+    warnings = [
         f"{name} is at least as good as {MODEL} in {' and '.join(ahead)}."
         for name, ahead in baselines_ahead(table).items()
     ]
     count = table["items"].max()
     if count < FEW_ITEMS:
         margin = 1.96 / math.sqrt(max(count - 3, 1))
-        found.append(
+        warnings.append(
             f"Only {count} test items: a correlation near zero is uncertain by ± {min(margin, 1):.2f} (95 %), and another "
             "split can change the order of the predictors."
         )
-    return found
+    return warnings
 
 
 def _best(table: pl.DataFrame) -> str | None:
-    """The predictor with the lowest finite nMSE, seeds averaged."""
+    """Return the predictor with the lowest finite nMSE, averaged over seeds."""
     means = table.group_by("predictor", maintain_order=True).agg(pl.col("nMSE").mean())
     finite = means.filter(pl.col("nMSE").is_finite()).sort("nMSE", maintain_order=True)
     return finite["predictor"][0] if len(finite) else None
 
 
 def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str) -> None:
-    """Write `evaluation.md`, `evaluation.csv`, `test_predictions.csv` and `evaluation.png` into the folder.
+    """Write `evaluation.md`, `evaluation.csv`, `test_predictions.csv` and `evaluation.png` into a folder.
+
+    Args:
+        folder: Folder of the results.
+        table: The table `evaluation`.
+        items: The predictions per test item.
+        text: Contents of `evaluation.md`, below its heading.
 
     Raises:
-        storage.durable.StoreError: a file cannot be written; it names the file and says what to do.
+        storage.durable.StoreError: A file cannot be written; the message names the file and says what to do.
     """
     write_text(folder / "evaluation.md", f"# Evaluation\n\n{text}\n")
     write_text(folder / "evaluation.csv", table.write_csv())
@@ -138,8 +148,8 @@ def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, tex
 def _cell(values: np.ndarray) -> str:
     if len(values) == 1:
         return _number(values[0])
-    found = interval(values)
-    return f"{_number(found.value)} ± {_number((found.high - found.low) / 2)}"
+    mean = interval(values)
+    return f"{_number(mean.value)} ± {_number((mean.high - mean.low) / 2)}"
 
 
 def _number(value: float) -> str:
@@ -149,24 +159,24 @@ def _number(value: float) -> str:
 
 
 def _paired(items: pl.DataFrame) -> list[str]:
-    """How sure the split is of the differences: paired bootstrap over the items, the model's seeds averaged."""
+    """Return a line per baseline: a paired bootstrap of the nMSE difference over the items, with the model's seeds averaged."""
     averaged = items.group_by("predictor", "item", maintain_order=True).agg(
         pl.col("target").first(), pl.col("predicted").mean()
     )
     model = averaged.filter(pl.col("predictor") == MODEL).sort("item")
-    said = []
+    lines = []
     for name in averaged["predictor"].unique(maintain_order=True):
         if name == MODEL or len(model) < 2:
             continue
         other = averaged.filter(pl.col("predictor") == name).sort("item")
-        found = bootstrap(
+        difference = bootstrap(
             model["target"].to_numpy(), model["predicted"].to_numpy(), other=other["predicted"].to_numpy()
         )
-        said.append(
-            f"nMSE of {MODEL} (seeds averaged) minus {name}: {found.value:+.3f}, 95 % of resampled splits in "
-            f"[{found.low:+.3f}, {found.high:+.3f}]."
+        lines.append(
+            f"nMSE of {MODEL} (seeds averaged) minus {name}: {difference.value:+.3f}, 95 % of resampled splits in "
+            f"[{difference.low:+.3f}, {difference.high:+.3f}]."
         )
-    return said
+    return lines
 
 
 def _scatter(items: pl.DataFrame) -> Figure:

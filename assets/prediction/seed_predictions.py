@@ -1,4 +1,4 @@
-"""What evaluation and predictions share: every seed's forecasts for the items of a split, and what those are made from."""
+"""Forecasts of every seed's model for a split, as `evaluation` and `predictions` need them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,26 @@ from storage.store import Store
 
 
 def forecasts(store: Store, settings: Settings, samples: Samples) -> np.ndarray:
-    """(seeds, items) float64 on the scale of the target: each seed's model, in the order of the settings."""
-    made = np.zeros((len(settings.model.seeds), len(samples)))
+    """Return each seed's forecasts.
+
+    Args:
+        store: The store.
+        settings: Names the seeds and the device.
+        samples: The items to predict.
+
+    Returns:
+        (seeds, items) float64 on the target's scale, seeds in the order of `model.seeds`.
+    """
+    predicted = np.zeros((len(settings.model.seeds), len(samples)))
     if len(samples):
         bank = bank_of(store)
         for row, seed in enumerate(settings.model.seeds):
-            made[row] = predict(load_model(store, seed), samples, bank, device=device_of(settings))
-    return made
+            predicted[row] = predict(load_model(store, seed), samples, bank, device=device_of(settings))
+    return predicted
 
 
 def made_from(store: Store, settings: Settings, split: str) -> str:
-    """Hash of all that the forecasts of a split, and what is shown beside them, depend on."""
+    """Return a hash of everything that a split's forecasts, and the columns shown with them, depend on."""
     bank = bank_in_service(store)
     models = [model_in_service(store, seed) for seed in settings.model.seeds]
     tables = [store.table(name).state() for name in (popularity.NAME, neighbours.NAME)]

@@ -15,7 +15,7 @@ from storage.datasets import read_moment
 class Data(dg.Config):
     """The data set to read."""
 
-    folder: Folder = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain form).")
+    folder: Folder = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain layout).")
     prefix: str | None = Field(None, description="File prefix in the MicroLens layout. Unset: detected.")
     as_of: str | None = Field(
         None,

@@ -71,7 +71,12 @@ class Settings(dg.ConfigurableResource):
         return self.retrieval.similarity if self.model.use_temporal else "content"
 
     def audio_rate(self) -> int:
-        """Return the sampling rate of the kept sound in Hz: by default 48,000 for pretrained sound encoders, else 16,000."""
+        """Return the sampling rate of the kept sound in Hz: by default 48,000 for pretrained sound encoders, else 16,000.
+
+        Example:
+            >>> Settings().audio_rate()
+            16000
+        """
         if self.sampling.audio_rate is not None:
             return self.sampling.audio_rate
         pretrained = any(self.encoders.profile_of(role) in encoders.PRETRAINED for role in ("acoustic", "sounds"))

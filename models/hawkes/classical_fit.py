@@ -60,7 +60,7 @@ def fit_classical(
 
     def ascend(start: Parameters, iterations: int = ITERATIONS) -> tuple[Parameters, np.ndarray]:
         if many:
-            return climb_quasi_newton(likelihood, start, limits, events=scored, record=record)
+            return climb_quasi_newton(process, likelihood, start, limits, events=scored, record=record)
         return climb(likelihood, start, limits, iterations=iterations, record=record)
 
     # The likelihood has several maxima as a function of the rates, so each group of types continues from its best start.

@@ -118,22 +118,12 @@ class Likelihood:
             models[kind].gradient[0][1:] += self.penalty[kind]
         return np.where(np.isfinite(value), value, np.inf), models
 
-    def gradient(self, here: Parameters) -> tuple[float, Parameters, Parameters]:
-        """The value over all types, its gradient, and the diagonal of the model's Hessian."""
-        slope, curvature = (Parameters(*(np.zeros_like(part) for part in here)) for _ in range(2))
-        value = float((self.penalty * here.branching).sum())
-        slope.branching += self.penalty
+    def curvature(self, here: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """Return the diagonal of the Hessian's model for the baseline (k,) and the branching (k, k r)."""
+        squares = np.zeros((self.num_types, 1 + self.penalty.shape[1]))
         for kind, part in self._parts(here, list(range(self.num_types))):
-            row = 0 if self.shared else kind
-            value += part.value
-            by_level = part.expected - part.by_level.sum(0)
-            slope.baseline[kind] += by_level[0]
-            slope.branching[kind] += by_level[1:]
-            slope.log_rate[row] += part.expected_by_rate - part.by_rate.sum(0)
-            squares = np.square(part.by_level).sum(0)
-            curvature.baseline[kind] += squares[0]
-            curvature.branching[kind] += squares[1:]
-        return value if np.isfinite(value) else np.inf, slope, curvature
+            squares[kind] += np.square(part.by_level).sum(0)
+        return squares[:, 0], squares[:, 1:]
 
     def _parts(self, here: Parameters, kinds: list[int]) -> Iterator[tuple[int, _Scores]]:
         """Yield each type of `kinds` with the scores of its events, batch by batch."""

@@ -1,4 +1,4 @@
-"""Sound around given moments: one mono segment a timestamp, resampled."""
+"""Sampling of sound: one resampled mono segment per timestamp."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from models.media.container import open_media, read_packets
 from models.media.errors import MediaError
 from models.media.tracks import audio_track
 
-_TOLERANCE = 0.05  # seconds that a packet's clock may differ from the samples before it: containers round to 1 ms or so
-_TOLERANCE_AFTER_LOSS = 0.002  # after a packet that was lost, whose length is known but for the container's rounding
+# Seconds by which a packet's timestamp may differ from the end of the samples before it; containers round to about 1 ms.
+_TOLERANCE = 0.05
+_TOLERANCE_AFTER_LOSS = 0.002  # after a lost packet: only the container's rounding of its length is uncertain
 _MARGIN = 0.05  # seconds kept around a segment, so that the resampling filter sees real samples at its ends
-# What a channel weighs in the mono sum, relative to front left and right: Rec. ITU-R BS.775 down-mix to stereo, then
-# the mean of both. The bass channel is left out, as there; channels not named here lie beside or behind the listener.
+# Weight of a channel in the mono sum, relative to front left and right: the down-mix to stereo of Rec. ITU-R BS.775, then
+# the mean of both. As in BS.775, the bass channel is omitted. Channels that are not named here are at the side or back.
 _WEIGHTS = {"FL": 1.0, "FR": 1.0, "FC": 2**0.5, "LFE": 0.0, "LFE2": 0.0}
 _SURROUND = 0.5**0.5
 
 
 class Segments(list[np.ndarray]):
-    """Segments of sound, one for each timestamp.
+    """Segments of sound, one per timestamp.
 
     Attributes:
-        damage: What of the track couldn't be decoded, in words; None for a track that is whole, as far as was seen.
+        damage: Description of the part of the track that could not be decoded; None if no damage was seen.
     """
 
     def __init__(self, segments: Iterable[np.ndarray], *, damage: str | None = None):
+        """Make a list of the segments, with the track's damage."""
         super().__init__(segments)
         self.damage = damage
 
@@ -46,30 +48,30 @@ def sample_audio(
 
     Args:
         path: The file.
-        timestamps: (n,) seconds on the file's clock, as `Frames.timestamps`.
-        rate: Samples a second of the result: 16,000 for AST, 48,000 for CLAP.
+        timestamps: (n,) seconds on the file's clock, as in `Frames.timestamps`.
+        rate: Samples per second of the result: 16,000 for AST, 48,000 for CLAP.
         seconds: Length of a segment.
 
     Returns:
-        n arrays (round(rate * seconds),) float32, mono in [-1, 1] (a track of floating-point samples may be louder), zero
-        where the track has no sound (before its start, after its end, in its gaps), holds NaN, or is damaged; None if the
-        file has no audio track.
+        n arrays (round(rate * seconds),) float32, mono in [-1, 1]; a track of floating-point samples may be louder. Samples
+        are zero before the track's start, after its end, in its gaps, at NaN, and where it is damaged. None if the file
+        has no audio track.
 
     Raises:
-        FileNotFoundError: No such file.
-        MediaError: `empty_file`, `not_media`, `truncated`; `decode` where there is a track and not one sample of it
-            could be decoded.
-        ValueError: A rate or length that isn't positive.
+        FileNotFoundError: There is no such file.
+        MediaError: `empty_file`, `not_media`, `truncated`; `decode` if there is a track but none of its samples could be
+            decoded.
+        ValueError: The rate or the length is not positive.
     """
     if rate < 1 or seconds <= 0:
-        raise ValueError(f"rate and seconds must be positive, not {rate} and {seconds}")
+        raise ValueError(f"rate and seconds must be positive, given {rate} and {seconds}")
     with open_media(path) as container:
         stream = audio_track(container, path)
         if stream is None:
             return None
         for other in container.streams:
             if other is not stream:
-                other.discard = Discard.all  # so that its packets aren't read from the disk
+                other.discard = Discard.all  # its packets are then not read from the disk
         return cut_segments(path, read_packets(container, stream), timestamps, rate=rate, seconds=seconds)
 
 
@@ -81,7 +83,21 @@ def cut_segments(
     rate: int,
     seconds: float,
 ) -> Segments | None:
-    """Return what `sample_audio` does, from packets that were read already; None if there is not one packet."""
+    """Return the segments of `sample_audio` from packets that are already in memory.
+
+    Args:
+        path: The file, for errors.
+        packets: All packets of its audio track, in decoding order.
+        timestamps: As for `sample_audio`.
+        rate: As for `sample_audio`.
+        seconds: As for `sample_audio`.
+
+    Returns:
+        The segments; None if there are no packets.
+
+    Raises:
+        MediaError: `decode`: none of the track's samples could be decoded.
+    """
     starts = np.asarray(timestamps, dtype=np.float64) - seconds / 2
     track = _decode(packets, _merged(starts - _MARGIN, starts + seconds + _MARGIN))
     if track.is_empty:
@@ -91,9 +107,9 @@ def cut_segments(
     length = round(rate * seconds)
     segments = Segments((np.zeros(length, dtype=np.float32) for _ in starts), damage=track.damage)
     for run in track.runs:
-        sound, position = run.resampled(rate)  # the run's samples and their place in its stretch, at `rate`
+        sound, position = run.resampled(rate)  # the run's samples, and their position in its stretch, at `rate`
         for segment, start in zip(segments, starts):
-            offset = round((run.origin - start) * rate) + position  # of the run's first sample within the segment
+            offset = round((run.origin - start) * rate) + position  # position of the run's first sample in the segment
             first, last = max(0, offset), min(length, offset + len(sound))
             if first < last:
                 segment[first:last] = sound[first - offset : last - offset]
@@ -101,30 +117,33 @@ def cut_segments(
 
 
 class _Run:
-    """Samples without a gap between them: a part of a stretch of the track that has none, mixed down to one channel.
+    """Consecutive samples, mixed down to one channel.
+
+    A stretch is a part of the track without gaps. A run is the part of a stretch that is needed.
 
     Attributes:
-        origin: Seconds at which the stretch starts; `skipped`: its samples before this part.
-        samples: So far.
+        origin: Seconds at which the stretch starts.
+        skipped: Number of the stretch's samples before this run.
+        samples: Number of samples appended so far.
     """
 
     def __init__(self, origin: float, skipped: int, first: av.AudioFrame):
-        """The run that begins with a frame, which is still to be appended."""
+        """Prepare a run for the format of its first frame, which is not appended yet."""
         self.origin, self.skipped, self.samples = origin, skipped, 0
         self._rate, self._layout, self._kind = first.sample_rate, first.layout.name, first.format.name
-        # Of eight planes or more PyAV reads past the last one, and crashes; some formats it has no array for.
+        # With eight planes or more PyAV reads past the last plane and crashes. For some formats it has no array type.
         count = first.layout.nb_channels
-        odd = (first.format.is_planar and count >= 8) or self._kind not in format_dtypes
-        self._resampler = av.AudioResampler(format="flt") if odd else None
-        self._planar = first.format.is_planar and not odd
-        self._dtype = np.dtype("f4" if odd else format_dtypes[self._kind])
+        unsupported = (first.format.is_planar and count >= 8) or self._kind not in format_dtypes
+        self._resampler = av.AudioResampler(format="flt") if unsupported else None
+        self._planar = first.format.is_planar and not unsupported
+        self._dtype = np.dtype("f4" if unsupported else format_dtypes[self._kind])
         self._weights = _weights(first.layout)
-        full = 2.0 ** (8 * self._dtype.itemsize - 1) if self._dtype.kind in "iu" else 1.0
-        self._scale = np.float32(1 / (sum(self._weights) * full))
+        full_scale = 2.0 ** (8 * self._dtype.itemsize - 1) if self._dtype.kind in "iu" else 1.0
+        self._scale = np.float32(1 / (sum(self._weights) * full_scale))
         self._parts: list[np.ndarray] = []
 
-    def goes_on_with(self, origin: float, position: int, frame: av.AudioFrame) -> bool:
-        """Whether a frame, `position` samples into the stretch that starts at `origin`, is the next of this run."""
+    def is_continued_by(self, origin: float, position: int, frame: av.AudioFrame) -> bool:
+        """Return whether a frame continues this run; it is at `position` in the stretch that starts at `origin`."""
         return (
             position == self.skipped + self.samples
             and origin == self.origin
@@ -134,11 +153,14 @@ class _Run:
         )
 
     def append(self, frame: av.AudioFrame) -> None:
-        """Mix a frame's channels, at once: its memory is warm, and then goes back to the decoder."""
+        """Append a frame, mixed down.
+
+        Mixing at once is fast, because the samples are still in the cache, and lets the decoder reuse the frame's memory.
+        """
         self.samples += frame.samples
         if self._resampler is not None:
             (frame,) = self._resampler.resample(frame)
-        if self._planar:  # views of the decoder's memory: a quarter of what `to_ndarray` costs
+        if self._planar:  # views of the decoder's memory cost a quarter of `to_ndarray`
             channels = [np.frombuffer(plane, self._dtype, frame.samples) for plane in frame.planes]
         else:
             count = len(self._weights)
@@ -152,32 +174,32 @@ class _Run:
         self._parts.append(mixed)
 
     def resampled(self, rate: int) -> tuple[np.ndarray, int]:
-        """The samples at another rate, and the place of the first of them in the whole stretch at that rate."""
+        """Return the samples at another rate, and the first one's position in the whole stretch at that rate."""
         sound = np.concatenate(self._parts)
         if self._dtype == np.uint8:
             sound -= 128 * sum(self._weights)
         sound *= self._scale
-        if self._dtype.kind == "f" and (wrong := ~np.isfinite(sound)).any():
-            sound[wrong] = 0  # a filter would spread it over some hundred samples
+        if self._dtype.kind == "f" and (invalid := ~np.isfinite(sound)).any():
+            sound[invalid] = 0  # the resampling filter would spread it over some hundred samples
         if rate == self._rate:
             return sound, self.skipped
-        # Start where samples of both rates coincide: then these are the samples of the whole stretch resampled.
+        # Start at a sample where both rates coincide. The result then equals that part of the whole stretch resampled.
         period = self._rate // math.gcd(rate, self._rate)
-        late = -self.skipped % period
-        if late >= _MARGIN * self._rate:  # odd rates coincide too rarely: half a sample early or late is no harm
-            late = 0
-        return soxr.resample(sound[late:], self._rate, rate), round((self.skipped + late) * rate / self._rate)
+        shift = -self.skipped % period
+        if shift >= _MARGIN * self._rate:  # these rates coincide too rarely; an error of half a sample is acceptable
+            shift = 0
+        return soxr.resample(sound[shift:], self._rate, rate), round((self.skipped + shift) * rate / self._rate)
 
 
 @dataclass
 class _Decoded:
-    """The sound of a track that lies in one of the windows.
+    """The part of a track's sound that lies in the requested windows.
 
     Attributes:
-        runs: In the order of the track.
+        runs: Runs in the order of the track.
         is_empty: Whether the track has no packet.
-        has_sound: Whether a sample could be decoded, in a window or not.
-        damage: What couldn't be decoded, in words; None if nothing.
+        has_sound: Whether any sample could be decoded, inside or outside the windows.
+        damage: Description of the part that could not be decoded; None if there is none.
     """
 
     runs: list[_Run] = field(default_factory=list)
@@ -187,18 +209,19 @@ class _Decoded:
 
 
 def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) -> _Decoded:
-    """Decode all packets, so that the samples are those of a sequential decode, and keep what lies in a window.
+    """Decode all packets and keep the samples that lie in a window.
 
-    A packet that the decoder refuses leaves a gap as long as its sound.
+    All packets are decoded, so that the samples equal those of a sequential decode. A packet that the decoder refuses leaves
+    a gap of the length of its sound.
     """
-    found = _Decoded()
-    origin, rate, position = 0.0, 1, 0  # the stretch at hand: its start, its rate, its samples so far
-    tolerance = -1.0  # the first frame begins a stretch in any case
+    track = _Decoded()
+    origin, rate, position = 0.0, 1, 0  # of the current stretch: start in seconds, sample rate, samples so far
+    tolerance = -1.0  # the first frame always begins a stretch
     total, refused = 0, 0
     try:
         for packet in packets:
-            if found.is_empty:
-                found.is_empty, tick = not packet.size, float(packet.time_base)
+            if track.is_empty:
+                track.is_empty, tick = not packet.size, float(packet.time_base)
             total += packet.size > 0
             try:
                 frames = packet.decode()
@@ -215,23 +238,23 @@ def _decode(packets: Iterable[av.Packet], windows: list[tuple[float, float]]) ->
                 time = begin if frame.pts is None else frame.pts * tick
                 if abs(time - begin) > tolerance or frame.sample_rate != rate:
                     origin, rate, position = time, frame.sample_rate, 0
-                tolerance, found.has_sound = _TOLERANCE, True
+                tolerance, track.has_sound = _TOLERANCE, True
                 begin = origin + position / rate
                 end = begin + frame.samples / rate
                 if any(first < end and last > begin for first, last in windows):
-                    if not found.runs or not found.runs[-1].goes_on_with(origin, position, frame):
-                        found.runs.append(_Run(origin, position, frame))
-                    found.runs[-1].append(frame)
+                    if not track.runs or not track.runs[-1].is_continued_by(origin, position, frame):
+                        track.runs.append(_Run(origin, position, frame))
+                    track.runs[-1].append(frame)
                 position += frame.samples
-    except av.FFmpegError as error:  # the container is damaged: what was read before stands, the rest is silence
-        found.damage = f"the file can't be read beyond {origin + position / rate:.2f} s: {error.strerror}"
+    except av.FFmpegError as error:  # the container is damaged: keep the part before, the rest is silence
+        track.damage = f"the file can't be read beyond {origin + position / rate:.2f} s: {error.strerror}"
     if refused:
-        found.damage = f"{refused} of {total} packets of sound can't be decoded, {reason}"
-    return found
+        track.damage = f"{refused} of {total} packets of sound can't be decoded, {reason}"
+    return track
 
 
 def _merged(starts: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:
-    """The union of intervals as intervals that don't touch, ascending."""
+    """Return the union of intervals as separate intervals, ascending."""
     merged: list[tuple[float, float]] = []
     for start, end in sorted(zip(starts.tolist(), ends.tolist())):
         if merged and start <= merged[-1][1]:
@@ -242,8 +265,8 @@ def _merged(starts: np.ndarray, ends: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _weights(layout: AudioLayout) -> list[float]:
-    """What each channel weighs in the sum."""
+    """Return the weight of each channel in the mono sum."""
     weights = [_WEIGHTS.get(channel.name, _SURROUND) for channel in layout.channels]
-    if len(weights) != layout.nb_channels or not any(weights):  # a layout without names, or bass alone: equal shares
+    if len(weights) != layout.nb_channels or not any(weights):  # channels without names, or bass alone: equal weights
         return [1.0] * layout.nb_channels
     return weights

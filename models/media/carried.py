@@ -1,6 +1,6 @@
-"""What packets carry beside their pictures that later pictures need: parameters, and how to turn the pictures.
+"""Data beside the pictures that later pictures need: parameter sets and orientation.
 
-Decoding can begin at a packet only if nothing of this kind is lost with the packets before it.
+Decoding can start at a packet only if the skipped packets carry no such data.
 """
 
 from __future__ import annotations
@@ -11,54 +11,53 @@ import numpy as np
 
 from models.media.nal_units import NalUnits
 
-_EXIF = 0xE1  # the marker of a JPEG segment that holds the orientation of the picture
-_SCAN = 0xDA  # the marker after which the picture's data follow
+_EXIF = 0xE1  # marker of the JPEG segment with the picture's orientation
+_SCAN = 0xDA  # marker before the picture's data
 
 
 class Carried(Protocol):
-    """Reads a track's packets in decoding order.
-
-    Attributes:
-        tells_orientation: Whether a packet read so far may tell how to turn its picture.
-    """
+    """Reader of the data beside the pictures, for all packets of a track in decoding order."""
 
     @property
-    def tells_orientation(self) -> bool: ...
+    def tells_orientation(self) -> bool:
+        """Whether a packet read so far may state the orientation of its picture."""
+        ...
 
     def read_packet(self, data: bytes) -> None:
         """Read the next packet."""
         ...
 
     def is_whole_from(self, starts: np.ndarray) -> bool:
-        """Return whether decoding that begins at one of the packets `starts` (s,) lacks nothing."""
+        """Return whether decoding can start at any of the packets `starts` (s,) without missing data."""
         ...
 
 
 class CarriedUnits:
-    """Parameter sets and orientation messages of H.264 and HEVC."""
+    """Reader of the parameter sets and orientation messages of H.264 and HEVC."""
 
     def __init__(self, units: NalUnits):
+        """Start with the parameter sets of the track's extradata."""
         self._units = units
         self._known = {unit.rstrip(b"\x00") for unit in units.of_extradata()}
         self._is_whole = True
-        self._turned: list[bool] = []  # of each packet: it tells an orientation
+        self._has_orientation: list[bool] = []  # one per packet
 
     @property
     def tells_orientation(self) -> bool:
-        """Whether a packet tells how to turn the pictures."""
-        return any(self._turned)
+        """Whether a packet read so far states an orientation."""
+        return any(self._has_orientation)
 
     def begin_packet(self) -> None:
-        """Begin the next packet, for a caller that cuts packets into units itself."""
-        self._turned.append(False)
+        """Begin the next packet, for a caller that splits packets into units itself."""
+        self._has_orientation.append(False)
 
     def read_unit(self, unit: bytes) -> None:
         """Read the packet's next unit."""
         if self._units.is_parameters(unit):
-            # The decoder reads the extradata first, wherever it begins; other parameters it would not know.
+            # Wherever decoding starts, the decoder knows the extradata's parameters. It would not know others.
             self._is_whole &= unit.rstrip(b"\x00") in self._known
         elif self._units.tells_orientation(unit):
-            self._turned[-1] = True
+            self._has_orientation[-1] = True
 
     def read_packet(self, data: bytes) -> None:
         """Read the next packet, up to its picture."""
@@ -70,18 +69,23 @@ class CarriedUnits:
                     return
         except IndexError:
             pass
-        self._is_whole = False  # a packet that the decoder refuses, or one without a picture
+        self._is_whole = False  # the decoder refuses this packet, or it has no picture
 
     def is_whole_from(self, starts: np.ndarray) -> bool:
-        """Return whether the parameters are those of the extradata, and every start tells the orientation if any does."""
-        told = np.array(self._turned, dtype=bool)
-        return self._is_whole and (not told.any() or bool(told[starts].all()))
+        """Return whether decoding can start at any of the packets `starts` (s,) without missing data.
+
+        This needs two conditions. All parameters are those of the extradata. Every start states the orientation, or no packet
+        does.
+        """
+        has_orientation = np.array(self._has_orientation, dtype=bool)
+        return self._is_whole and (not has_orientation.any() or bool(has_orientation[starts].all()))
 
 
 class CarriedSegments:
-    """Tables and orientation of pictures that are whole files by themselves: JPEG, PNG."""
+    """Reader of the tables and the orientation of pictures that are complete files: JPEG, PNG."""
 
     def __init__(self, codec: str):
+        """Make a reader for the codec `mjpeg` or `png`."""
         self._read = _jpeg_segments if codec == "mjpeg" else _png_orientation
         self._first: list[int | bytes] | None = None
         self._are_alike = True
@@ -95,16 +99,19 @@ class CarriedSegments:
         self.tells_orientation |= any(isinstance(part, bytes) for part in header)
 
     def is_whole_from(self, starts: np.ndarray) -> bool:
-        """Return whether all pictures have the same kinds of segments: then none uses those of an earlier picture."""
+        """Return whether all pictures have the same kinds of segments; then none needs those of an earlier picture."""
         return self._are_alike
 
 
 def carried_by(codec: str, extradata: bytes | None) -> Carried | None:
-    """Return a reader for a codec whose pictures may need what earlier packets carry; None for other codecs.
+    """Return a reader for a codec whose pictures may need data of earlier packets.
 
     Args:
-        codec: FFmpeg's name of it. (H.264 is read by `H264Track`, which has a `CarriedUnits` of its own.)
-        extradata: The track's.
+        codec: FFmpeg's name of the codec. H.264 is not handled here: `H264Track` has its own `CarriedUnits`.
+        extradata: Extradata of the track.
+
+    Returns:
+        The reader; None for other codecs.
     """
     if codec == "hevc":
         return CarriedUnits(NalUnits(codec, extradata))
@@ -112,18 +119,18 @@ def carried_by(codec: str, extradata: bytes | None) -> Carried | None:
 
 
 def _jpeg_segments(data: bytes) -> list[int | bytes]:
-    """Return the markers of a picture's segments, and the whole segments that may tell its orientation."""
-    found: list[int | bytes] = []
+    """Return the markers of a picture's segments, and the whole segment where it may state the orientation."""
+    segments: list[int | bytes] = []
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _SCAN:
         marker, end = data[position + 1], position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        found.append(data[position:end] if marker == _EXIF else marker)
+        segments.append(data[position:end] if marker == _EXIF else marker)
         position = end
-    return found
+    return segments
 
 
 def _png_orientation(data: bytes) -> list[int | bytes]:
-    """Return the chunk that may tell a picture's orientation, if there is one."""
+    """Return the chunk that may state a picture's orientation, if there is one."""
     position = data.find(b"eXIf")
     return (
         [data[position : position + 4 + int.from_bytes(data[position - 4 : position], "big")]] if position > 3 else []

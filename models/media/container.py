@@ -1,4 +1,4 @@
-"""Opening a media file, and reading its packets."""
+"""Opening of a media file, and reading of its packets."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from models.media.data_references import lies_elsewhere
 from models.media.demuxers import DEMUXERS
 from models.media.errors import MediaError
 
-av.logging.set_level(None)  # what FFmpeg would print about a damaged file is in the error that is raised
+av.logging.set_level(None)  # the errors raised here contain what FFmpeg would print about a damaged file
 
-# A container whose first bytes are right but which doesn't open has lost its index: mp4/mov, Matroska/WebM, AVI, FLV.
+# First bytes of mp4/mov, Matroska/WebM, AVI and FLV. A file that has them but does not open has lost its index.
 _SIGNATURES = ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (0, b"\x1a\x45\xdf\xa3"), (0, b"RIFF"), (0, b"FLV\x01"))
 
 
 @contextmanager
 def open_media(path: str | Path) -> Iterator[InputContainer]:
-    """Open a file for reading; FFmpeg's refusals become `MediaError`.
+    """Open a file for reading.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The open container.
 
     Raises:
-        FileNotFoundError: No such file.
+        FileNotFoundError: There is no such file.
         MediaError: `empty_file`, `not_media`, `truncated`.
     """
     path = Path(path)
@@ -36,21 +42,21 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     if size == 0:
         raise MediaError("empty_file", path, "the file has no bytes")
     with path.open("rb") as file:
-        # FFmpeg gets an open file and no name: a name can be a pattern that stands for several files or an address. It may
-        # use neither another protocol nor a demuxer that opens further files.
+        # FFmpeg gets an open file instead of a name, because a name can be a pattern for several files or an address. It
+        # may use no other protocol, and no demuxer that opens further files.
         allowed = {"protocol_whitelist": "fd", "format_whitelist": ",".join(DEMUXERS), "enable_drefs": "0"}
         try:
             container = av.open(
                 "fd:", container_options={"fd": str(file.fileno()), **allowed}, metadata_errors="replace"
             )
         except (av.FFmpegError, ValueError) as error:
-            file.seek(0)  # FFmpeg shares the place in the file
+            file.seek(0)  # FFmpeg shares the position in the file
             head = file.read(16)
             if any(head[offset : offset + len(mark)] == mark for offset, mark in _SIGNATURES):
                 raise MediaError(
-                    "truncated", path, f"cut short or damaged before its index could be read: {_words(error)}"
+                    "truncated", path, f"cut short or damaged before its index could be read: {_message(error)}"
                 ) from error
-            raise MediaError("not_media", path, f"no container that may be read: {_words(error)}") from error
+            raise MediaError("not_media", path, f"no container that may be read: {_message(error)}") from error
     if "mp4" in container.format.name and lies_elsewhere(path):
         container.close()
         raise MediaError("not_media", path, "its pictures or its sound lie in another file, which is not opened")
@@ -59,8 +65,8 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
 
 
 def read_packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
-    """Yield all packets of the streams, then an empty one each, at which their decoders give what they held back."""
-    # A track that appears on the way (FLV, transport streams) is an IndexError in PyAV when all packets are through.
+    """Yield all packets of the streams, then an empty packet per stream, which makes the decoder return held-back frames."""
+    # For a track that appears late (FLV, transport streams) PyAV raises an IndexError after the last packet.
     with suppress(IndexError):
         yield from container.demux(*streams)
 
@@ -71,5 +77,5 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
         yield from packet.decode()
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""Tracks of mp4 and QuickTime files whose data lie in another file (data references, ISO/IEC 14496-12, 8.7.2)."""
+"""Detection of mp4 and QuickTime tracks whose data are in another file (data references, ISO/IEC 14496-12, 8.7.2)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")  # the boxes on the way to a table of references
+_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"dinf")  # the boxes that contain a table of references
 
 
 def lies_elsewhere(path: str | Path) -> bool:
-    """Return whether a track's data lie in another file, which is never opened."""
+    """Return whether the data of a track are in another file; that file is never opened."""
     with Path(path).open("rb") as file:
         file.seek(0, 2)
         return any(_has_reference(table) for table in _reference_tables(file, 0, file.tell()))
@@ -35,7 +35,7 @@ def _reference_tables(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _has_reference(table: bytes) -> bool:
-    """Return whether an entry of a table names a place, and lacks the flag that the data are in the same file."""
+    """Return whether an entry of a table names a location and lacks the flag "data are in the same file"."""
     position = 8  # after version, flags and the number of entries
     while position + 12 <= len(table):
         after = position + max(12, int.from_bytes(table[position : position + 4], "big"))

@@ -1,9 +1,9 @@
-"""The container formats that a file of a data set may have.
+"""Container formats that a file of a data set may have.
 
-A data set's files come from strangers, and some of FFmpeg's demuxers open further files or addresses that a file names:
+A data set's files are not trusted, and some of FFmpeg's demuxers open further files or addresses that a file names:
 playlists and manifests (`hls`, `dash`, `imf`, `concat`, `rtsp`, `sdp`), numbered pictures (`image2`), subtitle indexes
-(`vobsub`). Others make pictures of a text (`tty`, `svg_pipe`). So the demuxers are allowed by name, and all others refused.
-A demuxer belongs on this list only if it reads nothing but the file itself.
+(`vobsub`). Others draw a text as pictures (`tty`, `svg_pipe`). So only the demuxers of this list are allowed. Add a demuxer
+only if it reads nothing but the file itself.
 """
 
 _VIDEO = (
@@ -18,7 +18,7 @@ _PICTURES = (
     *("j2k_pipe", "jpegls_pipe", "jpegxl_pipe", "qoi_pipe", "pam_pipe", "pbm_pipe", "pgm_pipe", "ppm_pipe", "psd_pipe"),
     *("dpx_pipe", "exr_pipe", "hdr_pipe", "sgi_pipe", "dds_pipe", "ico"),
 )
-# A file of sound alone is a medium too: the error is that it has no video, rather than that it is no medium.
+# With these, a file of sound alone gets the error `no_video` instead of `not_media`.
 _SOUND = (
     *("aac", "ac3", "ac4", "aiff", "amr", "ape", "au", "caf", "dts", "dtshd", "dsf", "eac3", "flac", "loas", "mp3"),
     *("mpc", "mpc8", "oma", "qcp", "tak", "truehd", "tta", "voc", "w64", "wav", "wv", "xwma"),

@@ -1,8 +1,8 @@
-"""What the headers of an H.264 track say about the order of its pictures (Rec. ITU-T H.264, clauses in brackets).
+"""Order of an H.264 track's pictures according to its headers (Rec. ITU-T H.264, clauses in brackets).
 
-A container's clock can be wrong about it: AVI has no presentation times, a recording may lack packets, an encoder may not
-say how many pictures a decoder must hold back to put them in order. A decoder goes by the counts in the pictures' own
-headers, and so what it will show is known only where both agree.
+A container's timestamps can contradict this order. AVI has no presentation times. A recording may lack packets. An encoder
+may not state how many pictures a decoder must hold back to put them in order. A decoder follows the counts in the pictures'
+headers, so its output is known in advance only where headers and timestamps agree.
 """
 
 from __future__ import annotations
@@ -15,28 +15,32 @@ from models.media.carried import CarriedUnits
 from models.media.nal_units import NalUnits
 
 _SLICE, _IDR, _PARAMETERS = 1, 5, 7  # nal_unit_type (table 7-1)
-_HEADER = 24  # bytes of a slice that hold the fields which are read
+_HEADER = 24  # bytes of a slice that contain the fields which are read
 _CHROMA = frozenset(
     {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
-)  # profiles that name theirs (7.3.2.1.1)
+)  # profiles that state chroma_format_idc (7.3.2.1.1)
 
 
 class Bits:
-    """Reads the fields of a NAL unit's payload, from its second byte; an IndexError where it ends too soon."""
+    """Reader of the bit fields of a NAL unit's payload.
+
+    Every method raises IndexError if the unit ends too early.
+    """
 
     def __init__(self, unit: bytes):
+        """Start at the unit's second byte."""
         payload = bytes(unit[1:]).replace(b"\x00\x00\x03", b"\x00\x00")  # emulation prevention (7.3.1)
         self._value, self._left = int.from_bytes(payload, "big"), 8 * len(payload)
 
     def u(self, count: int) -> int:
-        """An unsigned number of `count` bits."""
+        """Read an unsigned number of `count` bits."""
         self._left -= count
         if self._left < 0:
             raise IndexError("the unit ends within a field")
         return self._value >> self._left & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """An unsigned Exp-Golomb code (9.1); a signed one takes the same bits."""
+        """Read an unsigned Exp-Golomb code (9.1); a signed code has the same number of bits."""
         zeros = 0
         while not self.u(1):
             zeros += 1
@@ -45,10 +49,16 @@ class Bits:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The fields of a sequence parameter set (7.3.2.1.1) that the order of pictures hangs on.
+    """Fields of a sequence parameter set (7.3.2.1.1) that decide the order of pictures.
 
     Attributes:
-        reordered: Pictures that a decoder must hold back, at most (max_num_reorder_frames, E.2.1); None: it isn't said.
+        frame_number_bits: Bits of frame_num.
+        count_type: Type of the picture order count (pic_order_cnt_type).
+        count_bits: Bits of pic_order_cnt_lsb, for type 0.
+        frames_only: Whether there are no field pictures (frame_mbs_only_flag).
+        separate_planes: Whether the colour planes are coded separately (separate_colour_plane_flag).
+        reordered: Largest number of pictures that a decoder must hold back (max_num_reorder_frames, E.2.1); None if it is
+            not stated.
     """
 
     frame_number_bits: int
@@ -60,6 +70,7 @@ class Parameters:
 
     @classmethod
     def read(cls, unit: bytes) -> Parameters:
+        """Read a sequence parameter set; raises IndexError if it ends too early."""
         bits = Bits(unit)
         profile, _, _ = bits.u(8), bits.u(16), bits.ue()
         separate = 0
@@ -101,7 +112,7 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
 
 
 def _reordered(bits: Bits) -> int | None:
-    """max_num_reorder_frames of the video usability information (E.1.1)."""
+    """Return max_num_reorder_frames of the video usability information (E.1.1); None if it is not stated."""
     if bits.u(1) and bits.u(8) == 255:
         bits.u(32)
     if bits.u(1):
@@ -135,19 +146,20 @@ def _skip_reference_decoder(bits: Bits) -> None:
 
 
 class H264Track:
-    """Reads a track's packets, in decoding order.
+    """Reader of a track's packets, in decoding order.
 
     Attributes:
-        whole: Whether every packet read so far is a chain of units with a picture that begins at its beginning.
-        carried: The units beside the pictures.
+        whole: Whether every packet read so far splits into units and contains the beginning of a picture.
+        carried: Reader of the units beside the pictures.
     """
 
     def __init__(self, extradata: bytes | None):
+        """Start with the parameter sets of the track's extradata."""
         self._units = NalUnits("h264", extradata)
         self.carried = CarriedUnits(self._units)
         self._parameters: Parameters | None = None
-        self._unit = b""  # that they were read from
-        self._counts: list[tuple[int, int]] = []  # of each packet: the IDR picture it follows, its place after that
+        self._unit = b""  # the unit that `_parameters` was read from
+        self._counts: list[tuple[int, int]] = []  # per packet: the number of its group, its order count in the group
         self._groups = self._high = self._low = 0
         self._expected = 0  # frame_num of the next picture
         self.whole = True
@@ -156,7 +168,10 @@ class H264Track:
                 self._read_parameters(unit)
 
     def is_idr(self, data: bytes) -> bool:
-        """Read a packet: whether it is an IDR picture, which resets all references; other keyframes do not."""
+        """Read a packet, and return whether it is an IDR picture.
+
+        Only an IDR picture resets all references. Other keyframes do not.
+        """
         self.carried.begin_packet()
         try:
             for unit in self._units.of_packet(data):
@@ -173,13 +188,18 @@ class H264Track:
         return False
 
     def in_order(self, times: np.ndarray, *, delay_known: bool) -> bool:
-        """Whether a decoder shows every packet's picture, in the order of the packets' times (p,).
+        """Return whether a decoder shows every packet's picture, in the order of the packets' timestamps.
 
-        In each group that begins with an IDR picture the counts must ascend by the same step, or something is missing; and
-        where pictures change places it must be said how many a decoder holds back, or it loses the first that come late.
+        Two conditions are checked. In each group that begins with an IDR picture, the counts must ascend in equal steps;
+        otherwise a picture is missing. If pictures are reordered, the number of pictures that a decoder holds back must be
+        known; otherwise the decoder drops the first late pictures.
 
         Args:
-            delay_known: The container says how many it is, where the track itself does not.
+            times: (p,) presentation times of the packets.
+            delay_known: Whether the container states the number of held-back pictures, for a track that does not.
+
+        Returns:
+            Whether both conditions hold for all packets.
         """
         if not self.whole or self._parameters is None:
             return False
@@ -191,12 +211,12 @@ class H264Track:
         ranks = np.empty(len(times), dtype=np.int64)
         ranks[np.argsort(times, kind="stable")] = np.arange(len(times))
         held = int((np.arange(len(times)) - ranks).max(initial=0))
-        said = self._parameters.reordered
-        return held == 0 or (delay_known if said is None else held <= said)
+        stated = self._parameters.reordered
+        return held == 0 or (delay_known if stated is None else held <= stated)
 
     def _read_parameters(self, unit: bytes) -> None:
         unit = unit.rstrip(b"\x00")
-        if self._unit and unit != self._unit:  # which of them a picture goes by isn't followed here
+        if self._unit and unit != self._unit:  # which parameters a picture uses is not tracked here
             self.whole = False
         try:
             self._parameters, self._unit = Parameters.read(unit), unit
@@ -204,7 +224,7 @@ class H264Track:
             self.whole = False
 
     def _read_slice(self, unit: bytes) -> None:
-        """The picture's place in its group: its order count (8.2.1), for the types 0 and 2."""
+        """Append the picture's order count in its group (8.2.1), for the types 0 and 2."""
         known = self._parameters
         if known is None or unit[0] & 128:
             raise IndexError("a picture without parameters, or no picture")
@@ -232,7 +252,7 @@ class H264Track:
             if referred:
                 self._high, self._low = high, low
             count = high + low
-        elif known.count_type == 2:  # shown in decoding order; the frames' own numbers tell whether one is missing
+        elif known.count_type == 2:  # shown in decoding order; frame_num shows whether a picture is missing
             if number != self._expected:
                 raise IndexError("a picture is missing")
             count = len(self._counts)

@@ -1,4 +1,4 @@
-"""What a media file says about itself."""
+"""Metadata of a media file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from models.media.tracks import audio_track, video_track
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file says about itself, without decoding more than its first frame.
+    """Metadata of a file, read without decoding more than its first frame.
 
     Attributes:
-        duration: Seconds, of the longest track; from the packets where the header has none; None where nothing tells.
-        fps: Frames a second on average, or None.
-        width, height: Pixels of the upright picture as it is shown: a picture whose pixels aren't square is given the
-            width that it has with square ones.
-        rotation: Degrees clockwise (0, 90, 180, 270) by which the stored picture is turned to be upright.
+        duration: Seconds of the longest track, from the header or else from the packets; None if neither tells.
+        fps: Average frames per second, or None.
+        width: Pixels of the upright picture with square pixels; a stored picture with other pixels is stretched in width.
+        height: Pixels of the same picture.
+        rotation: Degrees clockwise (0, 90, 180, 270) by which the stored picture is turned upright.
         has_audio: Whether there is a sound track that can be decoded.
-        video_codec, audio_codec: FFmpeg's names of the codecs, e.g. `h264`, `aac`; audio_codec is None without sound.
+        video_codec: FFmpeg's name of the codec, such as `h264`.
+        audio_codec: FFmpeg's name of the codec, such as `aac`; None without sound.
     """
 
     duration: float | None
@@ -41,13 +42,16 @@ class MediaInfo:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Return what a file says about itself.
+    """Return the metadata of a file.
 
     Args:
         path: The file.
 
+    Returns:
+        The metadata.
+
     Raises:
-        FileNotFoundError: No such file.
+        FileNotFoundError: There is no such file.
         MediaError: `empty_file`, `not_media`, `truncated`, `no_video`.
     """
     with open_media(path) as container:
@@ -57,13 +61,18 @@ def probe(path: str | Path) -> MediaInfo:
 def describe(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, *, rotation: int | None = None
 ) -> MediaInfo:
-    """Return the `MediaInfo` of an open container. Call this last: it reads from the container if the header lacks something.
+    """Return the metadata of an open container.
+
+    Call this last, because it may read packets from the container.
 
     Args:
         container: The open file.
-        video: The track that is shown.
-        audio: The track that is played, if there is one.
-        rotation: The first frame's if it is known already; otherwise one frame is decoded.
+        video: The video track to describe.
+        audio: The sound track to describe, or None.
+        rotation: Rotation of the first frame in degrees, if it is known. None decodes one frame to find it.
+
+    Returns:
+        The metadata.
     """
     width, height = video.width, video.height
     duration = container.duration / av.time_base if container.duration else None
@@ -99,7 +108,7 @@ def _first_frame(container: InputContainer, video: VideoStream) -> av.VideoFrame
 
 
 def _duration_from_packets(container: InputContainer, video: VideoStream) -> float | None:
-    """Return the seconds between the first and the last moment of a track, by its packets' clocks."""
+    """Return a track's duration in seconds from its packets' timestamps; None if they have none."""
     start = end = None
     try:
         container.seek(0)
@@ -109,5 +118,5 @@ def _duration_from_packets(container: InputContainer, video: VideoStream) -> flo
                 last = packet.pts + (packet.duration or 0)
                 end = last if end is None else max(end, last)
     except av.FFmpegError:
-        pass  # a damaged tail: what was read so far is what there is
+        pass  # damaged end: use the packets before it
     return float((end - start) * video.time_base) if start is not None else None

@@ -1,4 +1,4 @@
-"""Turning pictures upright: phones store the sensor's picture and a matrix that says how to show it."""
+"""Turning pictures upright: phones store the sensor's picture and a matrix for its display."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ def _unnamed(kind: type[Type], value: int) -> Type:
     return member
 
 
-# PyAV reads all of a frame's side data or none, and raises for kinds that it has no name for, such as EXIF.
+# PyAV reads all of a frame's side data at once, and raises an error for kinds without a name, such as EXIF.
 Type._missing_ = classmethod(_unnamed)
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """Return the (2, 2) linear part of a frame's display matrix, rounded to a quarter turn or a mirroring; None if absent.
+    """Return the linear part of a frame's display matrix, rounded to quarter turns and mirroring.
 
-    The matrix comes from the container, from the EXIF of the picture, or from a message in the stream.
+    The matrix comes from the container, from the EXIF data of the picture, or from a message in the stream. FFmpeg stores it
+    as nine int32 in 16.16 fixed point, row by row: `(x', y') = (x, y) [[a, b], [c, d]]`, with y pointing down.
 
-    FFmpeg stores the matrix as nine int32 in 16.16 fixed point, row by row: `(x', y') = (x, y) [[a, b], [c, d]]`, with
-    y pointing down. Turns that are no multiple of 90 degrees become the nearest one.
+    Args:
+        frame: The decoded frame.
+
+    Returns:
+        (2, 2) int; angles are rounded to a multiple of 90 degrees. None if the frame has no matrix or a singular one.
     """
-    # The container's comes first, and a player goes by that one.
+    # The container's matrix comes first. A player uses that one too.
     side_data = next((data for data in frame.side_data if data.type is Type.DISPLAYMATRIX), None)
     if side_data is None:
         return None
@@ -38,7 +42,7 @@ def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
 
 
 def rotation_of(matrix: np.ndarray | None) -> int:
-    """Return a display matrix's turn in degrees clockwise: 0, 90, 180 or 270. A mirroring by itself counts as no turn."""
+    """Return a display matrix's rotation in degrees clockwise: 0, 90, 180 or 270. Mirroring alone is no rotation."""
     if matrix is None:
         return 0
     if matrix[0, 0]:
@@ -47,11 +51,11 @@ def rotation_of(matrix: np.ndarray | None) -> int:
 
 
 def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Apply a display matrix to an (h, w, 3) image: the picture as a player shows it, contiguous."""
+    """Return an (h, w, 3) image as a player shows it with this display matrix, contiguous."""
     if matrix is None:
         return image
     if matrix[0, 0]:  # x' = +-x, y' = +-y
         image = image[:: int(matrix[1, 1]), :: int(matrix[0, 0])]
-    else:  # x' = c y, y' = b x: the transpose, then mirrored where the sign is negative
+    else:  # x' = c y, y' = b x: transpose, then mirror the axes with a negative sign
         image = image.swapaxes(0, 1)[:: int(matrix[0, 1]), :: int(matrix[1, 0])]
     return np.ascontiguousarray(image)

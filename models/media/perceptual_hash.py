@@ -1,4 +1,4 @@
-"""A short fingerprint of a picture that survives re-encoding and scaling, to find near-duplicates."""
+"""Perceptual hash of pictures, to find near-duplicates despite re-encoding and scaling."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from PIL import Image
 
 
 def perceptual_hash(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Difference hash of each picture: is a cell of a 9 x 8 grid brighter than its left neighbour?
+    """Return the difference hash of each picture.
+
+    Each bit says whether a cell of a 9 x 8 grid is brighter than its left neighbour.
 
     Args:
         images: n arrays (h, w, 3) uint8.
 
     Returns:
-        (n,) uint64. Bit 63 is the upper left comparison, rows first. Two hashes compare by the number of bits that
-        differ (`np.bitwise_count(a ^ b)`): 0 for the same picture, some 32 of 64 for unrelated ones.
+        (n,) uint64. Bit 63 is the upper left comparison, rows first. The distance of two hashes is their number of different
+        bits, `np.bitwise_count(a ^ b)`: 0 for the same picture, about 32 of 64 for unrelated pictures.
+
+    Example:
+        >>> ramp = np.tile(np.arange(90, dtype=np.uint8)[None, :, None], (80, 1, 3))
+        >>> brighter, darker = perceptual_hash([ramp, ramp[:, ::-1]])
+        >>> int(np.bitwise_count(brighter ^ darker))
+        64
     """
     bits = np.empty((len(images), 64), dtype=np.uint8)
     for row, image in zip(bits, images):

@@ -1,4 +1,4 @@
-"""Decoded frames as pictures: RGB, upright, with square pixels, no larger than asked."""
+"""Conversion of decoded frames to pictures: RGB, upright, with square pixels, scaled down to a size limit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from models.media.orientation import display_matrix, rotation_of, upright
 
 @dataclass(frozen=True)
 class Picture:
-    """One frame, converted.
+    """Converted frame.
 
     Attributes:
         image: (h, w, 3) uint8, RGB, upright.
-        seconds: On the file's clock; None without a clock.
-        rotation: Degrees clockwise by which it was turned.
+        seconds: Time on the file's clock; None without a timestamp.
+        rotation: Degrees clockwise by which the stored picture was turned.
     """
 
     image: np.ndarray
@@ -31,12 +31,19 @@ class Picture:
 
 
 class PictureConverter:
-    """Converts frames of one track, in the order in which the decoder gives them.
+    """Converter of one track's frames, in the decoder's order.
 
-    An orientation that a frame tells holds for those after it, until another frame tells one.
+    A frame's orientation applies to the following frames, until another frame states one.
     """
 
     def __init__(self, path: str | Path, stream: VideoStream, max_side: int | None):
+        """Make a converter.
+
+        Args:
+            path: The file, for errors.
+            stream: The video track.
+            max_side: Longest side of a picture in pixels; None keeps the size.
+        """
         self._path = path
         self._time_base = stream.time_base
         self._aspect = pixel_aspect(stream)
@@ -45,20 +52,28 @@ class PictureConverter:
         self._matrix: np.ndarray | None = None
 
     def restart(self) -> None:
-        """Forget the orientation: decoding begins anew, at a packet that tells it again."""
+        """Forget the orientation, because decoding starts again at a packet that states it."""
         self._matrix = None
 
     def pass_by(self, frame: av.VideoFrame) -> None:
-        """Take note of a frame that isn't converted."""
+        """Read the orientation of a frame that is not converted."""
         matrix = display_matrix(frame)
         if matrix is not None:
             self._matrix = matrix
 
     def convert(self, frame: av.VideoFrame) -> Picture:
-        """Convert, and shrink, one frame by the colour matrix and range that the file names.
+        """Convert one frame, and scale it down if it is larger than the limit.
+
+        The file's colour matrix and range are used.
+
+        Args:
+            frame: The frame.
+
+        Returns:
+            The picture.
 
         Raises:
-            MediaError: `decode`: pictures of this format can't be converted.
+            MediaError: `decode`: pictures of this format cannot be converted.
         """
         self.pass_by(frame)
         width, height = display_size(frame.width, frame.height, self._aspect)

@@ -1,4 +1,4 @@
-"""Everything that the pipeline takes from a media file, from one opening of it."""
+"""Metadata, frames and sound of a media file from one reading of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from models.media.tracks import audio_track, video_track
 
 @dataclass(frozen=True)
 class Sample:
-    """What was taken from a file: what it says of itself, its frames, and the sound around each (None: no track)."""
+    """Metadata, frames and sound of one file.
+
+    Attributes:
+        info: Metadata of the file.
+        frames: Sampled frames.
+        audio: One segment of sound per frame, centred on it; None if the file has no audio track.
+    """
 
     info: MediaInfo
     frames: Frames
@@ -36,11 +42,28 @@ def sample(
     seconds: float,
     threads: int | None = None,
 ) -> Sample:
-    """Return what `probe`, `sample_frames` and `sample_audio` at the frames' timestamps do, from one reading of the file.
+    """Return the results of `probe`, `sample_frames` and `sample_audio` from one reading of the file.
 
-    A file above 256 MiB, whose packets aren't held in memory, is opened and read for each.
+    The sound is sampled at the frames' timestamps. A file above 256 MiB is read separately for each of the three, because
+    its packets are not held in memory.
 
-    Arguments, results and errors are theirs.
+    Args:
+        path: The file.
+        count: As for `sample_frames`, like the next four arguments.
+        method: "even" or "stride".
+        stride: Stride in frames, for "stride" only.
+        max_side: Longest side in pixels; None keeps the size.
+        rate: Samples per second, as for `sample_audio`.
+        seconds: Length of a segment, as for `sample_audio`.
+        threads: Decoder threads, as for `sample_frames`.
+
+    Returns:
+        Metadata, frames and sound.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MediaError: As for the three functions.
+        ValueError: As for the three functions.
     """
     sampler = FrameSampler(path, count, method, stride, max_side, threads)
     if too_large_to_hold(path):
@@ -64,7 +87,7 @@ def sample(
         audio = None
         if sound is not None:
             audio = cut_segments(path, sounds, frames.timestamps, rate=rate, seconds=seconds)
-        if table.tells_orientation:  # the first frame's may differ from that of the first frame sampled
+        if table.tells_orientation:  # the first frame and the first sampled frame may differ in orientation
             info = probe(path)
         else:
             info = describe(container, video, sound, rotation=frames.rotation)

@@ -1,4 +1,4 @@
-"""Which of a file's tracks are used: the moving picture and the sound that a player plays."""
+"""Choice of the video track and the sound track that a player plays."""
 
 from __future__ import annotations
 
@@ -27,16 +27,20 @@ Track = TypeVar("Track", VideoStream, AudioStream)
 
 
 def video_track(container: InputContainer, path: str | Path) -> VideoStream:
-    """Return the moving picture that a player shows.
+    """Return the video track that a player shows.
 
-    Of several it is one with more than one frame, then the one marked as default, then the one with the most data.
+    Of several tracks, it prefers one with more than one frame, then the one marked as default, then the one with the most
+    data.
 
     Args:
         container: The open file.
-        path: The same file, which is read once more where it holds several such tracks.
+        path: The same file. It is read once more if it has several video tracks.
+
+    Returns:
+        The track.
 
     Raises:
-        MediaError: `no_video`; the reason lists the tracks found.
+        MediaError: `no_video`; the reason lists the file's tracks.
     """
     videos = [stream for stream in container.streams.video if not stream.disposition & _NOT_A_VIDEO]
     stream = _best(videos, path, lambda content: content.packets > 1)
@@ -47,20 +51,29 @@ def video_track(container: InputContainer, path: str | Path) -> VideoStream:
 
 
 def audio_track(container: InputContainer, path: str | Path) -> AudioStream | None:
-    """Return the sound that a player plays, or None without a sound track that can be decoded.
+    """Return the sound track that a player plays.
 
-    Of several it is one that isn't silent, then the one marked as default, then the one with the most data.
+    Of several tracks, it prefers one that is not silent, then the one marked as default, then the one with the most data.
 
     Args:
         container: The open file.
-        path: The same file, which is read once more where it holds several such tracks.
+        path: The same file. It is read once more if it has several sound tracks.
+
+    Returns:
+        The track; None if there is no sound track that can be decoded.
     """
     return _best(container.streams.audio, path, lambda content: content.heard)
 
 
 @dataclass
 class _Content:
-    """The content of one of several tracks: its packets, their bytes, and whether it has a sample that isn't silence."""
+    """Content of a track, to compare it with others.
+
+    Attributes:
+        packets: Number of packets.
+        size: Bytes of the packets.
+        heard: Whether it has a sample that is not silence.
+    """
 
     packets: int = 0
     size: int = 0
@@ -78,13 +91,13 @@ def _best(streams: Sequence[Track], path: str | Path, plays: Callable[[_Content]
         marks = bool(stream.disposition & Disposition.default) - bool(stream.disposition & _FOR_SOME)
         return content.packets > 0, plays(content), marks, content.size
 
-    return max(streams, key=rank)  # the first of equals
+    return max(streams, key=rank)  # the first one of equal rank
 
 
 def _read_contents(path: str | Path, indices: Sequence[int]) -> dict[int, _Content]:
-    """Read several tracks; sound is decoded up to the first sample that isn't silence."""
+    """Return the content of several tracks; sound is decoded up to the first sample that is not silence."""
     contents = {index: _Content() for index in indices}
-    with open_media(path) as container, suppress(av.FFmpegError):  # a damaged file is judged by its beginning
+    with open_media(path) as container, suppress(av.FFmpegError):  # of a damaged file the part before the damage counts
         for packet in read_packets(container, *(container.streams[index] for index in indices)):
             content = contents[packet.stream.index]
             content.packets += packet.size > 0

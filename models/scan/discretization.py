@@ -1,4 +1,4 @@
-"""How an event's input is weighed by the gap D before it (M3TR appendix B.2.2), exact for any gap and any decay."""
+"""Weight of an event's input by the gap D before it (M3TR appendix B.2.2), exact for any gap and any decay."""
 
 from __future__ import annotations
 
@@ -9,26 +9,45 @@ from models.no_double_backward import first_order
 
 DISCRETIZATIONS = ("zoh", "euler", "impulse")
 
-# Below this |D A| the slope of the zero-order hold is summed as a series: its closed form would cancel.
+# Below this |D A| the derivative of the zero-order hold is summed as a series; its closed form loses digits there.
 SERIES_BELOW = 0.05
 
 
 def bounded_decay(A: Tensor) -> Tensor:
-    """A kept so far from 0 that expm1(D A) / A is exact where A is 0 or subnormal; there it equals D to rounding."""
+    """Return A, bounded away from 0, so that expm1(D A) / A equals D to rounding where A is 0 or subnormal."""
     return A.clamp(max=-1e-30 if A.dtype == torch.float32 else -1e-200)
 
 
 def input_weight(delta: Tensor, A: Tensor, discretization: str) -> Tensor:
-    """w, delta (...) broadcasting against A (...); differentiable in both."""
+    """Return the weight w of the input, differentiable in both tensors.
+
+    Args:
+        delta: (...) gaps, broadcast against A.
+        A: (...) decays.
+        discretization: One of `DISCRETIZATIONS`.
+
+    Returns:
+        w, of the broadcast shape for "zoh", of delta's shape otherwise.
+    """
     if discretization == "zoh":
         return _ZeroOrderHold.apply(delta, A)
     return delta if discretization == "euler" else torch.ones_like(delta)
 
 
 def zoh_slope(delta: Tensor, A: Tensor, exponent: Tensor, decay: Tensor, weight: Tensor) -> Tensor:
-    """dw/dA of w = expm1(D A) / A, given exponent = D A, decay = exp(D A) and w itself.
+    """Return dw/dA of w = expm1(D A) / A.
 
-    (D exp(D A) - w) / A, or D^2 sum_k (k + 1) (D A)^k / (k + 2)! where that cancels.
+    It is (D exp(D A) - w) / A, or D^2 sum_k (k + 1) (D A)^k / (k + 2)! where the first form loses digits.
+
+    Args:
+        delta: D.
+        A: Decays, from `bounded_decay`.
+        exponent: D A.
+        decay: exp(D A).
+        weight: w.
+
+    Returns:
+        The derivative, of the shape of `exponent`.
     """
     terms = 4 if exponent.dtype == torch.float32 else 9
     series = torch.full_like(exponent, terms / _FACTORIAL[terms + 1])

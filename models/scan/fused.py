@@ -1,4 +1,4 @@
-"""mamba-ssm's fused CUDA kernel, where it fits: Euler's discretization on a GPU."""
+"""mamba-ssm's fused CUDA kernel, for the Euler discretization on a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _kernel():
 
 
 def can_fuse(x: Tensor, delta: Tensor, discretization: str) -> str | None:
-    """None where the fused kernel can run, else why it cannot."""
+    """Return the reason why the fused kernel cannot run, or None if it can."""
     if discretization != "euler":
         return f"mamba-ssm's kernel discretises by euler, not by {discretization}"
     if x.dtype == torch.float64:
@@ -31,7 +31,10 @@ def can_fuse(x: Tensor, delta: Tensor, discretization: str) -> str | None:
 
 
 def fused_scan(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Same arguments as `selective_scan`; the kernel wants (b, d, l), a step size a channel, and float32 A."""
+    """Run the scan with the fused kernel; arguments and result are those of `selective_scan`.
+
+    The kernel takes tensors as (b, d, l), one step size per channel, and A in float32.
+    """
     b, length, d = x.shape
     steps = delta.to(x.dtype)[:, None, :].expand(b, d, length).contiguous()
     y = _kernel()(

@@ -9,15 +9,26 @@ from models.no_double_backward import first_order
 
 
 def linear_recurrence(decay: Tensor, input: Tensor) -> Tensor:
-    """s_i = decay_i s_{i-1} + input_i, s_{-1} = 0, differentiable in both.
+    """Return s_i = decay_i s_{i-1} + input_i with s_{-1} = 0, differentiable in both arguments.
 
-    input (l, ...); decay (l, ...), of the same shape or broadcasting to it. Returns s (l, ...). Memory is linear in l.
+    Memory is linear in l.
+
+    Args:
+        decay: (l, ...), of the input's shape or broadcast to it.
+        input: (l, ...).
+
+    Returns:
+        s (l, ...).
+
+    Example:
+        >>> linear_recurrence(torch.full((3,), 0.5), torch.ones(3)).tolist()
+        [1.0, 1.5, 1.75]
     """
     return _LinearRecurrence.apply(decay, input)
 
 
 class _LinearRecurrence(torch.autograd.Function):
-    # Writing each step into one buffer keeps autograd from recording (and later summing over) l small graphs.
+    # Each step writes into one buffer, so autograd does not record l small graphs and sum over them later.
 
     @staticmethod
     def forward(ctx, decay, input):
@@ -37,9 +48,9 @@ class _LinearRecurrence(torch.autograd.Function):
         costates = torch.empty_like(states)
         if len(states):
             costates[-1] = grad[-1]
-        kept, given, costate = decay.unbind(), grad.unbind(), costates.unbind()
+        kept, own_grad, costate = decay.unbind(), grad.unbind(), costates.unbind()
         for i in range(len(states) - 2, -1, -1):
-            torch.addcmul(given[i], kept[i + 1], costate[i + 1], out=costate[i])
+            torch.addcmul(own_grad[i], kept[i + 1], costate[i + 1], out=costate[i])
         grad_decay = None
         if ctx.needs_input_grad[0]:
             grad_decay = torch.zeros_like(states)

@@ -1,4 +1,4 @@
-"""The public scan: checks, and the choice of a backend."""
+"""Public functions of the scan: checks of the arguments and choice of the backend."""
 
 from __future__ import annotations
 
@@ -16,18 +16,27 @@ BACKENDS = ("auto", "sequential", "parallel", "fused")
 def selective_scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str = "zoh", backend: str = "auto"
 ) -> Tensor:
-    """Scan x (b, l, d) over the gaps delta (b, l) >= 0 and return y (b, l, d), differentiable in every argument.
+    """Scan sequences of events with irregular gaps, differentiable in every tensor.
 
-    A (d, n), negative, or (1, n) where all channels share their decays; B (b, l, n); C (b, l, n). The gaps are taken in the
-    precision of x, so that times in float64 may go with a network in float32.
+    Args:
+        x: (b, l, d) inputs.
+        delta: (b, l) gaps before the events, >= 0. They are converted to the type of x, so times may be float64 while the
+            network is float32.
+        A: (d, n) decays, at most 0, or (1, n) if all channels share them; the scan then runs as matrix
+            products.
+        B: (b, l, n) input projections.
+        C: (b, l, n) output projections.
+        discretization: "zoh" (default), "euler" or "impulse", see `models.scan`.
+        backend: "sequential" takes one step per event for all sequences and channels. "parallel" scans parts of a sequence
+            at the same time and carries the state from part to part. "fused" is mamba-ssm's kernel, for CUDA and "euler"
+            only. "auto" (default) takes "fused" if it can run, and otherwise decides by shape. Results agree to rounding.
 
-    backend  sequential  one step an event, all sequences and channels at once
-             parallel    parts of the sequence side by side, their last states carried from one to the next
-             fused       mamba-ssm's kernel: CUDA and `euler` only
-             auto        fused where it can run, else by shape
+    Returns:
+        y (b, l, d).
 
-    Raises ValueError for shapes that do not fit, a positive A, a gap that is negative or NaN, an unknown discretization or
-    backend, and `fused` where it cannot run.
+    Raises:
+        ValueError: Shapes do not fit, A is positive, a gap is negative or NaN, the discretization or backend is unknown, or
+            "fused" cannot run.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r}; allowed: {', '.join(BACKENDS)}")
@@ -45,7 +54,23 @@ def selective_scan(
 def scan_with_state(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`selective_scan` from `state` (b, n, d) on, by default 0; returns y and the state after the last event."""
+    """Scan sequences from a given state, and return the last state.
+
+    Args:
+        x: As for `selective_scan`, like the tensors below.
+        delta: Gaps.
+        A: Decays.
+        B: Input projections.
+        C: Output projections.
+        discretization: "zoh", "euler" or "impulse".
+        state: (b, n, d) state before the first event; None is 0.
+
+    Returns:
+        y (b, l, d), and the state after the last event (b, n, d).
+
+    Raises:
+        ValueError: As for `selective_scan`.
+    """
     _check(x, delta, A, B, C, discretization)
     return _run(x, delta.to(x.dtype), A, B, C, discretization, "auto", state)
 
@@ -53,7 +78,20 @@ def scan_with_state(
 def scan_step(
     z: Tensor, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str
 ) -> tuple[Tensor, Tensor]:
-    """One event: state z (b, n, d), x (b, d), delta (b,), B (b, n), C (b, n) -> y (b, d) and the new state."""
+    """Advance the state by one event, without checks.
+
+    Args:
+        z: (b, n, d) state after the previous event.
+        x: (b, d) input.
+        delta: (b,) gap before the event.
+        A: (d, n) or (1, n) decays.
+        B: (b, n) input projection.
+        C: (b, n) output projection.
+        discretization: "zoh", "euler" or "impulse".
+
+    Returns:
+        y (b, d), and the new state (b, n, d).
+    """
     gap, rate = delta[:, None, None], A.T
     z = torch.exp(gap * rate) * z + input_weight(gap, rate, discretization) * B[:, :, None] * x[:, None, :]
     return torch.bmm(C[:, None, :], z).squeeze(1), z
@@ -91,10 +129,12 @@ def _check(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, discretiza
     per_event = (b, length, n)
     if delta.shape != per_event[:2] or A.shape[0] not in (d, 1) or B.shape != per_event or C.shape != per_event:
         raise ValueError(
-            f"x (b, l, d) = {tuple(x.shape)}, n = {n} ask for delta {per_event[:2]}, A {(d, n)} or {(1, n)}, B and C "
+            f"x (b, l, d) = {tuple(x.shape)}, n = {n} require delta {per_event[:2]}, A {(d, n)} or {(1, n)}, B and C "
             f"{per_event}; given delta {tuple(delta.shape)}, A {tuple(A.shape)}, B {tuple(B.shape)}, C {tuple(C.shape)}"
         )
     if not bool((delta >= 0).all()):
         raise ValueError(f"the gaps delta must be >= 0; given {delta[~(delta >= 0)][0].item()}")
     if bool((A > 0).any()):
-        raise ValueError(f"A must be negative, or its states grow without end; its largest entry is {float(A.max())}")
+        raise ValueError(
+            f"A must be <= 0, otherwise the states grow without bound; its largest entry is {float(A.max())}"
+        )

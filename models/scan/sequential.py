@@ -1,4 +1,4 @@
-"""The scan one event at a time, all sequences, states and channels at once."""
+"""Scan with one step per event, for all sequences, states and channels at once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,26 @@ _LOG2_E = 1.4426950408889634
 def sequential_scan(
     x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, z: Tensor, discretization: str
 ) -> tuple[Tensor, Tensor]:
-    """x (b, l, d), delta (b, l), A (d | 1, n), B, C (b, l, n), state z (b, n, d) before -> y (b, l, d), state after."""
+    """Scan sequences event by event, without checks.
+
+    Args:
+        x: (b, l, d) inputs.
+        delta: (b, l) gaps.
+        A: (d, n) or (1, n) decays.
+        B: (b, l, n) input projections.
+        C: (b, l, n) output projections.
+        z: (b, n, d) state before the first event.
+        discretization: "zoh", "euler" or "impulse".
+
+    Returns:
+        y (b, l, d), and the state after the last event (b, n, d).
+    """
     return _SequentialScan.apply(x, delta, A, B, C, z, discretization)
 
 
 class _SequentialScan(torch.autograd.Function):
-    # A step works on one (b, n, d) slab, which stays in the processor's cache; autograd's own graph over the whole
-    # sequence would stream a dozen tensors of l such slabs through memory. The backward pass recomputes the decays.
+    # A step works on one (b, n, d) slab, which stays in the processor's cache. Autograd's own graph over the whole sequence
+    # would move a dozen tensors of l such slabs through memory. The backward pass computes the decays again.
 
     @staticmethod
     def forward(ctx, x, delta, A, B, C, z, discretization):
@@ -49,7 +62,7 @@ class _SequentialScan(torch.autograd.Function):
         grad_x = x.new_empty(length, b, 1, d)
         grad_B, grad_C = (x.new_empty(length, b, A.shape[1], 1) for _ in range(2))
         grad_delta = delta.new_zeros(length, b)
-        grad_A = torch.zeros_like(A, dtype=torch.float64)  # a sum over all events, which float32 would blur
+        grad_A = torch.zeros_like(A, dtype=torch.float64)  # float32 is too imprecise for a sum over all events
         state = states.unbind()
         costate = grad_last.clone(memory_format=torch.contiguous_format)  # dL/dz_i
         weighted, work = torch.empty_like(costate), torch.empty_like(costate)
@@ -81,7 +94,10 @@ class _SequentialScan(torch.autograd.Function):
 
 
 def _by_step(delta: Tensor, *, rows: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    """Unbound over time, to broadcast against (b, n, d): gaps as (b, 1, 1), rows (b, 1, d), columns (b, n, 1)."""
+    """Split tensors by event, in shapes that broadcast against (b, n, d).
+
+    Gaps become (b, 1, 1), rows (b, 1, d), columns (b, n, 1).
+    """
     gaps = delta.T.contiguous()[:, :, None, None]
     rows = [part.transpose(0, 1).contiguous()[:, :, None, :] for part in rows]
     columns = [part.transpose(0, 1).contiguous()[:, :, :, None] for part in columns]
@@ -89,7 +105,7 @@ def _by_step(delta: Tensor, *, rows: tuple[Tensor, ...], columns: tuple[Tensor, 
 
 
 class _Slab:
-    """Decay and input weight of one step, each broadcasting to (b, n, d), in buffers that the next step reuses."""
+    """Decay and input weight of one step, each broadcast to (b, n, d). The next step overwrites their buffers."""
 
     def __init__(self, b: int, A: Tensor, discretization: str) -> None:
         self.rate = bounded_decay(A).T.contiguous()  # (n, d | 1)
@@ -98,7 +114,7 @@ class _Slab:
         self.exponent, self.decay, self.weight = (A.new_empty(b, *self.rate.shape) for _ in range(3))
 
     def step(self, gap: Tensor) -> tuple[Tensor, Tensor]:
-        # exp2 is the faster exponential of the two in PyTorch, by three times.
+        # PyTorch's exp2 is three times as fast as exp.
         torch.exp2(torch.mul(gap, self.octaves, out=self.decay), out=self.decay)
         if self.discretization != "zoh":
             return self.decay, gap if self.discretization == "euler" else torch.ones_like(gap)
@@ -107,7 +123,15 @@ class _Slab:
         return self.decay, self.weight.div_(self.rate)
 
     def backward(self, gap: Tensor, by_decay: Tensor, by_weight: Tensor, grad_A: Tensor, grad_delta: Tensor) -> None:
-        """Add to the gradients of A and the gap, given dL/d decay (overwritten) and dL/d weight of the last step."""
+        """Add the last step's part to the gradients of A and of the gap.
+
+        Args:
+            gap: Gap of the step.
+            by_decay: dL/d decay; it is overwritten.
+            by_weight: dL/d weight.
+            grad_A: Gradient of A to add to.
+            grad_delta: Gradient of the gap to add to.
+        """
         by_exponent = by_decay.mul_(self.decay)
         if self.discretization == "zoh":
             slope = zoh_slope(gap, self.rate, self.exponent, self.decay, self.weight)

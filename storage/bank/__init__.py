@@ -1,4 +1,4 @@
-"""The memory bank: versions on disk, temporal-aware retrieval over one of them, and how two of them differ."""
+"""The memory bank: versions on disk, temporal-aware retrieval over one version, and comparison of two versions."""
 
 from storage.bank.comparison import Comparison, compare, drifts
 from storage.bank.memory_bank import MemoryBank

@@ -1,4 +1,4 @@
-"""Two versions of the memory bank side by side."""
+"""The comparison of two versions of the memory bank."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,18 @@ CONTENT, TEMPORAL = "retrieval_vectors", "temporal_embeddings"
 
 @dataclass(frozen=True)
 class Comparison:
-    """added, removed: members of the newer and of the older version alone; moved: members of both with another content
-    or temporal vector, or label; versions: what made the vectors, name -> (older, newer), where they differ."""
+    """The differences between two versions.
+
+    Attributes:
+        older: The older version.
+        newer: The newer version.
+        added: Members of the newer version only.
+        removed: Members of the older version only.
+        moved: Members of both whose content vector, temporal vector or label differs.
+        versions: Name -> (older, newer) of the encoders and processes that made the vectors, if they differ.
+        content_drift: Drift of the content vectors; None if a version has fewer than two.
+        temporal_drift: Drift of the temporal vectors; None if a version has fewer than two.
+    """
 
     older: ArtifactVersion
     newer: ArtifactVersion
@@ -29,7 +39,16 @@ class Comparison:
 
 
 def compare(artifact: Artifact, older: int, newer: int) -> Comparison:
-    """Compares two versions that are kept. Raises StoreError for one that is not."""
+    """Compare two versions.
+
+    Args:
+        artifact: The bank's artifact.
+        older: Number of the older version.
+        newer: Number of the newer version.
+
+    Raises:
+        StoreError: There is no such version; the message lists those that are kept.
+    """
     banks = [MemoryBank(artifact.find(version)) for version in (older, newer)]
     places = [{item: row for row, item in enumerate(bank.items.tolist())} for bank in banks]
     common = [item for item in places[0] if item in places[1]]
@@ -44,7 +63,7 @@ def compare(artifact: Artifact, older: int, newer: int) -> Comparison:
             part = slice(start, start + 65_536)
             equal = first[rows[0][part]] == second[rows[1][part]]
             same[part] &= equal.reshape(len(equal), -1).all(axis=1)
-    made = [bank.version.metadata["versions"] for bank in banks]
+    identities = [bank.version.metadata["versions"] for bank in banks]
     content, temporal = drifts(*banks)
     return Comparison(
         older=banks[0].version,
@@ -53,9 +72,9 @@ def compare(artifact: Artifact, older: int, newer: int) -> Comparison:
         removed=sorted(places[0].keys() - places[1].keys()),
         moved=[item for item, kept in zip(common, same, strict=True) if not kept],
         versions={
-            name: (made[0].get(name), made[1].get(name))
-            for name in sorted(made[0].keys() | made[1].keys())
-            if made[0].get(name) != made[1].get(name)
+            name: (identities[0].get(name), identities[1].get(name))
+            for name in sorted(identities[0].keys() | identities[1].keys())
+            if identities[0].get(name) != identities[1].get(name)
         },
         content_drift=content,
         temporal_drift=temporal,
@@ -63,17 +82,17 @@ def compare(artifact: Artifact, older: int, newer: int) -> Comparison:
 
 
 def drifts(old: MemoryBank, new: MemoryBank) -> tuple[Drift | None, Drift | None]:
-    """Drift of the content and of the temporal vectors; None where one of the banks has fewer than two."""
-    made = [bank.version.metadata["versions"] for bank in (old, new)]
+    """Return the drift of the content and of the temporal vectors; None if a bank has fewer than two of them."""
+    identities = [bank.version.metadata["versions"] for bank in (old, new)]
     return (
         drift(
             old.content[old.content_mask],
             new.content[new.content_mask],
-            comparable=made[0].get(CONTENT) == made[1].get(CONTENT),
+            comparable=identities[0].get(CONTENT) == identities[1].get(CONTENT),
         ),
         drift(
             old.temporal[old.temporal_mask],
             new.temporal[new.temporal_mask],
-            comparable=made[0].get(TEMPORAL) == made[1].get(TEMPORAL),
+            comparable=identities[0].get(TEMPORAL) == identities[1].get(TEMPORAL),
         ),
     )

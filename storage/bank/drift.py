@@ -1,17 +1,20 @@
-"""How far the distribution of a bank's vectors has moved from one version to the next (M3TR appendix H.3, monitoring)."""
+"""Drift: how much the distribution of a bank's vectors differs between two versions (M3TR appendix H.3, monitoring)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLE = 1000  # vectors of each version
+SAMPLE = 1000  # vectors sampled from each version
 
 
 @dataclass(frozen=True)
 class Drift:
-    """energy: 0 where the two distributions are equal, towards 1 the further apart they are; mean_shift: distance of the
-    means in units of the older one's spread; similarities: 0 to 1, how differently similar their members are among
-    themselves. The first two are None where vectors of different encoders cannot be compared.
+    """Three measures of drift. The first two are None if different encoders made the vectors.
+
+    Attributes:
+        energy: Energy coefficient, 0 for equal distributions and at most 1.
+        mean_shift: Distance between the means, in units of the older version's spread.
+        similarities: 0 to 1, distance between the distributions of the similarities within each version.
     """
 
     energy: float | None
@@ -20,18 +23,32 @@ class Drift:
 
 
 def drift(old: np.ndarray, new: np.ndarray, *, comparable: bool = True, seed: int = 0) -> Drift | None:
-    """Drift between the vectors (n, d) of two versions, on samples of at most 1,000; None with fewer than 2 of either.
+    """Return the drift between the vectors of two versions.
 
-    energy is the energy coefficient of Szekely and Rizzo (Energy statistics, 2013, section 4),
+    `energy` is the energy coefficient of Szekely and Rizzo (Energy statistics, 2013, section 4),
 
         H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|),
 
-    which is 0 exactly where the distributions are equal, whatever they differ in (place, spread, shape). It has no
-    scale, needs no covariance (of 1,024 dimensions from some hundred vectors), and estimated without the pairs of a
-    vector with itself it is not biased by the sample's size.
+    which is 0 only if the distributions are equal; it detects differences in location, spread and shape. It is free of
+    scale and needs no covariance matrix (1,024 dimensions, a few hundred vectors). Pairs of a vector with itself are left
+    out, so that the estimate is unbiased for any sample size.
 
-    similarities is the Kolmogorov-Smirnov distance between the inner products of random pairs in each version. It does
-    not depend on the space, so that it also compares versions of different encoders: a collapsed one shows.
+    `similarities` is the Kolmogorov-Smirnov distance between the inner products of pairs within each version. It does not
+    depend on the space, so it also compares versions of different encoders and detects a collapsed encoder.
+
+    Args:
+        old: (n, d) vectors of the older version.
+        new: (m, d) vectors of the newer version.
+        comparable: Whether the same encoder made both.
+        seed: Seed of the samples of at most 1,000 vectors.
+
+    Returns:
+        The drift; None if there are fewer than two old or new vectors.
+
+    Example:
+        >>> vectors = np.random.default_rng(0).normal(size=(200, 4))
+        >>> drift(vectors, vectors + 3).energy > 0.5
+        True
     """
     if min(len(old), len(new)) < 2:
         return None
@@ -62,7 +79,7 @@ def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _pairs(values: np.ndarray) -> np.ndarray:
-    """Of a symmetric matrix (n, n), the values of the pairs of two different ones."""
+    """Return the values above the diagonal of a symmetric matrix (n, n): one per pair of different rows."""
     return values[np.triu_indices(len(values), k=1)]
 
 

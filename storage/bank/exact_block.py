@@ -1,4 +1,4 @@
-"""One block of queries, whose similarities are computed: the best members of each row."""
+"""The ranking of members for one block of queries, from their similarities."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,24 @@ from storage.bank.member_order import BOTH, CONTENT_ONLY, Bank, Columns
 from storage.bank.neighbours import MODES, Neighbours, Queries
 from storage.bank.ranking import NO_SCORE, Candidates, Modality, combine, near_ties, pick
 
-CACHED_BYTES = 2**20  # of similarities worked on at a time: what a second-level cache holds
-MOST_CANDIDATES = 2**20  # kept before they are sorted; there are so many only where very many members tie
+CACHED_BYTES = 2**20  # of similarities processed at a time; they should fit in a second-level cache
+MOST_CANDIDATES = 2**20  # collected before they are sorted; reached only if very many members tie
 
 
 @dataclass
 class Block:
-    """numbers (q,): which queries; columns: which members; hidden: (rows, columns) that must not be found, rows rise.
+    """A block of q queries, and their similarities to w members.
 
-    `rank` may run in several threads at once, on different rows.
+    `rank` may run in several threads at the same time, on different rows.
+
+    Attributes:
+        bank: The members.
+        queries: All queries.
+        numbers: (q,) which of the queries are in the block.
+        columns: Which members the similarities belong to.
+        modal: Content similarities.
+        temporal: Temporal similarities.
+        hidden: Rows (k,), ascending, and columns (k,) of members that the query must not find.
     """
 
     bank: Bank
@@ -28,7 +37,7 @@ class Block:
     hidden: tuple[np.ndarray, np.ndarray]
 
     def rank(self, rows: slice, found: Neighbours) -> None:
-        """Writes the best members of these rows to `found`."""
+        """Write the best members of these rows to `found`."""
         size, width = found.index.shape[1], self.columns.width
         step = max(1, CACHED_BYTES // (12 * width))
         total = np.empty((step, width), np.float32)
@@ -42,7 +51,7 @@ class Block:
         for number, start in enumerate(range(rows.start, rows.stop, step)):
             few = slice(start, min(start + step, rows.stop))
             part = total[: few.stop - start]
-            with np.errstate(invalid="ignore"):  # what is hidden holds infinity, until it gets NO_SCORE
+            with np.errstate(invalid="ignore"):  # hidden members have infinite values here; they get NO_SCORE below
                 self.modal.normalise(few)
                 self.temporal.normalise(few)
                 combine(self.modal, self.temporal, few, self.columns, part)
@@ -57,7 +66,7 @@ class Block:
                 picked, done, count = [], few.stop, 0
 
     def _write(self, rows: slice, flat: np.ndarray, square: np.ndarray, found: Neighbours) -> None:
-        """Sorts the candidates of some rows (flat positions in the block), and writes the best to `found`."""
+        """Sort the candidates of some rows (flat positions in the block), and write the best to `found`."""
         size, numbers = found.index.shape[1], self.numbers
         rests_on = self.modal.present + 2 * self.temporal.present
         row, column = np.divmod(flat, self.columns.width)
@@ -87,7 +96,7 @@ class Block:
             raw[numbers[row[there]], rank[there]] = modality.raw(row[there], own_column[there])
 
     def _exact(self, best: Candidates, ties: np.ndarray) -> Candidates:
-        """The candidates of the rows `ties` scored again in float64, pair by pair: equal vectors then score equally."""
+        """Compute the scores of the rows `ties` again in float64, pair by pair, so that equal vectors score equally."""
         square = best.square.astype(np.float64)
         for row in ties:
             here = slice(*np.searchsorted(best.row, [row, row + 1]))

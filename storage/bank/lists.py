@@ -1,8 +1,8 @@
-"""Lists of a bank's members sorted by one similarity: what the threshold algorithm reads, made by a FAISS index.
+"""Lists of members sorted by one similarity, made by a FAISS index, as input of the threshold algorithm.
 
-Which index a bank gets follows from its size (`choose`), and may be named in its place as a FAISS factory string
-(https://github.com/facebookresearch/faiss/wiki/The-index-factory). Up to 200,000 members there are no lists: the search
-over blocks (`storage.bank.search`) is then fast enough, and exact.
+By default the bank's size determines the index (`choose`); a FAISS factory string
+(https://github.com/facebookresearch/faiss/wiki/The-index-factory) overrides that. Up to 200,000 members there are no lists:
+the exact search in blocks (`storage.bank.search`) is fast enough.
 """
 
 import re
@@ -15,23 +15,32 @@ import numpy as np
 
 EXACT = "Flat"
 EXACT_UP_TO = 200_000
-NARROW = 128  # dimensions up to which each has a code of its own
-# Kinds that keep the vectors whole: the similarities they give are the members' own.
+NARROW = 128  # largest width for which each dimension has its own code
+# Kinds of index that store the vectors unchanged, so that they return exact similarities.
 LOSSLESS = re.compile(r"Flat|IVF\d+(_HNSW\d+)?,Flat|HNSW\d+(,Flat)?")
-GPU_DEPTH = 2048  # the longest list that FAISS gives on a GPU
-TRAINED_ON = 40  # vectors an inverted list; with fewer than 39 FAISS warns
-ITERATIONS = 10  # of k-means: more of them change the lists hardly
+GPU_DEPTH = 2048  # the longest list that FAISS returns on a GPU
+TRAINED_ON = 40  # training vectors per inverted list; FAISS warns below 39
+ITERATIONS = 10  # of k-means; more hardly change the lists
 BLOCK = 65_536
 ALLOWED = "auto, flat, and FAISS factory strings such as IVF1024,Flat, IVF1024,PQ64 or HNSW32 are allowed"
 
 
 def choose(members: int, width: int, *, asked: str = "auto") -> str:
-    """The factory string of the index over `members` vectors of `width`; `Flat` stands for the exact search.
+    """Return the FAISS factory string of a bank's index; `Flat` means exact search.
 
-    asked: `auto`, `flat`, or a factory string, which is taken as it is. With `auto`: exact up to 200,000 members; then
-    2 sqrt(N) inverted lists of codes of 4 bits for two dimensions (for one where there are at most 128), which a
-    processor scans in its registers (Andre et al., Quicker ADC, 2019). A code takes a sixteenth of its vector's memory;
-    what is found by it is scored by the vector itself, which lies on disk.
+    With `auto`, search is exact up to 200,000 members. Above, the index has 2 sqrt(N) inverted lists of 4-bit codes, one
+    code for two dimensions (one for each dimension up to a width of 128), which a CPU scans in its registers (Andre et
+    al., Quicker ADC, 2019). A code takes a sixteenth of its vector's memory. Members found by their codes are scored by
+    their vectors, which stay on disk.
+
+    Args:
+        members: Number of vectors.
+        width: Length of each vector.
+        asked: `auto`, `flat`, or a factory string, which is returned unchanged.
+
+    Example:
+        >>> choose(1_000, 256), choose(1_000_000, 256)
+        ('Flat', 'IVF2048,PQ128x4fs')
     """
     if asked == "flat" or (asked == "auto" and members <= EXACT_UP_TO):
         return EXACT
@@ -43,9 +52,14 @@ def choose(members: int, width: int, *, asked: str = "auto") -> str:
 
 
 def make_index(vectors: np.ndarray, factory: str) -> faiss.Index:
-    """A FAISS index over vectors (m, d) float32 by inner product, trained on a sample of them.
+    """Return a FAISS index by inner product, trained on a sample of the vectors.
 
-    Raises ValueError for a factory string that FAISS does not know, or that needs more vectors than there are.
+    Args:
+        vectors: (m, d) float32.
+        factory: FAISS factory string.
+
+    Raises:
+        ValueError: FAISS does not know the factory string, or needs more vectors to train such an index.
     """
     count, width = vectors.shape
     try:
@@ -71,8 +85,14 @@ def make_index(vectors: np.ndarray, factory: str) -> faiss.Index:
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly lists are read. probes, far_probes: inverted lists visited for the nearest and for the farthest
-    members (sixteenths of the nodes kept, where the index is a graph); depth, far_depth: members read of each."""
+    """How thoroughly the lists are read.
+
+    Attributes:
+        probes: Inverted lists visited for the nearest members. For a graph index, a sixteenth of its `efSearch`.
+        depth: Nearest members read.
+        far_probes: Inverted lists visited for the farthest members.
+        far_depth: Farthest members read.
+    """
 
     probes: int
     depth: int
@@ -91,11 +111,11 @@ LADDER = (
     Effort(256, 4096, 1024, 1024),
     Effort(512, 8192, 2048, 2048),
 )
-WHOLE = Effort(1, GPU_DEPTH, 1, 64)  # for exact lists: a depth that nearly every query is settled at
+WHOLE = Effort(1, GPU_DEPTH, 1, 64)  # for exact lists; at this depth nearly every query is settled
 
 
 def calibrate(recall: Callable[[Effort], float], *, aim: float) -> tuple[Effort, float]:
-    """The least effort whose recall reaches `aim`, or else the greatest there is; and that recall."""
+    """Return the least effort of LADDER whose recall reaches `aim`, else the greatest one, and its recall."""
     for effort in LADDER:
         reached = recall(effort)
         if reached >= aim:
@@ -104,16 +124,22 @@ def calibrate(recall: Callable[[Effort], float], *, aim: float) -> tuple[Effort,
 
 
 def described(factories: tuple[str, str], effort: Effort, reached: float) -> dict[str, object]:
-    """What a version's metadata say about its lists."""
+    """Return the description of a version's lists for its metadata."""
     return {"content": factories[0], "temporal": factories[1], "effort": asdict(effort), "calibrated_recall": reached}
 
 
 @dataclass
 class SortedLists:
-    """The members of one modality, by similarity to a query.
+    """The members with one modality, which can be listed by similarity to a query.
 
-    index: over the m members that have the modality; positions (m,): which members of the bank those are; vectors: all
-    N members' vectors (zeros without the modality); factory: what the index is.
+    Attributes:
+        index: Index over the m members that have the modality.
+        positions: (m,) positions of these members in the bank.
+        vectors: The vectors of all N members, zeros for members without the modality.
+        factory: The factory string of `index`.
+        lossless: Whether the index stores the vectors unchanged.
+        exact: Whether the index is an exact one.
+        deepest: The longest list that the index can return.
     """
 
     index: faiss.Index
@@ -122,13 +148,14 @@ class SortedLists:
     factory: str
 
     def __post_init__(self) -> None:
+        """Derive the last three attributes."""
         self.lossless = LOSSLESS.fullmatch(self.factory) is not None
         self.exact = self.factory == EXACT
         self.deepest = len(self.positions)
 
     @classmethod
     def whole(cls, vectors: faiss.IndexFlatIP, mask: np.ndarray) -> "SortedLists":
-        """Exact lists of the members that `mask` (N,) names."""
+        """Return exact lists of the members in `mask` (N,)."""
         if mask.all():
             return cls(vectors, np.arange(len(mask)), vectors, EXACT)
         flat = faiss.IndexFlatIP(vectors.d)
@@ -136,15 +163,29 @@ class SortedLists:
         return cls(flat, np.flatnonzero(mask), vectors, EXACT)
 
     def on_gpu(self, resources: Any) -> "SortedLists":
-        """The same lists made by the first GPU. Raises RuntimeError where it has no room for them."""
-        made = replace(self, index=faiss.index_cpu_to_gpu(resources, 0, self.index))
-        made.deepest = min(made.deepest, GPU_DEPTH)
-        return made
+        """Return the same lists on the first GPU.
+
+        Args:
+            resources: FAISS's `StandardGpuResources`.
+
+        Raises:
+            RuntimeError: The vectors do not fit in the GPU's memory.
+        """
+        lists = replace(self, index=faiss.index_cpu_to_gpu(resources, 0, self.index))
+        lists.deepest = min(lists.deepest, GPU_DEPTH)
+        return lists
 
     def nearest(self, queries: np.ndarray, *, depth: int, probes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Similarities (n, k) and positions (n, k) in the bank of the nearest members found, -1 where there are fewer.
+        """Return the members nearest to each query.
 
-        They fall from left to right where the index is lossless; k <= depth.
+        Args:
+            queries: (n, d) float32.
+            depth: How many members to list per query.
+            probes: See `Effort.probes`.
+
+        Returns:
+            Similarities (n, k) and positions in the bank (n, k), with k <= depth; the position is -1 if there are fewer
+            members. The similarities are in descending order if the index is lossless.
         """
         depth = min(depth, self.deepest)
         if not depth:
@@ -161,7 +202,7 @@ class SortedLists:
         return None
 
     def products(self, queries: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """(n, k) similarities of each query to the members at positions (n, k); -infinity for position -1."""
+        """Return the similarities (n, k) of n queries to members at positions (n, k); -infinity for position -1."""
         queries = np.ascontiguousarray(queries, np.float32)
         positions = np.ascontiguousarray(positions, np.int64)
         values = np.empty(positions.shape, np.float32)
@@ -172,5 +213,5 @@ class SortedLists:
 
 
 def as_array(index: faiss.IndexFlatIP) -> np.ndarray:
-    """The index's own memory as (N, d) float32, not a copy; it lives as long as the index."""
+    """Return the index's own memory as (N, d) float32, without a copy. It is valid as long as the index."""
     return faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)

@@ -1,8 +1,8 @@
-"""The bank's members in the order in which a search computes them.
+"""The order of the bank's members within a search.
 
-By the modalities they have (content only, both, temporal only, none), so that the members of each modality lie side by
-side, and in the chronological protocol by the time of their label within each kind, so that those which a query may see
-come first. Nothing here changes what is found: ties are broken by the members' own positions.
+Members are sorted by kind: content only, both modalities, temporal only, none. So the members of each modality are
+contiguous. In the chronological protocol, members of a kind are sorted by the time of their label, so the ones that a query
+may see come first. The order does not affect the result, because ties are broken by the members' positions in the bank.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,16 @@ CONTENT_ONLY, BOTH, TEMPORAL_ONLY, NONE = range(4)
 
 @dataclass(frozen=True)
 class Bank:
-    """N members: content (N, dc), temporal (N, dt) float32; masks (N,) bool; groups (N,); label_times (N,) or None."""
+    """The N members of a bank.
+
+    Attributes:
+        content: (N, dc) float32 content vectors.
+        temporal: (N, dt) float32 temporal vectors.
+        content_mask: (N,) bool, whether a member has a content vector.
+        temporal_mask: (N,) bool, whether a member has a temporal vector.
+        groups: (N,) duplicate groups.
+        label_times: (N,) unix ms at which each label was observable; None outside the chronological protocol.
+    """
 
     content: np.ndarray
     temporal: np.ndarray
@@ -26,10 +35,13 @@ class Bank:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of one block of queries stand for: of each kind a number of members, from the first.
+    """The members that the columns of one block of queries stand for: the first members of each kind.
 
-    widths, offsets (4,): how many columns each kind has, and where they start; starts (4,): where the kind starts in
-    the arrangement.
+    Attributes:
+        widths: (4,) number of columns per kind.
+        offsets: (4,) first column of each kind.
+        starts: (4,) where each kind starts in the arrangement.
+        order: (N,) position in the bank of each member of the arrangement.
     """
 
     widths: np.ndarray
@@ -39,18 +51,32 @@ class Columns:
 
     @property
     def width(self) -> int:
+        """Number of columns."""
         return int(self.widths.sum())
 
     def positions(self, columns: np.ndarray) -> np.ndarray:
-        """Position in the bank of the members in these columns."""
+        """Return the positions in the bank of the members in these columns."""
         kind = np.searchsorted(self.offsets, columns, side="right") - 1
         return self.order[columns - self.offsets[kind] + self.starts[kind]]
 
 
 class Arrangement:
-    """order (N,): position in the bank of each place; content, temporal: the vectors of those who have them."""
+    """The bank's members, sorted for a search.
+
+    Attributes:
+        order: (N,) position in the bank of each member of the arrangement.
+        starts: (5,) where each kind starts in the arrangement, and its end.
+        content: Content vectors of the members that have one, in this order.
+        temporal: Temporal vectors of the members that have one, in this order.
+    """
 
     def __init__(self, bank: Bank, *, by_time: bool):
+        """Sort the members; the vectors are copied unless the order is that of the bank.
+
+        Args:
+            bank: The members.
+            by_time: Whether to sort the members of a kind by `label_times`.
+        """
         has = bank.content_mask, bank.temporal_mask
         kind = np.select([has[0] & has[1], has[0], has[1]], [BOTH, CONTENT_ONLY, TEMPORAL_ONLY], NONE)
         self._by_time = by_time
@@ -71,14 +97,22 @@ class Arrangement:
         self._groups = groups[self._by_group]
 
     def visible(self, times: np.ndarray | None, count: int) -> np.ndarray:
-        """(n, 4): how many members of each kind each query may see: those whose label was observable at its time."""
+        """Return how many members of each kind a query may see: those whose label was observable at the query's time.
+
+        Args:
+            times: (n,) unix ms of the queries; None if all members are visible.
+            count: n.
+
+        Returns:
+            (n, 4).
+        """
         if not self._by_time:
             return np.broadcast_to(np.diff(self.starts), (count, 4))
         kinds = [self._times[start:stop] for start, stop in zip(self.starts[:-1], self.starts[1:], strict=True)]
         return np.stack([np.searchsorted(kind, times, side="right") for kind in kinds], axis=1)
 
     def columns(self, visible: np.ndarray) -> Columns:
-        """The columns that a block of queries needs; visible (n, 4)."""
+        """Return the columns that a block of queries needs, from the result (n, 4) of `visible`."""
         widths = visible.max(axis=0)
         offsets = np.concatenate([[0], np.cumsum(widths)[:-1]])
         return Columns(widths, offsets, self.starts[:4], self.order)
@@ -86,10 +120,19 @@ class Arrangement:
     def hidden(
         self, own: np.ndarray, groups: np.ndarray, visible: np.ndarray, columns: Columns
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(rows, columns) of the block that the query of the row may not find; rows rise.
+        """Return the members in the block's columns that a query must not find.
 
-        These are the query itself and the members of its duplicate group, and those whose label came too late for it
-        but not for others of the block. own (n,): position in the bank or -1; groups (n,): duplicate group or -1.
+        These are the query itself, the members of its duplicate group, and members whose label came too late for this
+        query but not for others of the block.
+
+        Args:
+            own: (n,) position of each query in the bank, or -1.
+            groups: (n,) duplicate group of each query, or -1.
+            visible: (n, 4), from `visible`.
+            columns: The block's columns.
+
+        Returns:
+            Rows (k,), ascending, and columns (k,).
         """
         known = np.flatnonzero(groups >= 0)
         first = np.searchsorted(self._groups, groups[known], side="left")
@@ -114,6 +157,6 @@ class Arrangement:
 
 
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The ranges start, start + 1, ... of these sizes, one after the other."""
+    """Return the concatenated ranges start, start + 1, ... of these sizes."""
     ends = np.cumsum(sizes)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)

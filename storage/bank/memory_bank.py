@@ -1,4 +1,4 @@
-"""A memory bank opened for retrieval."""
+"""An open memory bank, for retrieval."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,24 +26,70 @@ from storage.bank.version import (
 )
 from storage.durable import StoreError
 
-SINGLE = 20  # queries asked one by one, for the latency
+SINGLE = 20  # queries searched one at a time, to measure the latency
 
 
 class MemoryBank:
-    """One version of the bank. Get it from `MemoryBank.open`; while it is open, no retention rule removes its files.
+    """One version of the bank. Get it from `MemoryBank.open`. While it is open, its files are not removed.
 
-    items (N,) str, labels (N,) float32, label_times (N,) int64 ms or None, groups (N,) int64, content (N, dc) and
-    temporal (N, dt) float32 with their masks (N,), mapped from disk where the bank has lists; version: which one it is.
+    Attributes:
+        version: The open version.
+        items: (N,) str, ids of the members.
+        labels: (N,) float32.
+        label_times: (N,) int64 unix ms at which each label was observable; None outside the chronological protocol.
+        groups: (N,) int64 duplicate groups.
+        content: (N, dc) float32, memory-mapped if the bank has approximate indexes.
+        temporal: (N, dt) float32, likewise.
+        content_mask: (N,) bool, whether a member has a content vector.
+        temporal_mask: (N,) bool, whether a member has a temporal vector.
+        content_index: FAISS flat index over `content`.
+        temporal_index: FAISS flat index over `temporal`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from storage.bank.version import build
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> artifact = Artifact(Path(folder.name, "memory_bank"))
+        >>> vectors = np.eye(3, dtype=np.float32)
+        >>> everywhere, groups = np.ones(3, bool), np.arange(3)
+        >>> version = build(
+        ...     artifact,
+        ...     items=["a", "b", "c"],
+        ...     content=vectors,
+        ...     content_mask=everywhere,
+        ...     temporal=vectors,
+        ...     temporal_mask=everywhere,
+        ...     labels=np.zeros(3),
+        ...     label_times=None,
+        ...     groups=groups,
+        ...     versions={"encoder": "v1"},
+        ... )
+        >>> artifact.activate(version.version)
+        >>> bank = MemoryBank.open(artifact, expect={"encoder": "v1"})
+        >>> query = np.array([[0, 1, 0.5]], np.float32)
+        >>> found = bank.search(query, query, size=2, query_items=["new"], query_groups=np.array([-1]))
+        >>> bank.items[found.index].tolist()
+        [['b', 'c']]
+        >>> folder.cleanup()
     """
 
     def __init__(self, version: ArtifactVersion):
+        """Open a version without checking which encoders made it; see `open`.
+
+        Args:
+            version: The version.
+
+        Raises:
+            DamageError: Its files are damaged. It was set aside, and the next run builds it again.
+        """
         self.version = version
         self._hold = version.hold()
         with version.reading() as folder:
             self._load(folder)
 
     def _load(self, folder: Path) -> None:
-        # With lists few of the vectors are looked at; without, all of them, again and again.
+        # A search over lists reads few of the vectors, so they are memory-mapped. Exact search reads all of them each time.
         flags = faiss.IO_FLAG_MMAP_IFC if "lists" in self.version.metadata else 0
         self.content_index, self.temporal_index = (
             faiss.read_index(str(folder / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
@@ -63,10 +109,17 @@ class MemoryBank:
 
     @staticmethod
     def open(artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None) -> "MemoryBank":
-        """Opens the version in service, or the one given. expect: identities of what makes the queries.
+        """Open a version of the bank.
 
-        Raises BankVersionError where they are not the bank's, StoreError where there is no bank, DamageError where its
-        files are not as they were written (it is set aside then, and the next run builds it again).
+        Args:
+            artifact: The bank's artifact.
+            expect: Identities of the encoders and processes that make the queries; they must be those of the bank.
+            version: Number of the version, by default the one in service.
+
+        Raises:
+            BankVersionError: The bank was built with other encoders or processes.
+            StoreError: No bank is in service.
+            DamageError: Its files are damaged. It was set aside, and the next run builds it again.
         """
         while True:
             found = artifact.current() if version is None else artifact.read(version)
@@ -78,14 +131,15 @@ class MemoryBank:
             except FileNotFoundError:
                 if found.path.exists() or version is not None:
                     raise
-                # another version came into service, and this one went, since the pointer was read
+                # this version was replaced and removed after the pointer was read: try again
 
     def __len__(self) -> int:
+        """Return the number of members."""
         return len(self.items)
 
     @property
     def index(self) -> str:
-        """How it is searched: `Flat` for the exact search over blocks, else the FAISS index over the content vectors."""
+        """`Flat` if the bank is searched exactly, else the factory string of the FAISS index over the content vectors."""
         return EXACT if self._lists is None else self._lists.content.factory
 
     def search(
@@ -100,10 +154,23 @@ class MemoryBank:
         content_mask: np.ndarray | None = None,
         temporal_mask: np.ndarray | None = None,
     ) -> Neighbours:
-        """Return the `size` members most similar to each of n queries, as `storage.bank.search` defines it.
+        """Return the `size` members most similar to each of n queries, as defined in `storage.bank.search`.
 
-        Exact in a bank without lists, approximate in one with them (`storage.bank.threshold`), except for queries that
-        see few members, which are searched exactly in any bank. The arguments are those of `queries`.
+        The search is exact in a bank without lists, and approximate in a bank with lists (`storage.bank.threshold`).
+        Queries that may see only few members are always searched exactly.
+
+        Args:
+            content: See `queries`.
+            temporal: See `queries`.
+            size: Number of neighbours per query.
+            query_items: See `queries`.
+            query_groups: See `queries`.
+            query_times: See `queries`.
+            content_mask: See `queries`.
+            temporal_mask: See `queries`.
+
+        Raises:
+            ValueError: An argument is not allowed; see `queries`.
         """
         queries = self.queries(
             content,
@@ -127,12 +194,21 @@ class MemoryBank:
         content_mask: np.ndarray | None = None,
         temporal_mask: np.ndarray | None = None,
     ) -> Queries:
-        """Check n queries of this bank, and put them together.
+        """Check n queries and combine them to one object, for `answer`.
 
-        content (n, dc), temporal (n, dt) with masks (n,) bool (None: all have it); query_items (n,) ids and
-        query_groups (n,) duplicate groups, so that no query finds itself or a duplicate (-1: no group known);
-        query_times (n,) int64 ms turns on the chronological rule: only members whose label was observable by then.
-        Raises ValueError for other shapes, NaN and infinity.
+        Args:
+            content: (n, dc) content vectors.
+            temporal: (n, dt) temporal vectors.
+            query_items: n ids. A query never finds the member with its own id.
+            query_groups: (n,) duplicate groups, -1 if unknown. A query never finds a member of its own group.
+            query_times: (n,) int64 unix ms. If given, a query finds only members whose label was observable by then
+                (chronological protocol).
+            content_mask: (n,) bool, whether a query has a content vector; by default all have one.
+            temporal_mask: (n,) bool, whether a query has a temporal vector; by default all have one.
+
+        Raises:
+            ValueError: An argument has another shape, a vector holds NaN or infinity, or `query_times` are given but the
+                bank has no label times.
         """
         count = len(query_items)
         if query_times is not None and self.label_times is None:
@@ -152,26 +228,32 @@ class MemoryBank:
         )
 
     def quality(self, *, size: int, queries: int = 256, seed: int = 2) -> SearchQuality:
-        """Recall against the exact search and speed, on members sampled as queries."""
-        asked = sampled(self._bank, queries, seed=seed)
+        """Measure recall against exact search, and speed, with sampled members as queries.
+
+        Args:
+            size: Number of neighbours per query.
+            queries: Number of members to sample.
+            seed: Seed of the sample.
+        """
+        sample = sampled(self._bank, queries, seed=seed)
         started = time.perf_counter()
-        found = self.answer(asked, size=size)
+        found = self.answer(sample, size=size)
         seconds = time.perf_counter() - started
         single = []
-        for row in range(min(SINGLE, len(asked.own))):
+        for row in range(min(SINGLE, len(sample.own))):
             begun = time.perf_counter()
-            self.answer(asked.take(slice(row, row + 1)), size=size)
+            self.answer(sample.take(slice(row, row + 1)), size=size)
             single.append(time.perf_counter() - begun)
-        reached = 1.0 if self._lists is None else recall(found, search(self._bank, asked, size=size))
+        reached = 1.0 if self._lists is None else recall(found, search(self._bank, sample, size=size))
         return SearchQuality(
             recall=reached,
             latency_ms=float(np.percentile(single, 95) * 1000),
-            queries_per_second=len(asked.own) / max(seconds, 1e-9),
-            queries=len(asked.own),
+            queries_per_second=len(sample.own) / max(seconds, 1e-9),
+            queries=len(sample.own),
         )
 
     def answer(self, queries: Queries, *, size: int) -> Neighbours:
-        """Search for queries that `queries` put together; see `search`."""
+        """Return the `size` most similar members for queries that were made by `queries`; see `search`."""
         if self._lists is None or size < 1:
             return search(self._bank, queries, size=size)
         found = Neighbours.none(len(queries.own), size)
@@ -179,7 +261,7 @@ class MemoryBank:
         rows = np.flatnonzero(many)
         answers, settled = self._lists.search(queries.take(rows), size=size)
         found.put(rows, answers)
-        # With fewer found than asked for the lists were too short for what may be found.
+        # If a query has fewer than `size` answers, its lists were too short.
         done = settled if self._lists.exact else answers.mask.all(axis=1)
         rest = np.concatenate([np.flatnonzero(~many), rows[~done]])
         if len(rest):
@@ -187,10 +269,10 @@ class MemoryBank:
         return found
 
     def _sees_many(self, times: np.ndarray | None, count: int) -> np.ndarray:
-        """(n,): whether a query may find so many members that an approximate list has enough of them.
+        """Return (n,) bool: whether a query may see enough members for the approximate search.
 
-        Of a list made over all members a query sees few whose label was known, where it came early; and few members
-        are soon searched exactly.
+        The lists contain all members, so an early query finds few in them whose label was known at its time. Searching
+        few members exactly is fast.
         """
         if times is None:
             return np.ones(count, bool)
@@ -210,25 +292,25 @@ class MemoryBank:
             try:
                 return ThresholdSearch(self._bank, *(lists.on_gpu(resources) for lists in whole), effort=WHOLE)
             except RuntimeError:
-                pass  # the GPU has no room for the whole vectors: its lists are searched by the processor
-        made = self.version.metadata.get("lists")
-        if made is None:
+                pass  # the vectors do not fit in the GPU's memory, so the CPU searches the lists on disk
+        description = self.version.metadata.get("lists")
+        if description is None:
             return None
         lists = []
         for name, factory, own in zip(
-            (CONTENT_LISTS, TEMPORAL_LISTS), (made["content"], made["temporal"]), whole, strict=True
+            (CONTENT_LISTS, TEMPORAL_LISTS), (description["content"], description["temporal"]), whole, strict=True
         ):
             if factory == EXACT:
                 lists.append(own)
             else:
                 index = faiss.read_index(str(self.version.path / name))
                 lists.append(SortedLists(index, own.positions, own.vectors, factory))
-        return ThresholdSearch(self._bank, *lists, effort=Effort(**made["effort"]))
+        return ThresholdSearch(self._bank, *lists, effort=Effort(**description["effort"]))
 
 
-def _checked(name: str, given: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
-    """(n, width) float32; rows that the mask leaves out may hold anything, and become zero."""
-    array = np.ascontiguousarray(given, dtype=np.float32)
+def _checked(name: str, values: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
+    """Return queries as (n, width) float32. Rows outside the mask may hold anything, and become zero."""
+    array = np.ascontiguousarray(values, dtype=np.float32)
     if array.shape != (len(mask), width):
         raise ValueError(f"{name} of the queries has shape {array.shape}, must be ({len(mask)}, {width})")
     wrong = np.flatnonzero(~np.isfinite(array).all(axis=1) & mask)
@@ -237,12 +319,12 @@ def _checked(name: str, given: np.ndarray, mask: np.ndarray, width: int) -> np.n
     return array if mask.all() else np.where(mask[:, None], array, np.float32(0))
 
 
-def _mask(name: str, given: np.ndarray | None, count: int) -> np.ndarray:
-    return np.ones(count, bool) if given is None else _each(name, given, count, dtype=bool)
+def _mask(name: str, values: np.ndarray | None, count: int) -> np.ndarray:
+    return np.ones(count, bool) if values is None else _each(name, values, count, dtype=bool)
 
 
-def _each(name: str, given: np.ndarray, count: int, *, dtype: type = np.int64) -> np.ndarray:
-    array = np.asarray(given, dtype=dtype)
+def _each(name: str, values: np.ndarray, count: int, *, dtype: type = np.int64) -> np.ndarray:
+    array = np.asarray(values, dtype=dtype)
     if array.shape != (count,):
         raise ValueError(f"{name} has shape {array.shape}, must be ({count},)")
     return array

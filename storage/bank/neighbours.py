@@ -1,4 +1,4 @@
-"""What a search takes and what it gives."""
+"""The queries and the results of a search."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,17 @@ MODES = np.array(["none", "content", "temporal", "composite"])
 
 @dataclass(frozen=True)
 class Queries:
-    """n queries: vectors and masks as in the bank; own (n,): position in the bank or -1; groups (n,): -1 for none;
-    times (n,) int64 ms or None."""
+    """n checked queries.
+
+    Attributes:
+        content: (n, dc) float32 content vectors.
+        temporal: (n, dt) float32 temporal vectors.
+        content_mask: (n,) bool, whether a query has a content vector.
+        temporal_mask: (n,) bool, whether a query has a temporal vector.
+        own: (n,) position of the query in the bank, or -1.
+        groups: (n,) duplicate group, or -1.
+        times: (n,) int64 unix ms, or None.
+    """
 
     content: np.ndarray
     temporal: np.ndarray
@@ -21,18 +30,25 @@ class Queries:
     times: np.ndarray | None
 
     def take(self, rows: slice | np.ndarray) -> "Queries":
-        """The queries at `rows`."""
+        """Return the queries at `rows`."""
         return Queries(*(None if array is None else array[rows] for array in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For n queries the S best members, the best first; where there are fewer eligible ones, `mask` is False.
+    """The S best members for each of n queries, the best first.
 
-    index (n, S) int64: position in the bank, -1 where masked; score, ss_modal, ss_temp (n, S) float32: the combined
-    score and the raw similarities (NaN where the query or the member lacks the modality); modal_min, modal_max,
-    temp_min, temp_max (n,) float32: the extremes used (NaN without); mask (n, S) bool; mode (n,) str: what the ranking
-    rests on, 'composite', 'content', 'temporal' or 'none'.
+    Attributes:
+        index: (n, S) int64 position in the bank, -1 where masked.
+        score: (n, S) float32 combined score (M3TR eq. 3), NaN where masked.
+        ss_modal: (n, S) float32 content similarity, NaN if the query or the member lacks the modality.
+        ss_temp: (n, S) float32 temporal similarity, likewise.
+        modal_min: (n,) float32 smallest content similarity used by the min-max norm, NaN if there is none.
+        modal_max: (n,) float32 largest one.
+        temp_min: (n,) float32 smallest temporal similarity used by the min-max norm, NaN if there is none.
+        temp_max: (n,) float32 largest one.
+        mask: (n, S) bool, False if a query has fewer than S eligible members.
+        mode: (n,) str, the modalities that the ranking uses: 'composite', 'content', 'temporal' or 'none'.
     """
 
     index: np.ndarray
@@ -47,17 +63,17 @@ class Neighbours:
     mode: np.ndarray
 
     def take(self, rows: slice | np.ndarray) -> "Neighbours":
-        """The answers of these queries; of a slice, as views."""
+        """Return the results of these queries; views if `rows` is a slice."""
         return Neighbours(*(array[rows] for array in vars(self).values()))
 
     def put(self, rows: np.ndarray, answers: "Neighbours") -> None:
-        """Writes the answers of the queries at `rows`."""
+        """Write the results of the queries at `rows`."""
         for name, array in vars(self).items():
             array[rows] = getattr(answers, name)
 
     @staticmethod
     def none(count: int, size: int) -> "Neighbours":
-        """Nothing found yet for `count` queries."""
+        """Return an empty result for `count` queries, to be filled."""
 
         def unknown(*shape: int) -> np.ndarray:
             return np.full(shape, np.nan, np.float32)

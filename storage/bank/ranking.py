@@ -1,4 +1,7 @@
-"""From a block's similarities to candidates for the best members, a few rows at a time, so that they stay in cache."""
+"""The selection of candidates for the best members from a block's similarities.
+
+It works on a few rows at a time, so that they stay in the CPU's cache.
+"""
 
 from dataclasses import dataclass
 
@@ -6,21 +9,31 @@ import numpy as np
 
 from storage.bank.member_order import Columns
 
-# A float32 product of two vectors is off by a few roundings (2^-24) of the product of their lengths: below this many
-# lengths two similarities cannot be told apart.
+# The float32 product of two vectors is wrong by a few roundings (2^-24), relative to the product of their lengths. Two
+# similarities that differ by less than this factor times the lengths cannot be distinguished.
 RESOLUTION = 2.0**-20
-NO_SCORE = -1.0  # below every score: what a query may not find
+NO_SCORE = -1.0  # for members that a query must not find; it is below every score
 
 
 class Modality:
-    """One modality's similarities in a block: values (q, w), which `normalise` overwrites by norm^2.
+    """One modality's similarities between the q queries and w members of a block.
 
-    noise (q,): the resolution of each query's similarities, infinite for a query without the modality. hidden (k,):
-    flat positions in `values` of what must not be seen, those of row r from hidden_from[r] to hidden_from[r + 1].
-    After `normalise`: low, high (q,) the extremes, scale (q,) 1 / (high - low), or 0 where every norm is 0.
+    Attributes:
+        values: (q, w) similarities; `normalise` overwrites them with norm^2.
+        low: (q,) smallest similarity of each query, after `normalise`.
+        high: (q,) largest similarity of each query, after `normalise`.
+        scale: (q,) 1 / (high - low), or 0 if all norms are 0; after `normalise`.
     """
 
     def __init__(self, values: np.ndarray, noise: np.ndarray, hidden: np.ndarray, hidden_from: np.ndarray):
+        """Take the similarities of a block.
+
+        Args:
+            values: (q, w) similarities. The array is modified.
+            noise: (q,) resolution of each query's similarities, infinite for a query without the modality.
+            hidden: (k,) flat positions in `values` of members that the query must not find, in ascending order.
+            hidden_from: (q + 1,) where each row starts in `hidden`.
+        """
         self.values = values
         self._flat = values.reshape(-1)
         self._noise, self._hidden, self._hidden_from = noise, hidden, hidden_from
@@ -30,7 +43,10 @@ class Modality:
         self._base = np.zeros(len(values), np.float32)
 
     def normalise(self, rows: slice) -> None:
-        """norm^2 in these rows: min-max over what each query may see; extremes alike to float32's resolution give 0."""
+        """Replace the similarities in these rows by norm^2, min-max over the members that each query may see.
+
+        If the extremes are equal within float32's resolution, the norm is 0.
+        """
         values = self.values[rows]
         if not values.shape[1]:
             return
@@ -50,16 +66,16 @@ class Modality:
 
     @property
     def present(self) -> np.ndarray:
-        """(q,): whether the query has the modality, and so has a member that it may see."""
+        """(q,) bool: whether the query has the modality and may see a member that has it."""
         return np.isfinite(self._noise) & (self.low <= self.high)
 
     def error(self, rows: slice = slice(None)) -> np.ndarray:
-        """(r,): how far off norm^2 may be; norm is at most 1, so it is twice what norm is off."""
+        """Return (r,) the largest error of norm^2: twice the error of norm, because norm is at most 1."""
         scale = self.scale[rows]
         return np.multiply(self._noise[rows], 2 * scale, out=np.zeros_like(scale), where=scale > 0)
 
     def raw(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """The similarities themselves, from norm^2."""
+        """Return the similarities at these rows and columns, computed from norm^2."""
         scale = self.scale[rows]
         span = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
         return self.low[rows] + span * np.sqrt(self.values[rows, columns])
@@ -67,7 +83,14 @@ class Modality:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Members that may be among the best: (k,) row, column, position in the bank, square of the score."""
+    """k members that may be among the best of their row.
+
+    Attributes:
+        row: (k,) row in the block.
+        column: (k,) column in the block.
+        position: (k,) position in the bank.
+        square: (k,) squared score.
+    """
 
     row: np.ndarray
     column: np.ndarray
@@ -75,18 +98,18 @@ class Candidates:
     square: np.ndarray
 
     def sorted(self) -> "Candidates":
-        """By row, the highest score first, equal ones in the order of the bank."""
+        """Return the candidates sorted by row, then descending score, then position in the bank."""
         order = np.lexsort((self.position, -self.square, self.row))
         return Candidates(self.row[order], self.column[order], self.position[order], self.square[order])
 
     @property
     def rank(self) -> np.ndarray:
-        """Rank within the row, from 0, once sorted."""
+        """(k,) rank within the row, from 0; the candidates must be sorted."""
         return np.arange(len(self.row)) - np.searchsorted(self.row, self.row)
 
 
 def combine(modal: Modality, temporal: Modality, rows: slice, columns: Columns, total: np.ndarray) -> None:
-    """total (r, w) = norm(modal)^2 + norm(temporal)^2, where a member without a modality has norm 0 there."""
+    """Write norm(modal)^2 + norm(temporal)^2 to `total` (r, w). A member without a modality has norm 0 there."""
     only_content, both, only_temporal, neither = columns.widths
     shared = only_content + both
     content, feedback = modal.values[rows], temporal.values[rows]
@@ -100,11 +123,16 @@ def combine(modal: Modality, temporal: Modality, rows: slice, columns: Columns, 
 
 
 def pick(total: np.ndarray, least: np.ndarray, slack: np.ndarray, *, size: int) -> np.ndarray:
-    """Flat positions of all that are among the `size` highest of their row, or by less than `slack` (r,) below those.
+    """Return the flat positions of candidates: the `size` highest of each row, and values less than `slack` below them.
 
-    total (r, w): squared scores; least (r,): what must be reached in any case. The columns are cut into classes of
-    equal remainder, whose maxima take few long vector operations; as the `size`-th highest maximum is reached by
-    `size` members, whatever lies below it is not among the best.
+    The columns are divided into classes of equal remainder, whose maxima take only few long vector operations. At least
+    `size` members reach the `size`-th highest maximum, so members below it cannot be among the best.
+
+    Args:
+        total: (r, w) squared scores.
+        least: (r,) value that every candidate must reach.
+        slack: (r,) error of the scores.
+        size: How many of the highest values to include.
     """
     width = total.shape[1]
     classes = max(4 * size, width // 40)
@@ -117,7 +145,13 @@ def pick(total: np.ndarray, least: np.ndarray, slack: np.ndarray, *, size: int) 
 
 
 def near_ties(found: Candidates, error: np.ndarray, *, size: int) -> np.ndarray:
-    """Rows in which two neighbouring scores, down to the first that is left out, are nearer than their errors."""
+    """Return the rows with two successive scores that differ by less than their errors.
+
+    Args:
+        found: Sorted candidates.
+        error: Error of the squared score of each row.
+        size: The scores at ranks up to `size` are compared; at rank `size` is the first member that is left out.
+    """
     gap = found.square[:-1] - found.square[1:]
     near = (found.row[:-1] == found.row[1:]) & (found.rank[:-1] < size) & (gap <= 2 * error[found.row[:-1]])
     return np.unique(found.row[:-1][near])

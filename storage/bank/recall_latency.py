@@ -1,4 +1,4 @@
-"""How good and how fast a bank's search is, measured on members that are sampled as queries."""
+"""The recall and latency of a bank's search, measured with sampled members as queries."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,14 @@ from storage.bank.neighbours import Neighbours, Queries
 
 @dataclass(frozen=True)
 class SearchQuality:
-    """recall: share of the exact search's members that were found; latency_ms: 95th percentile of single queries;
-    queries_per_second: of all of them together; queries: how many there were."""
+    """The quality and speed of a bank's search.
+
+    Attributes:
+        recall: Share of the exact neighbours that were found.
+        latency_ms: 95th percentile of the duration of single queries.
+        queries_per_second: Throughput if all queries are searched in one call.
+        queries: Number of queries.
+    """
 
     recall: float
     latency_ms: float
@@ -20,9 +26,9 @@ class SearchQuality:
 
 
 def sampled(bank: Bank, count: int, *, seed: int) -> Queries:
-    """`count` members with content as queries (all where there are fewer), which find neither themselves nor duplicates.
+    """Return up to `count` sampled members as queries. They find neither themselves nor their duplicates.
 
-    Members without content are asked about only where nobody has any.
+    Only members with content are sampled, unless no member has content.
     """
     able = np.flatnonzero(bank.content_mask) if bank.content_mask.any() else np.arange(len(bank.groups))
     rows = np.sort(np.random.default_rng(seed).permutation(able)[:count])
@@ -38,7 +44,7 @@ def sampled(bank: Bank, count: int, *, seed: int) -> Queries:
 
 
 def recall(found: Neighbours, exact: Neighbours) -> float:
-    """Share of the exact neighbours that were found, over all queries; 1 where there is nothing to find."""
+    """Return the share of the exact neighbours that were found, over all queries; 1 if there are no neighbours."""
     wanted = exact.mask.sum()
     hits = sum(
         len(np.intersect1d(*pair)) for pair in zip(found.index, np.where(exact.mask, exact.index, -2), strict=True)

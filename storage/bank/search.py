@@ -1,14 +1,16 @@
-"""Temporal-aware retrieval, exact (M3TR section 3.3, eq. 3).
+"""Exact temporal-aware retrieval (M3TR section 3.3, eq. 3).
 
     SS(i, j) = sqrt(norm(R_i . R_j)^2 + norm(X_i . X_j)^2)
 
-R: content (retrieval) vectors, X: mean-pooled temporal embeddings; norm is min-max over the bank, per query and
-modality. What the paper leaves open: the extremes run over the members that the query may see and that have the
-modality; equal extremes give 0; a member without a modality has norm 0 there, and a query without one is ranked by the
-other alone; ties go to the member that comes first in the bank.
+R are content (retrieval) vectors, X mean-pooled temporal embeddings; norm is min-max over the bank, per query and modality.
+The paper does not specify these cases:
 
-Both matrix products are done for a block of queries; the rest (extremes, squares, sum, threshold) runs over a few rows
-at a time, which stay in the processor's cache, so that it costs little beside the products. Where float32 cannot tell
+- The extremes are taken over the members that the query may see and that have the modality. If they are equal, norm is 0.
+- A member without a modality has norm 0 in it. A query without a modality is ranked by the other one alone.
+- Of members with equal scores, the one that comes first in the bank ranks first.
+
+Both matrix products are computed for a block of queries. The other steps (extremes, squares, sum, threshold) process a few
+rows at a time, which stay in the CPU's cache, so they cost little compared with the products. If float32 cannot decide
 which of two members is nearer, their scores are computed again in float64, pair by pair.
 """
 
@@ -24,16 +26,24 @@ from storage.bank.member_order import BOTH, CONTENT_ONLY, TEMPORAL_ONLY, Arrange
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import RESOLUTION, Modality
 
-BLOCK = 1024  # queries a matrix product: more of them make it hardly faster
+BLOCK = 1024  # queries per matrix product; more are hardly faster
 BUFFER_BYTES = 256 * 2**20
-ALIGNED = 65_536  # members copied at a time where they are not aligned
+ALIGNED = 65_536  # members copied at a time if their memory is not aligned
 
 
 def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
-    """The `size` best members for every query. Raises ValueError for size < 1.
+    """Return the `size` best members for every query.
 
-    Beside the result it takes some 300 MB, and a second copy of the vectors where members lack a modality or queries
-    have times; never a matrix of queries x members. It runs on as many threads as FAISS would (OMP_NUM_THREADS).
+    Besides the result this takes about 300 MB of memory, plus a copy of the vectors if members lack a modality or queries
+    have times, but never a whole matrix of queries x members. It uses as many threads as FAISS (OMP_NUM_THREADS).
+
+    Args:
+        bank: The members.
+        queries: The queries.
+        size: Number of neighbours per query, at least 1.
+
+    Raises:
+        ValueError: `size` is less than 1.
     """
     if size < 1:
         raise ValueError(f"size is {size}, must be at least 1")
@@ -47,7 +57,7 @@ def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
     ]
     rows = int(np.clip(BUFFER_BYTES // (8 * members), 1, BLOCK))
     memory = [np.empty(rows * members, np.float32) for _ in noise]
-    # Queries of one time see the same members: side by side, few of a block's columns are computed in vain.
+    # Queries with similar times see the same members. In one block, they need few columns that others may not see.
     order = np.arange(count) if queries.times is None else np.argsort(queries.times, kind="stable")
     threads = faiss.omp_get_max_threads()
     with ThreadPoolExecutor(threads) as pool:
@@ -78,7 +88,7 @@ def _modality(
     hidden: tuple[np.ndarray, np.ndarray],
     memory: np.ndarray,
 ) -> Modality:
-    """Similarities (q, w) to those members of the two kinds that the block sees, in the order of its columns."""
+    """Return the similarities (q, w) to the visible members of the two kinds, in the order of the block's columns."""
     width = int(columns.widths[list(kinds)].sum())
     products = memory[: len(vectors) * width].reshape(len(vectors), width)
     column = 0
@@ -87,7 +97,7 @@ def _modality(
         size = columns.widths[kind]
         if members.flags.aligned:
             np.matmul(vectors, members[start : start + size].T, out=products[:, column : column + size])
-        else:  # mapped from FAISS's file, at an odd address: NumPy would not use BLAS
+        else:  # memory-mapped from FAISS's file at an unaligned address, for which NumPy would not use BLAS
             for first in range(0, size, ALIGNED):
                 part = np.array(members[start + first : start + min(first + ALIGNED, size)])
                 np.matmul(vectors, part.T, out=products[:, column + first : column + first + len(part)])
@@ -100,11 +110,11 @@ def _modality(
 
 
 def _resolution(vectors: np.ndarray, mask: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """(n,): how far two similarities of a query must be apart to be told apart; infinite without the modality."""
+    """Return (n,) the smallest difference of two similarities of a query that float32 resolves; infinite without vector."""
     lengths = [np.sqrt(np.einsum("nd,nd->n", rows, rows)) for rows in (vectors, members)]
     return np.where(mask, RESOLUTION * lengths[0] * lengths[1].max(initial=0), np.inf).astype(np.float32)
 
 
 def _parts(count: int, parts: int) -> list[tuple[int, int]]:
-    """(start, stop) of up to `parts` runs of equal length that make up range(count)."""
+    """Return (start, stop) of up to `parts` equal parts of range(count)."""
     return list(pairwise(np.linspace(0, count, min(parts, count) + 1).astype(int).tolist()))

@@ -1,9 +1,10 @@
-"""A search that takes over the answers of the bank before, where they cannot have changed.
+"""A search that reuses the answers of an earlier version of the bank if they cannot have changed.
 
-A night adds some hundred members to a bank of many thousands. For a query that was asked before, a member that came or
-went matters only if it reaches the last of the query's neighbours or one of the extremes of the min-max norm: otherwise
-norm, scores and ranking of all other members are as they were. So the query is compared with those few members alone, and
-searched whole only where one of them comes as near as float32 can tell. The answer is that of a whole search.
+A daily run adds some hundred members to a bank of many thousands. An added or removed member changes the answer of an
+earlier query only if it scores as high as the query's last neighbour or reaches an extreme of the min-max norm. Otherwise
+the norm, scores and ranking of all other members stay the same. So each earlier query is compared with the changed members
+only, and gets a full search only if one of them is that close within float32's resolution. The result always equals that
+of a full search.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ from storage.damage import DamageError
 from storage.hashing import content_hash
 
 ANSWERS = "answers.npz"
-MOST_CHANGED = 0.2  # share of members that came or went above which nearly every query is touched
-SAME_LENGTH = 1e-3  # how far the longest vector may change: float32's resolution is measured by it
+MOST_CHANGED = 0.2  # largest share of changed members; above, nearly every query is affected
+SAME_LENGTH = 1e-3  # largest relative change of the longest vector, on which float32's resolution depends
 BLOCK = 1024  # queries compared at a time
 
 
 def search_again(answers: Artifact, banks: Artifact, bank: MemoryBank, queries: Queries, *, size: int) -> Neighbours:
-    """Return `bank.answer(queries, size=size)`, from the answers of an earlier bank where those still hold.
+    """Return `bank.answer(queries, size=size)`, and reuse the answers of an earlier bank that are still valid.
 
     Args:
-        answers: Where the answers are kept for the next search; one version of them.
-        banks: The artifact whose versions the banks are. Without the earlier one every query is searched.
+        answers: The artifact that keeps the answers for the next search, in one version.
+        banks: The bank's artifact, for the earlier version. If that was removed, every query gets a full search.
         bank: The bank to search.
-        queries: What to search for. One is known again by its vectors, its group, its time and its place in the bank.
-        size: How many neighbours each query gets.
+        queries: The queries. An earlier query is recognised by its vectors, group, time and item.
+        size: Number of neighbours per query.
     """
     digests = _digests(bank, queries)
     found, todo = Neighbours.none(len(digests), size), np.ones(len(digests), bool)
     if (before := _recall(answers, banks, bank, size)) is not None:
         rows = np.fromiter((before.rows.get(digest, -1) for digest in digests), np.int64, len(digests))
-        asked = np.flatnonzero(rows >= 0)
-        if len(asked):
-            kept = before.answers.take(rows[asked])
-            holds = ~_touched(before.delta, queries.take(asked), kept)
-            found.put(asked[holds], before.moved(kept.take(holds)))
-            todo[asked[holds]] = False
+        repeated = np.flatnonzero(rows >= 0)
+        if len(repeated):
+            kept = before.answers.take(rows[repeated])
+            holds = ~_touched(before.delta, queries.take(repeated), kept)
+            found.put(repeated[holds], before.moved(kept.take(holds)))
+            todo[repeated[holds]] = False
     rest = np.flatnonzero(todo)
     if len(rest):
         found.put(rest, bank.answer(queries.take(rest), size=size))
@@ -56,9 +57,17 @@ def search_again(answers: Artifact, banks: Artifact, bank: MemoryBank, queries: 
 
 @dataclass(frozen=True)
 class _Delta:
-    """The members that came or went: (m, dc) content, (m, dt) temporal, masks, groups and label times (m,).
+    """The m members that were added, removed or changed between two versions.
 
-    own (m,): a member's position in the new bank, -1 for one that is not in it. longest: of all vectors, by modality.
+    Attributes:
+        content: (m, dc) content vectors.
+        temporal: (m, dt) temporal vectors.
+        content_mask: (m,) bool, whether a member has a content vector.
+        temporal_mask: (m,) bool, whether a member has a temporal vector.
+        groups: (m,) duplicate groups.
+        times: (m,) label times, or None.
+        own: (m,) position in the new bank, -1 for a removed member.
+        longest: Length of the longest content and of the longest temporal vector, of both versions.
     """
 
     content: np.ndarray
@@ -73,9 +82,13 @@ class _Delta:
 
 @dataclass(frozen=True)
 class _Before:
-    """The answers of an earlier search: row of each query by its digest, and what changed in the bank since.
+    """The answers of an earlier search.
 
-    places (N,): where each member of the earlier bank lies now, -1 for one that went.
+    Attributes:
+        rows: Digest of a query -> its row in `answers`.
+        answers: The answers.
+        delta: The members that have changed since.
+        places: (N,) position of each member of the earlier bank in the new one, -1 for a removed or changed member.
     """
 
     rows: dict[bytes, int]
@@ -84,12 +97,12 @@ class _Before:
     places: np.ndarray
 
     def moved(self, kept: Neighbours) -> Neighbours:
-        """The answers with the members' present positions."""
+        """Return the answers with the members' positions in the new bank."""
         return replace(kept, index=np.where(kept.mask, self.places[kept.index], -1))
 
 
 def _digests(bank: MemoryBank, queries: Queries) -> list[bytes]:
-    """What each query is known by."""
+    """Return a digest of each query, by which it is recognised in the next search."""
     own = np.where(queries.own >= 0, bank.items[queries.own], "")
     times = np.zeros(len(own), np.int64) if queries.times is None else queries.times
     facts = np.column_stack([queries.content_mask, queries.temporal_mask, queries.groups, times])
@@ -101,7 +114,7 @@ def _digests(bank: MemoryBank, queries: Queries) -> list[bytes]:
 
 
 def _recall(answers: Artifact, banks: Artifact, bank: MemoryBank, size: int) -> _Before | None:
-    """The answers kept last; None where they cannot help."""
+    """Return the stored answers; None if they cannot be reused."""
     kept = answers.current()
     if kept is None or kept.metadata["size"] != size or "lists" in bank.version.metadata:
         return None
@@ -118,7 +131,7 @@ def _recall(answers: Artifact, banks: Artifact, bank: MemoryBank, size: int) -> 
 
 
 def _change(old: MemoryBank, new: MemoryBank) -> tuple[_Delta, np.ndarray] | None:
-    """What changed from one bank to another; None where too much did, or what the two hold cannot be compared."""
+    """Return the changed members and the new positions; None if too much changed or the banks are not comparable."""
     comparable = (
         "lists" not in old.version.metadata
         and old.content.shape[1] == new.content.shape[1]
@@ -140,7 +153,7 @@ def _change(old: MemoryBank, new: MemoryBank) -> tuple[_Delta, np.ndarray] | Non
     places[common[~same]] = -1
     stayed = places[places >= 0]
     went, came = np.flatnonzero(places < 0), np.setdiff1d(np.arange(len(new)), stayed)
-    # ties go to the member that comes first in the bank
+    # A changed order of the members could change the ranking of ties.
     if (np.diff(stayed) < 0).any() or len(went) + len(came) > MOST_CHANGED * len(new):
         return None
 
@@ -162,7 +175,7 @@ def _change(old: MemoryBank, new: MemoryBank) -> tuple[_Delta, np.ndarray] | Non
 
 
 def _touched(delta: _Delta, queries: Queries, kept: Neighbours) -> np.ndarray:
-    """(n,): the queries whose answer a member that came or went may have changed."""
+    """Return (n,) bool: whether a changed member may have changed the query's answer."""
     touched = np.zeros(len(queries.own), bool)
     if len(delta.own):
         for start in range(0, len(touched), BLOCK):
@@ -192,7 +205,7 @@ def _touched_block(delta: _Delta, queries: Queries, kept: Neighbours) -> np.ndar
         low, high = low.astype(np.float64), high.astype(np.float64)
         noise = 2 * RESOLUTION * np.linalg.norm(vectors, axis=1) * longest
         span = high - low
-        # extremes that are unknown (NaN), or alike to float32's resolution, are compared with nothing
+        # Extremes that are unknown (NaN) or equal within float32's resolution cannot be compared with anything.
         clear = span > 2 * noise
         inside = (products > (low + noise)[:, None]) & (products < (high - noise)[:, None])
         touched |= (met & ~(inside & clear[:, None])).any(axis=1)
@@ -201,7 +214,7 @@ def _touched_block(delta: _Delta, queries: Queries, kept: Neighbours) -> np.ndar
         slack += np.where(clear, 4 * noise / safe, 0)
     last = np.where(kept.mask.all(axis=1), kept.score[:, -1].astype(np.float64) ** 2, -np.inf)
     reaches = seen & (square >= (last - slack - RESOLUTION)[:, None])
-    able = queries.content_mask | queries.temporal_mask  # one without either finds nobody, whoever comes
+    able = queries.content_mask | queries.temporal_mask  # a query without vectors never finds a member
     return touched | (reaches.any(axis=1) & able)
 
 

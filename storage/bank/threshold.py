@@ -1,12 +1,12 @@
-"""Temporal-aware retrieval over lists that are sorted by one similarity each: the threshold algorithm.
+"""Temporal-aware retrieval over two lists, each sorted by one similarity: the threshold algorithm.
 
 R. Fagin, A. Lotem, M. Naor: Optimal aggregation algorithms for middleware (2003), section 4. The composite score
-(`storage.bank.search`) rises with both similarities. So who stands in neither list has at most the score of the two
-lists' ends put together, and the best `size` of those read are the best of all once they reach that (`settled`).
+(`storage.bank.search`) increases with both similarities. So a member in neither list scores at most as high as the ends of
+both lists combined. Once the best `size` members of the lists reach that score, they are the best of all (`settled`).
 
-From lists that are exact, a settled answer is exact. From approximate ones (inverted lists, graphs) the definition
-stays and the members found are scored by their own vectors, but members that the lists miss are missed, and the
-extremes of the min-max norm are approximate too: the nearest member found, and the nearest to the opposite query.
+With exact lists, a settled answer is exact. With approximate lists (inverted lists, graphs), the members found are still
+scored by their own vectors, but members that the lists miss are not found. The extremes of the min-max norm are then
+approximate too: they come from the nearest member found, and from the one nearest to the opposite query.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,23 @@ from storage.bank.neighbours import MODES, Neighbours, Queries
 from storage.bank.ranking import RESOLUTION
 
 BLOCK = 512  # queries at a time
-TRUSTED = 8  # a list made from codes is taken to be complete down to this fraction of it
-
-NEAR = 1e-5  # two scores this near, relative to their size, may tie but for rounding
+TRUSTED = 8  # the first eighth of a list from compressed codes is assumed to be complete
+NEAR = 1e-5  # relative difference up to which two scores may be equal except for rounding
 
 
 @dataclass
 class Side:
-    """One modality of a block of queries: the list that was read, (q, k) positions and similarities, and its norm.
+    """One modality of a block of q queries: their lists of k members, and the norm.
 
-    positions are -1 for what the query may not find; end (q,): no member outside the list is more similar; known (q,):
-    whether the list holds members that the query sees at both ends. low, high (q,): extremes; present (q,): whether the
-    query has the modality and sees a member that has it.
+    Attributes:
+        positions: (q, k) position in the bank, -1 for a member that the query must not find.
+        values: (q, k) similarities.
+        end: (q,) upper bound of the similarity of members outside the list.
+        known: (q,) bool, whether members that the query may see were found at both ends of the list.
+        low: (q,) smallest similarity found.
+        high: (q,) largest similarity found.
+        noise: (q,) resolution of the similarities.
+        has: (q,) bool, whether the query has the modality.
     """
 
     positions: np.ndarray
@@ -44,38 +49,50 @@ class Side:
 
     @property
     def present(self) -> np.ndarray:
+        """(q,) bool: whether the query has the modality and sees a member that has it."""
         return self.has & (self.low <= self.high)
 
     def widen(self, values: np.ndarray, seen: np.ndarray) -> None:
-        """Takes similarities that were met elsewhere into the extremes; values (q, k), seen (q, k) bool."""
+        """Extend the extremes by further similarities (q, k), where `seen` (q, k) is True."""
         np.minimum(self.low, np.where(seen, values, np.inf).min(axis=1, initial=np.inf), out=self.low)
         np.maximum(self.high, np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf), out=self.high)
 
     def norm(self, values: np.ndarray) -> np.ndarray:
-        """Min-max of values (q, k), 0 where the extremes are equal or the modality is absent."""
+        """Return the min-max norm of values (q, k), 0 if the extremes are equal or the modality is absent."""
         span = self.high - self.low
         varied = self.present & (span > self.noise)
         scaled = np.zeros_like(values)
-        with np.errstate(over="ignore"):  # what stands at the end of a list holds the smallest float
+        with np.errstate(over="ignore"):  # empty places at the end of a list hold the smallest float
             np.subtract(values, self.low[:, None], out=scaled, where=varied[:, None])
             np.divide(scaled, span[:, None], out=scaled, where=varied[:, None])
         return np.clip(scaled, 0, 1, out=scaled)
 
 
 class ThresholdSearch:
-    """Searches one bank. content, temporal: its lists; effort: how thoroughly they are read."""
+    """The search over the lists of one bank.
+
+    Attributes:
+        bank: The members.
+        content: Lists by content similarity.
+        temporal: Lists by temporal similarity.
+        effort: How thoroughly the lists are read.
+    """
 
     def __init__(self, bank: Bank, content: SortedLists, temporal: SortedLists, *, effort: Effort):
+        """Prepare a search; this reads all vectors once, for the length of the longest one."""
         self.bank, self.content, self.temporal, self.effort = bank, content, temporal, effort
         self._lengths = [_longest(vectors) for vectors in (bank.content, bank.temporal)]
 
     @property
     def exact(self) -> bool:
-        """Whether the lists hold the nearest members for certain."""
+        """Whether the lists are guaranteed to hold the nearest members."""
         return self.content.exact and self.temporal.exact
 
     def search(self, queries: Queries, *, size: int) -> tuple[Neighbours, np.ndarray]:
-        """The `size` best members for every query, and (n,) whether those are the best for certain, given the lists."""
+        """Return the `size` best members for every query, and (n,) bool: whether the answer is settled.
+
+        A settled answer is exact if the lists are exact.
+        """
         found = Neighbours.none(len(queries.own), size)
         settled = np.zeros(len(queries.own), bool)
         for start in range(0, len(queries.own), BLOCK):
@@ -84,29 +101,29 @@ class ThresholdSearch:
         return found, settled
 
     def _block(self, queries: Queries, found: Neighbours, size: int) -> np.ndarray:
-        """Fills `found`, whose arrays are views."""
+        """Write the answers of a block to `found`, whose arrays are views, and return which are settled."""
         content = self._read(self.content, queries, queries.content, queries.content_mask, self._lengths[0])
         temporal = self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self._lengths[1])
         of_content = self._other(self.temporal, temporal, queries.temporal, content, self.bank.temporal_mask)
         first = self._scores(content.positions, content.norm(content.values), temporal.norm(of_content))
         least = _largest(first, size)
-        # Of the temporal list only those are looked up whose score could still be among the best.
+        # Of the temporal list, only members whose score could still be among the best are looked up.
         possible = temporal.norm(temporal.values) ** 2 + content.norm(content.end[:, None]) ** 2
         temporal.positions = np.where(possible >= least[:, None], temporal.positions, -1)
         of_temporal = self._other(self.content, content, queries.content, temporal, self.bank.content_mask)
-        # The extremes may have moved: the scores are those of the final ones.
+        # The look-ups may have extended the extremes, so the scores are computed again.
         first = self._scores(content.positions, content.norm(content.values), temporal.norm(of_content))
         second = self._scores(temporal.positions, content.norm(of_temporal), temporal.norm(temporal.values))
         positions = _best(first, content.positions, second, temporal.positions, size)
         reached = self._rank(queries, content, temporal, positions, found)
         beyond = content.norm(content.end[:, None]) ** 2 + temporal.norm(temporal.end[:, None]) ** 2
-        # Above, not at: a member beyond that ties might stand before one that was found.
+        # Strictly above: a member outside the lists with an equal score could come earlier in the bank.
         return content.known & temporal.known & (reached > beyond[:, 0] * (1 + NEAR))
 
     def _read(self, lists: SortedLists, queries: Queries, vectors: np.ndarray, has: np.ndarray, longest: float) -> Side:
         values, positions = lists.nearest(vectors, depth=self.effort.depth, probes=self.effort.probes)
         opposite, far = lists.nearest(-vectors, depth=self.effort.far_depth, probes=self.effort.far_probes)
-        # Whoever is not in the list is no nearer than its end; a list of all members has nobody outside.
+        # Members outside the list are at most as similar as its end. If all members are listed, there are none outside.
         whole = lists.exact and values.shape[1] == len(lists.positions)
         end = np.full(len(vectors), -np.inf, np.float32)
         if not whole:
@@ -123,7 +140,10 @@ class ThresholdSearch:
         return side
 
     def _visible(self, queries: Queries, positions: np.ndarray) -> np.ndarray:
-        """(q, k): whether the query may find the member: not itself, no duplicate, its label known by then."""
+        """Return (q, k) bool: whether the query may find the member.
+
+        It may not find itself, a duplicate, or a member whose label was not yet known at the query's time.
+        """
         group = queries.groups[:, None]
         visible = (positions >= 0) & (positions != queries.own[:, None])
         visible &= (group < 0) | (self.bank.groups[positions] != group)
@@ -131,11 +151,14 @@ class ThresholdSearch:
             visible &= self.bank.label_times[positions] <= queries.times[:, None]
         return visible
 
-    def _other(self, lists: SortedLists, side: Side, vectors: np.ndarray, given: Side, mask: np.ndarray) -> np.ndarray:
-        """Similarities in the modality `side` of what the other modality's list holds; -infinity where there is none."""
-        asked = np.where(side.has[:, None] & mask[given.positions], given.positions, -1)
-        values = lists.products(vectors, asked)
-        side.widen(values, asked >= 0)
+    def _other(self, lists: SortedLists, side: Side, vectors: np.ndarray, other: Side, mask: np.ndarray) -> np.ndarray:
+        """Return the similarities, in the modality of `side`, of the members in the other modality's list.
+
+        They are -infinity for a member or query without the modality.
+        """
+        positions = np.where(side.has[:, None] & mask[other.positions], other.positions, -1)
+        values = lists.products(vectors, positions)
+        side.widen(values, positions >= 0)
         return values
 
     def _scores(self, positions: np.ndarray, modal: np.ndarray, temporal: np.ndarray) -> np.ndarray:
@@ -144,18 +167,18 @@ class ThresholdSearch:
     def _rank(
         self, queries: Queries, content: Side, temporal: Side, positions: np.ndarray, found: Neighbours
     ) -> np.ndarray:
-        """Scores the candidates (q, k) pair by pair, so that equal vectors score equally, and writes the best.
+        """Score the candidates (q, k) pair by pair, so that equal vectors score equally, and write the best to `found`.
 
-        Returns (q,) the squared score at the last place, -1 where there are fewer candidates than places.
+        Returns:
+            (q,) the squared score of the last neighbour, -1 if there are fewer candidates than neighbours.
         """
         raw = []
         for side, lists, vectors, mask in (
             (content, self.content, queries.content, self.bank.content_mask),
             (temporal, self.temporal, queries.temporal, self.bank.temporal_mask),
         ):
-            asked = np.where(side.has[:, None] & mask[positions], positions, -1)
-            raw.append(lists.products(vectors, asked))
-        # In float64, so that what ties in truth ties here, and ranks in the order of the bank.
+            raw.append(lists.products(vectors, np.where(side.has[:, None] & mask[positions], positions, -1)))
+        # In float64, so that equal scores are equal after rounding too, and rank in the order of the bank.
         square = self._scores(positions, *(side.norm(v.astype(float)) for side, v in zip((content, temporal), raw)))
         size = found.index.shape[1]
         order = np.lexsort((positions, -square), axis=1)[:, :size]
@@ -178,16 +201,16 @@ class ThresholdSearch:
 
 
 def _largest(scores: np.ndarray, size: int) -> np.ndarray:
-    """(q,): the `size`-th largest of each row, -1 where there are fewer."""
+    """Return (q,) the `size`-th largest value of each row, -1 if there are fewer."""
     if scores.shape[1] < size:
         return np.full(len(scores), -1, np.float32)
     return np.partition(scores, scores.shape[1] - size, axis=1)[:, -size]
 
 
 def _best(first: np.ndarray, positions: np.ndarray, second: np.ndarray, others: np.ndarray, size: int) -> np.ndarray:
-    """(q, k) distinct positions of the best `size`, and all that tie with them, of two lists that overlap; -1 pads."""
+    """Return the distinct positions (q, k) of the best `size` members of two lists, and of ties; -1 is padding."""
     scores, positions = np.concatenate([first, second], axis=1), np.concatenate([positions, others], axis=1)
-    least = _largest(scores, 2 * size)  # a member may stand in both lists
+    least = _largest(scores, 2 * size)  # a member may be in both lists
     row, column = np.nonzero((scores >= least[:, None] * (1 - NEAR)) & (positions >= 0))
     pairs = np.unique(np.stack([row, positions[row, column]], axis=1), axis=0)
     rank = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])

@@ -1,10 +1,11 @@
-"""Versions of the memory bank (M3TR eq. 4): built beside, checked, switched to in one step, rolled back in one step.
+"""Versions of the memory bank (M3TR eq. 4), which are built without affecting the one in service.
 
-A version is a folder of its own: two FAISS flat indexes (which hold the vectors), a larger bank's two approximate ones,
-`members.npz` with everything else a member has, and `version.json` with the identities of the encoders and of the
-process that made its vectors.
+A version is a folder with two FAISS flat indexes (which hold the vectors), two approximate indexes if the bank is large,
+`members.npz` with the members' other data, and `version.json` with the identities of the encoders and the process that made
+the vectors.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ CALIBRATED_ON = 256  # queries
 
 
 class BankVersionError(StoreError):
-    """A query was made by other encoders, or another process, than the bank."""
+    """The encoders or the process that made a query differ from those of the bank."""
 
 
-def _matrix(name: str, given: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(N, width) float32; rows that the mask leaves out may hold anything where they come from, and are zero here."""
-    array = np.ascontiguousarray(given, dtype=np.float32)
+def _matrix(name: str, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return vectors as (N, width) float32. Rows outside the mask may hold anything, and become zero."""
+    array = np.ascontiguousarray(values, dtype=np.float32)
     if array.ndim != 2 or len(array) != len(mask) or array.shape[1] < 1:
         raise ValueError(f"{name} has shape {array.shape}, must be ({len(mask)}, width)")
     if not mask.all():
@@ -48,8 +49,8 @@ def _matrix(name: str, given: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return array
 
 
-def _vector(name: str, given: np.ndarray | Sequence, rows: int, dtype: type) -> np.ndarray:
-    array = np.asarray(given)
+def _vector(name: str, values: np.ndarray | Sequence, rows: int, dtype: type) -> np.ndarray:
+    array = np.asarray(values)
     if array.shape != (rows,):
         raise ValueError(f"{name} has shape {array.shape}, must be ({rows},)")
     return array.astype(dtype)
@@ -72,23 +73,40 @@ def build(
     size: int = 10,
     aim: float = 0.95,
 ) -> ArtifactVersion:
-    """Writes a new version beside the one in service, which stays until `artifact.activate(version)`.
+    """Build a new version. The version in service stays until `artifact.activate(version)`.
 
-    Where a version is kept that was made of the same, by the same index, nothing is written and it is returned.
+    If a version with the same members and the same index is kept, it is returned and nothing is written.
 
-    items: N distinct ids; the order breaks ties. content (N, dc): retrieval vectors R; temporal (N, dt): mean-pooled
-    X^s; the masks (N,) bool tell who has which (a row without is not read). labels (N,): targets; label_times (N,)
-    int64 unix ms at which each label was observable, or None outside the chronological protocol; groups (N,) int:
-    duplicate group. versions: identities of what made the vectors (JSON-able), which queries must name too; metadata:
-    the builder's own. index: see `storage.bank.lists.choose`; where it is approximate it is searched as thoroughly as a
-    recall of `aim` takes, at `size` neighbours, against exact search. Raises ValueError for other shapes, NaN, infinity,
-    an item twice, an index that FAISS cannot make of these vectors; BusyError where another process is building.
+    Args:
+        artifact: The bank's artifact.
+        items: N distinct ids. Their order breaks ties.
+        content: (N, dc) retrieval vectors R.
+        content_mask: (N,) bool, whether a member has a content vector; other rows are ignored.
+        temporal: (N, dt) mean-pooled X^s.
+        temporal_mask: (N,) bool, whether a member has a temporal vector; other rows are ignored.
+        labels: (N,) targets.
+        label_times: (N,) int64 unix ms at which each label was observable; None outside the chronological protocol.
+        groups: (N,) int duplicate groups.
+        versions: JSON-able identities of the encoders and processes that made the vectors; queries must have the same.
+        metadata: Further JSON-able facts to keep with the version.
+        index: `auto`, `flat` or a FAISS factory string; see `storage.bank.lists.choose`.
+        size: Number of neighbours for which an approximate index is calibrated.
+        aim: Recall against exact search that an approximate index should reach; a higher one makes searches slower.
+
+    Returns:
+        The new version, not yet in service.
+
+    Raises:
+        ValueError: An array has another shape or holds NaN or infinity, an item is given twice, or FAISS cannot make such
+            an index of these vectors.
+        BusyError: Another process is building a version.
     """
     count = len(items)
     if not count:
         raise ValueError("a bank needs members; there are no items")
     if len(set(items)) < count:
-        raise ValueError("an item is given twice; one member an item is allowed")
+        twice = Counter(items).most_common(1)[0][0]
+        raise ValueError(f"an item is given twice: {twice!r}; one member per item is allowed")
     masks = {
         "content_mask": _vector("content_mask", content_mask, count, bool),
         "temporal_mask": _vector("temporal_mask", temporal_mask, count, bool),
@@ -104,7 +122,7 @@ def build(
     if label_times is not None:
         members["label_times"] = _vector("label_times", label_times, count, np.int64)
     if not np.isfinite(members["labels"]).all():
-        raise ValueError("labels hold NaN or infinity; an item without a label is no member")
+        raise ValueError("labels hold NaN or infinity; leave out items without a label")
     facts = {
         **(metadata or {}),
         "versions": dict(versions),
@@ -154,8 +172,8 @@ def _write_lists(
     size: int,
     aim: float,
 ) -> dict[str, Any]:
-    """Makes the approximate indexes, and finds out how thoroughly they must be searched."""
-    made = []
+    """Write the approximate indexes, and return their description with the effort that they need."""
+    sides = []
     for name, factory, vectors, mask in zip(
         (CONTENT_LISTS, TEMPORAL_LISTS), factories, flat, (bank.content_mask, bank.temporal_mask), strict=True
     ):
@@ -165,25 +183,33 @@ def _write_lists(
             index = make_index(own if mask.all() else own[mask], factory)
             faiss.write_index(index, str(folder / name))
             lists = SortedLists(index, lists.positions, vectors, factory)
-        made.append(lists)
+        sides.append(lists)
     queries = sampled(bank, CALIBRATED_ON, seed=1)
     exact = search(bank, queries, size=size)
 
     def reached(effort: Effort) -> float:
-        return recall(ThresholdSearch(bank, *made, effort=effort).search(queries, size=size)[0], exact)
+        return recall(ThresholdSearch(bank, *sides, effort=effort).search(queries, size=size)[0], exact)
 
-    # Between the aim and 1, so that other queries reach it as well.
+    # The calibration aims higher, so that other queries than these reach `aim` too.
     return described(factories, *calibrate(reached, aim=aim + (1 - aim) / 4))
 
 
 def check_versions(bank: ArtifactVersion, expect: Mapping[str, Any]) -> None:
-    """Raises BankVersionError, naming both, where `expect` differs from what the bank was built with."""
+    """Check that a bank was built with the encoders and processes that make the queries.
+
+    Args:
+        bank: A version of the bank.
+        expect: Name -> identity of each encoder and process that makes the queries.
+
+    Raises:
+        BankVersionError: An identity differs; the message shows both.
+    """
     built = bank.metadata["versions"]
     for name in sorted(built.keys() | expect.keys()):
         theirs, ours = built.get(name, "absent"), expect.get(name, "absent")
         if theirs != ours:
             raise BankVersionError(
                 f"{name}: bank version {bank.version} was built with {theirs}, the query was made with {ours}; rebuild "
-                "the bank (dagster asset materialize --select memory_bank), activate a version that was built with it "
-                "(reelcast bank list, reelcast bank activate V), or make the queries as the bank's were made"
+                "the bank (dagster asset materialize --select memory_bank), activate a version that was built with the same "
+                "(reelcast bank list, reelcast bank activate V), or make the queries with what the bank was built with"
             )

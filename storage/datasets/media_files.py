@@ -20,14 +20,14 @@ _ONE_FORMAT = re.compile(r"\.f\d+(?:-\w+)?$")
 
 
 def find_media(folder: Path, problems: Problems, notes: list[Note] | None = None) -> dict[str, str]:
-    """Return item -> absolute path of `folder/{item}.{any extension}`.
+    """Return item -> absolute path of each media file `folder/{item}.{any extension}`.
 
-    Folders, files that are not media by their name, unfinished downloads and hidden files are left out.
+    Folders, files whose suffix is not that of media, unfinished downloads and hidden files are left out.
 
     Args:
-        folder: Folder of the media files.
-        problems: Collects two files for one item, and names that are not UTF-8.
-        notes: Collects one note about the files that were left out; hidden files are not mentioned.
+        folder: The folder.
+        problems: Problems are added here: two files of one item, a name that is not UTF-8.
+        notes: A note about files that were left out, except hidden ones, is added here. By default there is no note.
     """
     found: dict[str, str] = {}
     left_out: list[str] = []

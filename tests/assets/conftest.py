@@ -1,4 +1,4 @@
-"""A small data set in the plain form, quick settings over it, and a store of what encoders read."""
+"""A small data set in the plain layout, quick settings over it, and a store of what encoders read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Each leakage rule of the protocol: what is clean passes its check, and a planted leak stops the run."""
+"""Each leakage rule of the protocol: clean data pass the check, and a planted leak stops the run."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is wrong is told before any work, and nothing that was computed is lost."""
+"""Errors in data and settings stop a run before any work, and nothing that was computed is lost."""
 
 import pytest
 

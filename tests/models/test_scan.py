@@ -171,7 +171,7 @@ def test_gaps_in_float64_go_with_a_network_in_float32(rule, shared, backend):
         ({"backend": "fused", "discretization": "euler", "x": torch.ones(2, 5, 3)}, "CUDA"),
         ({"delta": torch.full((2, 5), -1e-3, dtype=torch.float64)}, "must be >= 0; given -0.001"),
         ({"delta": torch.full((2, 5), float("nan"), dtype=torch.float64)}, "must be >= 0; given nan"),
-        ({"A": torch.full((3, 4), 0.5, dtype=torch.float64)}, "negative"),
+        ({"A": torch.full((3, 4), 0.5, dtype=torch.float64)}, "must be <= 0"),
         ({"B": torch.ones(2, 6, 4, dtype=torch.float64)}, "B and C"),
     ],
 )

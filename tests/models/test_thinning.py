@@ -199,7 +199,7 @@ def test_a_process_that_fell_silent_is_an_error_without_an_end():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"until": None}, "a length, an until, or both"),
+        ({"until": None}, "needs `length`, `until` or both, given neither"),
         ({"history": "none"}, "updated, frozen"),
         ({"seeds": [1]}, "1 seeds for 2 sequences"),
         ({"max_events": -1}, "max_events must be at least 0; given -1"),

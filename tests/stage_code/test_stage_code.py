@@ -6,7 +6,7 @@ from tests.stage_code.call_graph import Repository
 from tests.stage_code.digests import MACHINERY, PACKAGES, PURE, Code, stages
 from tests.stage_code.snapshot import COMMAND, ROOT, Snapshot, accepted, changes, current, read
 
-STAGE = '''"""[sampling] size: how large each file is."""
+STAGE = '''"""Size of each file."""
 import dagster as dg
 import numpy as np
 

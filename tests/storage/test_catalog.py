@@ -280,7 +280,7 @@ def test_a_full_disk_leaves_the_catalog_before(tmp_path):
     for limit in (1_000, 20_000, 200_000):
         ran = subprocess.run([sys.executable, "-c", code, str(limit)], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
-        assert "the one before stays" in ran.stdout
+        assert "the old one stays" in ran.stdout
         assert (store.root / catalog.FILE).read_bytes() == before
     assert not list(store.root.glob(".writing*"))
     with catalog.connect(Store(store.root)) as connection:

@@ -1,4 +1,4 @@
-"""Files are worked on in processes that can be killed."""
+"""Decoding workers: a call that crashes or hangs fails alone, and killed workers are replaced."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""What is fitted stays while little has changed, and a new item costs its own rows."""
+"""Models stay in service while few items change, and a new item computes only its own rows."""
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""Assets and checks are skipped exactly while nothing that they read, made or are set to can have changed."""
+"""Assets and checks are skipped exactly while their inputs, outputs and settings are unchanged."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def run(settings: Settings, asset: dg.AssetsDefinition | None = None) -> dict[st
     return {name: value.value for name, value in made.metadata.items()}
 
 
-def test_a_second_run_is_skipped_and_tells_what_the_first_one_told(settings_of, store):
+def test_a_second_run_is_skipped_and_returns_the_metadata_of_the_first(settings_of, store):
     first, second = run(settings_of()), run(settings_of())
     assert calls == ["double"]
     assert second == {**first, "skipped": True}
@@ -83,7 +83,7 @@ def test_a_second_run_is_skipped_and_tells_what_the_first_one_told(settings_of, 
         lambda store: os.truncate(store.root / "tables" / "single" / "current.parquet", 10),
     ],
 )
-def test_what_changed_is_made_again(settings_of, store, change):
+def test_a_changed_table_or_record_runs_the_asset_again(settings_of, store, change):
     run(settings_of())
     change(store)
     dg.materialize([doubled()], resources={"settings": settings_of()}, raise_on_error=False)
@@ -117,14 +117,14 @@ def test_an_asset_that_failed_is_run_again(settings_of, store):
     assert len(calls) == 3
 
 
-def test_two_processes_at_one_asset_leave_nothing_to_rely_on(settings_of, store):
+def test_a_result_is_not_remembered_if_two_processes_worked_on_the_asset(settings_of, store):
     run(settings_of(), doubled(lambda: run(settings_of(protocol__hours="12"))))
     run(settings_of())
     run(settings_of(protocol__hours="12"))
     assert len(calls) == 4
 
 
-def test_a_verdict_stands_until_its_table_changes_and_a_refusal_never_does(settings_of, store):
+def test_a_passed_check_is_repeated_only_after_a_change_and_a_failed_one_always(settings_of, store):
     passes = True
 
     @verdict_stands("is_single", reads=lambda store, settings: table_marks(store, "single"))

@@ -1,4 +1,4 @@
-"""At which younger ages windows are cut, and what of them is kept."""
+"""The ages at which windows are cut, and the contents of the cut windows."""
 
 from __future__ import annotations
 

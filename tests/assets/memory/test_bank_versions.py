@@ -1,4 +1,4 @@
-"""A new version of the bank comes into service only if its checks pass, and people can switch by hand."""
+"""A new version of the bank goes into service only if its checks pass; people can also switch versions by hand."""
 
 import contextlib
 import json

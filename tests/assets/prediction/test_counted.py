@@ -1,4 +1,4 @@
-"""What has been counted of an item, and forecasts that are never below it."""
+"""Events counted of an item, and forecasts that are never below that count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that a person reads: which row is best, and what must be known before its figures are used."""
+"""The table of metrics: which row is bold, and which warnings stand below it."""
 
 import polars as pl
 import pytest

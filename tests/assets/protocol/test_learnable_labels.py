@@ -1,4 +1,4 @@
-"""What makes a run useless is told with the labels, in dates and settings."""
+"""Labels from which nothing can be learned are refused, with dates and the settings to change."""
 
 import polars as pl
 import pytest
@@ -11,7 +11,7 @@ START = 1_386_000_000_000
 
 
 def refusal(rows: list[tuple[int, float]], protocol: Protocol, *, published: int | None = 0, as_of: float) -> str:
-    """What is refused of 20 items, published an hour apart, with events (item, hours after its publication)."""
+    """Return the error for 20 items published an hour apart, with events (item, hours after its publication)."""
     items = [str(item) for item in range(20)]
     times = [None if published is None else START + item * HOUR_MS for item in range(20)]
     videos = pl.DataFrame({"item": items, "published_at": times}, schema={"item": pl.String, "published_at": pl.Int64})
@@ -30,7 +30,7 @@ def refusal(rows: list[tuple[int, float]], protocol: Protocol, *, published: int
 DAILY = [(item, 24.0 * day + 1) for item in range(20) for day in range(1 + item % 5)]
 
 
-def test_too_few_labels_are_told_in_dates_with_the_horizons_that_would_do():
+def test_too_few_labels_name_the_end_of_the_data_and_possible_horizons():
     told = refusal(DAILY, Protocol(), as_of=100)
     assert told.startswith(
         "0 of 20 items have a complete window and a known label; at least 10 are needed. The data end at "
@@ -39,7 +39,7 @@ def test_too_few_labels_are_told_in_dates_with_the_horizons_that_would_do():
     assert "protocol.horizon_hours = 91 would follow 10 to the end." in told
 
 
-def test_the_horizon_that_is_named_leaves_as_many_labels_as_it_says():
+def test_the_proposed_horizon_leaves_as_many_labels_as_the_error_says():
     frame = pl.DataFrame({"item": [str(item) for item in range(20)]}).with_columns(
         published_at=START + pl.int_range(pl.len()) * HOUR_MS
     )
@@ -48,11 +48,11 @@ def test_the_horizon_that_is_named_leaves_as_many_labels_as_it_says():
     assert labels.frame["labelled"].sum() == 10
 
 
-def test_where_no_horizon_would_do_the_window_is_named():
+def test_without_a_possible_horizon_the_window_is_named():
     assert "shorten both, or take data of a longer time" in refusal(DAILY, Protocol(), as_of=22)
 
 
-def test_an_event_that_is_never_reached_is_told_with_what_would_be():
+def test_a_first_k_that_no_item_reaches_names_the_counts_that_exist():
     told = refusal(DAILY, Protocol(first_k=6), as_of=500)
     assert "The item with most events has 5, the tenth 3; protocol.first_k is 6." in told
 

@@ -1,4 +1,4 @@
-"""Feedback as the process takes it."""
+"""Observed windows as input sequences of the process."""
 
 import numpy as np
 import polars as pl

@@ -156,10 +156,10 @@ def test_even_indices_are_the_centres_of_equal_parts(total, count):
     ("arguments", "message"),
     [
         ({"count": 0}, "count must be at least 1"),
-        ({"method": "random"}, "method must be one of even, stride, not 'random'"),
+        ({"method": "random"}, "method must be one of even, stride, given 'random'"),
         ({"method": "stride"}, "needs a stride"),
         ({"method": "stride", "stride": 0}, "needs a stride"),
-        ({"stride": 3}, "goes with method 'stride' only"),
+        ({"stride": 3}, "is for method 'stride' only"),
         ({"max_side": 0}, "max_side must be at least 1"),
     ],
 )

@@ -27,7 +27,7 @@ def test_one_absurd_time_does_not_move_the_end_of_the_data(write):
     assert dataset.as_of == T
     assert dataset.videos["item"].to_list() == ["a", "b"] and dataset.events["item"].to_list() == ["a"]
     assert len(warnings(dataset)) == 1
-    assert "1 of 2 events lie after 2023-11-14 22:13:20 UTC" in warnings(dataset)[0]
+    assert "1 of 2 events are after 2023-11-14 22:13:20 UTC" in warnings(dataset)[0]
     assert "events.csv, line 3 (item b, 2286-11-20 17:46:39 UTC)" in warnings(dataset)[0]
 
 
@@ -43,7 +43,7 @@ def test_the_end_of_the_data_may_be_given(write):
 def test_a_time_long_before_all_others_is_told_and_kept(write):
     dataset = open_dataset(data(write, f"b,{T // 10}\na,{T}\na,{T + 5}\na,{T + 6}\n"))
     assert dataset.events.height == 4
-    assert "1 of 4 events lie before 2023-11-14" in warnings(dataset)[0] and "line 2 (item b" in warnings(dataset)[0]
+    assert "1 of 4 events are before 2023-11-14" in warnings(dataset)[0] and "line 2 (item b" in warnings(dataset)[0]
 
 
 def test_a_publication_after_the_end_of_the_data_is_told(write):

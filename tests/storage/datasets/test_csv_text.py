@@ -1,4 +1,4 @@
-"""CSV files as spreadsheets, exports and broken uploads leave them, read as videos of the plain form."""
+"""CSV files as spreadsheets, exports and broken uploads leave them, read as videos of the plain layout."""
 
 import csv
 import io

@@ -148,7 +148,7 @@ def test_files_that_cannot_be_taken(tmp_path, name, write, items, words):
         ({"item": ["a", "b"], "x": [[1.0], None]}, "row 1 is empty"),
         ({"item": ["a", "a"], "x": [[1.0], [2.0]]}, "item 'a' is given 2 times"),
         ({"item": ["a"], "x": [["dance"]]}, r"row 0 \(item a\): could not convert .*; a list of numbers"),
-        ({"item": ["a"], "x": [[[1.0, 2.0], [3.0]]]}, r"row 0 \(item a\): .*lists of numbers of one length"),
+        ({"item": ["a"], "x": [[[1.0, 2.0], [3.0]]]}, r"row 0 \(item a\): .*a list of equally long lists"),
     ],
 )
 def test_parquet_that_cannot_be_taken(tmp_path, columns, words):

@@ -219,7 +219,10 @@ def test_another_clock_is_refused_with_the_remedy(write, factor, unit, remedy):
 
 def test_an_early_time_among_others_is_refused_with_its_line(write):
     found = only_problem(write({"a_pairs.csv": f"user,item,timestamp\nu,1,{T}\nu,1,{T // 1000}\n"}))
-    assert "a_pairs.csv, line 3: time is 1600000000, 1970-01-19 12:26:40 UTC" in found and "in seconds" in found
+    assert (
+        "a_pairs.csv, line 3: time is 1600000000, as unix milliseconds 1970-01-19 12:26:40 UTC" in found
+        and "in seconds" in found
+    )
 
 
 def test_an_item_with_two_titles(write):
