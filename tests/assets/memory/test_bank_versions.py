@@ -228,7 +228,7 @@ def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, ca
     assert main(["bank", "activate", "2"]) == 2
     assert "version 1 is pinned" in capsys.readouterr().err
     assert main(["bank", "unpin"]) == 0
-    assert "version 2 passed its checks and stands beside version 1" in capsys.readouterr().out
+    assert "version 2 passed its checks and waits beside version 1" in capsys.readouterr().out
     assert main(["bank", "activate", "2"]) == 0
     assert bank(settings).current().version == 2
     assert main(["bank", "show", "2"]) == 0
@@ -295,7 +295,7 @@ def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of
     bank(settings).activate(1)
     result = materialise(settings, "evaluation")
     assert not result.success
-    assert "found in version 2 of the memory bank, and version 1 is in service" in failures(result)
+    assert "retrieved from version 2 of the memory bank, but version 1 is in service" in failures(result)
     assert materialise(settings, ["neighbours+"]).success
 
 
