@@ -40,6 +40,7 @@ def test_handcrafted_from_files_to_predictions(small_set, settings_of, materiali
     assert {"item", "score", "ss_modal", "ss_temp", "label"} <= set(best[0])
 
 
+@pytest.mark.slow
 def test_what_a_renamed_file_and_new_feedback_cost(tmp_path, settings_of, materialise):
     folder = make(tmp_path / "set", videos=24, uploads=2, workers=1)
     settings = settings_of(data__folder=str(folder), sampling__frames="2", model__seeds="[0]")
