@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -97,7 +99,7 @@ def test_dagsters_own_api_shows_nothing_outdated_after_a_second_run(tmp_path):
     with dg.DagsterInstance.from_config(home) as instance:
         run(settings, instance)
         run(settings, instance)
-    command = ["dagster-graphql", "-m", "pipeline.definitions", "-t", STALE]
+    command = [str(Path(sys.executable).with_name("dagster-graphql")), "-m", "pipeline.definitions", "-t", STALE]
     environment = {**os.environ, **variables, "DAGSTER_HOME": home}
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     nodes = json.JSONDecoder().raw_decode(told[told.index("{") :])[0]["data"]["assetNodes"]  # log lines follow it
