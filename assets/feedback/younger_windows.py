@@ -31,11 +31,11 @@ def younger_ages(
 ) -> dict[str, list[float]]:
     """Return the ages at which each item's window is cut, ascending and below the item's own age.
 
-    A labelled item's window is cut at each of `protocol.ages`. Validation and test items are scored at these ages; training
-    items are compared with queries of these ages. A training item's window is also cut at `process.younger` random ages,
-    seeded by its id and `process.seed`. They are log-uniform between 1 / 200 of the window and the whole window, one in each
-    of `process.younger` equal parts of that range. Items for prediction keep only their own window. No window is extended
-    beyond what was observed.
+    The window of an item in training, validation or test is cut at each of `protocol.ages`. Validation and test items are
+    scored at these ages; training items are compared with queries of these ages. A training item's window is also cut at
+    `process.younger` random ages, seeded by its id and `process.seed`. They are log-uniform between 1 / 200 of the window and
+    the whole window, one in each of `process.younger` equal parts of that range. Items for prediction and items in the gap keep
+    only their own window. No window is extended beyond what was observed.
 
     Args:
         sequences: The items' complete windows.
@@ -46,7 +46,7 @@ def younger_ages(
     ages: dict[str, list[float]] = {}
     for item, own in zip(sequences.items, sequences.age.tolist(), strict=True):
         side, cuts = sides[item], []
-        if side != "predict":
+        if side in ("train", "val", "test"):
             cuts += protocol.ages
         if side == "train" and process.younger:
             generator = np.random.default_rng(int(content_hash("younger", item, process.seed)[:15], 16))

@@ -88,12 +88,16 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
 
 def model_names(settings: Settings) -> list[str]:
     """Return the names of the artifacts that hold the seeds' models."""
-    return [f"{NAME}_{seed}" for seed in settings.model.seeds]
+    return [_name_of(seed) for seed in settings.model.seeds]
+
+
+def _name_of(seed: int) -> str:
+    return f"{NAME}_{seed}"
 
 
 def artifact_of(store: Store, seed: int) -> Artifact:
     """Return the artifact that holds a seed's model."""
-    return store.artifact(f"{NAME}_{seed}")
+    return store.artifact(_name_of(seed))
 
 
 def model_in_service(store: Store, seed: int) -> ArtifactVersion:
@@ -183,7 +187,7 @@ def _train(
     ) as folder:
         predictors.save(model, folder / MODEL)
         keep_facts(folder, {name: sorted(set(train.items.tolist())) for name in ("model", "standardisers")}, digests)
-    note_run(context, store, f"{NAME}_{seed}", computed=len(set(train.items)), seconds=report.seconds)
+    note_run(context, store, _name_of(seed), computed=len(set(train.items)), seconds=report.seconds)
     context.log.info(
         "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
         *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),

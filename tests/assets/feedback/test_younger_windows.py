@@ -26,6 +26,8 @@ def test_scored_items_are_cut_at_the_ages_training_items_at_random_ones_too(sequ
     ages = younger_ages(sequences, SIDES, Protocol(ages=[1.0, 3.0, 8.0]), Process(younger=4))
     assert ages["val"] == ages["test"] == [1.0, 3.0, 8.0]
     assert ages["new"] == ages["unborn"] == []
+    in_the_gap = younger_ages(sequences, {**SIDES, "val": "gap"}, Protocol(ages=[1.0, 3.0, 8.0]), Process(younger=4))
+    assert in_the_gap == {**ages, "val": []}
     drawn = sorted(set(ages["train"]) - {1.0, 3.0, 8.0})
     assert len(ages["train"]) == 7 and ages["train"] == sorted(ages["train"])
     edges = 24.0 * 200.0 ** (np.arange(5) / 4 - 1)
