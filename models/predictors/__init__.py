@@ -25,6 +25,7 @@ from models.predictors.m3tr import M3TR, M3TRConfig
 from models.predictors.prediction import predict
 from models.predictors.samples import Bank, Samples
 from models.predictors.saving import load, save
+from models.predictors.table import Table
 from models.predictors.training import Epoch, TrainingOptions, TrainingReport, train
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Neighbourhood",
     "Rows",
     "Samples",
+    "Table",
     "TrainingOptions",
     "TrainingReport",
     "VideoFeatures",

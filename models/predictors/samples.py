@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures
 from models.predictors.feedback import Completed, Feedback, FeedbackSource
+from models.predictors.table import Table
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Bank:
     Attributes:
         items: (m,) ids of the videos.
         features: Features of the m videos.
+        table: Metadata and counts of the m videos, at the end of their own windows; None if there are none.
 
     Raises:
         ValueError: The numbers of ids and videos differ.
@@ -27,11 +29,14 @@ class Bank:
 
     items: np.ndarray
     features: VideoFeatures
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
         if len(self.items) != len(self.features):
             raise ValueError(f"the bank has {len(self.items)} items but features of {len(self.features)} videos")
+        if self.table is not None and len(self.items) != len(self.table):
+            raise ValueError(f"the bank has {len(self.items)} items but a table of {len(self.table)} videos")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Samples:
         target: (n,) transformed labels; None for prediction.
         feedback: Feedback of the windows; None if the stored temporal rows are used.
         share: (n,) > 0, weight of each window among those of its video; None weights them equally.
+        table: Metadata and counts known at the end of each window; None if there are none.
 
     Raises:
         ValueError: The numbers of windows differ, a target is NaN or infinite, or a share is not positive.
@@ -59,12 +65,13 @@ class Samples:
     target: np.ndarray | None = None
     feedback: FeedbackSource | None = None
     share: np.ndarray | None = None
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
         numbers = {
             name: len(part)
-            for name in ("items", "features", "neighbourhood", "target", "feedback", "share")
+            for name in ("items", "features", "neighbourhood", "target", "feedback", "share", "table")
             if (part := getattr(self, name)) is not None
         }
         if len(set(numbers.values())) > 1:
