@@ -104,18 +104,20 @@ def samples_of(
     compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
     windows = [window for window in _windows(store, items) if _is_wanted(window, age, compared)]
     ids = [items[window.row] for window in windows]
-    target = None
-    if split != "predict":
-        labels = pl.DataFrame({"item": ids}, schema={"item": pl.String}).join(
-            read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left"
-        )
-        target = labels["target"].to_numpy()
+    labels = pl.DataFrame({"item": ids}, schema={"item": pl.String}).join(
+        read_popularity(store).select("item", "target", "window_complete"),
+        on="item",
+        how="left",
+        maintain_order="left",
+    )
+    young = np.array([window.younger for window in windows], dtype=bool) | ~labels["window_complete"].to_numpy()
     return Samples(
         items=np.array(ids, dtype=str),
         features=video_features(store, ids),
         neighbourhood=_neighbourhood(store, bank, items, windows, size),
-        target=target,
+        target=None if split == "predict" else labels["target"].to_numpy()[:, None],
         feedback=WindowFeedback(windows),
+        age=np.where(young, [window.held["age_hours"] for window in windows], np.nan),
         share=_shares(windows, whole_share) if age == "all" else None,
     )
 
@@ -158,7 +160,7 @@ def _neighbourhood(
     position = {item: row for row, item in enumerate(bank.items.tolist())}
     shape = (len(windows), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
-    score, label = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    score, label = np.zeros(shape, dtype=np.float32), np.zeros((*shape, 1), dtype=np.float32)
     for younger in (False, True):
         place = {
             (items[window.row], window.held["age_hours"] if younger else None): row
@@ -174,7 +176,7 @@ def _neighbourhood(
         ranks = table["rank"].to_numpy()
         index[rows, ranks] = [position[item] for item in table["neighbour"]]
         score[rows, ranks] = table["score"].to_numpy()
-        label[rows, ranks] = table["label"].to_numpy()
+        label[rows, ranks, 0] = table["label"].to_numpy()
         mask[rows, ranks] = True
     return Neighbourhood(index, score, mask, label)
 

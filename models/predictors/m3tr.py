@@ -1,20 +1,24 @@
-"""M3TR's predictor: attention between a video's modalities, interactions with its retrieved videos, one output number.
+"""M3TR's predictor: attention between a video's modalities, interactions with its retrieved videos, one output per target.
 
 Equations are those of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/predictor.md` lists them one by one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.predictors.attention import BipolarAttention
 from models.predictors.features import MODALITIES, NeighbourBatch, VideoBatch, Widths
+from models.predictors.network import PredictorNetwork
 from models.predictors.pooling import AttentivePooling
+from models.predictors.samples import Minibatch
 from models.predictors.standardise import Standardiser
+from models.predictors.training_options import TrainingOptions
 
 # The three sequences of a video: audio-visual, textual, temporal (X^c, X^t, X^s), in the papers' letters.
 SEQUENCES = ("c", "t", "s")
@@ -78,18 +82,21 @@ class M3TRConfig:
             )
 
 
-class M3TR(nn.Module):
+class M3TR(PredictorNetwork):
     """Network that predicts a video's popularity from its features and those of its neighbours.
 
-    `models.predictors.train` builds, fits and returns one.
+    `M3TRPredictor` builds and fits one.
     """
 
-    def __init__(self, config: M3TRConfig, widths: Widths, *, temporal_encoder: nn.Module | None = None) -> None:
+    def __init__(
+        self, config: M3TRConfig, widths: Widths, *, targets: int = 1, temporal_encoder: nn.Module | None = None
+    ) -> None:
         """Build the network.
 
         Args:
             config: Hyper-parameters and switches.
             widths: Width of the features, per modality.
+            targets: T, the number of targets.
             temporal_encoder: The process inside the predictor, or None. Its rows, of width `temporal_encoder.width`,
                 replace the targets' stored temporal rows.
 
@@ -97,7 +104,7 @@ class M3TR(nn.Module):
             ValueError: The encoder's width differs from the width of the stored rows.
         """
         super().__init__()
-        self.config, self.widths, self.temporal_encoder = config, widths, temporal_encoder
+        self.config, self.widths, self.targets, self.temporal_encoder = config, widths, targets, temporal_encoder
         if temporal_encoder is not None and temporal_encoder.width != widths.temporal:
             raise ValueError(
                 f"the process makes temporal rows of width {temporal_encoder.width}, but the stored rows have width "
@@ -105,7 +112,7 @@ class M3TR(nn.Module):
             )
         d = config.width
         self.standardise = nn.ModuleDict({name: Standardiser(getattr(widths, name)) for name in MODALITIES})
-        self.standardise_target = Standardiser(1)
+        self.standardise_target = Standardiser(targets)
         self.embed = nn.ModuleDict(
             {
                 "c": nn.Linear(widths.visual + widths.acoustic + 2, d),  # W_c of eq. 27; + 2: see _sequences
@@ -127,10 +134,12 @@ class M3TR(nn.Module):
         self.combine = nn.ModuleDict({name: nn.Linear(2 * d, d) for name in SEQUENCES})
         self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in SEQUENCES})
         self.absent = nn.Parameter(torch.zeros(len(SEQUENCES), d))
-        self.embed_label = nn.Linear(1, d)
+        self.embed_label = nn.Linear(targets, d)
+        if targets > 1:  # with one target, every neighbour's label is known
+            self.unknown_label = nn.Parameter(torch.zeros(targets, d))
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Sequential(
-            nn.Linear(self._head_width(), config.hidden), nn.ReLU(), self.dropout, nn.Linear(config.hidden, 1)
+            nn.Linear(self._head_width(), config.hidden), nn.ReLU(), self.dropout, nn.Linear(config.hidden, targets)
         )
 
     def forward(
@@ -146,7 +155,7 @@ class M3TR(nn.Module):
                 temporal rows. None uses the targets' stored temporal rows.
 
         Returns:
-            (b,) on the scale of the targets that the model was fitted to.
+            (b, T) on the scale of the targets that the model was fitted to.
 
         Raises:
             ValueError: With `aggregate="concat"`, S is not `config.neighbours`.
@@ -162,8 +171,75 @@ class M3TR(nn.Module):
                 )
             encoded = self.encode(neighbours) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
             parts += self._retrieved(own, encoded, neighbourhood)
-        standardised = self.head(torch.cat(parts, -1))  # (b, 1)
-        return self.standardise_target.inverse(standardised).squeeze(-1)
+        standardised = self.head(torch.cat(parts, -1))  # (b, T)
+        return self.standardise_target.inverse(standardised)
+
+    @property
+    def reads_feedback(self) -> bool:
+        """Whether minibatches need feedback: if a process is inside."""
+        return self.temporal_encoder is not None
+
+    def forecast(self, batch: Minibatch) -> Tensor:
+        """Return predictions (b, T) for a minibatch."""
+        return self(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed)
+
+    def further_loss(self, batch: Minibatch) -> Tensor:
+        """Return L_mhp, the negative log-likelihood per event of the windows' observed events."""
+        events = batch.feedback.observed.lengths.sum().clamp(min=1)
+        return -self.temporal_encoder.log_likelihood(batch.feedback.observed).sum() / events
+
+    def parameter_groups(self, options: TrainingOptions) -> list[dict[str, Any]]:
+        """Return the network's parameters, and those of the process with a learning rate of their own."""
+        process = [] if self.temporal_encoder is None else list(self.temporal_encoder.parameters())
+        process = [parameter for parameter in process if parameter.requires_grad]
+        of_process = {id(parameter) for parameter in process}
+        groups = [{"params": [p for p in self.parameters() if id(p) not in of_process], "lr": options.learning_rate}]
+        if process:
+            # Weight decay would pull the fitted process towards 0, away from its fit.
+            groups.append({"params": process, "lr": options.process_learning_rate, "weight_decay": 0.0})
+        return groups
+
+    def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
+        """Apply the process's penalty and constraints, if it is trained."""
+        if batch.feedback is not None and options.gamma > 0:
+            # The penalty is defined per sequence, the loss per event.
+            per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+            self.temporal_encoder.constrain_(
+                optimiser,
+                penalty=options.penalty,
+                strength=options.gamma * options.penalty_strength * float(per_event),
+                max_branching=options.max_branching,
+            )
+
+    def description(self) -> dict[str, Any]:
+        """Return what `from_description` needs to build the same network."""
+        return {
+            "config": asdict(self.config),
+            "widths": asdict(self.widths),
+            "targets": self.targets,
+            "process": self.temporal_encoder is not None,
+        }
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> M3TR:
+        """Build the network that `description` returned, with initial weights.
+
+        Args:
+            description: The description.
+            temporal_encoder: An encoder of the same shape, for a network with a process inside; None for one without.
+
+        Raises:
+            ValueError: The encoder is missing, or the network takes none.
+        """
+        if description["process"] != (temporal_encoder is not None):
+            requirement = "needs a" if description["process"] else "has no process inside and takes no"
+            raise ValueError(f"the model {requirement} temporal_encoder")
+        return cls(
+            M3TRConfig(**description["config"]),
+            Widths(**description["widths"]),
+            targets=description["targets"],
+            temporal_encoder=temporal_encoder,
+        )
 
     def encode(self, videos: VideoBatch) -> Tensor:
         """Return C, T and S of v videos, (v, 3, d) (appendix F.1).
@@ -223,8 +299,7 @@ class M3TR(nn.Module):
         videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
         parts = [videos.view(b, s, 3, d)]
         if self.config.use_labels:
-            label = self.embed_label(self.standardise_target(neighbourhood.label.unsqueeze(-1))) * mask
-            parts.append(label.unsqueeze(2))
+            parts.append((self._labels(neighbourhood.label) * mask).unsqueeze(2))
         retrieved = torch.cat(parts, 2)  # (b, S, 4, d): C^r, T^r, S^r, L^r
         if self.config.aggregate == "attention":
             weight = _masked_softmax(neighbourhood.score, neighbourhood.mask)  # MMRA eq. 4
@@ -233,6 +308,11 @@ class M3TR(nn.Module):
         # the other coordinates of H.
         interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / d**0.5
         return [retrieved.flatten(1), interactions.flatten(1)]
+
+    def _labels(self, label: Tensor) -> Tensor:
+        """Return labels (b, S, T) embedded, (b, S, d). An unknown label is the mean, and a learned vector marks it."""
+        embedded = self.embed_label(self.standardise_target(label).nan_to_num(0.0))
+        return embedded if self.targets == 1 else embedded + label.isnan().to(label.dtype) @ self.unknown_label
 
     def _head_width(self) -> int:
         d, use = self.config.width, self.config

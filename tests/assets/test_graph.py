@@ -11,6 +11,7 @@ from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
 from assets.protocol.splits import read_splits
 from assets.settings import Settings
+from models.predictor_table import TRIVIAL
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
@@ -39,11 +40,12 @@ def ran(settings_of, materialise) -> Settings:
 def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     store = open_store(ran)
     table = store.table("evaluation").read()
-    assert set(table["predictor"]) == {"M3TR", "training mean", "mean of neighbours", "log-linear extrapolation"}
+    assert set(table["predictor"]) == {"M3TR", "stack", *TRIVIAL}
     whole = table.filter(pl.col("age_hours").is_null())
     assert sorted(whole.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
     assert table["age_hours"].unique().sort().to_list() == [None, 1.0, 3.0, 8.0]
     assert table.group_by("age_hours").agg("predictor").height == 4
+    assert table["target_name"].unique().to_list() == ["comment@7d"]
     assert table.filter(pl.col("predictor") == "M3TR").select(SHOWN).to_numpy().min() > -1
     text = (tmp_path / "results" / "evaluation.md").read_text()
     assert "M3TR" in text
@@ -61,7 +63,7 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         (done,) = again.asset_materializations_for_node(name)
         plan = done.metadata["plan"].data
         assert plan["new"] == plan["stale"] == plan["orphaned"] == 0, name
-    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained_seeds"].data == []
+    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
 
 
 def test_same_seed_gives_the_same_numbers(settings_of, materialise, tmp_path):

@@ -270,7 +270,7 @@ class TestNeighbours:
         monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
         settings = settings_of()
         assert not materialise(settings).success
-        assert open_store(settings).artifact("popularity_model_0").current() is None
+        assert open_store(settings).artifact("popularity_model_m3tr_0").current() is None
 
 
 def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, materialise):
@@ -315,7 +315,9 @@ class TestEvaluation:
         rows += [("training mean", None, 8.0, 1.0), ("M3TR", 0, 8.0, 1.2), ("M3TR", 1, 8.0, 0.9)]
         rows += [("training mean", None, None, 1.0), ("M3TR", 0, None, 3.0)]
         table = pl.DataFrame(rows, schema=["predictor", "seed", "age_hours", "nMSE"], orient="row")
-        result = check_ages(table)
+        table = table.with_columns(target_name=pl.lit("like@7d"))
+        served = {"like@7d": "M3TR"}
+        result = check_ages(table, served)
         assert not result.passed and result.severity is dg.AssetCheckSeverity.WARN
         assert result.metadata["worse_at_hours"].data == [8.0]
-        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8))).passed
+        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8)), served).passed

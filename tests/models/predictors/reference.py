@@ -25,7 +25,7 @@ class Reference:
     def predict(self, target: VideoBatch, neighbours: VideoBatch, hood: NeighbourBatch) -> np.ndarray:
         own = [self.encode(target, video) for video in range(len(target))]
         others = [self.encode(neighbours, video) for video in range(len(neighbours))]
-        return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])
+        return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])  # (b, T)
 
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
@@ -75,7 +75,7 @@ class Reference:
                 found[row] += weights @ (y @ value) @ integrate
         return np.maximum(x + found, 0.0)
 
-    def forecast(self, own: list[np.ndarray], others: list, hood: NeighbourBatch, video: int) -> float:
+    def forecast(self, own: list[np.ndarray], others: list, hood: NeighbourBatch, video: int) -> np.ndarray:
         """Appendix F.2 for one video."""
         use, d = self.config, self.config.width
         h = [np.concatenate(own)]
@@ -86,8 +86,10 @@ class Reference:
             for rank in ranks:
                 retrieved[rank, :3] = others[int(hood.index[video, rank])]
                 if use.use_labels:
-                    label = self.standardise("standardise_target", hood.label[video, rank].double().numpy()[None])
-                    retrieved[rank, 3] = self.linear("embed_label", label)
+                    label = self.standardise("standardise_target", hood.label[video, rank].double().numpy())
+                    retrieved[rank, 3] = self.linear("embed_label", np.where(np.isnan(label), 0.0, label))
+                    if len(label) > 1:
+                        retrieved[rank, 3] += self.weights["unknown_label"][np.isnan(label)].sum(axis=0)
             if use.aggregate == "attention":  # MMRA eq. 4
                 weights = np.zeros(len(retrieved))
                 if len(ranks):
@@ -97,4 +99,4 @@ class Reference:
             h += [retrieved.ravel(), np.array(interactions).ravel() / np.sqrt(d)]
         hidden = np.maximum(self.linear("head.0", np.concatenate(h)), 0.0)
         output = self.linear("head.3", hidden)
-        return float((output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"])[0])
+        return output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"]
