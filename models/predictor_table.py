@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
+    "boosting": "models.predictors.boosting:Boosting",
+    "boosting_content": "models.predictors.boosting:BoostingWithContent",
 }
 STACK = "stack"  # the convex combination of all other rows
 MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"

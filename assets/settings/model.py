@@ -14,7 +14,7 @@ class Model(dg.Config):
     """The predictors and their training (M3TR section 3.4, appendices F and L)."""
 
     train: list[str] = Field(
-        ["m3tr", "stack"],
+        ["m3tr", "boosting", "boosting_content", "stack"],
         description="Predictors to train and compare. `stack` combines all others and the trivial rows, with weights fitted on "
         "validation items.",
     )
