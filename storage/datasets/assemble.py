@@ -84,6 +84,8 @@ def _nothing_left(events: tuple[Tabular, pl.DataFrame] | None, counters: Sequenc
     if events is not None:
         first = tell_moment(events[1]["time"].min())
         return f"{events[0].path}: data.as_of is {tell_moment(end)}, but its first event is at {first}; set a later data.as_of"
+    if all(table.frame.is_empty() for table in counters):
+        return f"{counters[0].table.path}: there are no counts; every value is missing"
     return (
         f"{counters[0].table.path}: no count can be used. Negative counts, those before their item's publication and those "
         f"after the end of the data, {tell_moment(end)}, are left out; data.as_of sets the end"

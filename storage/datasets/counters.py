@@ -8,7 +8,15 @@ import numpy as np
 import polars as pl
 
 from storage.datasets.clock import read_times, tell_moment
-from storage.datasets.column_names import COUNTER_NAMES, COUNTER_TIERS, VIDEO_NAMES, VIDEO_TIERS, fold, metric_of
+from storage.datasets.column_names import (
+    COUNTER_NAMES,
+    COUNTER_TIERS,
+    PLAIN_TIMES,
+    VIDEO_NAMES,
+    VIDEO_TIERS,
+    fold,
+    metric_of,
+)
 from storage.datasets.counts import parse_counts
 from storage.datasets.dataset import COUNTERS, Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
@@ -16,10 +24,10 @@ from storage.datasets.tabular import Tabular, read_tabular
 
 # Columns that describe an item and are no counter, although they may be numbers.
 _ABOUT_ITEMS = {
-    fold(spelling)
-    for spelling in (*VIDEO_NAMES, *(name for tiers in VIDEO_TIERS.values() for tier in tiers for name in tier))
+    *map(fold, (*VIDEO_NAMES, *PLAIN_TIMES)),
+    *(fold(name) for tiers in (*VIDEO_TIERS.values(), COUNTER_TIERS["time"]) for tier in tiers for name in tier),
 }
-LARGEST = 2**53  # counts are parsed as float64
+LARGEST = 2**53  # counts are parsed as float64, which has every smaller whole number
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
                 "item,time,metric,value, or item,time and one column per metric, named after it"
             ]
         )
+    table.tell_further(notes, used=set(columns.values()))
     return wide_counts(table, columns, items, times, problems, notes)
 
 
@@ -99,14 +108,14 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
     Args:
         table: The table.
         problems: Problems are added here: two columns of one metric.
-        any_number: Whether a further column of numbers is a metric too, unless it usually describes items. Otherwise only
+        any_number: Whether a further column of whole numbers is a metric too, unless it usually describes items. Otherwise only
             columns with usual names of counters are metrics.
     """
     columns: dict[str, str] = {}
     for column in table.further:
         metric = metric_of(column)
         if metric is None:
-            if not any_number or fold(column) in _ABOUT_ITEMS or not _numbers(table.frame[column]):
+            if not any_number or fold(column) in _ABOUT_ITEMS or not _whole_numbers(table.frame[column]):
                 continue
             metric = column
         if metric in columns:
@@ -118,9 +127,9 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
     return columns
 
 
-def _numbers(column: pl.Series) -> bool:
-    counts = parse_counts(column)
-    return column.count() > 0 and (counts.ambiguous is not None or len(counts.wrong) < column.count())
+def _whole_numbers(column: pl.Series) -> bool:
+    values = parse_counts(column).values.drop_nulls()
+    return len(values) > 0 and (values == values.floor()).all()
 
 
 def wide_counts(
@@ -169,7 +178,7 @@ def _counts(
         problems.add(table.path, f"{column}: {counts.ambiguous}; write whole numbers without points and commas")
     if counts.told:
         notes.append(Note("info", f"{table.name}: {column}: {counts.told}"))
-    large = np.flatnonzero((counts.values.abs() > LARGEST).fill_null(False).to_numpy())
+    large = np.flatnonzero((counts.values.abs() >= LARGEST).fill_null(False).to_numpy())
     wrong = np.concatenate([counts.wrong, large])[:LOCATED]
     for place, row in zip(table.where(wrong), wrong):
         problems.add(place, f"{column} is {table.frame[column][int(row)]!r}, must be a count")
