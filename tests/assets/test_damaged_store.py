@@ -14,6 +14,7 @@ from storage.check import check_store
 
 TABLES = [
     "interactions",
+    "counters",
     "popularity",
     "splits",
     "neighbours",
