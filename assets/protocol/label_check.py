@@ -42,7 +42,7 @@ def check_labels(
     recount = pl.concat(_recounted(frame, labels, events, counters, target, as_of) for target in targets)
     value = scales.forward(recount["count"].fill_null(1), protocol.target)
     problems = {
-        "label not yet known": recount.filter(pl.col("label_time") > as_of),
+        "label not yet known": recount.filter(pl.col("label_time") > pl.lit(as_of, pl.Int64)),
         "window longer than allowed": frame.filter(too_long),
         "window longer than the horizon": recount.filter(pl.col("observed_until") > pl.col("due")),
         "label given where none is known": labels.filter(~pl.col("known") & pl.col("count").is_not_null()),

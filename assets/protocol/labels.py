@@ -86,7 +86,7 @@ def _counted(
     return frame.join(until.group_by("item").len("count"), on="item", how="left", maintain_order="left").with_columns(
         pl.col("count").fill_null(0).cast(pl.Float64),
         pl.lit("events").alias("source"),
-        ((pl.col("window_end") <= pl.col("label_time")) & (pl.col("label_time") <= as_of))
+        ((pl.col("window_end") <= pl.col("label_time")) & (pl.col("label_time") <= pl.lit(as_of, pl.Int64)))
         .fill_null(False)
         .alias("known"),
     )

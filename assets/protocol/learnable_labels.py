@@ -190,8 +190,8 @@ def _describe_snapshots(target: MeasuredTarget, labels: Labels, counters: pl.Dat
         )
     if len(ages):
         sentences.append(
-            f"{len(ages)} items have snapshots of {target.metric}, half of the first {ages['first'].median():.1f} days "
-            f"after t = 0 or later, half of the last ones {ages['last'].median():.1f} or later. A label needs a snapshot at its "
+            f"{len(ages)} items have snapshots of {target.metric}, half of the first {ages['first'].median():.1f} days after "
+            f"t = 0 or later, half of the last {ages['last'].median():.1f} or later. A label needs a snapshot at its "
             f"horizon, or one on each side of it; the label of {target.metric}@{END} is the last snapshot."
         )
     return " ".join(sentences)

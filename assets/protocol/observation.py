@@ -12,8 +12,7 @@ import polars as pl
 from assets.protocol.labels import measure_labels
 from assets.protocol.target import ALL, HOUR_MS, MeasuredTarget, end_of_data, measured_targets
 from assets.settings import Protocol
-
-COUNTERS = pl.Schema({"item": pl.String, "metric": pl.String, "time": pl.Int64, "value": pl.Int64})
+from storage.datasets import COUNTERS
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def measure_popularity(
         events: `item`, `type`, `time` (ms), `order` (rank within the item by time, from 0).
         protocol: Section `[protocol]` of the settings.
         counters: `item`, `metric`, `time` (ms; null for a final count), `value`. Default: none.
-        as_of: End of the data (ms); later events are unknown. Default: the last event or snapshot.
+        as_of: End of the data (ms); later events are unknown. Default: the last event or snapshot, or
+            else the last publication.
 
     Returns:
         The labels. Their `frame` has one row per item, in the order of `videos`:
@@ -77,6 +77,8 @@ def measure_popularity(
     primary = targets[0]
     if as_of is None:
         as_of = end_of_data(events, counters)
+    if as_of is None:
+        as_of = videos["published_at"].max()
     frame = _clocks(videos, events, counters, protocol, as_of)
     labels = measure_labels(frame, events, counters, targets, as_of=as_of, scale=protocol.target)
     seen = (
@@ -133,7 +135,7 @@ def _clocks(
         frame = frame.join(kth, on="item", how="left", maintain_order="left")
     until = pl.min_horizontal("window_end", pl.lit(as_of, pl.Int64))
     return frame.with_columns(
-        (pl.col("window_end") <= as_of).fill_null(False).alias("window_closed"),
+        (pl.col("window_end") <= pl.lit(as_of, pl.Int64)).fill_null(False).alias("window_closed"),
         (pl.col("t0").is_not_null() | (protocol.first_k is not None)).alias("has_clock"),
         pl.max_horizontal(until, "t0").alias("observed_until"),
     )

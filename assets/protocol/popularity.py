@@ -8,13 +8,15 @@ from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store, read_dataset
+from assets.ingest.counters import NAME as COUNTERS
+from assets.ingest.counters import counters, read_counters
 from assets.ingest.interactions import interactions, read_events
 from assets.ingest.videos import videos
 from assets.protocol.label_check import check_labels
 from assets.protocol.labels import NAME as LABELS
 from assets.protocol.labels import read_labels
 from assets.protocol.learnable_labels import check_learnable, describe_followed
-from assets.protocol.observation import COUNTERS, measure_popularity
+from assets.protocol.observation import measure_popularity
 from assets.settings import Settings
 from storage.datasets.clock import tell_moment
 from storage.datasets.source_mark import source_mark
@@ -28,14 +30,14 @@ CODE = 1  # raise it when the same inputs give another result
 @dg.asset(
     group_name="protocol",
     kinds={"parquet"},
-    deps=[videos, interactions],
+    deps=[videos, interactions, counters],
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,
 )
 @skip_unchanged(
     "popularity",
-    reads=lambda store, settings: [source_mark(settings.data_folder()), *table_marks(store, "interactions")],
+    reads=lambda store, settings: [source_mark(settings.data_folder()), *table_marks(store, "interactions", COUNTERS)],
     makes=lambda store, settings: table_marks(store, NAME, LABELS),
 )
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
@@ -43,17 +45,17 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
     store = open_store(settings)
     # All items of the data set, also unreadable ones: a file that fails once must not change the split.
     dataset, events, protocol = read_dataset(store, settings), read_events(store), settings.protocol
-    counters = COUNTERS.to_frame()
-    labels = measure_popularity(dataset.videos, events, protocol, counters=counters, as_of=dataset.as_of)
+    counts = read_counters(store)
+    labels = measure_popularity(dataset.videos, events, protocol, counters=counts, as_of=dataset.as_of)
     for note in (*labels.notes, describe_followed(labels)):
         context.log.info("popularity: %s", note)
-    check_learnable(labels, events, counters, protocol)
+    check_learnable(labels, events, counts, protocol)
     fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(exclude={*SPLIT_FIELDS, "ages"}))
     keep_table(context, store, NAME, labels.frame, fingerprint)
     keep_table(context, store, LABELS, labels.by_target, fingerprint)
     labelled = labels.frame.filter("labelled")
     known = labels.by_target.filter("known")
-    counts = labelled["count"].drop_nulls()
+    primary = labelled["count"].drop_nulls()
     return dg.MaterializeResult(
         data_version=version_of_table(
             labels.by_target.join(labels.frame, on="item", how="left", maintain_order="left")
@@ -65,7 +67,7 @@ def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
             "sources": dg.MetadataValue.json(dict(known.group_by("source", maintain_order=True).len().iter_rows())),
             "as_of_ms": labels.as_of,
             "data_end_at": tell_moment(labels.as_of),
-            "count_min_median_max": f"{counts.min()} / {counts.median():g} / {counts.max()}",
+            "count_min_median_max": f"{primary.min()} / {primary.median():g} / {primary.max()}",
             "observed_median": float(labelled["observed_events"].median()),
         },
     )
@@ -82,7 +84,7 @@ def read_popularity(store: Store) -> pl.DataFrame:
 @dg.asset_check(asset=popularity, blocking=True)
 @verdict_stands(
     "labels_lie_after_the_window",
-    reads=lambda store, settings: table_marks(store, NAME, LABELS, "interactions"),
+    reads=lambda store, settings: table_marks(store, NAME, LABELS, "interactions", COUNTERS),
 )
 def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
     """Every label is the count at its horizon, is known by the end of the data, and lies after its window."""
@@ -91,7 +93,7 @@ def labels_lie_after_the_window(settings: Settings) -> dg.AssetCheckResult:
         read_popularity(store),
         read_labels(store),
         read_events(store),
-        COUNTERS.to_frame(),
+        read_counters(store),
         settings.protocol,
         as_of=settings.data.as_of_ms,
     )

@@ -20,10 +20,10 @@ from assets.memory.neighbours import check_neighbours, read_neighbours
 from assets.prediction.evaluation import check_ages, check_evaluation
 from assets.protocol.label_check import check_labels
 from assets.protocol.labels import read_labels
-from assets.protocol.observation import COUNTERS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import check_splits, read_splits
 from assets.settings import Protocol, Settings
+from storage.datasets import COUNTERS
 from storage.store import Store
 
 

@@ -4,8 +4,10 @@ import polars as pl
 import pytest
 
 from assets.protocol.learnable_labels import NothingToLearn, TooFewLabels, check_learnable
-from assets.protocol.observation import COUNTERS, HOUR_MS, measure_popularity
+from assets.protocol.observation import measure_popularity
+from assets.protocol.target import HOUR_MS
 from assets.settings import Protocol
+from storage.datasets import COUNTERS
 
 START = 1_386_000_000_000
 
