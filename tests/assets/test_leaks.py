@@ -276,6 +276,18 @@ class TestNeighbours:
     def test_a_label_that_was_not_known(self, store):
         assert not self.check(store, read_neighbours(store), split="chronological")
 
+    @pytest.mark.parametrize(
+        "leak",
+        [
+            pl.col("labels").list.eval(pl.element() + 0.5),
+            pl.col("label") + 0.5,
+            pl.col("labels").shift(1),
+        ],
+        ids=["labels", "label", "another item's"],
+    )
+    def test_a_label_that_is_not_the_neighbours(self, store, leak):
+        assert not self.check(store, read_neighbours(store).with_columns(leak))
+
     def test_a_planted_neighbour_stops_the_run(self, settings_of, materialise, monkeypatch):
         def leak(*arguments):
             return frame_of(*arguments).with_columns(pl.col("item").alias("neighbour"))
@@ -302,6 +314,32 @@ def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, mate
     )
     assert len(pairs)
     assert (pairs["label_time_of"] <= pairs["t0"]).all()
+
+
+def test_each_target_of_a_neighbour_is_shown_once_it_was_known(settings_of, materialise, monkeypatch):
+    settings = settings_of(protocol__split="chronological", protocol__targets='["all@2d", "comment@7d"]')
+    assert materialise(settings, "*neighbours").success
+    store = open_store(settings)
+    known = read_labels(store).select(
+        pl.col("item").alias("neighbour"), pl.col("target"), pl.col("label_time"), pl.col("value").cast(pl.Float32)
+    )
+    pairs = store.table("neighbours").read().join(read_popularity(store).select("item", "t0"), on="item")
+    for place, name in enumerate(["all@2d", "comment@7d"]):
+        own = pairs.join(known.filter(pl.col("target") == name), on="neighbour")
+        shown = own["labels"].list.get(place).cast(pl.Float32)
+        expected = own.select(pl.when(pl.col("label_time") <= pl.col("t0")).then("value")).to_series()
+        assert shown.equals(expected, null_equal=True) and (place == 0 or 0 < shown.null_count() < len(shown))
+
+    def unmasked(self, members, times):
+        return self.value[members]
+
+    monkeypatch.setattr(assets.memory.neighbours.MemberLabels, "shown", unmasked)
+    store.table("neighbours").write(pl.DataFrame({"item": ["1"]}), inputs_hash="other", fingerprint="other")
+    result = materialise(settings, "neighbours")
+    assert not result.success
+    assert [check.check_name for check in result.get_asset_check_evaluations() if not check.passed] == [
+        "no_neighbour_leaks_a_label"
+    ]
 
 
 class TestEvaluation:
