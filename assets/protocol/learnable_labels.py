@@ -86,7 +86,7 @@ def _refuse_empty_windows(
         window = f"hours = {protocol.hours:g}" if protocol.first_k is None else f"first_k = {protocol.first_k}"
         raise NothingToLearn(
             f"none of {len(frame)} labelled items has feedback in its observation window (protocol.{window}). "
-            f"{_first_feedback(frame, events)} protocol.hours = 0 forecasts at publication, without feedback"
+            f"{_first_feedback(frame, events, counters)} protocol.hours = 0 forecasts at publication, without feedback"
         )
     if (frame["observed_until"] == frame["t0"]).all():
         raise NothingToLearn(
@@ -197,9 +197,10 @@ def _describe_snapshots(target: MeasuredTarget, labels: Labels, counters: pl.Dat
     return " ".join(sentences)
 
 
-def _first_feedback(frame: pl.DataFrame, events: pl.DataFrame) -> str:
-    firsts = events.group_by("item").agg(pl.col("time").min()).join(frame.select("item", "t0"), on="item")
+def _first_feedback(frame: pl.DataFrame, events: pl.DataFrame, counters: pl.DataFrame) -> str:
+    times = pl.concat([events.select("item", "time"), counters.select("item", "time").drop_nulls()])
+    firsts = times.group_by("item").agg(pl.col("time").min()).join(frame.select("item", "t0"), on="item")
     if firsts.is_empty():
         return "They have no feedback at all."
     hours = (firsts["time"] - firsts["t0"]).median() / HOUR_MS
-    return f"The first event of half of them comes {hours:.1f} hours after t = 0 or later; is published_at right?"
+    return f"The first event or snapshot of half of them comes {hours:.1f} hours after t = 0 or later; is published_at right?"
