@@ -94,12 +94,14 @@ def _column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Expr:
 def nothing_after_the_age_is_in_the_table(settings: Settings) -> dg.AssetCheckResult:
     """The table's counts are those of the raw events and snapshots up to each window's age (docs/metadata.md)."""
     store = open_store(settings)
-    windows = read_popularity(store)
-    items, protocol = windows["item"].to_list(), settings.protocol
+    windows, events, counters = read_popularity(store), read_events(store), read_counters(store)
+    items, ages = windows["item"].to_list(), sorted({0.0, *settings.protocol.ages})
+    each = [age for age in (None, *ages) for _ in items]
+    table = window_table(store, settings, items * (len(ages) + 1), each)
     wrong = {}
-    for age in (None, 0.0, *protocol.ages):
-        table = window_table(store, settings, items, [age] * len(items))
-        wrong |= check_window_table(table, windows, age, read_events(store), read_counters(store), protocol)
+    for place, age in enumerate((None, *ages)):
+        part = table.take(np.arange(place * len(items), (place + 1) * len(items)))
+        wrong |= check_window_table(part, windows, age, events, counters, settings.protocol)
     return dg.AssetCheckResult(passed=not wrong, metadata={"items": len(items), "wrong": dg.MetadataValue.json(wrong)})
 
 
@@ -138,15 +140,18 @@ def check_window_table(
     for metric in snapshots["metric"].unique():
         last = snapshots.filter(pl.col("metric") == metric).sort("time").group_by("item").agg(pl.col("value").last())
         expected[f"counter {metric}"] = last.rename({"value": "expected"})
+    nothing = pl.DataFrame(schema={"item": pl.String, "expected": pl.Int64})
     wrong = {}
-    for name in set(expected) | {name for name in table.numeric_names if name.startswith("counter ")}:
-        if name not in table.numeric_names:
-            continue  # a type or metric that no training window holds has no column
-        empty = pl.DataFrame(schema={"item": pl.String, "expected": pl.Int64})
-        found = pl.Series("found", table.numeric[:, table.numeric_names.index(name)]).fill_nan(None)
-        both = windows.select("item").join(expected.get(name, empty), on="item", how="left", maintain_order="left")
-        fill = pl.col("expected").cast(pl.Float64)
-        both = both.with_columns(found, fill.fill_null(0.0) if name == "events" else fill)
+    # A metric that no training window holds has no column.
+    for place, name in enumerate(table.numeric_names):
+        if name != "events" and not name.startswith("counter "):
+            continue
+        right = pl.col("expected").cast(pl.Float64)
+        both = windows.select("item").join(expected.get(name, nothing), on="item", how="left", maintain_order="left")
+        both = both.with_columns(
+            pl.Series("found", table.numeric[:, place]).fill_nan(None),
+            right.fill_null(0.0) if name == "events" else right,
+        )
         differing = both.filter(pl.col("found").ne_missing(pl.col("expected")))["item"].head(10).to_list()
         if differing:
             wrong[f"{name} at {'the own window' if age is None else f'{age:g} h'}"] = differing
