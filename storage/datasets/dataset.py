@@ -52,8 +52,8 @@ class Dataset:
 
     Attributes:
         folder: The data set's folder.
-        layout: "microlens" or "plain".
-        prefix: The MicroLens prefix, None in the plain layout.
+        layout: "microlens", "plain" or "vine".
+        prefix: The MicroLens prefix, None in other layouts.
         videos: One row per item that any file names (title, feedback, media, tag), in natural order: item str, path
             str|None (absolute media file), title str|None, category str|None, author str|None, published_at int64 unix
             ms|None.
@@ -61,7 +61,7 @@ class Dataset:
             then the order of the files. There are none after `as_of`, and exact duplicates of a user's event are dropped.
         further: Columns that no stage reads: "videos" (item, ...) in the order of `videos`, "events" (...) in the order of
             `events`. A key is absent if there are no such columns.
-        as_of: When the data were collected, unix ms: as given, else the last event that is not isolated.
+        as_of: When the data were collected, unix ms: as given, else the last event or count that is not isolated.
         duplicates: How many rows were dropped as duplicates.
         notes: Remarks on data that were cleaned or look unusual.
         counters: Counts that were read off: item str, metric str, time int64 unix ms|None (None: a final count whose time is
@@ -76,7 +76,7 @@ class Dataset:
     """
 
     folder: Path
-    layout: Literal["microlens", "plain"]
+    layout: Literal["microlens", "plain", "vine"]
     prefix: str | None
     videos: pl.DataFrame
     events: pl.DataFrame
