@@ -7,8 +7,8 @@ import numpy as np
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.stacking import stack_forecasts
-from assets.prediction.target_list import target_names
 from assets.prediction.validation import read_weights
+from assets.protocol.labels import target_names
 from models.predictor_table import STACK
 from models.predictors import Samples
 
@@ -24,7 +24,7 @@ def all_forecasts(
         read_weights(rows.store),
         forecasts,
         samples.age,
-        targets=target_names(rows.store, settings),
+        targets=target_names(rows.store),
         whole=rows.extrapolation.whole,
         seeds=settings.model.seeds,
     )

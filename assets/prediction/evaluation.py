@@ -16,6 +16,7 @@ from assets.engine.store_access import open_store
 from assets.memory.feature_join import usable_items
 from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.forecast_rows import ForecastRows, made_from
+from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.item_forecasts import KEYS, item_forecasts
 from assets.prediction.popularity_model import popularity_model
 from assets.prediction.predictor_inputs import samples_of
@@ -49,8 +50,8 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
     "evaluation",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "interactions", "popularity", "splits", "neighbours", VALIDATION, WEIGHTS),
-        *artifact_marks(store, "hawkes_process", "memory_bank", *artifact_names(settings)),
+        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [
         *table_marks(store, NAME, ITEMS),
@@ -102,7 +103,7 @@ def _predict(rows: ForecastRows) -> pl.DataFrame:
     """Return every row's forecast of every test item, with its whole window and then at each younger age."""
     store, settings, frames = rows.store, rows.settings, []
     for age in [None, *rows.ages[:-1]]:
-        test = samples_of(store, "test", size=settings.retrieval.neighbours, age="own" if age is None else age)
+        test = samples_of(store, settings, "test", age="own" if age is None else age)
         if len(test):
             frames.append(item_forecasts(store, settings, test, all_forecasts(rows, test, age=age), age=age))
     return pl.concat(frames)

@@ -9,20 +9,21 @@ import numpy as np
 import polars as pl
 
 from assets.encoding.encoder_choice import device_of
+from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
-from assets.memory import neighbours
-from assets.memory.feature_join import sample_digests, usable_items
-from assets.memory.memory_bank import bank_in_service
+from assets.memory.feature_join import usable_items
 from assets.prediction.counted import at_least, counted_at
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
+from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service, trained_models
-from assets.protocol import popularity
+from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of
+from assets.protocol.target import measured_targets
 from assets.settings import Settings
 from models.baselines import NotApplicable, neighbour_mean, training_mean
 from models.predictor_table import LINE, MEAN, NEIGHBOURS
@@ -42,9 +43,11 @@ class ForecastRows:
             settings: Names the models, the ages and the device.
         """
         self.store, self.settings = store, settings
-        self.events, self.popularity = read_events(store), read_popularity(store)
+        self.events, self.counters, self.popularity = read_events(store), read_counters(store), read_popularity(store)
+        self.targets = measured_targets(settings.protocol, self.events, self.counters)
         training = pl.DataFrame({"item": items_of(usable_items(store), "train")}, schema={"item": pl.String})
         self.training = training.join(self.popularity, on="item", how="left", maintain_order="left")
+        self._known = label_matrix(store, self.training["item"].to_list())
         self._loaded: dict[TrainedModel, Predictor] = {}
 
     @cached_property
@@ -56,11 +59,10 @@ class ForecastRows:
     @cached_property
     def extrapolation(self) -> Extrapolation:
         """The log-linear extrapolation, fitted to the training items that were observed for longer than each age."""
-        counts = {}
+        counts, final = {}, matrix(read_labels(self.store), self.training["item"].to_list(), "count")
         for age in self.ages:
-            observed = self.training if age is None else self.training.filter(self._hours_observed() > age)
-            early = self.counts(observed["item"].to_list(), age)
-            counts[age] = early, observed["count"].cast(pl.Float64).to_numpy()[:, None]
+            observed = np.ones(len(final), bool) if age is None else (self._hours_observed() > age).to_numpy()
+            counts[age] = self.counts(self.training["item"].filter(observed).to_list(), age), final[observed]
         protocol = self.settings.protocol
         return Extrapolation.fit(
             counts, whole=protocol.hours if protocol.first_k is None else None, scale=protocol.target
@@ -68,7 +70,15 @@ class ForecastRows:
 
     def counts(self, items: Sequence[str], age: float | None) -> np.ndarray:
         """Return what was counted of each target in each item's window, as it was at an age, (n, T)."""
-        return counted_at(self.events, self.popularity, self.settings.protocol, items=list(items), age=age)[:, None]
+        return counted_at(
+            self.events,
+            self.counters,
+            self.popularity,
+            self.targets,
+            self.settings.protocol,
+            items=list(items),
+            age=age,
+        )
 
     def forecasts(self, samples: Samples, *, age: float | None, floor: np.ndarray | None = None) -> list[Forecast]:
         """Return the forecasts of every row but the stack, the simplest first.
@@ -81,17 +91,12 @@ class ForecastRows:
         """
         counted = self.counts(samples.items.tolist(), age)
         floor, scale = counted if floor is None else floor, self.settings.protocol.target
-        nearest, known = samples.neighbourhood, self.training["target"].to_numpy()[:, None]
-        columns = range(known.shape[1])
-        mean = np.column_stack([training_mean(_known(known[:, k]), len(samples)) for k in columns])
-        around = np.column_stack(
-            [
-                neighbour_mean(
-                    nearest.label[..., k], nearest.mask & ~np.isnan(nearest.label[..., k]), _known(known[:, k])
-                )
-                for k in columns
-            ]
-        )
+        means, around = [], []
+        for column, values in enumerate(self._known.T):
+            known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
+            means.append(training_mean(known, len(samples)))
+            around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
+        mean, around = np.column_stack(means), np.column_stack(around)
         rows = [Forecast(MEAN, None, mean), Forecast(NEIGHBOURS, None, at_least(around, floor, scale))]
         line = self.extrapolation.predict(counted, samples.age)
         if np.isfinite(line).any():
@@ -112,7 +117,7 @@ class ForecastRows:
 
     @cached_property
     def _bank(self):
-        return bank_of(self.store)
+        return bank_of(self.store, self.settings)
 
     def _model(self, model: TrainedModel) -> Predictor:
         if model not in self._loaded:
@@ -123,19 +128,19 @@ class ForecastRows:
         return (self.training["observed_until"] - self.training["t0"]) / HOUR_MS
 
 
-def _known(values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)]
-
-
 def made_from(store: Store, settings: Settings, *splits: str) -> str:
     """Return a hash of everything that the splits' forecasts, and the columns shown with them, depend on."""
-    bank = bank_in_service(store)
     models = [model_in_service(store, model) for model in trained_models(settings)]
-    tables = [store.table(name).state() for name in (popularity.NAME, neighbours.NAME)]
+    tables = [store.table(name).state() for name in TABLES]
+    fits = [store.artifact(name).current() for name in FITS]
     titles = known_items(store).select("item", "title")
     return content_hash(
-        sample_digests(store, *splits),
-        [[version.version, version.inputs_hash, version.fingerprint] for version in (bank, *models)],
+        input_digests(store, *splits),
+        [
+            [version.version, version.inputs_hash, version.fingerprint]
+            for version in (*fits, *models)
+            if version is not None
+        ],
         [[state.inputs_hash, state.fingerprint] for state in tables],
         dict(titles.iter_rows()),
         settings.model.seeds,

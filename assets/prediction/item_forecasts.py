@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 
 from assets.prediction.forecast import Forecast
-from assets.prediction.target_list import target_names
-from assets.protocol.popularity import read_popularity
+from assets.protocol.labels import matrix, read_labels, target_names
 from assets.settings import Settings
 from models import targets
 from models.predictors import Samples
@@ -35,12 +34,9 @@ def item_forecasts(
         `predicted_count`, `age_hours`.
     """
     scale, frames = settings.protocol.target, []
-    labels = pl.DataFrame({"item": samples.items.tolist()}, schema={"item": pl.String}).join(
-        read_popularity(store), on="item", how="left", maintain_order="left"
-    )
-    counts = labels["count"].cast(pl.Float64).to_numpy()[:, None]
+    counts = matrix(read_labels(store), samples.items.tolist(), "count")
     for forecast in forecasts:
-        for column, name in enumerate(target_names(store, settings)):
+        for column, name in enumerate(target_names(store)):
             known = ~np.isnan(samples.target[:, column])
             predicted = forecast.values[known, column]
             if not len(predicted) or np.isnan(predicted).any():

@@ -13,8 +13,10 @@ from assets.engine.run_log import note_run
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import check_fitted
-from assets.memory.feature_join import sample_digests, usable_items
+from assets.memory.feature_join import usable_items
 from assets.memory.neighbours import neighbours
+from assets.metadata.window_columns import window_columns
+from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.trained_models import (
     FOLDER,
@@ -42,7 +44,7 @@ CODE = 3  # raise it when the same inputs give another result
 @dg.asset(
     group_name="prediction",
     kinds={"pytorch"},
-    deps=[neighbours],
+    deps=[neighbours, window_columns],
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
@@ -51,8 +53,8 @@ CODE = 3  # raise it when the same inputs give another result
     "popularity_model",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
-        *artifact_marks(store, "hawkes_process", "memory_bank"),
+        *table_marks(store, *TABLES),
+        *artifact_marks(store, *FITS),
     ],
     makes=lambda store, settings: [
         *artifact_marks(store, *artifact_names(settings)),
@@ -66,7 +68,7 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     A model also stays in service while less than `model.refit_share` of the items it was fitted on has changed.
     """
     store, models = open_store(settings), trained_models(settings)
-    digests, training = sample_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
+    digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     todo: dict[TrainedModel, str] = {}
     for model in models:
         service = artifact_of(store, model).current(verify=True)
@@ -96,18 +98,9 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
 
 def _inputs(store: Store, settings: Settings) -> tuple[Samples, Samples, Bank]:
     """Return the windows of the training and validation items, and the bank."""
-    share = settings.model.whole_share
-    train, dev = (
-        samples_of(
-            store,
-            split,
-            size=settings.retrieval.neighbours,
-            age="own" if share == 1 else "all",
-            whole_share=share,
-        )
-        for split in ("train", "val")
-    )
-    return train, dev, bank_of(store)
+    age = "own" if settings.model.whole_share == 1 else "all"
+    train, dev = (samples_of(store, settings, split, age=age) for split in ("train", "val"))
+    return train, dev, bank_of(store, settings)
 
 
 def _train(

@@ -12,19 +12,19 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
-from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.neighbours import read_neighbours
 from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.counted import counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.forecast_rows import ForecastRows, made_from
+from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, served_rows
-from assets.prediction.target_list import target_names
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, read_validation
+from assets.protocol.labels import target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models import targets
@@ -50,8 +50,8 @@ FILE = "predictions.csv"
     "predictions",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "interactions", "popularity", "splits", "neighbours", VALIDATION, WEIGHTS),
-        *artifact_marks(store, "hawkes_process", "memory_bank", *artifact_names(settings)),
+        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )
@@ -109,10 +109,10 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
 
 
 def _predict(store: Store, settings: Settings, served: Mapping[str, str]) -> pl.DataFrame:
-    samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
-    items, names = samples.items.tolist(), target_names(store, settings)
-    counted = counted_so_far(read_events(store), read_popularity(store), settings.protocol, items=items)[:, None]
-    forecasts = all_forecasts(ForecastRows(store, settings), samples, age=None, floor=counted)
+    samples = samples_of(store, settings, "predict")
+    items, names, rows = samples.items.tolist(), target_names(store), ForecastRows(store, settings)
+    counted = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
+    forecasts = all_forecasts(rows, samples, age=None, floor=counted)
     retrieved = (
         read_neighbours(store)
         .sort("item", "rank")
@@ -158,12 +158,14 @@ def _of_target(
             "predicted": mean,
             "predicted_low": values.min(axis=0),
             "predicted_high": values.max(axis=0),
-            "predicted_count": np.maximum(targets.inverse(mean, scale), counted),
-            "counted_so_far": counted.astype(np.int64),
+            "predicted_count": np.fmax(targets.inverse(mean, scale), counted),
+            "counted_so_far": counted,
             "seeds": np.full(len(items), len(values), dtype=np.int32),
         },
         schema_overrides={"item": pl.String},
-    ).with_columns(**{name: pl.lit(text) for name, text in named.items()})
+    ).with_columns(
+        pl.col("counted_so_far").fill_nan(None).cast(pl.Int64), **{name: pl.lit(text) for name, text in named.items()}
+    )
 
 
 def read_predictions(store: Store) -> pl.DataFrame:

@@ -49,7 +49,7 @@ def _validate(store: Store, settings: Settings) -> pl.DataFrame:
     """Return every row's forecasts of the validation items at every age; the stack's are cross-validated."""
     rows, frames = ForecastRows(store, settings), []
     for age in rows.ages:
-        dev = samples_of(store, "val", size=settings.retrieval.neighbours, age="own" if age is None else age)
+        dev = samples_of(store, settings, "val", age="own" if age is None else age)
         if len(dev):
             frame = item_forecasts(store, settings, dev, rows.forecasts(dev, age=age), age=age)
             frames.append(frame.drop("count", "predicted_count"))

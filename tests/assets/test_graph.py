@@ -40,7 +40,7 @@ def ran(settings_of, materialise) -> Settings:
 def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     store = open_store(ran)
     table = store.table("evaluation").read()
-    assert set(table["predictor"]) == {"M3TR", "stack", *TRIVIAL}
+    assert set(table["predictor"]) == {"M3TR", "boosting", "boosting + content", "stack", *TRIVIAL}
     whole = table.filter(pl.col("age_hours").is_null())
     assert sorted(whole.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
     assert table["age_hours"].unique().sort().to_list() == [None, 1.0, 3.0, 8.0]
