@@ -63,6 +63,9 @@ class Model(dg.Config):
     use_visual: bool = Field(True, description="Ablation: without frames.")
     use_audio: bool = Field(True, description="Ablation: without sound.")
     use_text: bool = Field(True, description="Ablation: without the title.")
+    use_metadata: bool = Field(
+        False, description="Read metadata and counts as a fourth sequence, which the paper does not have."
+    )
     use_positive: bool = Field(True, description="Ablation: without positive attention.")
     use_negative: bool = Field(True, description="Ablation: without negative attention.")
 

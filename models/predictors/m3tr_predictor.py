@@ -12,6 +12,7 @@ from torch import nn
 from models.predictors.m3tr import M3TR, M3TRConfig
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.samples import Samples
+from models.predictors.table_embedding import TableColumns
 from models.predictors.training_options import TrainingOptions
 
 SWITCHES = tuple(field.name for field in fields(M3TRConfig) if field.name.startswith("use_"))
@@ -76,4 +77,12 @@ class M3TRPredictor(NeuralPredictor):
         encoder = copy.deepcopy(self.temporal_encoder)
         if encoder is not None and self.options.gamma == 0:
             encoder.requires_grad_(False)
-        return M3TR(self.config, samples.features.widths, targets=samples.target.shape[1], temporal_encoder=encoder)
+        if self.config.use_metadata and samples.table is None:
+            raise ValueError("use_metadata needs `samples.table`, given None")
+        return M3TR(
+            self.config,
+            samples.features.widths,
+            targets=samples.target.shape[1],
+            columns=TableColumns.of(samples.table) if self.config.use_metadata else None,
+            temporal_encoder=encoder,
+        )

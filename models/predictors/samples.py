@@ -160,6 +160,7 @@ class Minibatch:
         neighbourhood: (b, S), which of the u videos each window has.
         label: (b, T) float32, NaN where unknown; or None.
         feedback: Feedback of the b windows, or None.
+        tables: Tables of the b windows and of the u videos, or None.
     """
 
     target: VideoBatch
@@ -167,6 +168,7 @@ class Minibatch:
     neighbourhood: NeighbourBatch
     label: Tensor | None
     feedback: Feedback | None
+    tables: tuple[Table, Table] | None = None
 
     @property
     def completed(self) -> Completed | None:
@@ -197,6 +199,7 @@ def minibatch(
         neighbourhood=neighbourhood,
         label=label,
         feedback=samples.feedback.take(torch.from_numpy(rows), device=device) if with_feedback else None,
+        tables=None if None in (samples.table, bank.table) else (samples.table.take(rows), bank.table.take(distinct)),
     )
 
 

@@ -26,7 +26,7 @@ def with_table(samples: Samples, seed: int, *, targets: int = 1) -> Samples:
 
 @pytest.fixture(scope="module")
 def world():
-    world = make_world(items=300, neighbours=3, circles=12)
+    world = make_world(items=160, neighbours=3, circles=12)
     parts = [with_table(part, seed, targets=2) for seed, part in enumerate((world.train, world.dev, world.test))]
     return replace(world, train=parts[0], dev=parts[1], test=parts[2])
 
@@ -50,7 +50,7 @@ def test_every_target_is_learned_and_a_saved_model_predicts_the_same(world, made
 
 def test_content_is_read_where_only_content_tells(world):
     """Without a column that varies there is no model on the table alone, and the forecast is the mean."""
-    original = make_world(items=300, neighbours=3, circles=12)
+    original = make_world(items=160, neighbours=3, circles=12)
     silent = [
         replace(part, table=Table(np.ones((len(part), 1)), ("nothing",)))
         for part in (original.train, original.dev, original.test)

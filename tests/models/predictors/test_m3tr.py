@@ -14,7 +14,9 @@ from tests.models.predictors.reference import Reference
 
 WIDTHS = Widths(visual=3, acoustic=4, text=5, temporal=2)
 ROWS = {"visual": 4, "acoustic": 4, "text": 6, "temporal": 7}
-SWITCHES = [field.name for field in fields(M3TRConfig) if field.name.startswith("use_")]
+SWITCHES = [
+    field.name for field in fields(M3TRConfig) if field.name.startswith("use_") and field.name != "use_metadata"
+]
 CONFIG = M3TRConfig(width=4, hidden=5, alpha=0.7, neighbours=3)
 
 
