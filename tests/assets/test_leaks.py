@@ -316,6 +316,7 @@ def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, mate
     assert (pairs["label_time_of"] <= pairs["t0"]).all()
 
 
+@pytest.mark.slow
 def test_each_target_of_a_neighbour_is_shown_once_it_was_known(settings_of, materialise, monkeypatch):
     settings = settings_of(protocol__split="chronological", protocol__targets='["all@2d", "comment@7d"]')
     assert materialise(settings, "*neighbours").success
