@@ -7,7 +7,6 @@ from assets.metadata.author_statistics import UNDATED
 from assets.metadata.metadata_features import read_metadata
 from assets.protocol.popularity import read_popularity
 from assets.settings import Metadata
-from storage.hashing import row_hashes
 from storage.store import Store
 
 
@@ -48,9 +47,3 @@ def _with_levels(frame: pl.DataFrame, path: str) -> pl.DataFrame:
         for level in range(1, (frame[path].list.len().max() or 0) + 1)
     ]
     return frame.with_columns(levels).drop(path)
-
-
-def metadata_digests(frame: pl.DataFrame) -> dict[str, str]:
-    """Return a hash of each video's row of `item_metadata`."""
-    lists = pl.col(pl.List(pl.String))
-    return dict(zip(frame["item"].to_list(), row_hashes(frame.drop("item").with_columns(lists.list.join("\0")))))

@@ -17,9 +17,10 @@ from assets.engine.store_access import open_store
 from assets.ingest.counters import counters, read_counters
 from assets.ingest.interactions import interactions, read_events
 from assets.metadata.author_history import author_history
-from assets.metadata.item_metadata import item_metadata, metadata_digests
+from assets.metadata.item_metadata import item_metadata
 from assets.metadata.metadata_features import metadata_features
 from assets.metadata.observed_counts import observed_snapshots
+from assets.metadata.row_digests import row_digests
 from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import vocabulary
@@ -80,7 +81,7 @@ def window_columns(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     """
     store = open_store(settings)
     frame, types, metrics = fitted_from(store, settings)
-    digests = metadata_digests(frame)
+    digests = row_digests(frame)
     fingerprint = _fingerprint(settings.metadata, frame.columns, types, metrics)
     artifact = store.artifact(NAME)
     service = artifact.current(verify=True)
@@ -227,7 +228,7 @@ def check_columns(store: Store, settings: Settings) -> dg.AssetCheckResult:
         fitted, digests = fitted_on(folder), json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
     frame, types, metrics = fitted_from(store, settings)
     result = check_fitted(fitted, read_splits(store))
-    unchanged = metadata_digests(frame) == digests
+    unchanged = row_digests(frame) == digests
     differs = unchanged and fit_columns(frame, types, metrics, settings.metadata) != columns
     return dg.AssetCheckResult(
         passed=result.passed and not differs, metadata={**result.metadata, "differs_from_a_new_fit": differs}

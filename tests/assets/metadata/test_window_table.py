@@ -42,6 +42,8 @@ def test_one_row_per_window(described):
     events = read_events(store).filter(pl.col("item") == "4")
     first = events["time"] - read_popularity(store).filter(pl.col("item") == "4")["t0"].item()
     assert column(table, "events")[2:5].tolist() == [(first <= 24 * 3_600_000).sum(), (first <= 3_600_000).sum(), 0]
+    assert column(table, "counter view")[2:5].tolist() == pytest.approx([63, np.nan, np.nan], nan_ok=True)
+    assert column(table, "counter_per_hour view")[2] == 10
     assert column(table, "history_items")[:3].tolist() == [0, 0, 8]
     assert np.isnan(table.numeric[5, : table.numeric_names.index("age_hours")]).all()
 
@@ -53,12 +55,13 @@ def test_a_column_that_was_fitted_and_is_gone_is_unknown():
     assert np.isnan(table.numeric[0, :2]).all() and table.categorical.tolist() == [[""]]
 
 
-def test_an_event_after_the_age_stops_the_run(described, materialise, monkeypatch):
-    def an_hour_late(windows, running):
-        return original(windows, running.with_columns(pl.col("hours") - 1))
+@pytest.mark.parametrize("name", ["observed", "observed_snapshots"])
+def test_an_event_or_a_snapshot_after_the_age_stops_the_run(described, materialise, monkeypatch, name):
+    def an_hour_late(*arguments):
+        return original(*arguments).with_columns(pl.col("hours") - 1)
 
-    original = assets.metadata.observed_counts._latest
-    monkeypatch.setattr(assets.metadata.observed_counts, "_latest", an_hour_late)
+    original = getattr(assets.metadata.observed_counts, name)
+    monkeypatch.setattr(assets.metadata.observed_counts, name, an_hour_late)
     result = materialise(described(metadata__refit_share="0"), ["window_columns"])
     assert not result.success and failed_checks(result) == ["nothing_after_the_age_is_in_the_table"]
 
