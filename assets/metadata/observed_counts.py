@@ -28,12 +28,13 @@ def windows_at(
         n rows: `row`, `item`, `age_hours`, and `cut`, the hours up to which feedback counts. In an own window `observed` has
         already cut the feedback. At age 0 nothing is seen, not even an event at t = 0.
     """
-    own = (pl.col("observed_until") - pl.col("t0")) / HOUR_MS
+    # NumPy rounds the quotient as `observed` and `Sequences` do.
+    own = pl.Series("own", (popularity["observed_until"] - popularity["t0"]).fill_null(0).to_numpy() / HOUR_MS)
     empty = (pl.col("age") == 0) | (pl.col("age").is_null() & pl.lit(protocol.first_k is None) & (pl.col("own") == 0))
     return (
         pl.DataFrame({"item": items, "age": ages}, schema={"item": pl.String, "age": pl.Float64})
         .with_row_index("row")
-        .join(popularity.select("item", own.fill_null(0.0).alias("own")), on="item", how="left", maintain_order="left")
+        .join(popularity.select("item").with_columns(own), on="item", how="left", maintain_order="left")
         .select(
             "row",
             "item",
