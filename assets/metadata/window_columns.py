@@ -22,6 +22,7 @@ from assets.metadata.metadata_features import metadata_features
 from assets.metadata.observed_counts import observed_snapshots
 from assets.metadata.row_digests import row_digests
 from assets.protocol.fitted_on_training import check_fitted
+from assets.protocol.labels import NAME as LABELS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import vocabulary
 from assets.protocol.splits import items_of, read_splits
@@ -69,7 +70,7 @@ class WindowColumns:
     NAME,
     reads=lambda store, settings: [
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", "splits"),
+        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
     ],
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
@@ -112,7 +113,7 @@ def fitted_from(store: Store, settings: Settings) -> tuple[pl.DataFrame, list[st
     windows = read_popularity(store).filter(pl.col("item").is_in(training))
     frame = item_metadata(store, settings.metadata).filter(pl.col("item").is_in(training))
     types = vocabulary(read_events(store), windows, settings.protocol, training)
-    metrics = observed_snapshots(read_counters(store), windows)["metric"].unique().sort().to_list()
+    metrics = observed_snapshots(read_counters(store), windows, settings.protocol)["metric"].unique().sort().to_list()
     return frame, types, metrics
 
 
@@ -208,7 +209,7 @@ def columns_in_service(store: Store) -> tuple[ArtifactVersion, WindowColumns]:
     reads=lambda store, settings: [
         *artifact_marks(store, NAME),
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", "splits"),
+        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
     ],
 )
 def columns_are_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:

@@ -17,7 +17,7 @@ from assets.protocol.popularity import read_popularity
 from assets.settings import Protocol
 from models.predictors.table import Table
 from tests.assets.metadata.conftest import GROUP
-from tests.assets.metadata.test_observed_counts import random_feedback
+from tests.assets.metadata.test_observed_counts import PROTOCOLS, random_feedback
 
 
 def column(table: Table, name: str) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_an_authors_future_labels_stop_the_run(described, materialise, monkeypat
     assert not result.asset_materializations_for_node("window_columns")
 
 
-BOTH = pytest.mark.parametrize("protocol", [Protocol(horizon_hours=40), Protocol(first_k=5)], ids=["24 h", "first 5"])
+BOTH = pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=["24 h", "first 5"])
 
 
 class TestCheckOfCounters:
@@ -87,9 +87,9 @@ class TestCheckOfCounters:
         """The columns that the check finds wrong at an age, if the table holds what was seen at another one."""
         videos, events, counters = random_feedback()
         popularity = measure_popularity(videos, events, protocol).frame
-        windows = windows_at(videos["item"].to_list(), [seen_at] * len(videos), popularity, protocol)
+        windows = windows_at(videos["item"].to_list(), [seen_at] * len(videos), popularity)
         counted = event_columns(windows, events, popularity, protocol, ["like"])
-        counted = counted.hstack(counter_columns(windows, counters, popularity, ["view", "share"]))
+        counted = counted.hstack(counter_columns(windows, counters, popularity, protocol, ["view", "share"]))
         table = table_of(videos.select("item"), counted, WindowColumns([], {}, {}, ["like"], ["view", "share"]))
         return {
             name.split(" at ")[0] for name in check_window_table(table, popularity, age, events, counters, protocol)
@@ -110,8 +110,8 @@ class TestCheckOfCounters:
         protocol = Protocol(horizon_hours=40)
         popularity = measure_popularity(videos, events, protocol).frame
         longer = popularity.with_columns(pl.col("observed_until") + 10 * 3_600_000)
-        windows = windows_at(videos["item"].to_list(), [None] * len(videos), longer, protocol)
-        counted = counter_columns(windows, counters, longer, ["view"])
+        windows = windows_at(videos["item"].to_list(), [None] * len(videos), longer)
+        counted = counter_columns(windows, counters, longer, protocol, ["view"])
         table = table_of(videos.select("item"), counted, WindowColumns([], {}, {}, [], ["view"]))
         assert list(check_window_table(table, popularity, None, events, counters, protocol)) == [
             "counter view at the own window"
