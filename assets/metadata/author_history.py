@@ -13,6 +13,8 @@ from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.videos import VIDEOS, known_items
+from assets.protocol.labels import NAME as LABELS
+from assets.protocol.labels import read_labels, target_names
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import popularity, read_popularity
 from assets.protocol.splits import items_of, read_splits, splits
@@ -36,15 +38,14 @@ VERIFIED = 1000  # videos per author that the check recomputes
 )
 @skip_unchanged(
     NAME,
-    reads=lambda store, settings: [*stage_marks(store, "videos"), *table_marks(store, "popularity", "splits")],
+    reads=lambda store, settings: [*stage_marks(store, "videos"), *table_marks(store, "popularity", LABELS, "splits")],
     makes=lambda store, settings: table_marks(store, NAME),
 )
 def author_history(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Compute every video's history. In the random split, labels of validation and test items count for nothing."""
     store = open_store(settings)
-    labels = read_labels(store)
-    targets = labels["target"].unique().sort().to_list()
-    counted = labels_that_count(labels, read_splits(store), settings.protocol.split)
+    targets = target_names(store)
+    counted = labels_that_count(read_labels(store), read_splits(store), settings.protocol.split)
     frame = histories(published_by(store), counted, targets)
     keep_table(context, store, NAME, frame, Fingerprint(code=CODE, parameters={"split": settings.protocol.split}))
     return dg.MaterializeResult(
@@ -63,15 +64,6 @@ def published_by(store: Store) -> pl.DataFrame:
     return known_items(store).select("item", "author").join(clocks, on="item", how="left", maintain_order="left")
 
 
-def read_labels(store: Store) -> pl.DataFrame:
-    """Return the known labels: `item`, `target`, `label_time` (ms), `value` (on the target's scale)."""
-    return (
-        read_popularity(store)
-        .filter("labelled")
-        .select("item", pl.lit("label").alias("target"), "label_time", pl.col("target").alias("value"))
-    )
-
-
 def labels_that_count(labels: pl.DataFrame, sides: pl.DataFrame, split: str) -> pl.DataFrame:
     """Return the labels that may be part of a history.
 
@@ -80,11 +72,11 @@ def labels_that_count(labels: pl.DataFrame, sides: pl.DataFrame, split: str) -> 
     as it would for a forecaster at work.
 
     Args:
-        labels: `item`, `target`, `label_time`, `value`.
+        labels: The table `labels`. A label without a time never counts, since nobody knows when it was known.
         sides: The table `splits`.
         split: `protocol.split`.
     """
-    known = labels.filter(pl.col("label_time").is_not_null() & pl.col("value").is_not_null())
+    known = labels.drop_nulls(["label_time", "value"])
     return known if split == "chronological" else known.filter(pl.col("item").is_in(items_of(sides, "train")))
 
 
@@ -147,7 +139,10 @@ def read_author_history(store: Store) -> pl.DataFrame:
 @dg.asset_check(asset=author_history, blocking=True)
 @verdict_stands(
     "author_history_was_known_at_publication",
-    reads=lambda store, settings: [*stage_marks(store, "videos"), *table_marks(store, NAME, "popularity", "splits")],
+    reads=lambda store, settings: [
+        *stage_marks(store, "videos"),
+        *table_marks(store, NAME, "popularity", LABELS, "splits"),
+    ],
 )
 def author_history_was_known_at_publication(settings: Settings) -> dg.AssetCheckResult:
     """Every history counts earlier videos, and labels that were known at t = 0 and are not held out (docs/metadata.md)."""
@@ -166,7 +161,7 @@ def check_histories(
     Args:
         frame: The table `author_history`.
         videos: `item`, `author`, `t0`.
-        labels: `item`, `target`, `label_time`, `value`.
+        labels: The table `labels`.
         sides: The table `splits`.
         split: `protocol.split`.
 

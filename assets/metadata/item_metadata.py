@@ -5,9 +5,10 @@ import polars as pl
 from assets.metadata.author_history import DAY_MS, read_author_history
 from assets.metadata.author_statistics import UNDATED
 from assets.metadata.metadata_features import read_metadata
+from assets.protocol.labels import read_labels, target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Metadata
-from storage.hashing import row_hashes
+from assets.settings.target import END
 from storage.store import Store
 
 
@@ -20,20 +21,12 @@ def item_metadata(store: Store, settings: Metadata) -> pl.DataFrame:
 
     Returns:
         `item`; numbers as Float64: those of `metadata_features` and `author_history`, and `label_days`, days from t = 0 to
-        the primary label; categories as String, each level of a category path as `NAME_LEVEL` with the levels above it; and
-        tags as lists of String.
+        the time of the first target that is counted to the end of the data, if there is one; categories as String, each
+        level of a category path as `NAME_LEVEL` with the levels above it; and tags as lists of String.
     """
-    span = (pl.col("label_time") - pl.col("t0")) / DAY_MS
-    frame = (
-        read_metadata(store)
-        .join(read_author_history(store), on="item", how="left", maintain_order="left")
-        .join(
-            read_popularity(store).select("item", span.alias("label_days")),
-            on="item",
-            how="left",
-            maintain_order="left",
-        )
-    )
+    frame = read_metadata(store)
+    for further in (read_author_history(store), *_label_days(store)):
+        frame = frame.join(further, on="item", how="left", maintain_order="left")
     if not settings.given_statistics:
         frame = frame.drop(name for name in frame.columns if name.endswith(UNDATED))
     return _with_levels(frame, "category")
@@ -50,7 +43,11 @@ def _with_levels(frame: pl.DataFrame, path: str) -> pl.DataFrame:
     return frame.with_columns(levels).drop(path)
 
 
-def metadata_digests(frame: pl.DataFrame) -> dict[str, str]:
-    """Return a hash of each video's row of `item_metadata`."""
-    lists = pl.col(pl.List(pl.String))
-    return dict(zip(frame["item"].to_list(), row_hashes(frame.drop("item").with_columns(lists.list.join("\0")))))
+def _label_days(store: Store) -> list[pl.DataFrame]:
+    """Return `item` and `label_days`; nothing if every target has a horizon, which is the same for all items."""
+    to_the_end = [name for name in target_names(store) if name.endswith(f"@{END}")]
+    days = ((pl.col("label_time") - pl.col("t0")) / DAY_MS).alias("label_days")
+    labels = read_labels(store).filter(pl.col("target").is_in(to_the_end[:1]))
+    return (
+        [labels.join(read_popularity(store).select("item", "t0"), on="item").select("item", days)] if to_the_end else []
+    )

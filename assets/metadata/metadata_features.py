@@ -12,13 +12,13 @@ from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_mark
 from assets.engine.store_access import open_store, read_dataset
 from assets.ingest.videos import VIDEOS, known_items
 from assets.metadata.author_statistics import UNDATED, author_statistics
+from assets.metadata.row_digests import row_digests
 from assets.metadata.static_columns import FACTS, TYPES, static_columns
 from assets.protocol.popularity import popularity, read_popularity
 from assets.settings import Settings
 from storage.datasets import Dataset
 from storage.datasets.source_mark import source_mark
 from storage.fingerprint import Fingerprint
-from storage.hashing import content_hash
 from storage.rows import Row
 from storage.store import Store
 
@@ -57,7 +57,7 @@ def metadata_features(context: dg.AssetExecutionContext, settings: Settings) -> 
             ", ".join(marked),
         )
     rows = dict(zip(frame["item"].to_list(), frame.drop("item").iter_rows(named=True)))
-    inputs = {item: content_hash(row) for item, row in rows.items()}
+    inputs = row_digests(frame)
 
     def compute(todo: Sequence[str]) -> Iterator[Row]:
         yield from (Row.ok(item, inputs[item], rows[item]) for item in todo)
@@ -68,7 +68,7 @@ def metadata_features(context: dg.AssetExecutionContext, settings: Settings) -> 
         settings.run,
         store.stage(NAME, payload_of(frame)),
         inputs=inputs,
-        fingerprint=Fingerprint(code=CODE),
+        fingerprint=Fingerprint(code=CODE, parameters={"columns": frame.columns}),
         compute=compute,
     )
 

@@ -12,9 +12,7 @@ from assets.settings import Protocol
 WITHOUT_LIMIT, NOTHING = float("inf"), -1.0  # hours
 
 
-def windows_at(
-    items: Sequence[str], ages: Sequence[float | None], popularity: pl.DataFrame, protocol: Protocol
-) -> pl.DataFrame:
+def windows_at(items: Sequence[str], ages: Sequence[float | None], popularity: pl.DataFrame) -> pl.DataFrame:
     """Return some windows as the other functions take them.
 
     Args:
@@ -22,23 +20,22 @@ def windows_at(
         ages: (n,) hours since t = 0; None for an item's own window. An older age than that of the own window means the own
             window.
         popularity: `item`, `t0`, `observed_until` (ms or null).
-        protocol: Section `[protocol]` of the settings.
 
     Returns:
         n rows: `row`, `item`, `age_hours`, and `cut`, the hours up to which feedback counts. In an own window `observed` has
         already cut the feedback. At age 0 nothing is seen, not even an event at t = 0.
     """
-    own = (pl.col("observed_until") - pl.col("t0")) / HOUR_MS
-    empty = (pl.col("age") == 0) | (pl.col("age").is_null() & pl.lit(protocol.first_k is None) & (pl.col("own") == 0))
+    # NumPy rounds the quotient as `observed` and `Sequences` do.
+    own = pl.Series("own", (popularity["observed_until"] - popularity["t0"]).fill_null(0).to_numpy() / HOUR_MS)
     return (
         pl.DataFrame({"item": items, "age": ages}, schema={"item": pl.String, "age": pl.Float64})
         .with_row_index("row")
-        .join(popularity.select("item", own.fill_null(0.0).alias("own")), on="item", how="left", maintain_order="left")
+        .join(popularity.select("item").with_columns(own), on="item", how="left", maintain_order="left")
         .select(
             "row",
             "item",
             pl.min_horizontal("age", "own").alias("age_hours"),
-            pl.when(empty).then(NOTHING).otherwise(pl.col("age").fill_null(WITHOUT_LIMIT)).alias("cut"),
+            pl.when(pl.col("age") == 0).then(NOTHING).otherwise(pl.col("age").fill_null(WITHOUT_LIMIT)).alias("cut"),
         )
     )
 
@@ -85,7 +82,11 @@ def event_columns(
 
 
 def counter_columns(
-    windows: pl.DataFrame, counters: pl.DataFrame, popularity: pl.DataFrame, metrics: Sequence[str]
+    windows: pl.DataFrame,
+    counters: pl.DataFrame,
+    popularity: pl.DataFrame,
+    protocol: Protocol,
+    metrics: Sequence[str],
 ) -> pl.DataFrame:
     """Return what each window holds of the counters. A count without a time is never part of a window.
 
@@ -93,6 +94,7 @@ def counter_columns(
         windows: From `windows_at`.
         counters: `item`, `metric`, `time` (ms or null), `value`.
         popularity: `item`, `t0`, `observed_until` (ms).
+        protocol: Section `[protocol]` of the settings.
         metrics: Metrics that have columns.
 
     Returns:
@@ -100,7 +102,7 @@ def counter_columns(
         (log2(1 + value)); `counter_hours_since METRIC`, the age of that value; `counter_per_hour METRIC`, the rate between the
         last two snapshots; and `counter_snapshots METRIC`, their number. Unknown values are null.
     """
-    seen = observed_snapshots(counters, popularity)
+    seen = observed_snapshots(counters, popularity, protocol)
     parts = []
     for metric in metrics:
         rise, hours = (pl.col(name).diff().over("item") for name in ("value", "hours"))
@@ -122,16 +124,16 @@ def counter_columns(
     return pl.DataFrame([column for part in parts for column in part.get_columns()])
 
 
-def observed_snapshots(counters: pl.DataFrame, popularity: pl.DataFrame) -> pl.DataFrame:
-    """Return the snapshots after t = 0 and inside the items' own windows, by item and time, with `hours` since t = 0.
+def observed_snapshots(counters: pl.DataFrame, popularity: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """Return the snapshots inside the items' own windows, by item and time, with `hours` since t = 0.
 
     Args:
         counters: `item`, `metric`, `time` (ms or null), `value`.
         popularity: `item`, `t0`, `observed_until` (ms).
+        protocol: Section `[protocol]` of the settings. A forecast at publication sees nothing.
     """
-    joined = counters.join(popularity.select("item", "t0", "observed_until"), on="item").filter(
-        pl.col("time") > pl.col("t0"), pl.col("time") <= pl.col("observed_until")
-    )
+    inside = pl.col("time").is_between("t0", "observed_until") & (not protocol.forecasts_at_publication)
+    joined = counters.join(popularity.select("item", "t0", "observed_until"), on="item").filter(inside)
     hours = (joined["time"] - joined["t0"]).to_numpy() / HOUR_MS  # rounded as in `observed`
     return joined.with_columns(pl.Series("hours", hours)).sort("item", "time").drop("t0", "observed_until")
 

@@ -17,10 +17,12 @@ from assets.engine.store_access import open_store
 from assets.ingest.counters import counters, read_counters
 from assets.ingest.interactions import interactions, read_events
 from assets.metadata.author_history import author_history
-from assets.metadata.item_metadata import item_metadata, metadata_digests
+from assets.metadata.item_metadata import item_metadata
 from assets.metadata.metadata_features import metadata_features
 from assets.metadata.observed_counts import observed_snapshots
+from assets.metadata.row_digests import row_digests
 from assets.protocol.fitted_on_training import check_fitted
+from assets.protocol.labels import NAME as LABELS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import vocabulary
 from assets.protocol.splits import items_of, read_splits
@@ -68,7 +70,7 @@ class WindowColumns:
     NAME,
     reads=lambda store, settings: [
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", "splits"),
+        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
     ],
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
@@ -80,7 +82,7 @@ def window_columns(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     """
     store = open_store(settings)
     frame, types, metrics = fitted_from(store, settings)
-    digests = metadata_digests(frame)
+    digests = row_digests(frame)
     fingerprint = _fingerprint(settings.metadata, frame.columns, types, metrics)
     artifact = store.artifact(NAME)
     service = artifact.current(verify=True)
@@ -111,7 +113,7 @@ def fitted_from(store: Store, settings: Settings) -> tuple[pl.DataFrame, list[st
     windows = read_popularity(store).filter(pl.col("item").is_in(training))
     frame = item_metadata(store, settings.metadata).filter(pl.col("item").is_in(training))
     types = vocabulary(read_events(store), windows, settings.protocol, training)
-    metrics = observed_snapshots(read_counters(store), windows)["metric"].unique().sort().to_list()
+    metrics = observed_snapshots(read_counters(store), windows, settings.protocol)["metric"].unique().sort().to_list()
     return frame, types, metrics
 
 
@@ -207,7 +209,7 @@ def columns_in_service(store: Store) -> tuple[ArtifactVersion, WindowColumns]:
     reads=lambda store, settings: [
         *artifact_marks(store, NAME),
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", "splits"),
+        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
     ],
 )
 def columns_are_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
@@ -227,7 +229,7 @@ def check_columns(store: Store, settings: Settings) -> dg.AssetCheckResult:
         fitted, digests = fitted_on(folder), json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
     frame, types, metrics = fitted_from(store, settings)
     result = check_fitted(fitted, read_splits(store))
-    unchanged = metadata_digests(frame) == digests
+    unchanged = row_digests(frame) == digests
     differs = unchanged and fit_columns(frame, types, metrics, settings.metadata) != columns
     return dg.AssetCheckResult(
         passed=result.passed and not differs, metadata={**result.metadata, "differs_from_a_new_fit": differs}

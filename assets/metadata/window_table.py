@@ -13,6 +13,7 @@ from assets.ingest.interactions import read_events
 from assets.metadata.item_metadata import item_metadata
 from assets.metadata.observed_counts import counter_columns, event_columns, windows_at
 from assets.metadata.window_columns import WindowColumns, columns_in_service, named_categories, window_columns
+from assets.protocol.labels import NAME as LABELS
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.settings import Protocol, Settings
@@ -37,7 +38,7 @@ def window_table(store: Store, settings: Settings, items: Sequence[str], ages: S
     """
     columns = columns_in_service(store)[1]
     popularity = read_popularity(store).filter(pl.col("item").is_in(list(set(items))))
-    windows = windows_at(items, ages, popularity, settings.protocol)
+    windows = windows_at(items, ages, popularity)
     static = windows.select("item").join(
         item_metadata(store, settings.metadata), on="item", how="left", maintain_order="left"
     )
@@ -46,7 +47,9 @@ def window_table(store: Store, settings: Settings, items: Sequence[str], ages: S
         in_window = event_columns(windows, read_events(store), popularity, settings.protocol, columns.types)
         counted = counted.hstack(in_window)
     if columns.metrics:
-        counted = counted.hstack(counter_columns(windows, read_counters(store), popularity, columns.metrics))
+        counted = counted.hstack(
+            counter_columns(windows, read_counters(store), popularity, settings.protocol, columns.metrics)
+        )
     return table_of(static, counted, columns)
 
 
@@ -88,7 +91,7 @@ def _column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Expr:
     reads=lambda store, settings: [
         *artifact_marks(store, "window_columns"),
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", "splits"),
+        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
     ],
 )
 def nothing_after_the_age_is_in_the_table(settings: Settings) -> dg.AssetCheckResult:
@@ -136,7 +139,7 @@ def check_window_table(
     if protocol.first_k is not None:
         seen = seen.filter(pl.col("order") < protocol.first_k)
     expected = {"events": seen.group_by("item").len("expected")}
-    snapshots = counters.join(clocks, on="item").filter(inside & (since > 0))
+    snapshots = counters.join(clocks, on="item").filter(inside & (since >= 0))
     for metric in snapshots["metric"].unique():
         last = snapshots.filter(pl.col("metric") == metric).sort("time").group_by("item").agg(pl.col("value").last())
         expected[f"counter {metric}"] = last.rename({"value": "expected"})

@@ -10,13 +10,13 @@ import pytest
 
 from assets.settings import Settings
 from pipeline.settings import load
-from tests.assets.conftest import QUICK, write_plain_set
+from tests.assets.conftest import HOUR, QUICK, write_plain_set
 
 GROUP = ["metadata_features", "author_history", "window_columns"]
 
 
 def write_described_set(folder: Path) -> Path:
-    """The plain set with metadata; items 1 and 2 have an author and a hashtag of their own, item 3 has no author."""
+    """The plain set with metadata and counters; items 1 and 2 have an author and a hashtag of their own, item 3 no author."""
     write_plain_set(folder)
     number = pl.col("item").cast(pl.Int64)
     own = pl.when(number < 3).then(pl.concat_str(pl.lit("own"), "item"))
@@ -28,6 +28,12 @@ def write_described_set(folder: Path) -> Path:
         ).alias("title"),
     )
     videos.write_csv(folder / "videos.csv")
+    snapshots = [
+        (item, published + hours * HOUR, 10 * hours + place)
+        for place, (item, published) in enumerate(videos.select("item", "published_at").iter_rows())
+        for hours in (2, 6, 30)
+    ]
+    pl.DataFrame(snapshots, schema=["item", "time", "view"], orient="row").write_csv(folder / "counters.csv")
     return folder
 
 

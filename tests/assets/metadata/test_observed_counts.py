@@ -32,6 +32,10 @@ def random_feedback(seed: int = 0, items: int = 25) -> tuple[pl.DataFrame, pl.Da
             counters += [(item, metric, start + int(time), int(value)) for time, value in zip(at, values)]
             counters.append((item, metric, None, 1000))
     frame = pl.DataFrame(events, schema=["item", "user", "type", "time", "order"], orient="row")
+    # the data end when this item is published and has its first event
+    end = max(time for *_, time, _ in events)
+    videos = pl.concat([videos, pl.DataFrame({"item": ["last"], "published_at": [end]})])
+    events.append(("last", "u0", "like", end, 0))
     types = {"item": pl.String, "metric": pl.String, "time": pl.Int64, "value": pl.Int64}
     return videos, frame, pl.DataFrame(counters, schema=types, orient="row")
 
@@ -55,7 +59,7 @@ def slow_events(item: str, age: float | None, events: pl.DataFrame, clock: dict,
     rows = [row for row in events.to_dicts() if row["item"] == item and (row["time"] - clock["t0"]) / HOUR <= until]
     if protocol.first_k is not None:
         rows = [row for row in rows if row["order"] < protocol.first_k]
-    if until == 0 and not (age is None and protocol.first_k is not None):
+    if age == 0 or protocol.forecasts_at_publication:
         rows = []
     hours = [(row["time"] - clock["t0"]) / HOUR for row in rows]
     found = {
@@ -73,7 +77,9 @@ def slow_events(item: str, age: float | None, events: pl.DataFrame, clock: dict,
     return found
 
 
-def slow_counter(item: str, metric: str, age: float | None, counters: pl.DataFrame, clock: dict) -> dict:
+def slow_counter(
+    item: str, metric: str, age: float | None, counters: pl.DataFrame, clock: dict, protocol: Protocol
+) -> dict:
     own = (clock["observed_until"] - clock["t0"]) / HOUR
     until = own if age is None else min(age, own)
     rows = [
@@ -81,7 +87,7 @@ def slow_counter(item: str, metric: str, age: float | None, counters: pl.DataFra
         for row in counters.to_dicts()
         if (row["item"], row["metric"]) == (item, metric) and row["time"] is not None
     ]
-    rows = [(hour, value) for hour, value in rows if 0 < hour <= until]
+    rows = [] if age == 0 or protocol.forecasts_at_publication else [row for row in rows if 0 <= row[0] <= until]
     two = rows[-2:]
     return {
         "counter": rows[-1][1] if rows else None,
@@ -92,21 +98,24 @@ def slow_counter(item: str, metric: str, age: float | None, counters: pl.DataFra
     }
 
 
-@pytest.mark.parametrize("protocol", [Protocol(horizon_hours=40), Protocol(first_k=5)], ids=["hours", "first k"])
+PROTOCOLS = [Protocol(horizon_hours=40), Protocol(first_k=5), Protocol(hours=0, ages=[])]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=["hours", "first k", "at publication"])
 def test_every_count_is_that_of_the_slow_reference(protocol):
     videos, events, counters = random_feedback()
     popularity = measure_popularity(videos, events, protocol).frame
     clocks = {row["item"]: row for row in popularity.to_dicts()}
     items = [item for item in videos["item"] for _ in AGES]
     ages = AGES * len(videos)
-    windows = windows_at(items, ages, popularity, protocol)
+    windows = windows_at(items, ages, popularity)
     found = event_columns(windows, events, popularity, protocol, ["comment", "like"]).to_dicts()
-    snapshots = counter_columns(windows, counters, popularity, ["view", "share"]).to_dicts()
+    snapshots = counter_columns(windows, counters, popularity, protocol, ["view", "share"]).to_dicts()
     for item, age, row, snapshot in zip(items, ages, found, snapshots, strict=True):
         expected = slow_events(item, age, events, clocks[item], protocol)
         assert known(row) == close(expected), (item, age)
         for metric in ("view", "share"):
-            expected = slow_counter(item, metric, age, counters, clocks[item])
+            expected = slow_counter(item, metric, age, counters, clocks[item], protocol)
             of_metric = {name: snapshot[f"{name} {metric}"] for name in expected}
             assert known(of_metric) == close(expected), (item, age, metric)
 
@@ -114,23 +123,23 @@ def test_every_count_is_that_of_the_slow_reference(protocol):
 def test_without_any_feedback_every_count_is_zero_or_unknown():
     videos, events, counters = random_feedback()
     popularity = measure_popularity(videos, events, Protocol()).frame
-    windows = windows_at(["v0", "v1"], [None, 1.0], popularity, Protocol())
+    windows = windows_at(["v0", "v1"], [None, 1.0], popularity)
     row = event_columns(windows, events.clear(), popularity, Protocol(), ["like"]).row(0, named=True)
     assert (row["events"], row["users"], row["hours_since_event"]) == (0, 0, None)
-    row = counter_columns(windows, counters.clear(), popularity, ["view"]).row(0, named=True)
+    row = counter_columns(windows, counters.clear(), popularity, Protocol(), ["view"]).row(0, named=True)
     assert row["counter_snapshots view"] == 0 and row["counter view"] is None
-    assert counter_columns(windows, counters, popularity, []).width == 0
+    assert counter_columns(windows, counters, popularity, Protocol(), []).width == 0
 
 
 def test_one_type_has_no_columns_beside_those_of_all_events():
     videos, events, _ = random_feedback()
     popularity = measure_popularity(videos, events, Protocol()).frame
-    windows = windows_at(["v0"], [None], popularity, Protocol())
+    windows = windows_at(["v0"], [None], popularity)
     assert "events like" not in event_columns(windows, events, popularity, Protocol(), ["like"]).columns
 
 
 def test_a_count_without_a_time_is_never_observed():
     videos, events, counters = random_feedback()
     popularity = measure_popularity(videos, events, Protocol()).frame
-    assert observed_snapshots(counters, popularity)["time"].null_count() == 0
-    assert not observed_snapshots(counters.filter(pl.col("time").is_null()), popularity).height
+    assert observed_snapshots(counters, popularity, Protocol())["time"].null_count() == 0
+    assert not observed_snapshots(counters.filter(pl.col("time").is_null()), popularity, Protocol()).height

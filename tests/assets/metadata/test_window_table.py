@@ -17,7 +17,7 @@ from assets.protocol.popularity import read_popularity
 from assets.settings import Protocol
 from models.predictors.table import Table
 from tests.assets.metadata.conftest import GROUP
-from tests.assets.metadata.test_observed_counts import random_feedback
+from tests.assets.metadata.test_observed_counts import PROTOCOLS, random_feedback
 
 
 def column(table: Table, name: str) -> np.ndarray:
@@ -42,6 +42,8 @@ def test_one_row_per_window(described):
     events = read_events(store).filter(pl.col("item") == "4")
     first = events["time"] - read_popularity(store).filter(pl.col("item") == "4")["t0"].item()
     assert column(table, "events")[2:5].tolist() == [(first <= 24 * 3_600_000).sum(), (first <= 3_600_000).sum(), 0]
+    assert column(table, "counter view")[2:5].tolist() == pytest.approx([63, np.nan, np.nan], nan_ok=True)
+    assert column(table, "counter_per_hour view")[2] == 10
     assert column(table, "history_items")[:3].tolist() == [0, 0, 8]
     assert np.isnan(table.numeric[5, : table.numeric_names.index("age_hours")]).all()
 
@@ -53,12 +55,13 @@ def test_a_column_that_was_fitted_and_is_gone_is_unknown():
     assert np.isnan(table.numeric[0, :2]).all() and table.categorical.tolist() == [[""]]
 
 
-def test_an_event_after_the_age_stops_the_run(described, materialise, monkeypatch):
-    def an_hour_late(windows, running):
-        return original(windows, running.with_columns(pl.col("hours") - 1))
+@pytest.mark.parametrize("name", ["observed", "observed_snapshots"])
+def test_an_event_or_a_snapshot_after_the_age_stops_the_run(described, materialise, monkeypatch, name):
+    def an_hour_late(*arguments):
+        return original(*arguments).with_columns(pl.col("hours") - 1)
 
-    original = assets.metadata.observed_counts._latest
-    monkeypatch.setattr(assets.metadata.observed_counts, "_latest", an_hour_late)
+    original = getattr(assets.metadata.observed_counts, name)
+    monkeypatch.setattr(assets.metadata.observed_counts, name, an_hour_late)
     result = materialise(described(metadata__refit_share="0"), ["window_columns"])
     assert not result.success and failed_checks(result) == ["nothing_after_the_age_is_in_the_table"]
 
@@ -74,7 +77,7 @@ def test_an_authors_future_labels_stop_the_run(described, materialise, monkeypat
     assert not result.asset_materializations_for_node("window_columns")
 
 
-BOTH = pytest.mark.parametrize("protocol", [Protocol(horizon_hours=40), Protocol(first_k=5)], ids=["24 h", "first 5"])
+BOTH = pytest.mark.parametrize("protocol", PROTOCOLS[:2], ids=["24 h", "first 5"])
 
 
 class TestCheckOfCounters:
@@ -84,9 +87,9 @@ class TestCheckOfCounters:
         """The columns that the check finds wrong at an age, if the table holds what was seen at another one."""
         videos, events, counters = random_feedback()
         popularity = measure_popularity(videos, events, protocol).frame
-        windows = windows_at(videos["item"].to_list(), [seen_at] * len(videos), popularity, protocol)
+        windows = windows_at(videos["item"].to_list(), [seen_at] * len(videos), popularity)
         counted = event_columns(windows, events, popularity, protocol, ["like"])
-        counted = counted.hstack(counter_columns(windows, counters, popularity, ["view", "share"]))
+        counted = counted.hstack(counter_columns(windows, counters, popularity, protocol, ["view", "share"]))
         table = table_of(videos.select("item"), counted, WindowColumns([], {}, {}, ["like"], ["view", "share"]))
         return {
             name.split(" at ")[0] for name in check_window_table(table, popularity, age, events, counters, protocol)
@@ -107,8 +110,8 @@ class TestCheckOfCounters:
         protocol = Protocol(horizon_hours=40)
         popularity = measure_popularity(videos, events, protocol).frame
         longer = popularity.with_columns(pl.col("observed_until") + 10 * 3_600_000)
-        windows = windows_at(videos["item"].to_list(), [None] * len(videos), longer, protocol)
-        counted = counter_columns(windows, counters, longer, ["view"])
+        windows = windows_at(videos["item"].to_list(), [None] * len(videos), longer)
+        counted = counter_columns(windows, counters, longer, protocol, ["view"])
         table = table_of(videos.select("item"), counted, WindowColumns([], {}, {}, [], ["view"]))
         assert list(check_window_table(table, popularity, None, events, counters, protocol)) == [
             "counter view at the own window"
