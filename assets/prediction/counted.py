@@ -39,7 +39,7 @@ def counted_at(
         (n, T) float64: numbers of events, 0 if there are none; or a counter's last value, NaN if there is none.
     """
     own = windows.filter(pl.col("item").is_in(items))
-    seen, snapshots = observed(events, own, protocol), observed_snapshots(counters, own)
+    seen, snapshots = observed(events, own, protocol), observed_snapshots(counters, own, protocol)
     if age is not None:
         until = (pl.col("hours") <= age) & pl.lit(age > 0)
         seen, snapshots = seen.filter(until), snapshots.filter(until)

@@ -1,6 +1,7 @@
 """The predictors of `model.train`, one model per predictor and seed."""
 
 import dagster as dg
+import polars as pl
 
 from assets.encoding.encoder_choice import device_of
 from assets.engine.data_versions import version_of_artifacts
@@ -29,7 +30,7 @@ from assets.prediction.trained_models import (
     unfitted,
 )
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS, keep_validation
+from assets.prediction.validation import WEIGHTS, keep_validation, read_validation
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from models.determinism import deterministic
@@ -150,3 +151,25 @@ def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult
         with model_in_service(store, model).reading() as folder:
             fitted |= {f"{model} {name}": items for name, items in fitted_on(folder).items()}
     return check_fitted(fitted, read_splits(store))
+
+
+@dg.asset_check(asset=popularity_model, blocking=True)
+@verdict_stands(
+    "stack_is_fitted_on_validation_items",
+    reads=lambda store, settings: table_marks(store, VALIDATION, "splits"),
+)
+def stack_is_fitted_on_validation_items(settings: Settings) -> dg.AssetCheckResult:
+    """The stack's weights and the choice of the served row rest on validation items only (docs/protocol.md, rule Fits)."""
+    store = open_store(settings)
+    return check_validation(read_validation(store), read_splits(store))
+
+
+def check_validation(items: pl.DataFrame, sides: pl.DataFrame) -> dg.AssetCheckResult:
+    """Check which items the weights were fitted on.
+
+    Args:
+        items: The table `validation_items`.
+        sides: The table `splits`.
+    """
+    leaks = sorted(set(items["item"]) - set(items_of(sides, "val")))
+    return dg.AssetCheckResult(passed=not leaks, metadata={"outside_validation": dg.MetadataValue.json(leaks[:10])})

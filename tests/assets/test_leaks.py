@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import assets.engine.skip_unchanged
 import assets.feedback.temporal_embeddings
 import assets.memory.neighbours
+import assets.prediction.popularity_model
 import assets.protocol.observation
 import assets.protocol.splits
 from assets.engine.store_access import open_store
@@ -18,6 +20,8 @@ from assets.ingest.interactions import read_events
 from assets.memory.memory_bank import check_members
 from assets.memory.neighbours import check_neighbours, read_neighbours
 from assets.prediction.evaluation import check_ages, check_evaluation
+from assets.prediction.popularity_model import check_validation, model_is_fitted_on_training_items
+from assets.prediction.validation import read_validation
 from assets.protocol.label_check import check_labels
 from assets.protocol.labels import read_labels
 from assets.protocol.popularity import read_popularity
@@ -63,6 +67,7 @@ def test_every_rule_blocks_the_run():
         "bank_holds_training_items_only",
         "no_neighbour_leaks_a_label",
         "model_is_fitted_on_training_items",
+        "stack_is_fitted_on_validation_items",
         "metrics_are_over_the_whole_split",
         "failed_share",
     }
@@ -224,6 +229,22 @@ class TestFitted:
         sides = read_splits(store)
         planted = sides.filter(pl.col("split").is_in(["train", side]))["item"].to_list()
         assert not check_fitted({"types": ["like"], "scaler": planted}, sides).passed
+
+    def test_every_predictor_is_looked_at(self, ran, store, monkeypatch):
+        """A boosting model that was fitted on a test item stops the run like any other."""
+        stranger = read_splits(store).filter(pl.col("split") == "test")["item"][0]
+        assert model_is_fitted_on_training_items(settings=ran).passed
+        fits = iter([{}, {}, {"model": [stranger]}, {}, {}, {}])
+        monkeypatch.setattr(assets.prediction.popularity_model, "fitted_on", lambda folder: next(fits))
+        monkeypatch.setattr(assets.engine.skip_unchanged._Memory, "read", lambda memory: {})
+        assert not model_is_fitted_on_training_items(settings=ran).passed
+
+    @pytest.mark.parametrize("side", ["train", "test"])
+    def test_a_stack_that_has_seen_another_side(self, store, side):
+        items, sides = read_validation(store), read_splits(store)
+        assert check_validation(items, sides).passed
+        stranger = sides.filter(pl.col("split") == side)["item"][0]
+        assert not check_validation(items.with_columns(pl.lit(stranger).alias("item")), sides).passed
 
 
 class TestBank:
