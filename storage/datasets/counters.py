@@ -23,10 +23,9 @@ from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.tabular import Tabular, read_tabular
 
 # Columns that describe an item and are no counter, although they may be numbers.
-_ABOUT_ITEMS = {
-    *map(fold, (*VIDEO_NAMES, *PLAIN_TIMES)),
-    *(fold(name) for tiers in (*VIDEO_TIERS.values(), COUNTER_TIERS["time"]) for tier in tiers for name in tier),
-}
+_TIMES = {fold(name) for tier in (PLAIN_TIMES, *COUNTER_TIERS["time"]) for name in tier}
+_ABOUT_ITEMS = _TIMES | {fold(name) for tiers in VIDEO_TIERS.values() for tier in tiers for name in tier}
+_ABOUT_ITEMS |= set(map(fold, VIDEO_NAMES))
 LARGEST = 2**53  # counts are parsed as float64, which has every smaller whole number
 
 
@@ -86,6 +85,9 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
             ]
         )
     table.tell_further(notes, used=set(columns.values()))
+    if about := [column for column in table.further if fold(column) in _ABOUT_ITEMS - _TIMES]:
+        text = f"{table.name}: {', '.join(about)} describe items and are not read here; put them into videos.csv"
+        notes.append(Note("warning", text))
     return wide_counts(table, columns, items, times, problems, notes)
 
 

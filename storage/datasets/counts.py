@@ -61,6 +61,8 @@ def parse_counts(column: pl.Series) -> Counts:
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         values = column.cast(pl.Float64)
         return Counts(pl.select(pl.when(values.is_finite()).then(values).alias(column.name)).to_series(), none)
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype != pl.String:
         nothing = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
         return Counts(nothing, np.flatnonzero(column.is_not_null().to_numpy()))

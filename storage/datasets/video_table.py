@@ -82,7 +82,10 @@ def read_video_table(
     twice = np.flatnonzero((~items.is_first_distinct() & items.is_not_null()).to_numpy())
     if times is None:
         for place, row in zip(table.where(twice[:LOCATED]), twice):
-            problems.add(place, f"item {items[int(row)]} is given twice; one row per item is allowed")
+            problems.add(
+                place,
+                f"item {items[int(row)]} is given twice; one row per item is allowed, or several that hold counts",
+            )
     elif len(twice):
         in_time = times.arg_sort(nulls_last=True)
         frames = [frame[in_time] for frame in (listed, details, features, further)]

@@ -165,3 +165,12 @@ def test_numbers_as_people_write_them(write, text, value):
 def test_columns_that_describe_items_are_no_counters(write):
     dataset = read(write, f"item,time,duration,title,watch_hours\na,{T},9,x,4\n")
     assert dataset.counters.rows() == [("a", "watch_hours", T, 4)]
+    assert any(
+        "duration, title describe items and are not read here; put them into videos.csv" in t for t in warnings(dataset)
+    )
+
+
+def test_a_column_of_fractions_is_no_counter_and_told(write):
+    dataset = read(write, f"item,time,views,engagement_rate\na,{T},9,0.03\n")
+    assert dataset.counters["metric"].to_list() == ["view"]
+    assert any("further columns, which no stage reads: engagement_rate" in note.text for note in dataset.notes)

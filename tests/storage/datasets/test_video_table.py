@@ -48,6 +48,14 @@ def test_one_table_of_scraped_videos_is_a_data_set(write):
     assert dataset.further["videos"].columns == ["item", "channelTitle", "mood"]
 
 
+def test_the_only_table_of_a_folder_is_that_of_videos(write, tmp_path):
+    dataset = open_dataset(write({"USvideos.csv": SCRAPED}))
+    assert dataset.counters.height == 5 and dataset.layout == "plain"
+    assert "USvideos.csv, the only table, is read as the table of videos" in notes(dataset)
+    with pytest.raises(DatasetError, match="no data set found"):
+        open_dataset(write({"DEvideos.csv": SCRAPED}))
+
+
 def test_every_assumption_is_told(write):
     told = notes(open_dataset(write({"videos.csv": SCRAPED})))
     for words in (
