@@ -18,7 +18,15 @@ _PERSON = r"(?:author|user|uploader|channel|creator|owner)(?:meta|stats)?"
 _STATISTIC = r"(?P<what>(?:follower|fan|subscriber|following|friend|post|video|like|heart|loop)s?|verified)(?:count)?"
 # `followers` alone is a person's; `likes` alone counts a video's.
 _OF_AN_AUTHOR = re.compile(rf"{_PERSON}{_STATISTIC}|(?P<alone>followers?|fans?|subscribers?|followings?)(?:count)?")
-_STANDARD = {"follower": "followers", "fan": "followers", "subscriber": "followers", "following": "following"}
+_STANDARD = {
+    **dict.fromkeys(("follower", "fan", "subscriber"), "followers"),
+    "like": "likes",
+    "heart": "likes",
+    "post": "posts",
+    "video": "posts",
+    "loop": "loops",
+    "friend": "friends",
+}
 
 
 def read_author_table(paths: Sequence[Path], problems: Problems, notes: list[Note]) -> pl.DataFrame:
@@ -87,6 +95,6 @@ def _statistics(table: Tabular, columns: dict[str, str]) -> dict[str, pl.Series]
     found = {}
     for column, name in columns.items():
         counts = parse_counts(table.frame[column])
-        if not counts.ambiguous and not len(counts.wrong) and counts.values.count():
+        if not counts.problem and not len(counts.wrong) and counts.values.count():
             found[column] = counts.values.alias(name)
     return found

@@ -26,6 +26,7 @@ from storage.datasets.tabular import Tabular, read_tabular
 _TIMES = {fold(name) for tier in (PLAIN_TIMES, *COUNTER_TIERS["time"]) for name in tier}
 _ABOUT_ITEMS = _TIMES | {fold(name) for tiers in VIDEO_TIERS.values() for tier in tiers for name in tier}
 _ABOUT_ITEMS |= set(map(fold, VIDEO_NAMES))
+MISTYPED = 9  # a column of unknown name with fewer numbers per other value is no counter
 LARGEST = 2**53  # counts are parsed as float64, which has every smaller whole number
 
 
@@ -130,8 +131,9 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
 
 
 def _whole_numbers(column: pl.Series) -> bool:
-    values = parse_counts(column).values.drop_nulls()
-    return len(values) > 0 and (values == values.floor()).all()
+    counts = parse_counts(column)
+    values = counts.values.drop_nulls()
+    return len(values) > MISTYPED * len(counts.wrong) and (values == values.floor()).all()
 
 
 def wide_counts(
@@ -176,8 +178,8 @@ def _counts(
     notes: list[Note],
 ) -> pl.DataFrame:
     counts = parse_counts(table.frame[column])
-    if counts.ambiguous:
-        problems.add(table.path, f"{column}: {counts.ambiguous}; write whole numbers without points and commas")
+    if counts.problem:
+        problems.add(table.path, f"{column}: {counts.problem}; write whole numbers without points and commas")
     if counts.told:
         notes.append(Note("info", f"{table.name}: {column}: {counts.told}"))
     large = np.flatnonzero((counts.values.abs() >= LARGEST).fill_null(False).to_numpy())

@@ -49,7 +49,7 @@ def _feature(table: Tabular, column: str, problems: Problems, *, as_category: bo
         numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else parse_counts(values).values
         if numbers.null_count() > values.null_count():
             counts = parse_counts(values)
-            numbers = counts.values if not len(counts.wrong) and not counts.ambiguous else None
+            numbers = counts.values if not len(counts.wrong) and not counts.problem else None
         if numbers is not None:
             return numbers
     return table.texts(column, problems, [])

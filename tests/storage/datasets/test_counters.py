@@ -145,6 +145,20 @@ def test_what_is_refused(write, counters, told):
 
 
 @pytest.mark.parametrize(
+    "column, metric",
+    [
+        ("View Count", "view"), ("viewCount", "view"), ("statistics.viewCount", "view"), ("stats/play_count", "play"),
+        ("digg_count", "like"), ("n_likes", "like"), ("number_of_comments", "comment"), ("replies", "reply"),
+        ("collectCount", "save"), ("video_shares", "share"), ("total_loops", "loop"), ("retweets", "retweet"),
+    ],
+)  # fmt: skip
+def test_usual_names_of_counters(write, column, metric):
+    dataset = open_dataset(write({"videos.csv": f"item,{column}\na,5\n"}), as_of=T)
+    assert dataset.counters.rows() == [("a", metric, None, 5)]
+    assert any(f"'{column}' is read as {metric}" in note.text for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
     "text, value",
     [
         ("541.2K", 541_200),
@@ -168,6 +182,18 @@ def test_columns_that_describe_items_are_no_counters(write):
     assert any(
         "duration, title describe items and are not read here; put them into videos.csv" in t for t in warnings(dataset)
     )
+
+
+def test_columns_of_types_that_are_no_numbers(write, tmp_path):
+    write({"videos.csv": VIDEOS})
+    moment = datetime.fromtimestamp(T / 1000, UTC)
+    frame = pl.DataFrame({"item": ["a"], "time": [moment], "views": [3], "camera": ["7D"], "marks": [[1]]})
+    frame.with_columns(pl.col("camera").cast(pl.Categorical)).write_parquet(tmp_path / "counters.parquet")
+    dataset = open_dataset(tmp_path)
+    assert dataset.counters.rows() == [("a", "view", T, 3)]
+    assert any("further columns, which no stage reads: camera, marks" in note.text for note in dataset.notes)
+    frame.with_columns(views=pl.col("marks")).write_parquet(tmp_path / "counters.parquet")
+    assert "counters.parquet: views: its values are List(Int64); write whole numbers" in problem(tmp_path)
 
 
 def test_a_column_of_fractions_is_no_counter_and_told(write):
