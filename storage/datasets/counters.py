@@ -78,7 +78,7 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
         table.tell_further(notes)
         return CounterTable(table, frame)
     columns = metric_columns(table, problems, any_number=True)
-    if not columns and not problems.found:
+    if not columns:
         raise DatasetError(
             [
                 f"{table.path}: no column of counts among {', '.join(table.frame.columns)}; allowed are "

@@ -108,7 +108,13 @@ def test_json_lines_with_nested_objects(write):
     assert dataset.counters.select("metric", "value").rows() == [("like", 2), ("play", 10)]
     assert dataset.authors.rows() == [("u", None, 5.0)]
     assert "'authors.csv'" not in notes(dataset)
-    assert "cannot be read as JSON lines" in problem(write({"videos.jsonl": "{"}))
+    for text, told in [
+        ("{", "cannot be read as one JSON object per line"),
+        ('[{"id": 1}]', "cannot be read as one JSON object per line"),
+        ('{"id": 1, "a": {"b": 1}, "a.b": 2}', "cannot be read as one JSON object per line"),
+        (" ", "the file is empty; one JSON object per line is needed"),
+    ]:
+        assert told in problem(write({"videos.jsonl": text}))
 
 
 def test_compressed_tables(write):
