@@ -1,6 +1,6 @@
 """Counters: tables of counts that were read off now and then, and the rules by which they are cleaned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,9 @@ def read_count_times(table: Tabular, name: str, problems: Problems, notes: list[
     return times
 
 
-def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> dict[str, str]:
+def metric_columns(
+    table: Tabular, problems: Problems, *, any_number: bool, leave: Collection[str] = ()
+) -> dict[str, str]:
     """Return metric -> column of a wide table.
 
     Args:
@@ -113,9 +115,12 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
         problems: Problems are added here: two columns of one metric.
         any_number: Whether a further column of whole numbers is a metric too, unless it usually describes items. Otherwise only
             columns with usual names of counters are metrics.
+        leave: Columns that are no metrics, whatever their name.
     """
     columns: dict[str, str] = {}
     for column in table.further:
+        if column in leave:
+            continue
         metric = metric_of(column)
         if metric is None:
             if not any_number or fold(column) in _ABOUT_ITEMS or not _whole_numbers(table.frame[column]):

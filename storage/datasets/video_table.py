@@ -58,11 +58,7 @@ def read_video_table(
     table = read_tabular(paths, names=VIDEO_NAMES, tiers=VIDEO_TIERS, required=("item",), notes=notes)
     items = table.ids("item", problems, notes)
     features, named = named_features(table, asked)
-    metrics = {
-        name: column
-        for name, column in metric_columns(table, problems, any_number=False).items()
-        if column not in named
-    }
+    metrics = metric_columns(table, problems, any_number=False, leave=named)
     _place_plain_time(table, bool(metrics), named, problems, notes)
     times = read_count_times(table, "scraped_at", problems, notes) if metrics else None
     counters = None if times is None else wide_counts(table, metrics, items, times, problems, notes)
