@@ -1,9 +1,12 @@
 """Counters in each of their forms, and the rule for each kind of odd count."""
 
+import math
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from storage.datasets import DatasetError, open_dataset
 from storage.datasets.dataset import COUNTERS
@@ -90,6 +93,41 @@ def test_the_rule_of_each_kind_of_odd_count(write, rows, kept, told):
     assert [
         told in text and "counters.csv, line " in text and "(item a, view" in text for text in warnings(dataset)
     ] == [True]
+
+
+def slow_reading(rows: list[tuple[str, int | None, float]]) -> list[tuple[str, str, int | None, int]]:
+    """The documented rules, one row at a time; items are published at T and no count is after the end of the data."""
+    kept: dict[tuple[str, int | None], int] = {}
+    for item, time, value in rows:
+        if value >= 0 and (time is None or time >= T):
+            kept[item, time] = max(kept.get((item, time), 0), math.floor(value + 0.5))
+    cleaned, so_far = [], {}
+    for item, time in sorted(kept, key=lambda key: (key[0], math.inf if key[1] is None else key[1])):
+        so_far[item] = max(so_far.get(item, 0), kept[item, time])
+        cleaned.append((item, "view", time, so_far[item]))
+    return cleaned
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.none() | st.integers(T - 2, T + 5),
+            st.integers(-4, 12).map(lambda quarter: quarter / 4),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_counts_equal_a_slow_reading(write, rows):
+    text = "item,time,views\n" + "".join(f"{item},{time or ''},{value}\n" for item, time, value in rows)
+    expected = slow_reading(rows)
+    folder = write({"videos.csv": VIDEOS, "counters.csv": text})
+    if expected:
+        assert open_dataset(folder, as_of=T + 5).counters.rows() == expected
+    else:
+        assert "no count can be used" in problem(folder, as_of=T + 5)
 
 
 def test_a_final_count_is_not_below_a_count_with_a_time(write):
