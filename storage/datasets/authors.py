@@ -9,7 +9,7 @@ import polars as pl
 
 from storage.datasets.clock import read_times
 from storage.datasets.column_names import AUTHOR_NAMES, AUTHOR_TIERS, fold
-from storage.datasets.counts import parse_counts
+from storage.datasets.counts import parse_measures
 from storage.datasets.dataset import Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.tabular import Tabular, read_tabular
@@ -94,7 +94,7 @@ def _statistics(table: Tabular, columns: dict[str, str]) -> dict[str, pl.Series]
     """Return column -> its numbers under a new name, for columns in which every value is a number."""
     found = {}
     for column, name in columns.items():
-        counts = parse_counts(table.frame[column])
+        counts = parse_measures(table.frame[column])
         if not counts.problem and not len(counts.wrong) and counts.values.count():
             found[column] = counts.values.alias(name)
     return found

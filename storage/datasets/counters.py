@@ -211,8 +211,8 @@ def clean_counters(
     The rules, in this order; each one's rows are told once, with their number and the first of them:
 
     1. A negative count is left out.
-    2. A fraction is rounded to the nearest whole number.
-    3. A count after the end of the data, or before its item's publication, is left out.
+    2. A count after the end of the data, or before its item's publication, is left out.
+    3. A fraction is rounded to the nearest whole number.
     4. Of several counts of one item, metric and time, the largest stays.
     5. A count that is below an earlier one of its item and metric is raised to it: it becomes the largest so far.
        Nothing later than a count changes it. A count without a time comes last.
@@ -228,41 +228,47 @@ def clean_counters(
     frame = pl.concat([table.frame.with_columns(source=pl.lit(number)) for number, table in enumerate(tables)])
     frame = frame.join(videos.select("item", "published_at"), on="item", how="left", maintain_order="left")
 
-    def report(rule: pl.Expr, text: str) -> pl.DataFrame:
-        """Tell the rows to which a rule applies, and return the other ones."""
+    def told(rule: pl.Expr, text: str) -> bool:
+        """Tell the counts to which a rule applies, and return whether there are any."""
         rows = frame.filter(rule)
-        if rows.height:
-            first = rows.sort("source", "row").row(0, named=True)
-            table = tables[first["source"]].table
-            moment = "" if first["time"] is None else f", {tell_moment(first['time'])}"
-            count = f"{first['metric']} {first['value']:,.15g}{moment}"
-            notes.append(
-                Note(
-                    "warning",
-                    f"{table.name}: {rows.height:,} of {frame.height:,} counts {text}. First: "
-                    f"{table.where([first['row']])[0]} (item {first['item']}, {count})",
-                )
-            )
-        return frame.filter(~rule.fill_null(False))
+        if rows.is_empty():
+            return False
+        first = rows.sort("source", "row").row(0, named=True)
+        table = tables[first["source"]].table
+        moment = "" if first["time"] is None else f", {tell_moment(first['time'])}"
+        count = f"{first['metric']} {first['value']:,.15g}{moment}"
+        place = f"{table.where([first['row']])[0]} (item {first['item']}, {count})"
+        among = f"{rows.height:,} of {frame.height:,} counts"
+        notes.append(Note("warning", f"{table.name}: {among} {text}. First: {place}"))
+        return True
 
-    frame = report(pl.col("value") < 0, "are negative and are left out")
-    report(pl.col("value") != pl.col("value").floor(), "are fractions and are rounded")
-    frame = frame.with_columns(value=(pl.col("value") + 0.5).floor().cast(pl.Int64))
-    frame = report(pl.col("time") > as_of, f"are after {tell_moment(as_of)}, the end of the data, and are not used")
-    frame = report(
-        pl.col("time") < pl.col("published_at"), "were taken before their item's publication and are not used"
+    value, time = pl.col("value"), pl.col("time")
+    for rule, text in (
+        (value < 0, "are negative and are left out"),
+        (time > as_of, f"are after {tell_moment(as_of)}, the end of the data, and are not used"),
+        (time < pl.col("published_at"), "were taken before their item's publication and are not used"),
+    ):
+        if told(rule, text):
+            frame = frame.filter(~rule.fill_null(False))
+    if told(value != value.floor(), "are fractions and are rounded"):
+        frame = frame.with_columns((value + 0.5).floor())
+    # in the order of the items, then metric, time and falling value; so the first of equal times is the largest
+    rank, code = (
+        pl.col("item").cast(pl.Enum(videos["item"])),
+        pl.col("metric").cast(pl.Enum(frame["metric"].unique().sort())),
     )
-    key = ["item", "metric", "time"]
-    largest = pl.col("value").max().over(key)
-    frame = report(pl.col("value") < largest, "differ from a larger one of the same item and time and are left out")
-    frame = frame.unique(key, keep="first", maintain_order=True)
-    order = pl.col("item").cast(pl.Enum(videos["item"])).to_physical()
-    frame = frame.sort(order, "metric", "time", nulls_last=True)
-    so_far = pl.col("value").cum_max().over("item", "metric")
-    report(pl.col("value") < so_far, "are below an earlier one of their item, and are raised to it")
-    frame = frame.with_columns(value=so_far)
-    _note_likes(frame, tables[0].table.name, notes)
-    return frame.select(COUNTERS.names()).cast(COUNTERS)
+    frame = frame.with_columns(value.cast(pl.Int64), rank=rank.to_physical(), code=code.to_physical())
+    frame = frame.sort("rank", "code", "time", "value", descending=[False, False, False, True], nulls_last=True)
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in ("rank", "code", "time"))
+    same &= pl.int_range(pl.len()) > 0
+    told(same & (value < value.shift()), "differ from a larger one of the same item and time and are left out")
+    frame = frame.filter(~same)
+    so_far = value.cum_max().over("rank", "code")
+    if told(value < so_far, "are below an earlier one of their item, and are raised to it"):
+        frame = frame.with_columns(so_far)
+    counts = frame.select(COUNTERS.names()).cast(COUNTERS)
+    _note_likes(counts, tables[0].table.name, notes)
+    return counts
 
 
 def _note_likes(frame: pl.DataFrame, name: str, notes: list[Note]) -> None:

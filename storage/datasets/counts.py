@@ -89,6 +89,22 @@ def parse_counts(column: pl.Series) -> Counts:
     return Counts(values.alias(column.name), np.flatnonzero((text.is_not_null() & values.is_null()).to_numpy()), told)
 
 
+def parse_measures(column: pl.Series) -> Counts:
+    """Return a column's numbers, which need not be whole, such as durations.
+
+    A point is a decimal point if no value has any other mark; otherwise the column is read as counts are.
+
+    Example:
+        >>> parse_measures(pl.Series(["1.234", "17", None])).values.to_list()
+        [1.234, 17.0, None]
+    """
+    if column.dtype == pl.String:
+        values = column.cast(pl.Float64, strict=False)
+        if values.is_finite().sum() == column.count():
+            return Counts(values, np.empty(0, dtype=np.int64))
+    return parse_counts(column)
+
+
 def _decimal_mark(numbers: Mapping[str, re.Match[str]]) -> tuple[str, str | None]:
     """Return the decimal mark of a column's numbers, and both readings in words if it cannot be told."""
     shown: dict[str, str] = {}  # decimal mark -> the first number that shows it

@@ -144,6 +144,31 @@ def test_named_columns_become_features(write):
     )
 
 
+@pytest.mark.parametrize(
+    "name, values, seconds",
+    [
+        ("duration", ["15.033", "7.25"], [15.033, 7.25]),
+        ("duration", ["15033", "12000"], [15.033, 12.0]),
+        ("duration_ms", ["1500", ""], [1.5, None]),
+        ("length", ["PT1M3S", "1:03"], [63.0, 63.0]),
+        ("duration", ["1:00:00", "long"], [3600.0, None]),
+    ],
+)
+def test_durations(write, name, values, seconds):
+    rows = "".join(f"{row},1,{value}\n" for row, value in enumerate(values))
+    dataset = open_dataset(write({"videos.csv": f"item,views,{name}\n{rows}"}), as_of=T)
+    assert dataset.details["duration"].to_list() == seconds
+    assert ("1 values of duration cannot be read" in notes(dataset)) == ("long" in values)
+
+
+def test_a_feature_of_fractions(write):
+    folder = write({"videos.csv": "item,views,share,code\na,1,0.125,1.234\nb,2,,x\n"})
+    assert open_dataset(folder, as_of=T, features=["share", "code"]).features.rows() == [
+        ("a", 0.125, "1.234"),
+        ("b", None, "x"),
+    ]
+
+
 def test_statistics_of_authors(write):
     files = {
         "videos.csv": "item,author,views\na,u,3\n",
