@@ -253,16 +253,17 @@ def clean_counters(
     if told(value != value.floor(), "are fractions and are rounded"):
         frame = frame.with_columns((value + 0.5).floor())
     # in the order of the items, then metric, time and falling value; so the first of equal times is the largest
-    rank, code = (
-        pl.col("item").cast(pl.Enum(videos["item"])),
-        pl.col("metric").cast(pl.Enum(frame["metric"].unique().sort())),
-    )
-    frame = frame.with_columns(value.cast(pl.Int64), rank=rank.to_physical(), code=code.to_physical())
+    rank = pl.col("item").cast(pl.Enum(videos["item"])).to_physical()
+    code = pl.col("metric").cast(pl.Enum(frame["metric"].unique().sort())).to_physical()
+    frame = frame.with_columns(value.cast(pl.Int64), rank=rank, code=code)
     frame = frame.sort("rank", "code", "time", "value", descending=[False, False, False, True], nulls_last=True)
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in ("rank", "code", "time"))
+    key = ("rank", "code", "time")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in key)
     same &= pl.int_range(pl.len()) > 0
-    told(same & (value < value.shift()), "differ from a larger one of the same item and time and are left out")
-    frame = frame.filter(~same)
+    if frame.select(same.any()).item():
+        largest = value.first().over(key)
+        told(value < largest, "differ from a larger one of the same item and time and are left out")
+        frame = frame.filter(~same)
     so_far = value.cum_max().over("rank", "code")
     if told(value < so_far, "are below an earlier one of their item, and are raised to it"):
         frame = frame.with_columns(so_far)

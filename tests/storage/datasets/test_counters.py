@@ -84,7 +84,11 @@ def test_the_end_of_the_data_is_the_last_count_or_event_and_told_as_a_date(write
         ([(0, 5), (1, 3), (2, 4), (3, 9)], [(0, 5), (1, 5), (2, 5), (3, 9)], "2 of 4 counts are below an earlier one"),
         ([(0, 2.5), (1, 3.2)], [(0, 3), (1, 3)], "2 of 2 counts are fractions and are rounded"),
         ([(-1, 1), (1, 3)], [(1, 3)], "1 of 2 counts were taken before their item's publication"),
-        ([(1, 3), (1, 4), (1, 4)], [(1, 4)], "1 of 3 counts differ from a larger one of the same item and time"),
+        (
+            [(1, 3), (1, 4), (1, 4), (1, 3)],
+            [(1, 4)],
+            "2 of 4 counts differ from a larger one of the same item and time",
+        ),
     ],
 )
 def test_the_rule_of_each_kind_of_odd_count(write, rows, kept, told):
