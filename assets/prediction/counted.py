@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from assets.protocol.observation import label_event, observed
+from assets.protocol.observation import observed
+from assets.protocol.target import label_event
 from assets.settings import Protocol
 from models import targets
 
