@@ -18,6 +18,7 @@ from assets.engine.run_log import note_run
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
+from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.popularity import popularity, read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences, vocabulary
 from assets.protocol.splits import items_of, read_splits, splits
@@ -252,16 +253,3 @@ def process_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResu
     """The process, its vocabulary and its standardiser were fitted on training items only (docs/protocol.md, rule Fits)."""
     store = open_store(settings)
     return check_fitted(fitted_process(store)[1], read_splits(store))
-
-
-def check_fitted(fitted: dict[str, list[str]], sides: pl.DataFrame) -> dg.AssetCheckResult:
-    """Check that a model was fitted on training items only.
-
-    Args:
-        fitted: Name of a part -> items it was fitted on; `types` is ignored.
-        sides: The table `splits`.
-    """
-    training = set(items_of(sides, "train"))
-    leaks = {name: sorted(set(items) - training)[:10] for name, items in fitted.items() if name != "types"}
-    leaks = {name: items for name, items in leaks.items() if items}
-    return dg.AssetCheckResult(passed=not leaks, metadata={"outside_training": dg.MetadataValue.json(leaks)})
