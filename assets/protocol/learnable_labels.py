@@ -42,13 +42,13 @@ def check_learnable(labels: Labels, events: pl.DataFrame, protocol: Protocol) ->
             f"{len(frame)} of {len(labels.frame)} items have a complete window and a known label; at least {LEAST_LABELS} are "
             f"needed. {_remedy(labels, events, protocol)}"
         )
-    if not frame["observed_events"].sum():
+    if not frame["observed_events"].sum() and not protocol.forecasts_at_publication:
         window = f"hours = {protocol.hours:g}" if protocol.first_k is None else f"first_k = {protocol.first_k}"
         raise NothingToLearn(
             f"none of {len(frame)} labelled items has feedback in its observation window (protocol.{window}). "
             f"{_first_feedback(frame, events)}"
         )
-    if (frame["observed_until"] == frame["t0"]).all():
+    if (frame["observed_until"] == frame["t0"]).all() and not protocol.forecasts_at_publication:
         raise NothingToLearn(
             "every labelled item's observation window ends at t = 0, with its first event: there is no time between events; "
             "raise protocol.first_k, or observe hours"

@@ -180,7 +180,8 @@ def observed(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol) ->
         Rows of `events` in their order, with a column `hours` since t = 0.
     """
     joined = events.join(windows.select("item", "t0", "observed_until"), on="item", how="inner", maintain_order="left")
-    inside = pl.col("time") <= pl.col("observed_until")
+    # a window of no length holds nothing, also no event at t = 0
+    inside = (pl.col("time") <= pl.col("observed_until")) & (not protocol.forecasts_at_publication)
     if protocol.first_k is not None:
         # by rank, not by time: other events can share the k-th event's millisecond
         inside = pl.col("order") < protocol.first_k

@@ -14,13 +14,18 @@ DEFAULT_HORIZON_HOURS = 7 * 24.0
 class Protocol(dg.Config):
     """What the model may see, what it forecasts, and how items are split (docs/protocol.md)."""
 
-    hours: float = Field(24.0, gt=0, description="Observation window: the first hours after publication.")
+    hours: float = Field(
+        24.0,
+        ge=0,
+        description="Observation window: the first hours after publication. 0 forecasts at publication: no feedback is seen.",
+    )
     first_k: int | None = Field(
         None, ge=1, description="Observe the first k events instead of hours. Items with fewer events are not labelled."
     )
     ages: list[float] = Field(
         [1.0, 3.0, 8.0],
-        description="Younger ages in hours at which the same items are also scored. Ages beyond the window are ignored.",
+        description="Younger ages in hours at which the same items are also scored; 0 is the moment of publication. Ages "
+        "beyond the window are ignored.",
     )
     label_event: str = Field(
         "auto",
@@ -63,9 +68,9 @@ class Protocol(dg.Config):
     @field_validator("ages")
     @classmethod
     def _ascending(cls, ages: list[float]) -> list[float]:
-        if sorted(set(ages)) != ages or min(ages, default=1.0) <= 0:
+        if sorted(set(ages)) != ages or min(ages, default=0.0) < 0:
             raise ValueError(
-                f"different ages above 0 in ascending order are allowed, for example [1, 3, 8]; got {ages}"
+                f"different ages from 0 in ascending order are allowed, for example [0, 1, 3, 8]; got {ages}"
             )
         return ages
 
@@ -91,3 +96,8 @@ class Protocol(dg.Config):
         if self.horizon_hours is not None:
             return self.horizon_hours
         return DEFAULT_HORIZON_HOURS if self.first_k is None else None
+
+    @property
+    def forecasts_at_publication(self) -> bool:
+        """Whether the observation window has no length, so that no feedback is seen."""
+        return self.first_k is None and self.hours == 0
