@@ -52,7 +52,7 @@ def test_age_zero_is_trained_on_and_compared_by_content_beside_older_ages(settin
     younger = read_neighbours(store, younger=True)
     assert set(younger.filter(pl.col("age_hours") == 0)["mode"]) == {"content"}
     assert "composite" in set(younger.filter(pl.col("age_hours") == 3)["mode"])
-    train = samples_of(store, "train", size=3, age="all")
+    train = samples_of(store, "train", size=3, age="all", whole_share=0.5)
     ages = [window.held["age_hours"] for window in train.feedback.windows]
     # training shows windows of age 0; those of age 3 are only compared with
     assert ages.count(0.0) == len(set(train.items)) and 3.0 not in ages
