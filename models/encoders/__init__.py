@@ -74,7 +74,8 @@ def load(
 
     Args:
         role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
-        profile: `handcrafted`, `light` (texts), `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`).
+        profile: `handcrafted`, `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`), as `light` is
+            for texts.
         checkpoint: Only with `paper`: a folder or a repository (owner/name). By default the model that the papers name.
         revision: Only with `paper`: branch, tag or commit of the repository. By default the newest one in the cache.
         device: PyTorch's name of the device, for example `cuda:1`. Handcrafted encoders always run on the CPU.
