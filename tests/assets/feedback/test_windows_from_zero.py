@@ -7,7 +7,9 @@ from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import failed_items
 from assets.memory.neighbours import read_neighbours
+from assets.memory.temporal_keys import read_windows
 from assets.prediction.predictor_inputs import samples_of
+from tests.assets.conftest import HOUR, START
 
 
 @pytest.fixture
@@ -56,3 +58,31 @@ def test_age_zero_is_trained_on_and_compared_by_content_beside_older_ages(settin
     ages = [window.held["age_hours"] for window in train.feedback.windows]
     # training shows windows of age 0; those of age 3 are only compared with
     assert ages.count(0.0) == len(set(train.items)) and 3.0 not in ages
+
+
+def test_a_set_without_any_event_keeps_its_windows_and_ages_but_has_no_rows(settings_of, materialise):
+    """Counters alone: what they show at an age needs the window of that age."""
+    settings, items = settings_of(protocol__ages="[0, 3]"), [str(number) for number in range(12)]
+    store = open_store(settings)
+    events = pl.DataFrame(
+        schema={"item": pl.String, "user": pl.String, "type": pl.String, "time": pl.Int64, "order": pl.Int64}
+    )
+    windows = pl.DataFrame({"item": items, "t0": START}).with_columns(
+        observed_until=pl.col("t0") + 24 * HOUR, window_complete=True
+    )
+    sides = pl.DataFrame({"item": items, "split": ["train"] * 8 + ["val", "test", "test", "predict"]})
+    for name, frame in (("interactions", events), ("popularity", windows), ("splits", sides)):
+        store.table(name).write(frame, inputs_hash=name, fingerprint=name)
+    result = materialise(settings, ["hawkes_process", "temporal_embeddings"])
+    assert result.success and all(check.passed for check in result.get_asset_check_evaluations())
+    (told,) = result.asset_materializations_for_node("hawkes_process")
+    assert told.metadata["not_fitted_because"].value == "no training item has feedback in its observation window"
+    rows = store.stages()["temporal_embeddings"].read().to_pylist()
+    assert sorted(row["item"] for row in rows) == sorted(items)  # no failed row
+    assert {(row["rows"], row["total"], row["age_hours"], len(row["times"])) for row in rows} == {(0, 0, 24.0, 0)}
+    cut = {row["item"]: row["younger_hours"] for row in rows}
+    assert cut["8"] == cut["9"] == [0.0, 3.0] and cut["11"] == [] and len(cut["0"]) == 4
+    keys = read_windows(store, items, form="cosine")
+    assert len(keys.row) == sum(len(ages) + 1 for ages in cut.values()) and not keys.heard.any() and not keys.key.any()
+    again = materialise(settings, ["hawkes_process", "temporal_embeddings"])
+    assert again.success and fitted_process(store)[0].version == 1
