@@ -29,7 +29,7 @@ def counted_at(
     counted = label_event(protocol, events)
     seen = observed(events, windows.filter(pl.col("item").is_in(items)), protocol)
     if age is not None:
-        seen = seen.filter(pl.col("hours") <= age)
+        seen = seen.filter((pl.col("hours") <= age) & (age > 0))  # at publication nothing is seen
     if counted != "all":
         seen = seen.filter(pl.col("type") == counted)
     counts = dict(seen.group_by("item").len().iter_rows())

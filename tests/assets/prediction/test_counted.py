@@ -49,6 +49,13 @@ def test_only_the_window_up_to_the_age_is_counted(events, options, age, expected
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("protocol, age", [(Protocol(ages=[0.0]), 0.0), (Protocol(hours=0), None)])
+def test_at_publication_nothing_is_counted_not_even_an_event_at_that_moment(events, protocol, age):
+    unpublished = pl.DataFrame({"item": ITEMS, "published_at": pl.Series([None] * 3, dtype=pl.Int64)})
+    windows = measure_popularity(unpublished, events, protocol).frame
+    assert counted_at(events, windows, protocol, items=ITEMS, age=age).tolist() == [0, 0, 0]
+
+
 def test_so_far_counts_after_the_window_too_but_not_after_the_horizon(events):
     protocol = Protocol(horizon_hours=50.0)
     assert counted_so_far(events, labels(events, protocol), protocol, items=ITEMS).tolist() == [4, 2, 0]
