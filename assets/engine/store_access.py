@@ -45,7 +45,8 @@ def read_dataset(store: Store, settings: Settings) -> Dataset:
         OtherDataSet: The store belongs to another data set.
     """
     folder = settings.data_folder()
-    dataset = open_dataset(folder, prefix=settings.data.prefix, as_of=settings.data.as_of_ms)
+    data = settings.data
+    dataset = open_dataset(folder, prefix=data.prefix, as_of=data.as_of_ms, features=data.features)
     claim(store, folder)
     return dataset
 

@@ -1,1 +1,1 @@
-"""Assets of the group `ingest`: the data set's videos and their feedback."""
+"""Assets of the group `ingest`: the data set's videos, their feedback and their counters."""

@@ -15,13 +15,18 @@ from storage.datasets import read_moment
 class Data(dg.Config):
     """The data set to read."""
 
-    folder: Folder = Field("data/demo", description="Folder of the data set (MicroLens layout or the plain layout).")
+    folder: Folder = Field("data/demo", description="Folder of the data set (docs/datasets.md has the layouts).")
     prefix: str | None = Field(None, description="File prefix in the MicroLens layout. Unset: detected.")
     as_of: str | None = Field(
         None,
         description="Time at which the data were collected: a date (its start, UTC), an ISO-8601 time, or unix time. Later "
-        "events are not used, and counts are complete up to this time. Unset: the last event, ignoring stray late ones "
-        "(docs/datasets.md).",
+        "events are not used, and counts are complete up to this time. Unset: the last event or count, ignoring stray "
+        "late ones (docs/datasets.md).",
+    )
+    features: list[str] = Field(
+        [],
+        description="Further columns of the table of videos that become features, by name. A column of numbers is numeric, any "
+        "other a category; `name:category` makes a category of numbers.",
     )
 
     @field_validator("as_of", mode="before")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 class Imports(dg.Config):
-    """Features computed elsewhere that replace an embedding stage: a .npy, a .parquet or a folder (docs/imports.md)."""
+    """Features computed elsewhere that replace an embedding stage: files or folders (docs/imports.md)."""
 
     visual_embeddings: str | None = Field(None, description="Vectors of the frames, or one vector per video.")
     acoustic_embeddings: str | None = Field(None, description="Vectors of the audio segments, or one vector per video.")

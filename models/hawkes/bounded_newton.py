@@ -38,6 +38,14 @@ class Quadratic:
 
         return Quadratic(self.gradient, [raised(block) for block in self.blocks], self.borders, raised(self.corner))
 
+    def decrease(self, step: list[np.ndarray]) -> float:
+        """Return how much lower the model is after `step`, given per block and then for the border."""
+        *parts, edge = step
+        curve = edge @ self.corner @ edge
+        for block, border, part in zip(self.blocks, self.borders, parts, strict=True):
+            curve += part @ block @ part + 2 * part @ border @ edge
+        return -float(sum(g @ d for g, d in zip(self.gradient, step, strict=True)) + curve / 2)
+
     def step(self, low: list[np.ndarray], high: list[np.ndarray]) -> list[np.ndarray]:
         """Return the step that minimises the model within low <= d <= high.
 

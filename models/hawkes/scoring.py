@@ -17,8 +17,11 @@ from models.hawkes.bounded_newton import Quadratic
 from models.hawkes.classical_features import features_of
 
 ITERATIONS = 100
-ENOUGH = 1e-2  # least gain of an iteration in nats; two smaller gains in a row end the climb
+# Two iterations in a row that change the likelihood by less than the larger of these end the climb: nats, nats per event.
+STANDSTILL = 1e-2, 1e-6
 FIRST_DAMPING, LARGEST_DAMPING = 1e-3, 1e9
+LEAST_DAMPING = 3e-2  # a step with less differs little from it; from there a rejected step takes few raises to succeed
+RAISE, LOWER = 4.0, 0.2  # largest changes of the damping, after a rejected and after a good step
 LONGEST_STEP = 1.5  # largest step of a log decay rate
 
 
@@ -191,13 +194,14 @@ def climb(
         The best point and minus its (penalised) log-likelihood by type.
     """
     here, groups = start.copy(), likelihood.groups
+    nats, per_event = STANDSTILL
+    standstill = max(nats, per_event * sum(batch.num_events for batch in likelihood.batches))
     value, models = likelihood.evaluate(here, [kind for group in groups for kind in group])
     damping, idle = np.full(len(groups), FIRST_DAMPING), np.zeros(len(groups), np.int64)
     active = list(range(len(groups)))
     for _ in range(iterations):
         trial = here.copy()
-        for number in active:
-            _move(trial, groups[number], models, damping[number], limits)
+        expected = {number: _move(trial, groups[number], models, damping[number], limits) for number in active}
         moved = [kind for number in active for kind in groups[number]]
         reached, ahead = likelihood.evaluate(trial, moved)
         for number in list(active):
@@ -207,10 +211,8 @@ def climb(
                 here.take(trial, kinds)
                 value[kinds] = reached[kinds]
                 models |= {kind: ahead[kind] for kind in kinds}
-                damping[number] = max(damping[number] / 8, 1e-9)
-            else:
-                damping[number] *= 10
-            idle[number] = idle[number] + 1 if 0 <= gain < ENOUGH else 0
+            damping[number] = _next_damping(damping[number], gain, expected[number])
+            idle[number] = idle[number] + 1 if abs(gain) < standstill else 0
             if idle[number] == 2 or damping[number] > LARGEST_DAMPING:
                 active.remove(number)
         if record(here, float(value.sum())) or not active:
@@ -218,8 +220,16 @@ def climb(
     return here, value
 
 
-def _move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], damping: float, limits: Limits) -> None:
-    """Apply the step of a group of types to `trial`, in place."""
+def _next_damping(damping: float, gain: float, expected: float) -> float:
+    """Return the damping after a step, by the ratio of its gain to the gain that the local model expected (Nielsen 1999)."""
+    if gain < 0:
+        return damping * RAISE
+    change = 1 - (2 * gain / expected - 1) ** 3 if expected > 0 else 1.0
+    return max(damping * min(max(change, LOWER), 2.0), LEAST_DAMPING)
+
+
+def _move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], damping: float, limits: Limits) -> float:
+    """Apply the step of a group of types to `trial`, in place, and return the gain that the local model expects of it."""
     parts = [models[kind] for kind in kinds]
     whole = Quadratic(
         [*(part.gradient[0] for part in parts), sum(part.gradient[1] for part in parts)],
@@ -238,3 +248,4 @@ def _move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], dam
         trial.baseline[kind] = max(trial.baseline[kind] + d[0], limits.floor[kind])
         trial.branching[kind] = np.maximum(trial.branching[kind] + d[1:], 0.0)
     trial.log_rate[rows] = np.clip(log_rate + step[-1], limits.slow, limits.fast).reshape(trial.log_rate[rows].shape)
+    return whole.decrease(step)

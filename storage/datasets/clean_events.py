@@ -1,6 +1,6 @@
 """The cleaning of events: cut at the end of the data, deduplicated and sorted, with notes about anything unusual."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,6 @@ import polars as pl
 
 from storage.datasets.clock import end_of_data, tell_moment
 from storage.datasets.dataset import EVENTS, Note
-from storage.datasets.errors import DatasetError
 from storage.datasets.ids import loose_id
 from storage.datasets.tabular import Tabular
 
@@ -22,18 +21,19 @@ class CleanEvents:
     Attributes:
         frame: The columns of EVENTS.
         further: The further columns, one row per event.
-        as_of: End of the data, unix ms.
         duplicates: Number of duplicate rows that were dropped.
     """
 
     frame: pl.DataFrame
     further: pl.DataFrame
-    as_of: int
     duplicates: int
 
 
+NO_EVENTS = CleanEvents(EVENTS.to_frame(), pl.DataFrame(), 0)
+
+
 def clean_events(
-    table: Tabular, events: pl.DataFrame, order: list[str], notes: list[Note], *, as_of: int | None
+    table: Tabular, events: pl.DataFrame, order: list[str], notes: list[Note], *, as_of: int, stated: bool
 ) -> CleanEvents:
     """Drop events after the end of the data and exact duplicates, and sort the rest.
 
@@ -45,26 +45,16 @@ def clean_events(
         events: The columns of EVENTS, in which only users may be null, and the table's further columns.
         order: All items, in the order of the result. Events are sorted by item, then time, then row.
         notes: Notes are added to this list.
-        as_of: When the data were collected, unix ms. By default the last event that is not isolated (`end_of_data`).
-
-    Raises:
-        DatasetError: No event is at or before `as_of`.
+        as_of: End of the data, unix ms.
+        stated: Whether the user stated it; otherwise later events are isolated ones (`clock.end_of_data`).
     """
-    times = events["time"].to_numpy()
-    end = end_of_data(times) if as_of is None else as_of
+    times, end = events["time"].to_numpy(), as_of
     after = np.flatnonzero(times > end)
-    if len(after) == len(times):
-        raise DatasetError(
-            [
-                f"{table.path}: data.as_of is {tell_moment(end)}, but its first event is at "
-                f"{tell_moment(int(times.min()))}; set a later data.as_of"
-            ]
-        )
     if len(after):
-        why = "" if as_of is not None else ", because a long gap precedes them. If they are real, set data.as_of"
+        why = "" if stated else ", because a long gap precedes them. If they are real, set data.as_of"
         text = f"are after {tell_moment(end)}, the end of the data, and are not used{why}."
         notes.append(Note("warning", _apart(table, events, after, text)))
-    start = -end_of_data(-times[times <= end])
+    start = -end_of_data(-times[times <= end]) if len(after) < len(times) else end
     before = np.flatnonzero(times < start)
     if len(before):
         text = f"are before {tell_moment(start)}, and a long gap follows them; check whether their times are right."
@@ -90,7 +80,7 @@ def clean_events(
     rank = pl.col("item").cast(pl.Enum(order)).to_physical()
     sorted_events = distinct.sort(rank, "time", "row")
     return CleanEvents(
-        sorted_events.select(EVENTS.names()).cast(EVENTS), sorted_events.select(table.further), end, duplicates
+        sorted_events.select(EVENTS.names()).cast(EVENTS), sorted_events.select(table.further), duplicates
     )
 
 
@@ -118,33 +108,22 @@ def _note_spellings_of_types(table: Tabular, types: pl.Series, notes: list[Note]
 
 
 def check_items(
-    items: Iterable[str], sources: Sequence[Collection[str]], events: pl.DataFrame, notes: list[Note]
+    items: Iterable[str], sources: Sequence[Collection[str]], feedback: Mapping[str, pl.Series], notes: list[Note]
 ) -> None:
-    """Add notes about events of unlisted items, and about items that occur in several spellings.
+    """Add notes about feedback of unlisted items, and about items that occur in several spellings.
 
     Args:
         items: All items.
         sources: The items of each list, and the items that have a media file.
-        events: The events, before any is dropped.
+        feedback: The item of each row of feedback, by what the rows are: "events", "counts".
         notes: Notes are added to this list.
     """
     listed = set().union(*sources)
     if not listed:
         return
-    counts = events["item"].value_counts(name="events")
-    strangers = counts.filter(~pl.col("item").is_in(list(listed)))
-    if strangers.height:
-        among = int(strangers["events"].sum())
-        examples = strangers.sort("item")["item"].head(EXAMPLES)
-        text = f"{among:,} of {len(events):,} events belong to {strangers.height:,} items that are in no list"
-        text += f", such as {_quoted(examples)}"
-        most = among > len(events) / 2
-        if most:
-            text += (
-                f"; the lists have items such as {_quoted(sorted(listed)[:EXAMPLES])}. Are the ids spelled differently?"
-            )
-        notes.append(Note("warning" if most else "info", text))
-    named = [set(source) for source in (*sources, counts["item"]) if len(source)]
+    for what, rows in feedback.items():
+        _note_strangers(rows, listed, what, notes)
+    named = [set(source) for source in (*sources, *(rows.unique() for rows in feedback.values())) if len(source)]
     if len(set.intersection(*named)) == len(set.union(*named)):
         return  # all sources have the same items, so none can be another one's misspelling
     alike: dict[str, list[str]] = {}
@@ -159,6 +138,18 @@ def check_items(
                 f"different items: {'; '.join(_quoted(same) for same in twins[:EXAMPLES])}",
             )
         )
+
+
+def _note_strangers(rows: pl.Series, listed: set[str], what: str, notes: list[Note]) -> None:
+    strangers = rows.filter(~rows.is_in(list(listed)))
+    if strangers.is_empty():
+        return
+    text = f"{len(strangers):,} of {len(rows):,} {what} belong to {strangers.n_unique():,} items that are in no list"
+    text += f", such as {_quoted(strangers.unique().sort().head(EXAMPLES))}"
+    most = len(strangers) > len(rows) / 2
+    if most:
+        text += f"; the lists have items such as {_quoted(sorted(listed)[:EXAMPLES])}. Are the ids spelled differently?"
+    notes.append(Note("warning" if most else "info", text))
 
 
 def _quoted(items: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Times of a data set: the parsing of unix milliseconds and ISO-8601, and the time at which the data end."""
+"""Times of a data set: the parsing of unix time and dates, and the time at which the data end."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
+from storage.datasets.dataset import Note
+from storage.datasets.date_forms import parse_dates
 from storage.datasets.errors import LOCATED, Problems
 from storage.datasets.tabular import Tabular
 
@@ -16,6 +18,8 @@ LATEST_MS = 10**14
 DAY_MS = 86_400_000
 # A few last events after a gap of this length count as mistakes if the gap is also longer than the time before it.
 SILENCE_MS = 90 * DAY_MS
+_CLOCK_STARTS, _CLOCK_ENDS = 946_684_800, 4_102_444_800  # 2000 and 2100, in seconds
+ISO_EXAMPLE = "2024-03-01T12:00:00Z"
 
 
 def _iso_to_ms(text: str) -> int | None:
@@ -89,7 +93,8 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
     if column.dtype != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
     text = column.str.strip_chars()
-    times = text.cast(pl.Int64, strict=False)
+    # pandas writes whole numbers as floats where the column has missing values
+    times = (text.str.replace(r"^(\d+)\.0$", "${1}") if iso else text).cast(pl.Int64, strict=False)
     if iso:
         times = times.fill_null(_utc_to_ms(text))
         # Other forms are parsed by Python, once per distinct value: each row may have its own precision and zone.
@@ -100,27 +105,63 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
     return times.alias(column.name)
 
 
-def read_times(table: Tabular, name: str, problems: Problems, *, iso: bool) -> pl.Series:
+def read_times(table: Tabular, name: str, problems: Problems, notes: list[Note], *, any_form: bool) -> pl.Series:
     """Return a column of times as Int64 unix milliseconds.
 
     Args:
         table: The table.
         name: The column's name.
         problems: Problems are added here: values that are no times, or not in milliseconds.
-        iso: Whether ISO-8601 is allowed besides integers.
+        notes: A note about a form other than unix milliseconds and ISO-8601 is added here.
+        any_form: Whether dates (ISO-8601 and `date_forms`) and unix time in seconds, micro- or nanoseconds are allowed.
+            Otherwise only integer unix milliseconds are.
     """
     column = table.frame[name]
-    allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if iso else "")
+    allowed = "integer unix milliseconds" + (" or an ISO-8601 time" if any_form else "")
     if column.dtype.is_nested():
         problems.add(table.path, f"{name} is {column.dtype}, must be {allowed}")
         return pl.Series(name, [None] * len(column), dtype=pl.Int64)
-    times = to_milliseconds(column, iso=iso)
+    times = to_milliseconds(column, iso=any_form)
+    unread = times.is_null() & column.is_not_null()
+    if any_form and column.dtype == pl.String and unread.any():
+        texts = column.str.strip_chars()
+        left = texts.filter(unread).unique(maintain_order=True)
+        dates = parse_dates(left)
+        if dates.ambiguous:
+            problems.add(table.path, f"{name}: {dates.ambiguous}; write it as {ISO_EXAMPLE}")
+            return times
+        if dates.told:
+            times = times.fill_null(texts.replace_strict(left, dates.times, default=None, return_dtype=pl.Int64))
+            notes.append(Note("info", f"{table.name}: {name} {dates.told}"))
     wrong = np.flatnonzero((times.is_null() & column.is_not_null()).to_numpy())
     for place, row in zip(table.where(wrong[:LOCATED]), wrong):
         problems.add(place, f"{name} is {column[int(row)]!r}, must be {allowed}")
-    if not len(wrong):
-        _check_clock(table, name, times, problems)
+    if len(wrong):
+        return times
+    if any_form and (clock := _other_clock(times)):
+        times, told = clock
+        notes.append(Note("info", f"{table.name}: {name} is in {told}"))
+    _check_clock(table, name, times, problems)
     return times
+
+
+def _other_clock(times: pl.Series) -> tuple[pl.Series, str] | None:
+    """Return times that are dates such as 20240301, or unix time in another unit, as milliseconds, and the unit in words.
+
+    A unit counts only if all times are between 2000 and 2100 in it.
+    """
+    if not times.count():
+        return None
+    least, most = times.min(), times.max()
+    if 19_900_101 <= least <= most <= 21_001_231:
+        days = times.cast(pl.String).str.to_date("%Y%m%d", strict=False)
+        if days.null_count() == times.null_count():
+            return days.cast(pl.Datetime("ms")).dt.epoch("ms").alias(times.name), "dates such as 20240301"
+    for unit, per_second in (("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9)):
+        if _CLOCK_STARTS * per_second <= least <= most <= _CLOCK_ENDS * per_second:
+            scaled = times * 1000 if per_second == 1 else times // (per_second // 1000)
+            return scaled, f"{unit} since 1970"
+    return None
 
 
 def _check_clock(table: Tabular, name: str, times: pl.Series, problems: Problems) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from storage.datasets.column_names import fold
 from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.file_bytes import not_utf8, read_text_bytes
 
@@ -28,12 +29,14 @@ class CsvText:
         frame: One String column per name, named by its position ("0", "1", ...); an empty field is null.
         lines: (rows,) line at which each row starts, from 1.
         notes: Warnings about the file's quotes.
+        separator: The character between fields.
     """
 
     header: list[str]
     frame: pl.DataFrame
     lines: np.ndarray
     notes: list[str]
+    separator: str
 
 
 def read_csv(path: Path, *, names: Iterable[str], item_names: Iterable[str]) -> CsvText:
@@ -84,12 +87,7 @@ def read_csv(path: Path, *, names: Iterable[str], item_names: Iterable[str]) -> 
         frame = pl.DataFrame(rows, schema=_schema(width), orient="row")
         frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
         lines = np.array([record.line + skipped for record in records[1:]], dtype=np.int64)
-    return CsvText(header, frame, lines, notes)
-
-
-def fold(name: str) -> str:
-    """Return the form in which column names are compared: equal for `User ID`, `user_id` and `userid`."""
-    return re.sub(r"[\s_\-\u200b\ufeff]+", "", name).lower()
+    return CsvText(header, frame, lines, notes, separator)
 
 
 def _schema(width: int) -> dict[str, type[pl.DataType]]:

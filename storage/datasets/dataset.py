@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,18 @@ VIDEOS = pl.Schema(
     }
 )
 EVENTS = pl.Schema({"item": pl.String, "user": pl.String, "type": pl.String, "time": pl.Int64})
+COUNTERS = pl.Schema({"item": pl.String, "metric": pl.String, "time": pl.Int64, "value": pl.Int64})
+DETAILS = pl.Schema(
+    {
+        "item": pl.String,
+        "language": pl.String,
+        "duration": pl.Float64,
+        "width": pl.Float64,
+        "height": pl.Float64,
+        "description": pl.String,
+        "hashtags": pl.String,
+    }
+)
 DEFAULT_EVENT_TYPE = "comment"
 
 
@@ -36,12 +48,12 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Validated videos and events.
+    """Validated videos, events and counters.
 
     Attributes:
         folder: The data set's folder.
-        layout: "microlens" or "plain".
-        prefix: The MicroLens prefix, None in the plain layout.
+        layout: "microlens", "plain" or "vine".
+        prefix: The MicroLens prefix, None in other layouts.
         videos: One row per item that any file names (title, feedback, media, tag), in natural order: item str, path
             str|None (absolute media file), title str|None, category str|None, author str|None, published_at int64 unix
             ms|None.
@@ -49,13 +61,22 @@ class Dataset:
             then the order of the files. There are none after `as_of`, and exact duplicates of a user's event are dropped.
         further: Columns that no stage reads: "videos" (item, ...) in the order of `videos`, "events" (...) in the order of
             `events`. A key is absent if there are no such columns.
-        as_of: When the data were collected, unix ms: as given, else the last event that is not isolated.
+        as_of: When the data were collected, unix ms: as given, else the last event or count that is not isolated.
         duplicates: How many rows were dropped as duplicates.
         notes: Remarks on data that were cleaned or look unusual.
+        counters: Counts that were read off: item str, metric str, time int64 unix ms|None (None: a final count whose time is
+            unknown), value int64. Sorted by item (in the order of `videos`), metric, time; counts without a time come last.
+            There are none after `as_of` or before an item's publication, and no count is below an earlier one.
+        details: Usual columns of `videos` that are no part of VIDEOS, one row per item in the order of `videos`: item,
+            language, duration (s), width, height (pixels), description, hashtags. Null where the data set has no value.
+        features: `item` and the columns of `videos` that were asked for by name, in the order of `videos`: Float64, or
+            String for a category.
+        authors: Statistics of authors: author str, time int64 unix ms|None (None: unknown when they were taken), and one
+            Float64 column per statistic. None if the data set has none.
     """
 
     folder: Path
-    layout: Literal["microlens", "plain"]
+    layout: Literal["microlens", "plain", "vine"]
     prefix: str | None
     videos: pl.DataFrame
     events: pl.DataFrame
@@ -63,6 +84,10 @@ class Dataset:
     as_of: int
     duplicates: int
     notes: list[Note]
+    counters: pl.DataFrame = field(default_factory=COUNTERS.to_frame)
+    details: pl.DataFrame = field(default_factory=DETAILS.to_frame)
+    features: pl.DataFrame = field(default_factory=pl.Schema({"item": pl.String}).to_frame)
+    authors: pl.DataFrame | None = None
 
 
 def natural_key(item: str) -> str:

@@ -1,5 +1,6 @@
-"""The detection of a data set's layout, MicroLens or plain, and the function that reads either."""
+"""The detection of a data set's layout, MicroLens, plain or Vine, and the function that reads any of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from storage.datasets.dataset import Dataset
@@ -7,10 +8,13 @@ from storage.datasets.errors import DatasetError
 from storage.datasets.microlens import find_prefixes, read_microlens
 from storage.datasets.plain import read_plain
 from storage.datasets.table_files import find_table
+from storage.datasets.vine import VINE_FILES, is_vine, read_vine
 
 
-def open_dataset(folder: str | Path, *, prefix: str | None = None, as_of: int | None = None) -> Dataset:
-    r"""Read and validate a data set in the MicroLens or the plain layout (docs/datasets.md describes both).
+def open_dataset(
+    folder: str | Path, *, prefix: str | None = None, as_of: int | None = None, features: Sequence[str] = ()
+) -> Dataset:
+    r"""Read and validate a data set in the MicroLens, the plain or the Vine layout (docs/datasets.md describes them).
 
     20,000 items with a million events take a few seconds.
 
@@ -19,7 +23,9 @@ def open_dataset(folder: str | Path, *, prefix: str | None = None, as_of: int | 
         prefix: Prefix of the files in the MicroLens layout. By default it is taken from `*_pairs.csv`; without such a file,
             the plain layout is read.
         as_of: When the data were collected, unix ms. Later events are not used, and labels are complete up to this time.
-            By default the time of the last event that is not isolated (see `clock.end_of_data`).
+            By default the time of the last event or count that is not isolated (see `clock.end_of_data`).
+        features: Names of further columns of the table of videos, which `Dataset.features` then has. `name:category` makes
+            a category of a column of numbers.
 
     Raises:
         DatasetError: The data are ambiguous or wrong. The message names file and line.
@@ -40,16 +46,16 @@ def open_dataset(folder: str | Path, *, prefix: str | None = None, as_of: int | 
     if not folder.is_dir():
         raise DatasetError([f"{folder}: not a folder; the folder that holds the data set's files is needed"])
     try:
-        return _read(folder, prefix, as_of)
+        return _read(folder, prefix, as_of, features)
     except OSError as error:
         raise DatasetError([f"{error.filename or folder}: cannot be read ({error.strerror or error})"]) from error
 
 
-def _read(folder: Path, prefix: str | None, as_of: int | None) -> Dataset:
+def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequence[str]) -> Dataset:
     if prefix is not None:
-        return read_microlens(folder, prefix, as_of=as_of)
+        return read_microlens(folder, prefix, as_of=as_of, features=features)
     prefixes = find_prefixes(folder)
-    plain = find_table(folder, "videos") + find_table(folder, "events")
+    plain = [path for name in ("videos", "events", "counters") for path in find_table(folder, name)]
     if prefixes and plain:
         both = f"{prefixes[0]}_pairs.csv and {plain[0].name}"
         raise DatasetError(
@@ -58,14 +64,16 @@ def _read(folder: Path, prefix: str | None, as_of: int | None) -> Dataset:
     if len(prefixes) > 1:
         raise DatasetError([f"{folder}: it holds several data sets; give one of the prefixes {', '.join(prefixes)}"])
     if prefixes:
-        return read_microlens(folder, prefixes[0], as_of=as_of)
+        return read_microlens(folder, prefixes[0], as_of=as_of, features=features)
     if plain:
-        return read_plain(folder, as_of=as_of)
-    named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events"))
+        return read_plain(folder, as_of=as_of, features=features)
+    if is_vine(folder):
+        return read_vine(folder, as_of=as_of, features=features)
+    named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events", "counters"))
     there = f"; {', '.join(named)} cannot be read" if named else ""
     raise DatasetError(
         [
-            f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout) and for videos.csv|parquet with "
-            f"events.csv|parquet (plain layout){there}"
+            f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout), for videos.csv|parquet with "
+            f"events.csv|parquet or counters.csv|parquet (plain layout), and for {', '.join(VINE_FILES)} (Vine){there}"
         ]
     )

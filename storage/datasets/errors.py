@@ -1,5 +1,7 @@
 """Problems of a data set, collected so that a user can fix several at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SHOWN = 5
@@ -51,6 +53,14 @@ class Problems:
             line: Line of the file, from 1, unless `where` names it.
         """
         self.found.append(f"{where}, line {line}: {text}" if line is not None else f"{where}: {text}")
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Return a context in which an error is added to the problems, and reading goes on after it."""
+        try:
+            yield
+        except DatasetError as error:
+            self.found += error.problems
 
     def raise_if_any(self) -> None:
         """Raise all problems as one error.

@@ -1,6 +1,7 @@
 """Readers of features that were computed elsewhere: MicroLens's `extracted_modality_features`, `.npy`, parquet.
 
     features.npy + features.ids.txt   (n, d) or (n, K, d); one id per line, in the order of the rows (or features.ids.npy)
+    features.npz                      the same, if one of its arrays has rows
     features.npy                      without ids, as in MicroLens: row i is the i-th item by ascending id
     features.parquet                  a column `item` and a column of vectors, or of lists of vectors
     folder/{item}.npy                 (d,) or (K, d), one file per item
@@ -8,6 +9,7 @@
 A row is one vector (pooled over the video) or several (one per frame or word); either is returned as (rows, d).
 """
 
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from storage.datasets.item_text_csv import read_lines
 
 FLOATS = (np.float16, np.float32, np.float64)
 BLOCK = 4096  # rows of an array that are checked at a time
-ALLOWED = "a .npy file, a .parquet file and a folder of {item}.npy files are allowed"
+ALLOWED = "a .npy file, a .npz file, a .parquet file and a folder of {item}.npy files are allowed"
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
     """Open a file or folder of features.
 
     Args:
-        path: A `.npy` or `.parquet` file, or a folder of `{item}.npy` files.
+        path: A `.npy`, `.npz` or `.parquet` file, or a folder of `{item}.npy` files.
         items: The items of the data set, to which rows without ids are assigned by ascending id.
 
     Raises:
@@ -135,7 +137,7 @@ def open_features(path: str | Path, *, items: Sequence[str]) -> ImportedFeatures
         return _folder(path, items)
     if not path.is_file():
         raise DatasetError([f"{path}: there is no such file or folder; {ALLOWED}"])
-    if path.suffix == ".npy":
+    if path.suffix in (".npy", ".npz"):
         return _array(path, items)
     if path.suffix == ".parquet":
         return _parquet(path)
@@ -158,8 +160,21 @@ def _load(path: Path) -> np.ndarray:
         raise DatasetError([f"{path}: not a .npy file of numbers ({error})"]) from None
 
 
+def _load_member(path: Path) -> np.ndarray:
+    """Return the only array of an archive that has rows; others, such as a single text, are passed over."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DatasetError([f"{path}: not a .npz file of numbers ({error})"]) from None
+    rows = [name for name, array in arrays.items() if array.ndim]
+    if len(rows) != 1:
+        raise DatasetError([f"{path}: its arrays are {', '.join(arrays)}; exactly one with rows is allowed"])
+    return arrays[rows[0]]
+
+
 def _array(path: Path, items: Sequence[str]) -> ImportedFeatures:
-    array = _load(path)
+    array = _load_member(path) if path.suffix == ".npz" else _load(path)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise DatasetError([f"{path}: shape is {array.shape}, (items, d) and (items, K, d) are allowed"])
     if array.dtype not in FLOATS:

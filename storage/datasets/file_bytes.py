@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +13,18 @@ import pyarrow as pa
 
 from storage.datasets.errors import DatasetError
 
-COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 
 def _unpack_zstd(data: bytes) -> bytes:
     return pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+
+
+def _unpack_zip(data: bytes) -> bytes:
+    """Return the only file of an archive; an archive of several files, or a spreadsheet, is left as it is."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        files = [one for one in archive.infolist() if not (one.is_dir() or one.filename.startswith("__MACOSX/"))]
+        return archive.read(files[0]) if len(files) == 1 else data
 
 
 # The first bytes decide, not the suffix: downloads are often compressed or decompressed without a change of name.
@@ -24,9 +33,10 @@ _UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x28\xb5\x2f\xfd": _unpack_zstd,
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
+    b"PK\x03\x04": _unpack_zip,
 }
 _FOREIGN = {
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"PK\x03\x04": "a spreadsheet or a zip archive of several files",
     b"7z\xbc\xaf": "a 7z archive",
     b"\xd0\xcf\x11\xe0": "an .xls",
 }
@@ -48,7 +58,15 @@ def read_bytes(path: Path) -> bytes:
         if data.startswith(magic):
             try:
                 return unpack(data)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+            except (
+                OSError,
+                EOFError,
+                zlib.error,
+                lzma.LZMAError,
+                zipfile.BadZipFile,
+                RuntimeError,
+                ValueError,
+            ) as error:
                 raise DatasetError([f"{path}: cannot be decompressed ({error}); is the file complete?"]) from error
     return data
 

@@ -1,124 +1,135 @@
-"""A reader of the plain layout: tables `videos` and `events` (CSV or parquet), and media in `files/` or at `path`.
+"""A reader of the plain layout: tables `videos`, `events`, `counters` and `authors`, and media in `files/` or at `path`.
 
-    videos   item[,path,title,category,author,published_at,...]   path relative to the folder
-    events   item,time[,user,type,...]
+    videos     item[,path,title,category,author,published_at,...]   path relative to the folder
+    events     item,time[,user,type,...]
+    counters   item[,time],METRIC[,METRIC...]  or  item[,time],metric,value
+    authors    author[,time],STATISTIC[,STATISTIC...]
 
-Each table is one file, several files (`events-1.csv`, ...) or a folder of files, compressed or not. Times are integer unix
-milliseconds or ISO-8601 (UTC if they have no zone); in parquet also timestamps.
+Each table is one file, several files (`events-1.csv`, ...) or a folder of files, compressed or not. One of `events` and
+`counters` is needed; columns of counts may also be in `videos`.
 """
 
-import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from storage.datasets.clean_events import check_items, check_publication, clean_events
+from storage.datasets.assemble import assemble
+from storage.datasets.authors import read_author_table
+from storage.datasets.clean_events import check_items
 from storage.datasets.clock import read_times
-from storage.datasets.dataset import DEFAULT_EVENT_TYPE, VIDEOS, Dataset, Note, natural_order
-from storage.datasets.errors import LOCATED, DatasetError, Problems
+from storage.datasets.column_names import EVENT_NAMES, EVENT_TIERS
+from storage.datasets.counters import CounterTable, read_counter_table
+from storage.datasets.dataset import DEFAULT_EVENT_TYPE, DETAILS, VIDEOS, Dataset, Note, natural_order
+from storage.datasets.errors import DatasetError, Problems
 from storage.datasets.media_files import find_media
 from storage.datasets.table_files import find_table
 from storage.datasets.tabular import Tabular, read_tabular
+from storage.datasets.video_table import VideoTable, read_video_table
 
-VIDEO_COLUMNS = {name: (name,) for name in VIDEOS.names()}
-EVENT_COLUMNS = {name: (name,) for name in ("item", "user", "type", "time")}
+TABLES = ("videos", "events", "counters", "authors")
 
 
-def read_plain(folder: Path, *, as_of: int | None = None) -> Dataset:
+def read_plain(
+    folder: Path, *, as_of: int | None = None, features: Sequence[str] = (), videos: Sequence[Path] | None = None
+) -> Dataset:
     """Read a folder in the plain layout.
 
     Args:
         folder: The data set's folder.
-        as_of: When the data were collected, unix ms; see `clean_events`.
+        as_of: When the data were collected, unix ms; see `assemble`.
+        features: Names of the columns of `videos` that become features.
+        videos: Files of the table `videos`. Default: those named so.
 
     Raises:
         DatasetError: The data cannot be used; the error has all problems.
     """
-    problems = Problems()
-    notes: list[Note] = []
-    files = {}
-    for name in ("videos", "events"):
+    problems, notes = Problems(), list[Note]()
+    files: dict[str, list[Path]] = {}
+    for name in TABLES:
         try:
             files[name] = find_table(folder, name, notes=notes)
         except DatasetError as error:
             problems.found += error.problems
-        else:
-            if not files[name]:
-                problems.add(folder, f"no {name}.csv or {name}.parquet; the plain layout needs both videos and events")
     problems.raise_if_any()
-    listed = events = None
-    try:
-        listed, further = _read_videos(folder, files["videos"], problems, notes)
-    except DatasetError as error:
-        problems.found += error.problems
-    try:
-        table, events = _read_events(files["events"], problems, notes)
-    except DatasetError as error:
-        problems.found += error.problems
+    if videos is not None:
+        files["videos"] = list(videos)
+
+    listed = _EMPTY
+    authors, events = None, None
+    counters: list[CounterTable] = []
+    if files["videos"]:
+        with problems.collected():
+            listed = read_video_table(folder, files["videos"], features, problems, notes)
+    else:
+        notes.append(Note("warning", "no videos.csv: every title, category, author and time of publication is missing"))
+        if features:
+            problems.add(folder, f"data.features names {features[0]!r}, but there is no videos.csv or videos.parquet")
+    if files["events"]:
+        with problems.collected():
+            events = _read_events(files["events"], problems, notes)
+    if files["counters"]:
+        with problems.collected():
+            counters.append(read_counter_table(files["counters"], problems, notes))
+    if files["authors"]:
+        with problems.collected():
+            authors = read_author_table(files["authors"], problems, notes)
     media = find_media(folder / "files", problems, notes) if (folder / "files").is_dir() else {}
+    if listed.counters is not None:
+        counters.append(listed.counters)
+    if not (events or counters or problems.found):
+        problems.add(
+            folder,
+            "no events.csv or events.parquet, no counters.csv or counters.parquet, and no column of counts (views, likes, "
+            "...) in videos; the plain layout needs one of them",
+        )
     problems.raise_if_any()
 
-    items = natural_order([*listed["item"], *media, *events["item"].unique()])
-    check_items(items, [listed["item"], media], events, notes)
+    feedback = {"events": events[1]["item"]} if events else {}
+    if counters:
+        feedback["counts"] = pl.concat([table.frame["item"] for table in counters])
+    items = natural_order(
+        [*listed.listed["item"], *media, *(item for rows in feedback.values() for item in rows.unique())]
+    )
+    check_items(items, [listed.listed["item"], media], feedback, notes)
     in_order = pl.DataFrame({"item": items}, schema={"item": pl.String})
-    videos = in_order.join(listed, on="item", how="left", maintain_order="left")
+
+    def ordered(frame: pl.DataFrame) -> pl.DataFrame:
+        return in_order.join(frame, on="item", how="left", maintain_order="left")
+
     in_files = pl.Series([media.get(item) for item in items], dtype=pl.String)
-    videos = videos.with_columns(path=pl.coalesce("path", in_files)).select(VIDEOS.names()).cast(VIDEOS)
-    absent = videos["path"].null_count()
+    frame = ordered(listed.listed).with_columns(path=pl.coalesce("path", in_files)).select(VIDEOS.names()).cast(VIDEOS)
+    absent = frame["path"].null_count()
     if absent:
         notes.append(Note("info", f"{absent:,} of {len(items):,} items have no media file"))
-    clean = clean_events(table, events, items, notes, as_of=as_of)
-    check_publication(videos, clean.frame, clean.as_of, notes)
-    aside = {}
-    if further.width > 1:
-        aside["videos"] = in_order.join(further, on="item", how="left", maintain_order="left")
-    if clean.further.width:
-        aside["events"] = clean.further
-    return Dataset(folder, "plain", None, videos, clean.frame, aside, clean.as_of, clean.duplicates, notes)
+    return assemble(
+        folder,
+        "plain",
+        None,
+        videos=frame,
+        events=events,
+        counters=counters,
+        notes=notes,
+        as_of=as_of,
+        details=ordered(listed.details),
+        features=ordered(listed.features),
+        further={"videos": ordered(listed.further)} if listed.further.width > 1 else {},
+        authors=listed.authors if authors is None else authors,
+    )
 
 
-def _read_videos(
-    folder: Path, paths: list[Path], problems: Problems, notes: list[Note]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the columns of VIDEOS for the listed items, and `item` with the further columns."""
-    table = read_tabular(paths, names=VIDEO_COLUMNS, required=("item",), notes=notes)
-    items = table.ids("item", problems, notes)
-    texts = [table.texts(name, problems, notes) for name in ("path", "title", "category", "author")]
-    frame = pl.DataFrame([items, *texts])
-    twice = np.flatnonzero((~items.is_first_distinct() & items.is_not_null()).to_numpy())
-    for place, row in zip(table.where(twice[:LOCATED]), twice):
-        problems.add(place, f"item {items[int(row)]} is given twice; one row per item is allowed")
-    if "published_at" in table.frame.columns:
-        published = read_times(table, "published_at", problems, iso=True)
-    else:
-        published = pl.Series([None] * frame.height, dtype=pl.Int64)
-    located = [_locate(folder, relative) for relative in frame["path"]]
-    absent = [relative for relative, path in zip(frame["path"], located) if relative and not path]
-    if absent:
-        notes.append(Note("warning", f"{table.name}: {len(absent):,} paths do not exist, first: {absent[0]}"))
-    frame = frame.with_columns(path=pl.Series(located, dtype=pl.String), published_at=published)
-    return frame, table.frame.select(items, *table.further)
-
-
-def _locate(folder: Path, relative: str | None) -> str | None:
-    """Return the absolute path of a file, or None. Its name on the disk may be in another Unicode form (NFC or NFD)."""
-    if not relative:
-        return None
-    for form in (relative, *(unicodedata.normalize(form, relative) for form in ("NFC", "NFD"))):
-        path = (folder / form).absolute()
-        if path.is_file():
-            return str(path)
-    return None
+_ONLY_ITEM = pl.DataFrame(schema={"item": pl.String})
+_EMPTY = VideoTable(VIDEOS.to_frame(), DETAILS.to_frame(), _ONLY_ITEM, _ONLY_ITEM, None, None)
 
 
 def _read_events(paths: list[Path], problems: Problems, notes: list[Note]) -> tuple[Tabular, pl.DataFrame]:
-    table = read_tabular(paths, names=EVENT_COLUMNS, required=("item", "time"), notes=notes)
+    table = read_tabular(paths, names=EVENT_NAMES, tiers=EVENT_TIERS, required=("item", "time"), notes=notes)
     if not table.frame.height:
         raise DatasetError([f"{table.path}: there are no events"])
     items = table.ids("item", problems, notes)
     users = table.texts("user", problems, notes)
     types = table.texts("type", problems, notes).fill_null(DEFAULT_EVENT_TYPE)
     table.report_empty(table.frame["time"], problems)
-    times = read_times(table, "time", problems, iso=True)
+    times = read_times(table, "time", problems, notes, any_form=True)
+    table.tell_further(notes)
     return table, pl.DataFrame([items, users, types, times.alias("time"), *table.frame.select(table.further)])

@@ -10,6 +10,8 @@ from storage.datasets.table_files import find_table
 from storage.file_marks import contents_mark, tree_mark
 from storage.hashing import content_hash
 
+UNREAD = {".jsonl", ".ndjson", ".zip", ".bz2", ".xz"}  # formats whose columns `_names_files` does not look at
+
 
 def source_mark(folder: str | Path) -> str | None:
     """Return a digest of all files in a data set's folder; None if a reader may use other files too.
@@ -36,6 +38,8 @@ def source_mark(folder: str | Path) -> str | None:
 def _names_files(table: Path) -> bool:
     """Return whether a table has a column `path`. A table whose header cannot be read counts as having one."""
     try:
+        if UNREAD.intersection(table.suffixes):
+            return True
         if ".parquet" in table.suffixes:
             columns = list(pl.read_parquet_schema(table))
         else:

@@ -7,7 +7,7 @@ from storage.datasets.dataset import Note, natural_key
 from storage.datasets.errors import DatasetError
 from storage.datasets.file_bytes import COMPRESSED_SUFFIXES
 
-FORMATS = ("csv", "tsv", "parquet")
+FORMATS = ("csv", "tsv", "parquet", "jsonl", "ndjson")
 _COMPRESSED = "|".join(re.escape(suffix) for suffix in COMPRESSED_SUFFIXES)
 
 

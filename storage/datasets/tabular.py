@@ -3,20 +3,23 @@
 import difflib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from storage.datasets.csv_text import fold, read_csv
+from storage.datasets.column_names import Names, Tiers, fold
+from storage.datasets.csv_text import read_csv
 from storage.datasets.dataset import Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
-from storage.datasets.file_bytes import read_bytes
+from storage.datasets.file_bytes import read_bytes, read_text_bytes
 from storage.datasets.ids import canonical_ids, float_ids, missing_words
+from storage.datasets.item_text_csv import read_lines
 
 PARQUET = b"PAR1"
+JSON_LINES = {".jsonl", ".ndjson"}
 THROUGH_A_FLOAT = (
     "went through a floating-point number, in which different long ids become equal; write text or integers"
 )
@@ -29,6 +32,7 @@ class _Part:
     path: Path
     unit: str  # "line" of a CSV, "row" of a parquet file
     lines: np.ndarray  # (rows,)
+    warnings: Sequence[str] = ()
 
 
 class Tabular:
@@ -38,12 +42,15 @@ class Tabular:
         frame: Known columns under their standard names, and further columns under their own, without blank lines. The
             columns of a CSV are all String, null if empty; those of a parquet file have their own types.
         further: Names of the further columns.
+        written: Each column's name in the frame -> its name in the file.
     """
 
-    def __init__(self, frame: pl.DataFrame, further: Sequence[str], parts: Sequence[_Part]):
+    def __init__(self, frame: pl.DataFrame, parts: Sequence[_Part], names: Names, written: Mapping[str, str]):
         """Combine the rows of all files with the places that they came from."""
         self.frame = frame
-        self.further = list(further)
+        self.further = [column for column in frame.columns if column not in names]
+        self.written = dict(written)
+        self._names = names
         self._parts = list(parts)
         self._starts = np.cumsum([0] + [len(part.lines) for part in parts])
 
@@ -58,6 +65,12 @@ class Tabular:
         """The file, or the folder if there are several files."""
         first = self._parts[0].path
         return first if len(self._parts) == 1 else first.parent
+
+    def adopt(self, column: str, name: str) -> None:
+        """Give a further column a standard name."""
+        self.frame = self.frame.rename({column: name})
+        self.further.remove(column)
+        self.written[name] = self.written.pop(column, column)
 
     def where(self, rows: Iterable[int]) -> list[str]:
         """Return the place of each row, for messages: file and line (CSV) or file and row (parquet, from 1)."""
@@ -120,6 +133,22 @@ class Tabular:
         self.report_empty(ids.alias(name), problems)
         return ids
 
+    def tell_further(self, notes: list[Note], *, used: Collection[str] = ()) -> None:
+        """Add a note about the further columns, and a warning about those whose name is nearly a known one.
+
+        Args:
+            notes: The note is added to this list.
+            used: Further columns that the caller reads.
+        """
+        unused = [column for column in self.further if column not in used]
+        if not unused:
+            return
+        known = [spelling for spellings in self._names.values() for spelling in spellings]
+        meant = {column: difflib.get_close_matches(column.lower(), known, n=1, cutoff=0.75) for column in unused}
+        guesses = [f"{column!r} (is {near[0]} meant?)" for column, near in meant.items() if near]
+        text = f"{self.name}: further columns, which no stage reads: {', '.join(unused)}"
+        notes.append(Note("warning", f"{text}; {', '.join(guesses)}") if guesses else Note("info", text))
+
     def report_empty(self, column: pl.Series, problems: Problems) -> None:
         """Add a problem for each null of a column that has one value per row of the frame."""
         for place in self.where(np.flatnonzero(column.is_null().to_numpy())[:LOCATED]):
@@ -152,34 +181,49 @@ class Tabular:
 def read_tabular(
     paths: Path | Sequence[Path],
     *,
-    names: Mapping[str, tuple[str, ...]],
+    names: Names,
     required: tuple[str, ...],
     notes: list[Note],
+    tiers: Tiers | None = None,
     why: str = "",
 ) -> Tabular:
-    """Read CSV or parquet files with named columns, and concatenate their rows.
+    """Read CSV, JSON lines or parquet files with named columns, and concatenate their rows.
 
     Args:
         paths: The files, each compressed or not.
-        names: Standard name -> allowed spellings, compared without case, blanks, hyphens and underscores. Any other column
-            is kept under its own name, with a note.
+        names: Standard name -> allowed spellings, compared without case, blanks and punctuation. Any other column is kept
+            under its own name.
         required: Standard names of the columns that every file must have.
-        notes: Notes are added to this list.
+        notes: Notes about what was assumed are added to this list.
+        tiers: Standard name -> further spellings, for tables in which no column has an allowed one (`column_names`).
         why: Explanation that is added to the error about a missing column.
 
     Raises:
-        DatasetError: A file is empty or cannot be read, has a column twice, or lacks a required one.
+        DatasetError: A file is empty or cannot be read, has a column twice or two that may be the same, or lacks a required
+            one.
     """
     paths = [paths] if isinstance(paths, Path) else list(paths)
+    names = {**names, **{name: () for name in tiers or {} if name not in names}}
     frames, parts, problems = [], [], Problems()
+    written: dict[str, str] = {}
+    told: dict[str, None] = {}
     for path in paths:
         try:
-            frame, part = _read_part(path, names, required, notes, why)
+            frame, part, columns, separator = _read_part(path, names, tiers or {}, required, why)
         except DatasetError as error:
             problems.found += error.problems
-        else:
-            frames.append(frame)
-            parts.append(part)
+            continue
+        notes += [Note("warning", note) for note in part.warnings]
+        frames.append(frame)
+        parts.append(part)
+        written.update(columns)
+        if separator not in (None, ",", {".tsv": "\t"}.get(path.suffix.lower())):
+            told[f"the separator is {separator!r}"] = None
+        for name, column in columns.items():
+            if any(fold(column) in map(fold, tier) for tier in (tiers or {}).get(name, ())) and fold(column) != fold(
+                name
+            ):
+                told[f"{column!r} is read as {name}"] = None
     problems.raise_if_any()
     try:
         whole = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
@@ -187,43 +231,75 @@ def read_tabular(
         raise DatasetError(
             [f"{paths[0].parent}: {paths[0].name} and its other parts have columns of different types: {error}"]
         ) from error
-    further = [column for column in whole.columns if column not in names]
-    table = Tabular(whole, further, parts)
-    if further:
-        notes.append(Note(*_about_further(table, further, names)))
+    table = Tabular(whole, parts, names, written)
+    if told:
+        notes.append(Note("info", f"{table.name}: {', '.join(told)}"))
     return table
 
 
-def _about_further(table: Tabular, further: Sequence[str], names: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
-    known = [spelling for spellings in names.values() for spelling in spellings]
-    meant = {column: difflib.get_close_matches(column.lower(), known, n=1, cutoff=0.75) for column in further}
-    guesses = [f"{column!r} (is {near[0]} meant?)" for column, near in meant.items() if near]
-    text = f"{table.name}: further columns, which no stage reads: {', '.join(further)}"
-    return ("warning", f"{text}; {', '.join(guesses)}") if guesses else ("info", text)
+def read_headless(path: Path, columns: Sequence[str], separator: str, notes: list[Note], problems: Problems) -> Tabular:
+    """Read a text file without a header whose lines have one field per column.
+
+    Args:
+        path: The file, possibly compressed.
+        columns: Names of the columns.
+        separator: Text between the fields.
+        notes: A warning about lines with another number of fields, which are left out, is added to this list.
+        problems: Problems are added here: a file that cannot be read.
+
+    Returns:
+        The table; all columns are String, null if empty.
+    """
+    rows, lines, wrong = [], [], []
+    for number, line in enumerate(read_lines(path, problems), start=1):
+        fields = [field.strip() or None for field in line.split(separator)]
+        if len(fields) == len(columns):
+            rows.append(fields)
+            lines.append(number)
+        elif line.strip():
+            wrong.append(number)
+    if wrong:
+        notes.append(
+            Note(
+                "warning",
+                f"{path.name}: {len(wrong):,} lines are not {separator.join(columns)!r} and are left out, "
+                f"first: line {wrong[0]}",
+            )
+        )
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+    names = {column: (column,) for column in columns}
+    return Tabular(frame, [_Part(path, "line", np.array(lines, dtype=np.int64))], names, {})
 
 
 def _read_part(
-    path: Path, names: Mapping[str, tuple[str, ...]], required: tuple[str, ...], notes: list[Note], why: str
-) -> tuple[pl.DataFrame, _Part]:
-    standard = {fold(spelling): name for name, spellings in names.items() for spelling in spellings}
+    path: Path, names: Names, tiers: Tiers, required: tuple[str, ...], why: str
+) -> tuple[pl.DataFrame, _Part, dict[str, str], str | None]:
+    """Return a file's rows, its part, the written name of each column, and the separator of a CSV."""
+    spelled = {fold(spelling): name for name, spellings in names.items() for spelling in spellings}
+    loose = {fold(spelling): name for name in tiers for tier in tiers[name] for spelling in tier}
+    separator = None
+    warnings: list[str] = []
     with path.open("rb") as file:
         parquet = file.read(len(PARQUET)) == PARQUET
     if parquet or path.suffix.lower() in (".parquet", ".pq"):
         frame, unit = _read_parquet(path), "row"
         columns, lines, place = frame.columns, np.arange(1, frame.height + 1), str(path)
+    elif JSON_LINES.intersection(suffix.lower() for suffix in path.suffixes[-2:]):
+        frame, unit = _read_json_lines(path), "row"
+        columns, lines, place = frame.columns, np.arange(1, frame.height + 1), str(path)
     else:
-        items = {spelling for spelling, name in standard.items() if name == "item"}
+        known = loose | spelled
+        items = {spelling for spelling, name in known.items() if name == "item"}
         try:
-            text = read_csv(path, names=standard, item_names=items)
+            text = read_csv(path, names=known, item_names=items)
         except DatasetError as error:
             if error.problems == [f"{path}: the file is empty"]:
                 error = DatasetError([f"{path}: the file is empty; a header with {', '.join(required)} is needed"])
             raise error from None
-        notes += [Note("warning", note) for note in text.notes]
         frame, columns, lines, unit = text.frame, text.header, text.lines, "line"
-        place = f"{path}, line 1"
+        place, separator, warnings = f"{path}, line 1", text.separator, text.notes
 
-    renamed = _standard_names(place, columns, standard, names, required, why)
+    renamed = _standard_names(place, columns, spelled, names, tiers, required, why)
     frame = frame.select(pl.nth(number).alias(name) for number, name in renamed.items())
     if unit == "line":
         frame = frame.with_columns(pl.all().str.strip_chars())
@@ -231,7 +307,8 @@ def _read_part(
         blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
         if blank.any():
             frame, lines = frame.filter(~blank), lines[~blank.to_numpy()]
-    return frame, _Part(path, unit, lines)
+    written = {name: columns[number].strip() for number, name in renamed.items()}
+    return frame, _Part(path, unit, lines, warnings), written, separator
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
@@ -241,11 +318,23 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         raise DatasetError([f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}"]) from error
 
 
+def _read_json_lines(path: Path) -> pl.DataFrame:
+    """Return one row per line; the fields of nested objects become columns such as `stats.playCount`."""
+    try:
+        frame = pl.read_ndjson(io.BytesIO(read_text_bytes(path)), infer_schema_length=None)
+    except pl.exceptions.PolarsError as error:
+        raise DatasetError([f"{path}: cannot be read as JSON lines: {str(error).splitlines()[0]}"]) from error
+    while nested := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
+        frame = frame.unnest(nested, separator=".")
+    return frame
+
+
 def _standard_names(
     place: str,
     columns: Sequence[str],
-    standard: Mapping[str, str],
-    names: Mapping[str, tuple[str, ...]],
+    spelled: Mapping[str, str],
+    names: Names,
+    tiers: Tiers,
     required: tuple[str, ...],
     why: str,
 ) -> dict[int, str]:
@@ -253,7 +342,7 @@ def _standard_names(
     renamed: dict[int, str] = {}
     problems = Problems()
     for number, column in enumerate(columns):
-        name = standard.get(fold(column))
+        name = spelled.get(fold(column))
         if name is None and _INDEX_COLUMN.fullmatch(column.strip()):
             continue
         name = name or column.strip()
@@ -261,6 +350,11 @@ def _standard_names(
             again = "" if column.strip().lower() == name else f", the second time as {column.strip()!r}"
             problems.add(place, f"column {name} is given twice{again}; rename or remove one")
         renamed[number] = name
+    for name, numbers in _by_tiers(columns, renamed, names, tiers).items():
+        if len(numbers) > 1:
+            both = " and ".join(repr(columns[number].strip()) for number in numbers)
+            problems.add(place, f"columns {both} may each be {name}; rename the one that is meant to {name}")
+        renamed[numbers[0]] = name
     known = set(renamed.values()) & set(names)
     if not known and all(column.strip().lstrip("-").isdigit() for column in columns):
         raise DatasetError([f"{place}: there is no header; the first line must name {', '.join(required)}"])
@@ -272,3 +366,19 @@ def _standard_names(
             problems.add(place, f"no column {name} among {', '.join(columns)}{why}; allowed are {allowed}")
     problems.raise_if_any()
     return renamed
+
+
+def _by_tiers(columns: Sequence[str], renamed: Mapping[int, str], names: Names, tiers: Tiers) -> dict[str, list[int]]:
+    """Return the positions of the columns that stand for each standard name that no column has."""
+    free = {fold(columns[number]): number for number, name in renamed.items() if name not in names}
+    found: dict[str, list[int]] = {}
+    for name in tiers:
+        if name in renamed.values():
+            continue
+        for tier in tiers[name]:
+            numbers = [free[spelling] for spelling in map(fold, tier) if spelling in free]
+            if numbers:
+                found[name] = sorted(set(numbers))
+                free = {spelling: number for spelling, number in free.items() if number not in numbers}
+                break
+    return found

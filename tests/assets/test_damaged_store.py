@@ -12,7 +12,16 @@ from assets.engine.store_access import open_store
 from assets.settings import Settings
 from storage.check import check_store
 
-TABLES = ["interactions", "popularity", "splits", "neighbours", "evaluation", "evaluation_items", "predictions"]
+TABLES = [
+    "interactions",
+    "counters",
+    "popularity",
+    "splits",
+    "neighbours",
+    "evaluation",
+    "evaluation_items",
+    "predictions",
+]
 
 
 def found(root: Path, pattern: str) -> Path:

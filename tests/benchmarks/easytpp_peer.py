@@ -1,7 +1,7 @@
 """EasyTPP's THP and NHP, for the benchmarks: run by an interpreter that has easy-tpp and torch, not by this project's.
 
     PYTHON tests/benchmarks/easytpp_peer.py train --data FILE.npz --seconds 600 [--threads 2]
-    PYTHON tests/benchmarks/easytpp_peer.py step --data FILE.npz [--threads 2]
+    PYTHON tests/benchmarks/easytpp_peer.py step --data FILE.npz --model THP [--threads 2]
 
 `train` trains each model with Adam for the time given, on times divided by the mean gap (THP does not train without),
 keeps what is best on dev, and integrates its intensity exactly: Gauss-Legendre on 16 panels a gap, not EasyTPP's own
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from easy_tpp.model import NHP, THP
 from peak_memory import PeakMemory  # beside this file
+from rounds import rounds_of
 
 MODELS = {"THP": THP, "NHP": NHP}
 LEARNING_RATE = {"THP": 1e-3, "NHP": 2e-3}
@@ -155,35 +156,22 @@ def train(arguments):
 
 
 def measure(arguments):
-    """Seconds of a training step, and events a second of its own generation in the middle of 200 events, by model."""
+    """Return seconds of a training step, and events per second of its own generation in the middle of 200 events."""
     stored = np.load(arguments.data)
-    num_types = int(stored["types"].max()) + 1
-    batch = inputs(stored["times"], stored["types"], stored["lengths"], num_types)
-    results = {}
-    for name in [arguments.model] if arguments.model else MODELS:
-        memory = PeakMemory()
-        model = make(name, num_types, hidden=int(stored["hidden"])).train()
-        optimiser = torch.optim.Adam(model.parameters())
-        seconds = []
-        for _ in range(arguments.rounds):
-            began = time.perf_counter()
-            step(model, optimiser, batch)
-            seconds.append(time.perf_counter() - began)
-        megabytes = memory.megabytes()
-        model.eval()
-        keys = ("time_seqs", "time_delta_seqs", "type_seqs", "seq_non_pad_mask")
-        prefix = {key: batch[key][:, :100] for key in keys} | {"attention_mask": None}
-        model.gen_config.num_step_gen = GENERATED
-        with torch.no_grad():
-            began = time.perf_counter()
-            model.predict_multi_step_since_last_event(**prefix, forward=True)
-            generating = time.perf_counter() - began
-        results[name] = {
-            "seconds": min(seconds),
-            "megabytes": megabytes,
-            "generated": len(batch["type_seqs"]) * GENERATED / generating,
-        }
-    print(json.dumps(results))
+    batch = inputs(stored["times"], stored["types"], stored["lengths"], int(stored["num_types"]))
+    memory = PeakMemory()
+    model = make(arguments.model, int(stored["num_types"]), hidden=int(stored["hidden"])).train()
+    optimiser = torch.optim.Adam(model.parameters())
+    found = rounds_of(lambda: step(model, optimiser, batch), arguments.rounds)
+    megabytes = memory.megabytes()
+    model.eval()
+    keys = ("time_seqs", "time_delta_seqs", "type_seqs", "seq_non_pad_mask")
+    prefix = {key: batch[key][:, :100] for key in keys} | {"attention_mask": None}
+    model.gen_config.num_step_gen = GENERATED
+    with torch.no_grad():
+        generating = rounds_of(lambda: model.predict_multi_step_since_last_event(**prefix, forward=True), 3)
+    rates = [len(batch["type_seqs"]) * GENERATED / seconds for seconds in generating["seconds"]]
+    print(json.dumps(found | {"megabytes": [megabytes], "generated": rates}))
 
 
 def main():
@@ -193,7 +181,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--model", choices=list(MODELS))
+    parser.add_argument("--model", choices=list(MODELS), default="THP", help="with step")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     (train if arguments.what == "train" else measure)(arguments)

@@ -10,10 +10,10 @@ fit (tick's word for taking the data), loss and gradient together: from cold dat
 
 import argparse
 import json
-import time
 
 import numpy as np
 from peak_memory import PeakMemory  # beside this file
+from rounds import rounds_of
 from tick.hawkes import ModelHawkesExpKernLogLik, SimuHawkesExpKernels, SimuHawkesMulti
 
 NUMBERS = {
@@ -53,25 +53,25 @@ def numbers():
 def measure(arguments):
     stored = np.load(arguments.data)
     baseline, branching, rate = stored["baseline"], stored["branching"], float(stored["rate"])
-    times, seconds = stored["times"], []
+    times = stored["times"]
     sequences = [by_type(*row, len(baseline)) for row in zip(times, stored["types"])]
     memory = PeakMemory()
-    for number in range(arguments.rounds):
-        began = time.perf_counter()
+    numbers = iter(range(arguments.rounds + 1))
+
+    def run():
         if arguments.what == "likelihood":
-            loss_and_gradient(sequences, times[:, -1].copy(), baseline, branching, rate, arguments.threads)
-        else:
-            one = SimuHawkesExpKernels(
-                adjacency=branching,
-                decays=rate,
-                baseline=baseline,
-                max_jumps=times.shape[1],
-                verbose=False,
-                seed=number,
-            )
-            SimuHawkesMulti(one, n_simulations=len(times), n_threads=arguments.threads).simulate()
-        seconds.append(time.perf_counter() - began)
-    return {"seconds": min(seconds), "megabytes": memory.megabytes()}
+            return loss_and_gradient(sequences, times[:, -1].copy(), baseline, branching, rate, arguments.threads)
+        one = SimuHawkesExpKernels(
+            adjacency=branching,
+            decays=rate,
+            baseline=baseline,
+            max_jumps=times.shape[1],
+            verbose=False,
+            seed=next(numbers),
+        )
+        return SimuHawkesMulti(one, n_simulations=len(times), n_threads=arguments.threads).simulate()
+
+    return rounds_of(run, arguments.rounds) | {"megabytes": [memory.megabytes()]}
 
 
 def main():

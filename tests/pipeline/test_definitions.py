@@ -5,7 +5,7 @@ import dagster as dg
 from pipeline.definitions import defs
 
 GRAPH = {
-    "ingest": {"videos", "interactions"},
+    "ingest": {"videos", "interactions", "counters"},
     "protocol": {"popularity", "splits"},
     "sampling": {"frames", "audio"},
     "captions": {"visual_captions", "audio_captions"},

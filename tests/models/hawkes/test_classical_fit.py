@@ -87,3 +87,18 @@ def test_a_fit_takes_few_passes(shared):
     data = simulate(truth(4, density=0.4, seed=2), empty(200), until=20.0, seeds=range(200))
     report = fit(ExponentialHawkes(4, shared=shared), data, data)
     assert len(report.curve) < 70
+
+
+def test_shared_rates_are_fitted_without_long_runs_of_rejected_steps():
+    """Steps overshoot where intensities are near zero: the damping must be found again in a few tries, not in ten."""
+    process = ExponentialHawkes(6, decays=2, shared=True).requires_grad_(False)
+    branching = torch.rand(6, 6, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    process.excitation.branching.copy_(branching)
+    process.excitation.branching.mul_(0.7 / process.branching_ratio())
+    process.baseline.copy_(torch.linspace(0.05, 0.4, 6))
+    process.excitation.log_rate.copy_(torch.tensor([8.0, 0.3]).log().view_as(process.excitation.log_rate))
+    data = simulate(process, empty(60), length=60, seeds=range(60))
+    fitted = ExponentialHawkes(6, decays=6, shared=True)
+    report = fit(fitted, data, data[torch.arange(20)])
+    assert len(report.curve) < 60  # 45; rejected steps made it 73
+    assert report.best.train > evaluate(process, data)

@@ -126,7 +126,7 @@ def test_what_a_csv_writer_wrote_comes_back(write, rows, quoting):
 
 def test_the_first_line_of_another_program_is_no_header(write):
     found = problem(write({"videos.csv": "PK\x03\x04\n", "events.csv": EVENTS}))
-    assert "zip archive or a spreadsheet" in found
+    assert "videos.csv: cannot be decompressed" in found
 
 
 def test_parts_in_polars_own_writing(write, tmp_path):

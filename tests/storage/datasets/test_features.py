@@ -40,6 +40,19 @@ def test_ids_beside_the_array_say_whose_rows_they_are(tmp_path):
     np.testing.assert_array_equal(open_features(tmp_path / "f.npy", items=["a"]).read("9"), given[2])
 
 
+def test_the_array_with_rows_of_an_archive(tmp_path):
+    given = vectors(3, 5)
+    np.savez(tmp_path / "f.npz", given, delimiter="::::")
+    features = open_features(tmp_path / "f.npz", items=ITEMS)
+    np.testing.assert_array_equal(features.read("10"), given[2:])
+    np.savez(tmp_path / "f.npz", given, given)
+    with pytest.raises(DatasetError, match="its arrays are arr_0, arr_1; exactly one with rows is allowed"):
+        open_features(tmp_path / "f.npz", items=ITEMS)
+    (tmp_path / "f.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DatasetError, match=r"not a \.npz file of numbers"):
+        open_features(tmp_path / "f.npz", items=ITEMS)
+
+
 def test_ids_that_are_floats_are_refused(tmp_path):
     np.save(tmp_path / "f.npy", vectors(2, 5))
     np.save(tmp_path / "f.ids.npy", np.array([1.0, 2.0]))
@@ -113,7 +126,12 @@ def write_doubled(path):
 @pytest.mark.parametrize(
     "name, write, items, words",
     [
-        ("none.npy", lambda path: None, ITEMS, r"none\.npy: there is no such file .*\.npy file, a \.parquet file"),
+        (
+            "none.npy",
+            lambda path: None,
+            ITEMS,
+            r"none\.npy: there is no such file .*\.npy file, a \.npz file, a \.parquet file",
+        ),
         ("f.csv", write_text, ITEMS, r"f\.csv: its format is not known; a \.npy"),
         ("f.npy", write_text, ITEMS, r"f\.npy: not a \.npy file of numbers"),
         ("f.parquet", write_text, ITEMS, r"f\.parquet: not a parquet file"),

@@ -139,11 +139,14 @@ def test_feedback_before_publication_is_noted(write):
     assert note.severity == "warning" and "item 2" in note.text
 
 
-def test_more_likes_than_views_are_noted(write):
-    text = "1\t10\t5\n2\t1\t5\n3\tmany\t5\n"
-    notes = open_dataset(write({"a_pairs.csv": PAIRS, "a_likes_and_views.txt": text})).notes
-    assert any("1 items have more likes than views" in note.text for note in notes)
-    assert any("1 lines are not item<TAB>likes<TAB>views" in note.text for note in notes)
+def test_likes_and_views_are_final_counts(write):
+    text = "1\t10\t5\n2\t1\t5\n3\tmany\n"
+    dataset = open_dataset(write({"a_pairs.csv": PAIRS, "a_likes_and_views.txt": text}))
+    assert dataset.counters.rows() == [
+        ("1", "like", None, 10), ("1", "view", None, 5), ("2", "like", None, 1), ("2", "view", None, 5),
+    ]  # fmt: skip
+    assert any("1 items have more likes than views, first: item 1 (10 likes, 5 views)" in n.text for n in dataset.notes)
+    assert any("1 lines are not" in note.text and "first: line 3" in note.text for note in dataset.notes)
 
 
 def test_several_categories_take_the_first(write):

@@ -137,6 +137,6 @@ def test_columns_that_can_be_told_as_text(write, tmp_path):
 
 
 def test_a_further_column_is_kept_in_the_order_of_the_items(write):
-    dataset = open_dataset(write({"videos.csv": "item,titel,duration\nb,B,3\na,A,4\n", "events.csv": EVENTS}))
+    dataset = open_dataset(write({"videos.csv": "item,titel,rank\nb,B,3\na,A,4\n", "events.csv": EVENTS}))
     assert dataset.further["videos"].rows() == [("a", "A", "4"), ("b", "B", "3")]
     assert [note.severity for note in dataset.notes if "'titel' (is title meant?)" in note.text] == ["warning"]
