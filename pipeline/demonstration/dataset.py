@@ -197,7 +197,14 @@ def _write_tables(items: Sequence[Video], creators: Authors, end: int, folder: P
         }
     )
     shown.write_csv(folder / "demo_published.csv")
-    followers = pl.DataFrame({"author": np.arange(1, creators.followers.size + 1), "followers": creators.followers})
+    # taken before the first video was published, so that they tell nothing of the feedback
+    followers = pl.DataFrame(
+        {
+            "author": np.arange(1, creators.followers.size + 1),
+            "time": np.full(creators.followers.size, plan.START),
+            "followers": creators.followers,
+        }
+    )
     followers.write_csv(folder / "demo_authors.csv")
     split.draw(items, generator(seed, "split")).write_csv(folder / "split.csv")
 

@@ -99,7 +99,7 @@ def test_the_layout_is_that_of_microlens(folder: Path, truth: pl.DataFrame):
     counters = pl.read_csv(folder / "demo_counters.csv")
     assert counters.columns == ["item", "time", "view"] and (counters["time"] <= pairs["timestamp"].max()).all()
     authors = pl.read_csv(folder / "demo_authors.csv")
-    assert authors.columns == ["author", "followers"] and set(published["author"]) <= set(authors["author"])
+    assert authors.columns == ["author", "time", "followers"] and set(published["author"]) <= set(authors["author"])
     split = pl.read_csv(folder / "split.csv")
     assert split["item"].to_list() == published["item"].to_list() and set(split["split"]) == {"train", "val", "test"}
 
