@@ -16,6 +16,7 @@ from models.events import EventBatch, row_numbers
 from models.hawkes import MambaHawkesProcess
 from models.hawkes.history import gaps_of
 from models.hawkes.neural_fit import shrink
+from models.hawkes.similar_lengths import rows_in_order, similar_lengths
 from models.thinning import simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
@@ -176,7 +177,8 @@ class TemporalEncoder(nn.Module):
 
     def log_likelihood(self, batch: EventBatch) -> Tensor:
         """Return the log-likelihood of the observed windows, (b,) float64, in the unit of the times."""
-        return self.process.log_likelihood(batch)
+        groups = list(similar_lengths(batch.lengths))
+        return rows_in_order(groups, [self.process.log_likelihood(batch[group]) for group in groups])
 
     def constrain_(
         self, optimiser: torch.optim.Optimizer, *, penalty: str | None, strength: float, max_branching: float | None
@@ -223,6 +225,11 @@ class TemporalEncoder(nn.Module):
         )  # a constant channel becomes 0 instead of amplified rounding noise
 
     def _raw(self, completed: Completed) -> tuple[Tensor, Tensor]:
+        groups = list(similar_lengths(completed.events.lengths))
+        rows, masks = zip(*(self._raw_group(completed[group]) for group in groups))
+        return rows_in_order(groups, rows), rows_in_order(groups, masks)
+
+    def _raw_group(self, completed: Completed) -> tuple[Tensor, Tensor]:
         events = completed.events
         event = _evenly_spaced(events.lengths, self.length)
         mask = torch.arange(self.length, device=event.device) < events.lengths[:, None]
