@@ -5,6 +5,7 @@ import polars as pl
 from assets.metadata.author_history import DAY_MS, read_author_history
 from assets.metadata.author_statistics import UNDATED
 from assets.metadata.metadata_features import read_metadata
+from assets.metadata.static_columns import static_columns
 from assets.protocol.labels import read_labels, target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Metadata
@@ -24,12 +25,21 @@ def item_metadata(store: Store, settings: Metadata) -> pl.DataFrame:
         the time of the first target that is counted to the end of the data, if there is one; categories as String, each
         level of a category path as `NAME_LEVEL` with the levels above it; and tags as lists of String.
     """
-    frame = read_metadata(store)
-    for further in (read_author_history(store), *_label_days(store)):
-        frame = frame.join(further, on="item", how="left", maintain_order="left")
+    frame = read_metadata(store).join(read_author_history(store), on="item", how="left", maintain_order="left")
+    if to_the_end := [name for name in target_names(store) if name.endswith(f"@{END}")]:
+        frame = frame.join(_label_days(store, to_the_end[0]), on="item", how="left", maintain_order="left")
     if not settings.given_statistics:
         frame = frame.drop(name for name in frame.columns if name.endswith(UNDATED))
-    return _with_levels(frame, "category")
+    for name, column in static_columns("UTC").items():
+        frame = _with_levels(frame, name) if column.kind == "path" else frame
+    return frame
+
+
+def _label_days(store: Store, target: str) -> pl.DataFrame:
+    """Return `item` and `label_days`. With a horizon in hours it would be the same for all items."""
+    days = ((pl.col("label_time") - pl.col("t0")) / DAY_MS).alias("label_days")
+    labels = read_labels(store).filter(pl.col("target") == target)
+    return labels.join(read_popularity(store).select("item", "t0"), on="item").select("item", days)
 
 
 def _with_levels(frame: pl.DataFrame, path: str) -> pl.DataFrame:
@@ -41,13 +51,3 @@ def _with_levels(frame: pl.DataFrame, path: str) -> pl.DataFrame:
         for level in range(1, (frame[path].list.len().max() or 0) + 1)
     ]
     return frame.with_columns(levels).drop(path)
-
-
-def _label_days(store: Store) -> list[pl.DataFrame]:
-    """Return `item` and `label_days`; nothing if every target has a horizon, which is the same for all items."""
-    to_the_end = [name for name in target_names(store) if name.endswith(f"@{END}")]
-    days = ((pl.col("label_time") - pl.col("t0")) / DAY_MS).alias("label_days")
-    labels = read_labels(store).filter(pl.col("target").is_in(to_the_end[:1]))
-    return (
-        [labels.join(read_popularity(store).select("item", "t0"), on="item").select("item", days)] if to_the_end else []
-    )

@@ -37,7 +37,8 @@ def measure_labels(
     """Return one row per item and target, in the order of `clocks`, then of the targets.
 
     Args:
-        clocks: `item`, `t0`, `window_end` (ms, null if unknown) and `has_clock`: False for an item of which no moment is known.
+        clocks: `item`; `t0` and `window_end` (ms, null if unknown); `window_closed`, whether the window ended by `as_of`;
+            `has_clock`, False for an item of which no moment is known.
         events: `item`, `type`, `time` (ms).
         counters: `item`, `metric`, `time` (ms; null for a final count), `value`.
         targets: What is forecast.

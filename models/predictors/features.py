@@ -164,10 +164,10 @@ class PackedRows:
     def read(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a copy of some videos' rows, as `Rows.read` does."""
         starts, lengths = self.starts[index], self.lengths[index]
-        mask = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]  # (b, r)
+        place = np.arange(max(int(lengths.max(initial=0)), 1))
+        mask = place < lengths[:, None]  # (b, r)
         values = np.zeros((*mask.shape, self.width), self.values.dtype)
-        for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-            values[row, :length] = self.values[start : start + length]
+        values[mask] = self.values[(starts[:, None] + place)[mask]]
         return values, mask
 
 

@@ -58,6 +58,17 @@ def test_only_the_window_up_to_the_age_is_counted(events, options, age, expected
     assert found[:, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("protocol, age", [(Protocol(ages=[0.0]), 0.0), (Protocol(hours=0), None)])
+def test_at_publication_nothing_is_counted_not_even_an_event_at_that_moment(events, protocol, age):
+    unpublished = pl.DataFrame({"item": ITEMS, "published_at": pl.Series([None] * 3, dtype=pl.Int64)})
+    windows, targets = (
+        measure_popularity(unpublished, events, protocol).frame,
+        measured_targets(protocol, events, COUNTERS),
+    )
+    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, age=age)
+    assert found.tolist() == [[0], [0], [0]]
+
+
 def test_so_far_counts_after_the_window_too_but_not_after_the_horizon(events):
     protocol = Protocol(targets=["comment@50h", "all@50h", "view@50h", "view@end"])
     windows, targets = labels(events, protocol), measured_targets(protocol, events, COUNTERS)
