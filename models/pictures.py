@@ -1,4 +1,4 @@
-"""Plots of a process: a Q-Q plot of its fit, and its intensity along a sequence."""
+"""Plots of a process: a Q-Q plot of its fit, its intensity along a sequence, and the terms of one type's intensity."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
-from models.hawkes import PointProcess
+from models.hawkes import MambaHawkesProcess, PointProcess
+from models.hawkes.link import soft_link
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -72,32 +74,96 @@ def draw_intensity(
     """
     from matplotlib.figure import Figure
 
+    kinds = range(process.num_types) if types is None else types
+    _check(process, batch, row, kinds)
+    one, at = _grid(batch, row, points)
+    rates = process.eval().intensity(one, at[None])[0]
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    for kind in kinds:
+        label = str(kind) if names is None else names[kind]
+        above.plot(at, rates[:, kind].cpu(), label=label, color=f"C{kind % 10}", linewidth=1)
+    above.set_ylabel("events per unit of time")
+    above.set_ylim(bottom=0)
+    above.legend(fontsize="small")
+    _draw_events(below, one, kinds, names)
+    return figure
+
+
+@torch.no_grad()
+def draw_terms(
+    process: MambaHawkesProcess,
+    batch: EventBatch,
+    kind: int,
+    *,
+    row: int = 0,
+    names: Sequence[str] | None = None,
+    points: int = 1000,
+) -> Figure:
+    """Draw one type's intensity along a sequence with the terms that it is made of (M3TR figure 8).
+
+    The dashed line is the intensity without the network's term, that is, of the classical part alone. The area is the network's
+    term f_k(h): red where it lowers the intensity, green where it raises it. All are on the scale of the intensity.
+
+    Args:
+        process: The process; it is set to evaluation mode.
+        batch: The sequences.
+        kind: The type whose intensity is drawn.
+        row: The sequence to draw.
+        names: (k,) names of all types; None uses their numbers.
+        points: Points of the time grid. The times of the events are added.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The row or the type does not exist.
+    """
+    from matplotlib.figure import Figure
+
+    _check(process, batch, row, [kind])
+    one, at = _grid(batch, row, points)
+    baseline, excitation, neural = (part[0, :, kind] for part in process.eval().components(one, at[None]))
+    beta, scale = process.log_softness.exp()[kind], process.time_scale.to(baseline)
+    name = str(kind) if names is None else names[kind]
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    above.plot(at, process.intensity(one, at[None])[0, :, kind].cpu(), label=f"intensity of {name}", linewidth=1.2)
+    classical = soft_link(baseline + excitation, beta) / scale
+    above.plot(at, classical.cpu(), "--", color="C2", label="classical part alone", linewidth=1)
+    term = (neural / scale).cpu()
+    for colour, part in (("C3", term.clamp_max(0)), ("C2", term.clamp_min(0))):
+        above.fill_between(at, part, color=colour, alpha=0.3, linewidth=0)
+    above.plot([], [], color="C3", alpha=0.3, linewidth=6, label="network's term, where negative")
+    above.axhline(0, color="0.6", linewidth=0.6)
+    above.set_ylabel("events per unit of time")
+    above.legend(fontsize="small")
+    _draw_events(below, one, range(process.num_types), names)
+    return figure
+
+
+def _check(process: PointProcess, batch: EventBatch, row: int, kinds: Sequence[int]) -> None:
     if not 0 <= row < len(batch):
         raise ValueError(f"row {row} of a batch of {len(batch)} sequences does not exist; rows count from 0")
-    kinds = range(process.num_types) if types is None else types
     if unknown := [kind for kind in kinds if not 0 <= kind < process.num_types]:
         raise ValueError(f"type {unknown[0]}; the process knows the types 0 to {process.num_types - 1}")
+
+
+def _grid(batch: EventBatch, row: int, points: int) -> tuple[EventBatch, Tensor]:
+    """Return one sequence, and a grid of times (q,) with the sequence's events."""
     one, length = batch[[row]], int(batch.lengths[row])
     times = one.times[0, :length]
     # The intensity has its extremes just after events, which a grid alone would miss.
     after = times.nextafter(times.new_tensor(torch.inf)).clamp_max(float(one.t_end[0]))
-    at = (
-        torch.cat(
-            [torch.linspace(float(one.t_start[0]), float(one.t_end[0]), points, dtype=torch.float64), times, after]
-        )
-        .sort()
-        .values
-    )
-    rates = process.eval().intensity(one, at[None])[0]
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    grid = torch.linspace(float(one.t_start[0]), float(one.t_end[0]), points, dtype=torch.float64)
+    return one, torch.cat([grid, times, after]).sort().values
+
+
+def _draw_events(axes: Axes, one: EventBatch, kinds: Sequence[int], names: Sequence[str] | None) -> None:
+    """Draw the events of one sequence as ticks, one line per type."""
+    length = int(one.lengths[0])
+    times, types = one.times[0, :length], one.types[0, :length]
     for place, kind in enumerate(kinds):
-        label, colour = str(kind) if names is None else names[kind], f"C{place % 10}"
-        above.plot(at, rates[:, kind].cpu(), label=label, color=colour, linewidth=1)
-        below.eventplot(times[one.types[0, :length] == kind], lineoffsets=-place, linelengths=0.8, colors=colour)
-    above.set_ylabel("events per unit of time")
-    above.set_ylim(bottom=0)
-    above.legend(fontsize="small")
-    below.set_yticks([])
-    below.set_xlabel("time")
-    return figure
+        axes.eventplot(times[types == kind], lineoffsets=-place, linelengths=0.8, colors=f"C{kind % 10}")
+    axes.set_yticks([-place for place in range(len(kinds))], [str(k) if names is None else names[k] for k in kinds])
+    axes.set_xlabel("time")

@@ -27,6 +27,8 @@ from storage.store import Store
 NAME = "splits"
 CODE = 1  # raise it when the same inputs give another result
 FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
+OWN_SPLIT = "split.csv"  # a data set's own split, in its folder
+DRAWN = "drawn"  # `protocol.split_file`: draw a split although the data set has one
 
 
 class SplitTooSmall(RuntimeError):
@@ -46,7 +48,7 @@ class SplitTooSmall(RuntimeError):
     reads=lambda store, settings: [
         *stage_marks(store, "videos", "frames"),
         *table_marks(store, "popularity", "labels"),
-        files_mark([settings.protocol.split_file] if settings.protocol.split_file else []),
+        files_mark([path] if (path := split_protocol(settings).split_file) else []),
     ],
     makes=lambda store, settings: table_marks(store, NAME),
 )
@@ -55,7 +57,7 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
 
     Items without a label are for prediction.
     """
-    store, protocol = open_store(settings), settings.protocol
+    store, protocol = open_store(settings), split_protocol(settings)
     fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
     before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
@@ -99,6 +101,20 @@ def _refuse_targets_without_labels(frame: pl.DataFrame, labels: pl.DataFrame) ->
                 )
 
 
+def split_protocol(settings: Settings) -> Protocol:
+    """Return the section `[protocol]` with the split that applies.
+
+    A data set's own `split.csv` is used instead of a random split, unless `split_file` names another file or is "drawn".
+    """
+    protocol = settings.protocol
+    if protocol.split_file == DRAWN:
+        return protocol.model_copy(update={"split_file": None})
+    own = settings.data_folder() / OWN_SPLIT
+    if protocol.split_file is None and protocol.split == "paper" and own.is_file():
+        return protocol.model_copy(update={"split_file": str(own)})
+    return protocol
+
+
 def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return the split of every item.
 
@@ -107,7 +123,7 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
 
     Args:
         store: Store with labels and frames.
-        protocol: Section `[protocol]` of the settings.
+        protocol: Section `[protocol]` of the settings, from `split_protocol`.
         kept: Splits of the last run by the same protocol. In the random split, its items stay on their side.
 
     Returns:
@@ -173,7 +189,7 @@ def duplicates_stay_on_one_side(settings: Settings) -> dg.AssetCheckResult:
     when the first test item was published.
     """
     store = open_store(settings)
-    return check_splits(read_splits(store), read_popularity(store), settings.protocol)
+    return check_splits(read_splits(store), read_popularity(store), split_protocol(settings))
 
 
 def check_splits(frame: pl.DataFrame, labels: pl.DataFrame, protocol: Protocol) -> dg.AssetCheckResult:

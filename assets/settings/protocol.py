@@ -53,7 +53,9 @@ class Protocol(dg.Config):
         "that were known when the first test item was published.",
     )
     split_file: str | None = Field(
-        None, description="CSV file (item,split) of a published split, used instead of a drawn one."
+        None,
+        description="CSV file (item,split) of a published split, used instead of a drawn one. Unset: `split.csv` in the data "
+        "set's folder, if it has one and `split` is `paper`. `drawn`: draw one anyway.",
     )
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
     split_seed: int = Field(0, ge=0, description="Seed of the random split.")

@@ -20,11 +20,10 @@ from torch import Tensor
 from models.events import EventBatch
 from models.hawkes.history import counted_events, on_window_clock
 from models.hawkes.mamba import Carried, MambaHawkesProcess
+from models.hawkes.similar_lengths import CELLS, similar_lengths
 
 LONGEST = 512  # most events per piece
 NUMBERS = 2**24  # most numbers in the classical part's states of a batch
-CELLS = 2**16  # most events of a batch, including padding
-WASTE = 2048  # padding above which a second batch costs less
 
 
 @dataclass(frozen=True)
@@ -143,18 +142,8 @@ class Pieces:
     def _split(self, numbers: Tensor) -> Iterator[Tensor]:
         """Yield batches of pieces of similar length; pieces at the start of a sequence are in batches of their own."""
         for group in (numbers[self.begins[numbers] == 0], numbers[self.begins[numbers] > 0]):
-            lengths = self.lengths[group]
-            order = lengths.argsort(descending=True, stable=True)
-            lengths, begin = lengths[order].tolist(), 0
-            while begin < len(lengths):
-                longest, waste, end = max(lengths[begin], 1), 0, begin + 1
-                while end < len(lengths) and (end - begin + 1) * longest <= self._cells:
-                    waste += longest - lengths[end]
-                    if waste > WASTE:
-                        break
-                    end += 1
-                yield group[order[begin:end]]
-                begin = end
+            if len(group):
+                yield from (group[part] for part in similar_lengths(self.lengths[group], cells=self._cells))
 
 
 def _cuts(times: np.ndarray, longest: int) -> list[int]:

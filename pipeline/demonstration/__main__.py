@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code; `arguments` defaults to those of the process."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.demonstration", description=__doc__)
     parser.add_argument("folder", help="folder of the set; made if it does not exist")
-    parser.add_argument("--videos", type=int, default=600, help="number of videos with a label (default 600)")
+    parser.add_argument("--videos", type=int, default=1200, help="number of videos with a label (default 1200)")
     parser.add_argument("--uploads", type=int, default=40, help="number of new uploads without a label (default 40)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--workers", type=int, default=2, help="number of processes that encode files (default 2)")

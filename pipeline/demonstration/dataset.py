@@ -1,8 +1,9 @@
 """Write the demonstration set to a folder, in the MicroLens layout with the prefix `demo`.
 
 Files:
-    demo_videos/{item}.mp4, demo_title_en.csv, demo_pairs.csv, tags_to_summary.csv, demo_published.csv: the data set.
-    truth/videos.csv: the parameters of the simulation, for tests and documents; no stage reads them.
+    demo_videos/{item}.mp4, demo_title_en.csv, demo_pairs.csv, demo_counters.csv, tags_to_summary.csv, demo_published.csv,
+    demo_authors.csv, split.csv: the data set.
+    truth/videos.csv, truth/branching.csv: the parameters of the simulation, for tests and documents; no stage reads them.
     demonstration.json: the arguments, the generator's version and the size of every file; written last.
 """
 
@@ -17,17 +18,29 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.demonstration import clips, feedback, plan, titles, users
+from pipeline.demonstration import authors, clips, feedback, plan, split, titles, users, views
+from pipeline.demonstration.authors import Authors
 from pipeline.demonstration.clusters import Events
 from pipeline.demonstration.plan import CATEGORIES, DAY, HOUR, LABEL_DAYS, Video
 from pipeline.demonstration.randomness import generator
 
-VERSION = 1  # raise it when the generated data change; sets of another version are made again
+VERSION = 2  # raise it when the generated data change; sets of another version are made again
 MANIFEST = "demonstration.json"
 UNFINISHED = "demonstration.unfinished.json"
 OBSERVED_HOURS = 24
 DUPLICATE_ROWS = 0.001  # share of feedback rows that occur twice, as in MicroLens
-TABLES = ("demo_title_en.csv", "demo_pairs.csv", "tags_to_summary.csv", "demo_published.csv", "truth/videos.csv")
+VIDEOS_PER_AUTHOR = 8
+TABLES = (
+    "demo_title_en.csv",
+    "demo_pairs.csv",
+    "demo_counters.csv",
+    "tags_to_summary.csv",
+    "demo_published.csv",
+    "demo_authors.csv",
+    "split.csv",
+    "truth/videos.csv",
+    "truth/branching.csv",
+)
 
 Progress = Callable[[int, int], None]
 
@@ -35,7 +48,7 @@ Progress = Callable[[int, int], None]
 def make(
     folder: str | Path,
     *,
-    videos: int = 600,
+    videos: int = 1200,
     uploads: int = 40,
     seed: int = 0,
     workers: int = 2,
@@ -75,9 +88,10 @@ def make(
         return folder
     _start(folder, arguments)
 
-    items, end = plan.draw(videos=videos, uploads=uploads, rng=generator(seed, "plan"))
+    creators = authors.draw(max(2, videos // VIDEOS_PER_AUTHOR), generator(seed, "authors"))
+    items, end = plan.draw(videos=videos, uploads=uploads, authors=creators, rng=generator(seed, "plan"))
     files = _make_clips(items, folder, seed=seed, workers=workers, progress=progress)
-    _write_tables(items, end, folder, seed=seed)
+    _write_tables(items, creators, end, folder, seed=seed)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in [*files, *(folder / t for t in TABLES)]}
     _write_json(folder / MANIFEST, {**arguments, "files": sizes})
     (folder / UNFINISHED).unlink()
@@ -147,7 +161,7 @@ def _run(left: Sequence[Video], folder: Path, seed: int, workers: int) -> Iterat
             raise
 
 
-def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) -> None:
+def _write_tables(items: Sequence[Video], creators: Authors, end: int, folder: Path, *, seed: int) -> None:
     process = feedback.parameters(items, generator(seed, "process"))
     events = feedback.draw(items, process, end=end, rng=generator(seed, "events"))
     published = np.array([video.published_at for video in items])
@@ -175,9 +189,32 @@ def _write_tables(items: Sequence[Video], end: int, folder: Path, *, seed: int) 
     tags = "".join(f"{video.item},{video.category}\n" for video in items)
     (folder / "tags_to_summary.csv").write_text(tags, encoding="utf-8")
     # In a very small set a video without feedback could be newer than the last event of the set.
-    shown = pl.DataFrame({"item": [v.item for v in items], "published_at": np.minimum(published, now)})
+    shown = pl.DataFrame(
+        {
+            "item": [v.item for v in items],
+            "published_at": np.minimum(published, now),
+            "author": [v.author for v in items],
+        }
+    )
     shown.write_csv(folder / "demo_published.csv")
-    _truth(items, process, events, shown["published_at"], now).write_csv(folder / "truth" / "videos.csv")
+    # taken before the first video was published, so that they tell nothing of the feedback
+    followers = pl.DataFrame(
+        {
+            "author": np.arange(1, creators.followers.size + 1),
+            "time": np.full(creators.followers.size, plan.START),
+            "followers": creators.followers,
+        }
+    )
+    followers.write_csv(folder / "demo_authors.csv")
+    split.draw(items, generator(seed, "split")).write_csv(folder / "split.csv")
+
+    ages = (OBSERVED_HOURS, LABEL_DAYS * 24)
+    seen = views.draw(items, process, events, now=now, ages=ages, rng=generator(seed, "views"))
+    seen.readings.write_csv(folder / "demo_counters.csv")
+    truth = _truth(items, process, events, shown["published_at"], now)
+    truth = truth.with_columns(views_24h=seen.counts[:, 0], views_7d=seen.counts[:, 1])
+    truth.write_csv(folder / "truth" / "videos.csv")
+    _branching().write_csv(folder / "truth" / "branching.csv")
 
 
 def _truth(
@@ -188,7 +225,7 @@ def _truth(
     first_day, labelled = events.time < OBSERVED_HOURS, events.time < LABEL_DAYS * 24
     comments = labelled & (events.type == feedback.TYPES.index("comment"))
     background = process.background
-    mixes = {f"mix_{name}": background.mix[:, k] for k, name in enumerate(feedback.TYPES)}
+    mixes = {f"mix_{name}": background.mix[:, 0, k] for k, name in enumerate(feedback.TYPES)}
     plain = [{k: v for k, v in asdict(video).items() if k not in ("style", "published_at")} for video in items]
     return pl.DataFrame(plain).with_columns(
         published_at=published,
@@ -198,12 +235,25 @@ def _truth(
         catalyst_rate=background.rate[:, 1],
         catalyst_hour=background.start[:, 1],
         **mixes,
-        branching_ratio=np.abs(np.linalg.eigvals(process.branching)).max(axis=1),
+        quarrel_rate=background.rate[:, 2],
+        quarrel_hour=background.start[:, 2],
+        branching_ratio=np.abs(np.linalg.eigvals(np.maximum(process.branching, 0.0))).max(axis=1),
         events_24h=np.bincount(events.sequence[first_day], minlength=n),
         comments_7d=np.bincount(events.sequence[comments], minlength=n),
         events=np.bincount(events.sequence, minlength=n),
         seven_days_over=(published + LABEL_DAYS * DAY) <= now,
     )
+
+
+def _branching() -> pl.DataFrame:
+    """Return the branching numbers of each archetype; a negative one is a mean number of prevented events."""
+    rows = [
+        (archetype, target, source, float(value))
+        for archetype in plan.ARCHETYPES
+        for target, line in zip(feedback.TYPES, feedback.branching_matrix(archetype), strict=True)
+        for source, value in zip(feedback.TYPES, line, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=["archetype", "target", "source", "branching"], orient="row")
 
 
 def _read_json(path: Path) -> dict | None:

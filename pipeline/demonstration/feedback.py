@@ -10,6 +10,9 @@ branching matrix (viewers that other viewers bring):
 - *sleeper hit*: nearly no feedback until a catalyst (a mention, a change of the recommender) one to four days after
   publication. Its probability and size depend on the video's potential, which shows early in the share of `share` events.
 
+In all archetypes comments *inhibit* likes: people argue instead of liking. In some videos, more often in dramatic ones, a
+*quarrel* breaks out during the first day: a wave of comments, which suppresses the likes for some hours (M3TR, figure 8).
+
 Nothing is adjusted afterwards: every count is a count of simulated events.
 """
 
@@ -27,8 +30,9 @@ DECAY = np.array([1 / 1.5, 1 / 3.0, 1 / 5.0])  # per hour, by the parent's type
 LIFETIME_DAYS = 9  # longer than the seven days of the label, so that the label cuts the feedback off
 
 # Mean children of each type (rows) per event of each type (columns), before scaling to the archetype's branching ratio.
-INSPIRING = np.array([[0.50, 0.30, 1.60], [0.12, 0.40, 0.40], [0.06, 0.05, 0.30]])
+INSPIRING = np.array([[0.50, 0.00, 1.60], [0.12, 0.40, 0.40], [0.06, 0.05, 0.30]])
 QUARRELSOME = np.array([[0.40, 0.00, 0.80], [0.15, 0.70, 0.30], [0.04, 0.00, 0.20]])
+PREVENTED_LIKES = 0.6  # mean likes that a comment prevents, while there are likes to prevent
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ SHAPES = {
 }
 CATALYST_HOURS = (24.0, 96.0)
 CATALYST_LASTING = 18.0  # hours
+QUARREL_HOURS = (3.0, 18.0)
+QUARREL_LASTING = 1.5  # hours
+QUARREL_SHARE = (0.1, 0.4)  # of the calmest and of the most dramatic videos
+QUARREL_SIZE = 0.8  # comments, per immigrant of the first component on the first day
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +95,33 @@ def parameters(videos: Sequence[Video], rng: np.random.Generator) -> Parameters:
 
     mix = each("mix")
     mix[:, 2] *= np.where(sleeper, np.exp(0.4 * potential), 1.0)
+    mix /= mix.sum(axis=1, keepdims=True)
+
+    calm, dramatic = QUARREL_SHARE
+    drama = np.array([video.style.drama for video in videos])
+    quarrels = rng.random(n) < calm + (dramatic - calm) * drama
+    first_day = -rate * lasting * np.expm1(-24.0 / lasting)
+    comments_only = np.eye(len(TYPES))[np.full(n, TYPES.index("comment"))]
     background = Background(
-        rate=np.column_stack([rate, np.where(caught, catalyst, 0.0)]),
-        start=np.column_stack([np.zeros(n), when]),
-        lasting=np.column_stack([lasting, np.full(n, CATALYST_LASTING)]),
-        mix=mix / mix.sum(axis=1, keepdims=True),
+        rate=np.column_stack(
+            [rate, np.where(caught, catalyst, 0.0), np.where(quarrels, QUARREL_SIZE * first_day / QUARREL_LASTING, 0.0)]
+        ),
+        start=np.column_stack([np.zeros(n), when, rng.uniform(*QUARREL_HOURS, n)]),
+        lasting=np.column_stack([lasting, np.full(n, CATALYST_LASTING), np.full(n, QUARREL_LASTING)]),
+        mix=np.stack([mix, mix, comments_only], axis=1),
     )
     return Parameters(background, np.stack([branching_matrix(video.archetype) for video in videos]))
 
 
 def branching_matrix(archetype: str) -> np.ndarray:
-    """Return the (3, 3) mean numbers of children, scaled so that the spectral radius is the archetype's branching ratio."""
+    """Return the (3, 3) mean numbers of children; a negative number is a mean number of prevented events.
+
+    The spectral radius of the positive part is the archetype's branching ratio.
+    """
     shape = SHAPES[archetype]
-    return shape.excitation * (shape.branching / np.abs(np.linalg.eigvals(shape.excitation)).max())
+    matrix = shape.excitation * (shape.branching / np.abs(np.linalg.eigvals(shape.excitation)).max())
+    matrix[TYPES.index("like"), TYPES.index("comment")] = -PREVENTED_LIKES
+    return matrix
 
 
 def draw(videos: Sequence[Video], process: Parameters, *, end: int, rng: np.random.Generator) -> Events:

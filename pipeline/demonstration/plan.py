@@ -1,9 +1,11 @@
-"""The plan of the set: category, style, appeal, archetype and publication time of each video."""
+"""The plan of the set: author, category, style, appeal, archetype and publication time of each video."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, softmax
+
+from pipeline.demonstration.authors import Authors
 
 HOUR = 3_600_000  # ms
 DAY = 24 * HOUR
@@ -45,6 +47,8 @@ STYLE_LOGITS = {
 }
 APPEAL_WEIGHTS = {"quality": 0.6, "pace": 0.35, "colour": 0.45, "drama": 0.15}
 APPEAL_HIDDEN = (1.0 - sum(w * w for w in APPEAL_WEIGHTS.values())) ** 0.5  # appeal has unit variance
+TALENT_SHARE = 0.6  # of the variance of the hidden part of appeal: the author's
+FAVOURITE_SHARE = 0.6  # how often an author's video is of the author's favourite category
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Video:
     """
 
     item: int
+    author: int
     category: str
     style: Style
     appeal: float  # standard units; 29% of its variance shows in no frame and no sound
@@ -77,12 +82,13 @@ class Video:
     sound: bool
 
 
-def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[Video], int]:
+def draw(*, videos: int, uploads: int, authors: Authors, rng: np.random.Generator) -> tuple[list[Video], int]:
     """Draw the plan of the set.
 
     Args:
         videos: Number of items whose label is known.
         uploads: Number of new items without a label.
+        authors: The authors of the videos, from `authors.draw`.
         rng: Source of randomness.
 
     Returns:
@@ -97,8 +103,12 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
     names = list(CATEGORIES)
     share = np.array([CATEGORIES[name].share for name in names])
     category = rng.choice(len(names), n, p=share / share.sum())
+    author = rng.choice(authors.activity.size, n, p=authors.activity / authors.activity.sum())
+    favourite = rng.random(n) < FAVOURITE_SHARE
+    category[favourite] = np.searchsorted((share / share.sum()).cumsum(), authors.favourite[author[favourite]])
     style = rng.standard_normal((n, len(STYLE_LOGITS)))
-    appeal = style @ np.array(list(APPEAL_WEIGHTS.values())) + APPEAL_HIDDEN * rng.standard_normal(n)
+    hidden = TALENT_SHARE**0.5 * authors.talent[author] + (1 - TALENT_SHARE) ** 0.5 * rng.standard_normal(n)
+    appeal = style @ np.array(list(APPEAL_WEIGHTS.values())) + APPEAL_HIDDEN * hidden
     chosen = rng.random(n)
     original = np.arange(n)
     file = np.full(n, "ok", dtype=object)
@@ -116,6 +126,7 @@ def draw(*, videos: int, uploads: int, rng: np.random.Generator) -> tuple[list[V
     return [
         Video(
             item=i + 1,
+            author=int(author[i]) + 1,
             category=names[category[i]],
             style=Style(*map(float, shown[i])),
             appeal=float(appeal[i]),

@@ -2,7 +2,20 @@
 
 import numpy as np
 
-STREAMS = ("plan", "scene", "sound", "process", "events", "audience", "user", "rows", "title")
+STREAMS = (
+    "plan",
+    "scene",
+    "sound",
+    "process",
+    "events",
+    "audience",
+    "user",
+    "rows",
+    "title",
+    "authors",
+    "views",
+    "split",
+)
 
 
 def generator(seed: int, stream: str, item: int = 0) -> np.random.Generator:

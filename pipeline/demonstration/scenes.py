@@ -15,7 +15,7 @@ from pipeline.demonstration.plan import Video
 from pipeline.demonstration.randomness import generator
 
 FPS = 12
-SIZES = ((128, 228), (128, 228), (128, 228), (144, 256), (128, 160), (228, 128))  # (width, height), mostly vertical
+SIZES = ((96, 170), (96, 170), (96, 170), (108, 192), (96, 120), (170, 96))  # (width, height), mostly vertical
 
 GRAIN_MARGIN = 16  # pixels; the grain is shifted at random within this margin, so that it differs in every frame
 
@@ -80,7 +80,7 @@ def draw(video: Video, seed: int) -> np.ndarray:
 def _scene(video: Video, rng: np.random.Generator) -> _Scene:
     style = video.style
     width, height = SIZES[rng.integers(len(SIZES))]
-    count = int(rng.integers(29, 44))  # 2.4 to 3.6 seconds
+    count = int(rng.integers(24, 37))  # 2 to 3 seconds
     hue, subject = (base + 0.05 * rng.standard_normal() for base in HUES[video.category])
     saturation, value = 0.15 + 0.8 * style.colour, 0.4 + 0.5 * style.colour
     palette = (

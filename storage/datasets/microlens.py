@@ -7,7 +7,7 @@ tags_to_summary.csv            item,category without a header
 {prefix}_likes_and_views.txt   item<TAB>likes<TAB>views without a header: final counts
 {prefix}_counters.csv          item[,time],METRIC[,METRIC...] or item[,time],metric,value
 {prefix}_authors.csv           author[,time],STATISTIC[,STATISTIC...]
-{prefix}_published.csv         item,published_at             our extension, unix milliseconds
+{prefix}_published.csv         item,published_at[,author]    our extension, unix milliseconds
 
 Pairs and counters may be several files, a folder of files, or parquet. Any file may be compressed. Counters alone are
 enough: then no pairs are needed.
@@ -40,7 +40,7 @@ PAIRS_COLUMNS = {
     "time": ("timestamp", "time"),
     "type": ("event", "type"),
 }
-PUBLISHED_COLUMNS = {"item": ITEM, "published_at": ("published_at",)}
+PUBLISHED_COLUMNS = {"item": ITEM, "published_at": ("published_at",), "author": ("author", "author_id")}
 # MicroLens ships {prefix}_pairs.tsv beside the CSV; it has neither a header nor times.
 PAIRS_FORMATS = ("csv", "parquet")
 _NO_FEATURES = pl.DataFrame(schema={"item": pl.String})
@@ -119,9 +119,9 @@ def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None, featu
     if paths := find_table(folder, f"{prefix}_authors", notes=notes):
         with problems.collected():
             authors = read_author_table(paths, problems, notes)
-    published, named = {}, _NO_FEATURES
+    published, creators, named = {}, {}, _NO_FEATURES
     with problems.collected():
-        published, named = _read_published(folder, prefix, features, problems, notes)
+        published, creators, named = _read_published(folder, prefix, features, problems, notes)
     problems.raise_if_any()
 
     feedback = {"events": events[1]["item"]} if events else {}
@@ -136,7 +136,7 @@ def read_microlens(folder: Path, prefix: str, *, as_of: int | None = None, featu
             "path": [media.get(item) for item in items],
             "title": [titles.get(item) for item in items],
             "category": [categories.get(item) for item in items],
-            "author": [None] * len(items),
+            "author": [creators.get(item) for item in items],
             "published_at": [published.get(item) for item in items],
         },
         schema=VIDEOS,
@@ -185,13 +185,13 @@ def _read_pairs(paths: list[Path], problems: Problems, notes: list[Note]) -> tup
 
 def _read_published(
     folder: Path, prefix: str, features: Sequence[str], problems: Problems, notes: list[Note]
-) -> tuple[dict[str, int], pl.DataFrame]:
-    """Return item -> time of publication, and `item` with the columns that become features."""
+) -> tuple[dict[str, int], dict[str, str | None], pl.DataFrame]:
+    """Return item -> time of publication, item -> author, and `item` with the columns that become features."""
     path = find_file(folder, f"{prefix}_published.csv")
     if path is None:
         if features:
             problems.add(folder, f"data.features names {features[0]!r}, but there is no {prefix}_published.csv")
-        return {}, _NO_FEATURES
+        return {}, {}, _NO_FEATURES
     table = read_tabular(path, names=PUBLISHED_COLUMNS, required=("item", "published_at"), notes=notes)
     named, used = named_features(table, features)
     table.tell_further(notes, used=used)
@@ -206,7 +206,8 @@ def _read_published(
                 table.where([row])[0],
                 f"item {item} has two times of publication, {published[item]} and {time}; one is allowed",
             )
-    return published, named.unique("item", keep="first", maintain_order=True)
+    creators = dict(zip(items, table.texts("author", problems, notes)))
+    return published, creators, named.unique("item", keep="first", maintain_order=True)
 
 
 def _read_categories(path: Path | None, problems: Problems, notes: list[Note]) -> dict[str, str | None]:

@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import assets.engine.skip_unchanged
 import assets.feedback.temporal_embeddings
 import assets.memory.neighbours
+import assets.prediction.popularity_model
 import assets.protocol.observation
 import assets.protocol.splits
 from assets.engine.store_access import open_store
@@ -18,6 +20,8 @@ from assets.ingest.interactions import read_events
 from assets.memory.memory_bank import check_members
 from assets.memory.neighbours import check_neighbours, read_neighbours
 from assets.prediction.evaluation import check_ages, check_evaluation
+from assets.prediction.popularity_model import check_validation, model_is_fitted_on_training_items
+from assets.prediction.validation import read_validation
 from assets.protocol.label_check import check_labels
 from assets.protocol.labels import read_labels
 from assets.protocol.popularity import read_popularity
@@ -63,6 +67,7 @@ def test_every_rule_blocks_the_run():
         "bank_holds_training_items_only",
         "no_neighbour_leaks_a_label",
         "model_is_fitted_on_training_items",
+        "stack_is_fitted_on_validation_items",
         "metrics_are_over_the_whole_split",
         "failed_share",
     }
@@ -225,6 +230,22 @@ class TestFitted:
         planted = sides.filter(pl.col("split").is_in(["train", side]))["item"].to_list()
         assert not check_fitted({"types": ["like"], "scaler": planted}, sides).passed
 
+    def test_every_predictor_is_looked_at(self, ran, store, monkeypatch):
+        """A boosting model that was fitted on a test item stops the run like any other."""
+        stranger = read_splits(store).filter(pl.col("split") == "test")["item"][0]
+        assert model_is_fitted_on_training_items(settings=ran).passed
+        fits = iter([{}, {}, {"model": [stranger]}, {}, {}, {}])
+        monkeypatch.setattr(assets.prediction.popularity_model, "fitted_on", lambda folder: next(fits))
+        monkeypatch.setattr(assets.engine.skip_unchanged._Memory, "read", lambda memory: {})
+        assert not model_is_fitted_on_training_items(settings=ran).passed
+
+    @pytest.mark.parametrize("side", ["train", "test"])
+    def test_a_stack_that_has_seen_another_side(self, store, side):
+        items, sides = read_validation(store), read_splits(store)
+        assert check_validation(items, sides).passed
+        stranger = sides.filter(pl.col("split") == side)["item"][0]
+        assert not check_validation(items.with_columns(pl.lit(stranger).alias("item")), sides).passed
+
 
 class TestBank:
     def members(self, store: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +317,7 @@ class TestNeighbours:
         monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
         settings = settings_of()
         assert not materialise(settings).success
-        assert open_store(settings).artifact("popularity_model_0").current() is None
+        assert open_store(settings).artifact("popularity_model_m3tr_0").current() is None
 
 
 def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, materialise):
@@ -368,7 +389,9 @@ class TestEvaluation:
         rows += [("training mean", None, 8.0, 1.0), ("M3TR", 0, 8.0, 1.2), ("M3TR", 1, 8.0, 0.9)]
         rows += [("training mean", None, None, 1.0), ("M3TR", 0, None, 3.0)]
         table = pl.DataFrame(rows, schema=["predictor", "seed", "age_hours", "nMSE"], orient="row")
-        result = check_ages(table)
+        table = table.with_columns(target_name=pl.lit("like@7d"))
+        served = {"like@7d": "M3TR"}
+        result = check_ages(table, served)
         assert not result.passed and result.severity is dg.AssetCheckSeverity.WARN
         assert result.metadata["worse_at_hours"].data == [8.0]
-        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8))).passed
+        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8)), served).passed

@@ -6,7 +6,7 @@ import torch
 
 from models.events import EventBatch
 from models.goodness import time_rescaling
-from models.pictures import draw_intensity, draw_qq
+from models.pictures import draw_intensity, draw_qq, draw_terms
 from tests.models.hawkes.conftest import make_batch, make_process
 
 
@@ -32,9 +32,26 @@ def test_intensity_with_its_jumps_and_its_events():
     assert [[segment[0, 0] for segment in events.get_segments()] for events in below.collections] == [[1.0], [1.5, 3.0]]
 
 
+def test_terms_of_an_intensity_are_on_its_scale():
+    """Without the network's term the dashed line is the intensity itself; the area is the term that was added."""
+    process = make_process("m3tr")
+    batch = EventBatch.from_sequences([[1.0, 1.5, 3.0]], [[0, 2, 2]], t_end=[4.0])
+    above, below = draw_terms(process, batch, 2, names=["like", "comment", "share"]).axes
+    whole, classical = above.lines[:2]
+    at = torch.from_numpy(whole.get_xdata())
+    np.testing.assert_array_equal(whole.get_ydata(), process.intensity(batch, at[None]).detach()[0, :, 2])
+    assert not np.allclose(whole.get_ydata(), classical.get_ydata())
+    assert [label.get_text() for label in below.get_yticklabels()] == ["like", "comment", "share"]
+    torch.nn.init.zeros_(process.head.weight)
+    whole, classical = draw_terms(process, batch, 2).axes[0].lines[:2]
+    np.testing.assert_allclose(whole.get_ydata(), classical.get_ydata(), rtol=1e-5)
+
+
 def test_refuses_what_is_not_there():
     process, batch = make_process("mufm"), make_batch(rows=2)
     with pytest.raises(ValueError, match="row 2 of a batch of 2"):
         draw_intensity(process, batch, row=2)
     with pytest.raises(ValueError, match=r"type 3; the process knows the types 0 to 2"):
         draw_intensity(process, batch, types=[0, 3])
+    with pytest.raises(ValueError, match=r"type 3; the process knows the types 0 to 2"):
+        draw_terms(make_process("m3tr"), batch, 3)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 from scipy.stats import kstest
 
-from pipeline.demonstration.clusters import Background, simulate
+from pipeline.demonstration.clusters import Background, Events, simulate
 
 G = np.array([[0.30, 0.20, 0.60], [0.10, 0.25, 0.10], [0.05, 0.02, 0.15]])
 DECAY = np.array([1 / 1.5, 1 / 3.0, 1 / 5.0])
@@ -15,7 +15,7 @@ PARTS = [(3.0, 0.0, 8.0), (4.0, 10.0, 5.0), (0.4, 0.0, np.inf)]  # rate, start, 
 
 def background(n: int, parts: list[tuple[float, float, float]] = PARTS) -> Background:
     rate, start, lasting = (np.tile(column, (n, 1)) for column in zip(*parts, strict=True))
-    return Background(rate, start, lasting, np.tile(MIX, (n, 1)))
+    return Background(rate, start, lasting, np.tile(MIX, (n, len(parts), 1)))
 
 
 def rate(t: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_variance_exceeds_that_of_a_poisson_process():
 def test_residuals_of_the_true_intensity_are_exponential():
     """Time change (Meyer, 1971; Papangelou, 1972): the compensator between events of a type is Exp(1)."""
     end = 400.0
-    steady = Background(*(np.array([[x]]) for x in (1.5, 0.0, np.inf)), MIX[None])
+    steady = Background(*(np.array([[x]]) for x in (1.5, 0.0, np.inf)), MIX[None, None])
     events = simulate(steady, G[None], DECAY, np.array([end]), np.random.default_rng(2))
     for k in range(3):
         own = events.time[events.type == k]
@@ -72,6 +72,56 @@ def test_residuals_of_the_true_intensity_are_exponential():
         for when, m in zip(events.time, events.type, strict=True):
             compensator += np.where(own > when, -G[k, m] * np.expm1(-DECAY[m] * np.clip(own - when, 0, None)), 0.0)
         assert kstest(np.diff(compensator, prepend=0.0), "expon").pvalue > 0.01
+
+
+INHIBITED = np.array([[0.30, -1.20, 0.60], [0.10, 0.25, 0.10], [0.05, 0.02, 0.15]])  # comments prevent likes
+
+
+def clipped_residuals(events: Events, k: int, branching: np.ndarray, base: float, end: float) -> np.ndarray:
+    """Integrals of max(0, mu + sum of kernels) between the events of type k, by a trapezium rule between all events."""
+    knots = np.unique(np.concatenate([[0.0], events.time, np.linspace(0, end, 4001)]))
+    grid = (knots[:-1, None] + np.diff(knots)[:, None] * np.linspace(0, 1, 9)).ravel()
+    argument = np.full(grid.size, base * MIX[k])
+    for m in range(3):
+        sources, before = events.time[events.type == m], np.repeat(knots[:-1], 9)
+        total = np.zeros(grid.size)
+        for t in sources:  # an event acts from its own time on, and every stretch lies between two events
+            late = slice(int(np.searchsorted(before, t)), None)
+            total[late] += np.exp(-DECAY[m] * (grid[late] - t))
+        argument += branching[k, m] * DECAY[m] * total
+    rate = np.maximum(argument, 0.0).reshape(-1, 9)
+    steps = ((rate[:, 1:] + rate[:, :-1]) / 2).sum(axis=1) * np.diff(knots) / 8
+    cumulative = np.concatenate([[0.0], steps.cumsum()])
+    return np.diff(np.interp(events.time[events.type == k], knots, cumulative), prepend=0.0)
+
+
+def test_residuals_of_a_process_with_inhibition_are_exponential():
+    """The same time change with the clipped intensity; the residuals without the inhibition are not exponential."""
+    end, base = 600.0, 3.0
+    steady = Background(*(np.array([[x]]) for x in (base, 0.0, np.inf)), MIX[None, None])
+    events = simulate(steady, INHIBITED[None], DECAY, np.array([end]), np.random.default_rng(5))
+    for k in range(3):
+        assert kstest(clipped_residuals(events, k, INHIBITED, base, end), "expon").pvalue > 0.01
+    exciting = np.maximum(INHIBITED, 0.0)
+    assert kstest(clipped_residuals(events, 0, exciting, base, end), "expon").pvalue < 1e-6
+    clusters = simulate(steady, exciting[None], DECAY, np.array([end]), np.random.default_rng(5))
+    assert (events.type == 0).sum() < 0.8 * (clusters.type == 0).sum()
+
+
+def test_an_inhibition_that_lasts_ends_the_other_type_at_once():
+    """Events of type 0 stop at the first event of type 1, so that E N_0 = mu_0 (1 - exp(-mu_1 T)) / mu_1."""
+    n, end, (first, second) = 4000, 5.0, (0.8 * 2.0, 0.2 * 2.0)
+    mix = np.tile([0.8, 0.2, 0.0], (n, 1, 1))
+    steady = Background(np.full((n, 1), 2.0), np.zeros((n, 1)), np.full((n, 1), np.inf), mix)
+    branching = np.zeros((n, 3, 3))
+    branching[:, 0, 1] = -1e9
+    events = simulate(steady, branching, np.full(3, 1e-6), np.full(n, end), np.random.default_rng(6))
+    drawn = np.bincount(events.sequence[events.type == 0], minlength=n)
+    expected = first * -np.expm1(-second * end) / second
+    assert abs(drawn.mean() - expected) < 3 * drawn.std() / n**0.5
+    stop = np.full(n, np.inf)
+    np.minimum.at(stop, events.sequence[events.type == 1], events.time[events.type == 1])
+    assert (events.time[events.type == 0] < stop[events.sequence[events.type == 0]]).all()
 
 
 def test_background_alone_has_the_times_of_its_rate():
@@ -91,10 +141,10 @@ def test_background_alone_has_the_times_of_its_rate():
     r=st.floats(0, 9),
 )
 def test_mass_is_the_integral_of_the_rate(start: float, lasting: float, end: float, r: float):
-    one = Background(*(np.array([[x]]) for x in (r, start, lasting)), MIX[None])
+    one = Background(*(np.array([[x]]) for x in (r, start, lasting)), MIX[None, None])
     lower = min(start, end)
     integral = quad(lambda t: r * np.exp(-(t - start) / lasting), lower, end, limit=200, points=[lower])[0]
-    assert one.mass(np.array([end]))[0, 0] == pytest.approx(integral, rel=1e-6, abs=1e-9)
+    assert one.mass(np.zeros(1, int), np.array([end]))[0, 0] == pytest.approx(integral, rel=1e-6, abs=1e-9)
 
 
 def test_events_are_sorted_inside_their_window_and_follow_from_the_seed():

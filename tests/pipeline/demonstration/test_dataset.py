@@ -44,6 +44,22 @@ def test_labels_are_what_was_counted(folder: Path, truth: pl.DataFrame):
     assert both["counted"].sum() > 0
 
 
+def test_counters_reach_the_views_of_the_simulation(folder: Path, truth: pl.DataFrame):
+    """A reading on the first day is at most the day's true views, and a later one at least."""
+    counters = pl.read_csv(folder / "demo_counters.csv").join(truth, on="item")
+    age = (pl.col("time") - pl.col("published_at")) / 3_600_000
+    early, late = counters.filter(age < 24), counters.filter((age > 24) & (age < 168))
+    assert len(early) > 20 and (early["view"] <= early["views_24h"]).all()
+    assert (late["view"] >= late["views_24h"]).all() and (late["view"] <= late["views_7d"]).all()
+
+
+def test_the_truth_names_the_planted_inhibition(folder: Path):
+    matrix = pl.read_csv(folder / "truth" / "branching.csv")
+    prevented = matrix.filter(pl.col("branching") < 0)
+    assert len(matrix) == 4 * 9 and len(prevented) == 4
+    assert set(prevented["target"]) == {"like"} and set(prevented["source"]) == {"comment"}
+
+
 def test_every_file_is_what_the_truth_says(folder: Path, truth: pl.DataFrame):
     for item, file, sound in truth.select("item", "file", "sound").iter_rows():
         path = folder / "demo_videos" / f"{item}.mp4"
@@ -78,7 +94,14 @@ def test_the_layout_is_that_of_microlens(folder: Path, truth: pl.DataFrame):
     assert set(pairs["event"]) == {"like", "comment", "share"}
     assert 0 < len(pairs) - len(pairs.unique()) < 0.01 * len(pairs)
     assert not pairs["timestamp"].is_sorted()
-    assert pl.read_csv(folder / "demo_published.csv").columns == ["item", "published_at"]
+    published = pl.read_csv(folder / "demo_published.csv")
+    assert published.columns == ["item", "published_at", "author"]
+    counters = pl.read_csv(folder / "demo_counters.csv")
+    assert counters.columns == ["item", "time", "view"] and (counters["time"] <= pairs["timestamp"].max()).all()
+    authors = pl.read_csv(folder / "demo_authors.csv")
+    assert authors.columns == ["author", "time", "followers"] and set(published["author"]) <= set(authors["author"])
+    split = pl.read_csv(folder / "split.csv")
+    assert split["item"].to_list() == published["item"].to_list() and set(split["split"]) == {"train", "val", "test"}
 
 
 def test_no_feedback_before_publication_and_no_publication_after_the_clock(folder: Path):

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.demonstration import plan
+from pipeline.demonstration import authors, plan, split
 from pipeline.demonstration.plan import ARCHETYPES, CATEGORIES, DAY
 
 
 def drawn(videos: int = 600, uploads: int = 40, seed: int = 0) -> tuple[list[plan.Video], int]:
-    return plan.draw(videos=videos, uploads=uploads, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return plan.draw(videos=videos, uploads=uploads, authors=authors.draw(1000, rng), rng=rng)
 
 
 @settings(max_examples=30, deadline=None)
@@ -52,3 +53,23 @@ def test_archetypes_depend_on_what_is_shown():
     assert flashes([v for v in items if v.category == "news"]) > 0.5
     dramatic, calm = ([v for v in items if (v.style.drama > 0.5) == high] for high in (True, False))
     assert flashes(dramatic) > 1.5 * flashes(calm)
+
+
+def test_followers_and_an_authors_other_videos_tell_something_of_the_appeal():
+    rng = np.random.default_rng(0)
+    creators = authors.draw(400, rng)
+    items, _ = plan.draw(videos=4000, uploads=0, authors=creators, rng=rng)
+    author, appeal = np.array([v.author for v in items]) - 1, np.array([v.appeal for v in items])
+    assert np.corrcoef(np.log2(1 + creators.followers[author]), appeal)[0, 1] > 0.25
+    hidden = np.array([np.corrcoef(creators.talent[author], appeal)[0, 1]])
+    assert hidden == pytest.approx((plan.TALENT_SHARE * plan.APPEAL_HIDDEN**2) ** 0.5, abs=0.06)
+    assert np.median(np.bincount(author)) >= 3
+
+
+def test_the_split_keeps_re_uploads_beside_their_originals_and_half_the_videos_for_testing():
+    items, _ = drawn(1000, 40)
+    sides = dict(split.draw(items, np.random.default_rng(1)).iter_rows())
+    assert [sides[video.item] for video in items] == [sides[video.original] for video in items]
+    count = {name: sum(sides[v.item] == name for v in items if not v.upload) for name in split.SHARES}
+    assert all(abs(count[name] / 1000 - share) < 0.03 for name, share in split.SHARES.items())
+    assert all(sides[video.item] == "test" for video in items if video.upload)

@@ -13,6 +13,7 @@ MIDDLE = Style(0.5, 0.5, 0.5, 0.5)
 def video(item: int = 1, category: str = "cats", *, style: Style = MIDDLE, file: str = "ok") -> Video:
     return Video(
         item=item,
+        author=1,
         category=category,
         style=style,
         appeal=0.0,

@@ -9,6 +9,7 @@ from pipeline.demonstration.plan import CATEGORIES, Style, Video
 
 VIDEO = Video(
     item=1,
+    author=1,
     category="dance",
     style=Style(0.8, 0.5, 0.5, 0.1),
     appeal=0.0,

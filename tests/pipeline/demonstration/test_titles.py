@@ -7,6 +7,7 @@ from pipeline.demonstration.plan import CATEGORIES, Style, Video
 
 VIDEO = Video(
     item=1,
+    author=1,
     category="dance",
     style=Style(0.5, 0.5, 0.5, 0.5),
     appeal=0.0,

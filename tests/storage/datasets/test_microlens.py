@@ -262,6 +262,12 @@ def test_two_files_for_one_item(write):
     assert "1.mp4" in found and "1.webm" in found
 
 
+def test_published_may_name_the_authors(write):
+    files = {"a_pairs.csv": PAIRS, "a_published.csv": f"item,published_at,author\n2,{T - 1},ann\n3,{T},\n"}
+    authors = dict(open_dataset(write(files)).videos.select("item", "author").iter_rows())
+    assert authors["2"] == "ann" and {author for item, author in authors.items() if item != "2"} == {None}
+
+
 def test_two_publication_times_for_one_item(write):
     files = {"a_pairs.csv": PAIRS, "a_published.csv": f"item,published_at\n1,{T}\n1,{T}\n1,{T + 1}\n"}
     assert "a_published.csv, line 4" in only_problem(write(files))
