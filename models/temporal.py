@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,16 @@ QUIET_HORIZON = (
     100.0  # mean gaps per row; simulation of a quiet item stops after this time, and its missing rows are masked
 )
 SHORTEST = 1e-3  # units of time; the rate uses at least this age
-SUMMARY = 4  # channels that are equal in every row of an item: observed count, age, rate, planned window
+Channels = Literal["state", "state+rate", "all", "handmade"]
+# The hand-made channels in their order: the first three differ between the rows of an item, the others don't.
+HANDMADE = ("time", "rank", "observed", "count", "age", "rate", "window")
+# channels -> whether a row holds the process's state and log intensities, and its hand-made channels
+CHANNELS: dict[Channels, tuple[bool, tuple[str, ...]]] = {
+    "state": (True, ()),
+    "state+rate": (True, ("count", "rate")),
+    "all": (True, HANDMADE),
+    "handmade": (False, HANDMADE),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,21 @@ class Completed:
     age: Tensor
     window: Tensor
 
+    @classmethod
+    def unextended(
+        cls, batch: EventBatch, total: Tensor | None, age: Tensor | None, window: Tensor | None
+    ) -> Completed:
+        """Return sequences without simulated events; for None see `TemporalEncoder.complete`."""
+        age = batch.t_end if age is None else age
+        return cls(
+            events=batch,
+            observed=batch.lengths,
+            simulated=torch.zeros_like(batch.lengths),
+            total=batch.lengths if total is None else total,
+            age=age,
+            window=age if window is None else window,
+        )
+
     def __getitem__(self, rows: Tensor | Sequence[int] | slice) -> Completed:
         """Return some of the sequences; see `EventBatch.__getitem__`."""
         if not isinstance(rows, slice):
@@ -57,11 +82,11 @@ class TemporalEncoder(nn.Module):
     """Encoder of event sequences as a fixed number of rows, differentiable in the process's parameters.
 
     There is one row per event. A sequence of more than `length` events has rows for `length` evenly spaced ones, including the
-    first and the last. A row contains h just after the event (hidden channels), the log intensity of each type just after it
-    (k channels), log1p of its time, log1p of its rank, and 1 for an observed or 0 for a simulated event. Four more channels
-    are equal in all rows of an item: log1p of the observed count, of the age, of the observed events per unit of time, and of
-    the planned window. `fit_standardiser` fits the standardisation of each channel to the training items. Times are in the
-    unit of the batch (hours in the pipeline).
+    first and the last. A row contains h just after the event (hidden channels) and the log intensity of each type just after
+    it (k channels), as in the papers, and up to seven hand-made channels: log1p of the event's time, log1p of its rank, 1 for
+    an observed or 0 for a simulated event; and, equal in all rows of an item, log1p of the observed count, of the age, of the
+    observed events per unit of time, and of the planned window. `fit_standardiser` fits the standardisation of each channel to
+    the training items. Times are in the unit of the batch (hours in the pipeline).
 
     Example:
         >>> encoder = TemporalEncoder(MambaHawkesProcess(2), length=5)
@@ -72,27 +97,33 @@ class TemporalEncoder(nn.Module):
         (True, torch.Size([2, 5]))
     """
 
-    def __init__(self, process: MambaHawkesProcess, *, length: int) -> None:
+    def __init__(self, process: MambaHawkesProcess, *, length: int, channels: Channels = "all") -> None:
         """Build the encoder.
 
         Args:
             process: The process; it becomes a submodule.
             length: Rows per item.
+            channels: Channels of a row. "state": h and the log intensities, as in the papers. "state+rate": these, the count
+                and the rate. "all": these and all hand-made channels. "handmade": the hand-made channels alone; then the
+                process only simulates.
 
         Raises:
-            ValueError: The length is below 1.
+            ValueError: The length is below 1, or the channels are unknown.
         """
         super().__init__()
         if length < 1:
             raise ValueError(f"length must be at least 1; given {length}")
-        self.process, self.length = process, length
+        if channels not in CHANNELS:
+            raise ValueError(f"channels must be one of {', '.join(get_args(Channels))}; given {channels!r}")
+        self.process, self.length, self.channels = process, length, channels
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
 
     @property
     def width(self) -> int:
         """Width of a row."""
-        return self.process.hidden + self.process.num_types + 3 + SUMMARY
+        with_state, handmade = CHANNELS[self.channels]
+        return with_state * (self.process.hidden + self.process.num_types) + len(handmade)
 
     def complete(
         self,
@@ -106,9 +137,9 @@ class TemporalEncoder(nn.Module):
     ) -> Completed:
         """Extend every sequence to `length` events by thinning from its t_end, conditional on the observed events.
 
-        An item's simulated events depend on its own seed, not on the batch. Simulation stops 100 * length mean gaps after
-        t_end; `forward` masks the rows that are still missing. A branching ratio of 1 or more is allowed here, because the
-        number of events is bounded.
+        An item's simulated events depend on its own seed, not on the batch. A window of age 0 without an event is not extended:
+        nothing of the item was observed yet. Simulation stops 100 * length mean gaps after t_end; `forward` masks the rows
+        that are still missing. A branching ratio of 1 or more is allowed here, because the number of events is bounded.
 
         Args:
             batch: The observed events that the process reads, each sequence up to its t_end.
@@ -126,9 +157,9 @@ class TemporalEncoder(nn.Module):
         Raises:
             SimulationError: The process's intensity is not finite.
         """
-        total = batch.lengths if total is None else total
-        age = batch.t_end if age is None else age
-        needed = torch.clamp(self.length - batch.lengths, min=0).where(total <= batch.lengths, 0)
+        given = Completed.unextended(batch, total, age, window)
+        is_extended = (given.total <= given.observed) & ((given.age > 0) | (given.total > 0))
+        needed = torch.clamp(self.length - batch.lengths, min=0).where(is_extended, 0)
         if max_events is not None:
             needed = needed.clamp_max(max_events)
         until = batch.t_end + QUIET_HORIZON * self.length * float(self.process.time_scale)
@@ -137,8 +168,7 @@ class TemporalEncoder(nn.Module):
             self.process, batch, length=batch.lengths + needed, until=until, seeds=seeds, allow_unstable=True
         )
         self.process.train(was_training)
-        simulated = events.lengths - batch.lengths
-        return Completed(events, batch.lengths, simulated, total, age, age if window is None else window)
+        return replace(given, events=events, simulated=events.lengths - batch.lengths)
 
     def forward(self, completed: Completed) -> tuple[Tensor, Tensor]:
         """Return rows (b, length, width) and their mask (b, length), True where there is an event."""
@@ -205,22 +235,65 @@ class TemporalEncoder(nn.Module):
         mask = torch.arange(self.length, device=event.device) < events.lengths[:, None]
         position = torch.where(mask, event + 1, 0)
         row = torch.arange(len(events), device=event.device)[:, None].expand_as(position)
-        h = self.process.hidden_states(events)
-        levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
-        time = gaps_of(events).start[row, position]
-        just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=time.device)
-        log_rate = self.process.log_rate(levels, just_after).view(*position.shape, self.process.num_types)
+        with_state, handmade = CHANNELS[self.channels]
+        parts = []
+        if with_state:
+            h = self.process.hidden_states(events)
+            levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
+            just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=event.device)
+            log_rate = self.process.log_rate(levels, just_after).view(*position.shape, self.process.num_types)
+            parts += [h[row, position], log_rate]
         total, age = completed.total.double(), completed.age
-        summary = torch.stack([total, age, total / age.clamp_min(SHORTEST), completed.window], dim=-1).log1p()
-        channels = [
-            h[row, position],
-            log_rate,
-            time.log1p()[..., None],
-            position.double().log1p()[..., None],
-            (event < completed.observed[:, None]).double()[..., None],
-            summary[:, None].expand(-1, self.length, -1),
-        ]
-        return torch.cat([channel.to(self.mean) for channel in channels], dim=-1), mask
+        by_name = {
+            "time": gaps_of(events).start[row, position].log1p(),
+            "rank": position.double().log1p(),
+            "observed": (event < completed.observed[:, None]).double(),
+        }
+        by_item = {"count": total, "age": age, "rate": total / age.clamp_min(SHORTEST), "window": completed.window}
+        by_name |= {name: value.log1p()[:, None].expand(-1, self.length) for name, value in by_item.items()}
+        parts += [by_name[name][..., None] for name in handmade]
+        return torch.cat([part.to(self.mean) for part in parts], dim=-1), mask
+
+
+@dataclass(frozen=True)
+class RowlessEncoder:
+    """Encoder for data on which no process could be fitted: sequences are not extended and have no rows.
+
+    It has the members of `TemporalEncoder` that make temporal embeddings.
+
+    Attributes:
+        length: Rows per item, all of them masked.
+
+    Example:
+        >>> encoder = RowlessEncoder(length=5)
+        >>> completed = encoder.complete(EventBatch.from_sequences([[]], [[]], t_end=[24.0]), seeds=[1])
+        >>> int(completed.simulated), bool(encoder(completed)[1].any())
+        (0, False)
+    """
+
+    length: int
+    width = 1
+
+    def complete(
+        self,
+        batch: EventBatch,
+        *,
+        seeds: Sequence[int] | Tensor,
+        total: Tensor | None = None,
+        age: Tensor | None = None,
+        window: Tensor | None = None,
+    ) -> Completed:
+        """Return the sequences as they are; see `TemporalEncoder.complete`."""
+        return Completed.unextended(batch, total, age, window)
+
+    def __call__(self, completed: Completed) -> tuple[Tensor, Tensor]:
+        """Return zeros (b, length, 1) and a mask (b, length) that is False everywhere."""
+        rows = torch.zeros(len(completed.events), self.length, self.width)
+        return rows, torch.zeros(rows.shape[:2], dtype=torch.bool)
+
+    def log_likelihood(self, batch: EventBatch) -> Tensor:
+        """Return zeros, (b,) float64."""
+        return torch.zeros(len(batch), dtype=torch.float64)
 
 
 def _evenly_spaced(lengths: Tensor, count: int) -> Tensor:
@@ -243,7 +316,7 @@ def save(encoder: TemporalEncoder, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     hawkes.save(encoder.process, folder / PROCESS)
     torch.save({"mean": encoder.mean, "std": encoder.std}, folder / STANDARDISER)
-    (folder / CONFIG).write_text(json.dumps({"length": encoder.length}) + "\n")
+    (folder / CONFIG).write_text(json.dumps({"length": encoder.length, "channels": encoder.channels}) + "\n")
 
 
 def load(folder: str | Path, *, device: torch.device | str = "cpu") -> TemporalEncoder:
@@ -263,7 +336,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu") -> TemporalE
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} holds no temporal encoder: there is no {CONFIG}")
     process = hawkes.load(folder / PROCESS, device=device)
-    encoder = TemporalEncoder(process, length=json.loads((folder / CONFIG).read_text())["length"]).to(device)
+    encoder = TemporalEncoder(process, **json.loads((folder / CONFIG).read_text())).to(device)
     standardiser = torch.load(folder / STANDARDISER, map_location=device, weights_only=True)
     encoder.mean.copy_(standardiser["mean"])
     encoder.std.copy_(standardiser["std"])

@@ -22,7 +22,7 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
 from assets.settings import Process, Settings
-from models.temporal import TemporalEncoder
+from models.temporal import RowlessEncoder, TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
 from storage.fingerprint import Fingerprint
@@ -38,7 +38,7 @@ CHECKED = ("observed", "total", "age_hours", "times", "younger")
 def payload(length: int, width: int) -> pa.Schema:
     """Return the schema of the stage's columns; times are in hours since t = 0.
 
-    - `embedding`: (length, width), of which the first `rows` rows are real.
+    - `embedding`: (length, width), of which the first `rows` rows are real; none if nothing was observed or no process fitted.
     - `log_likelihood`: of the observed events, over `used_hours`.
     - `observed`, `simulated`: number of events of each kind in the completed sequence.
     - `total`: events observed in the window, used or not.
@@ -94,12 +94,12 @@ def payload(length: int, width: int) -> pa.Schema:
 def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Complete and embed every item's observed window.
 
-    An item without feedback has simulated rows: the time without any event is information too. An item that was observed for
-    no time has a missing row.
+    An item without feedback has simulated rows: the time without any event is information too. A window of age 0 has no rows,
+    and an item that was observed for no time has a missing row. If no process could be fitted, no window has rows.
     """
     store, config = open_store(settings), settings.process
     version, fitted = fitted_process(store)
-    encoder = load_encoder(version)
+    encoder = load_encoder(version) or RowlessEncoder(config.length)
     sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
@@ -130,7 +130,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
 
 
 def _embed(
-    encoder: TemporalEncoder,
+    encoder: TemporalEncoder | RowlessEncoder,
     part: Sequences,
     ages: Mapping[str, Sequence[float]],
     process: Process,
@@ -175,7 +175,9 @@ def _embed(
         )
 
 
-def _complete(encoder: TemporalEncoder, windows: Sequences, seed: int) -> list[tuple[dict[str, object], np.ndarray]]:
+def _complete(
+    encoder: TemporalEncoder | RowlessEncoder, windows: Sequences, seed: int
+) -> list[tuple[dict[str, object], np.ndarray]]:
     """Return each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
 
     Raises:
@@ -248,13 +250,16 @@ def check_windows(
     inside = (
         since <= round(protocol.hours * HOUR_MS) if protocol.first_k is None else pl.col("order") < protocol.first_k
     )
+    at_publication = np.empty(0)  # nothing is seen at age 0, not even an event at t = 0
     allowed = hours.filter(inside & pl.col("type").is_in(list(types))).group_by("item").agg(pl.col("hours").sort())
     leaks = []
     for row in rows.join(allowed, on="item", how="left").iter_rows(named=True):
         within = protocol.first_k is not None or row["age_hours"] <= protocol.hours + 1e-9
         younger = all(window["age_hours"] < row["age_hours"] for window in row["younger"])
         inside_window = np.asarray(row["hours"] or [])
-        exact = all(_is_cut(window, inside_window, settings.process.max_events) for window in [row, *row["younger"]])
+        seen = [inside_window if window["age_hours"] > 0 else at_publication for window in row["younger"]]
+        cuts = zip([row, *row["younger"]], [inside_window, *seen], strict=True)
+        exact = all(_is_cut(window, hours, settings.process.max_events) for window, hours in cuts)
         if not (within and younger and exact):
             leaks.append(row["item"])
     return dg.AssetCheckResult(

@@ -7,7 +7,7 @@ import polars as pl
 
 from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
 from assets.feedback import temporal_embeddings
-from assets.protocol.popularity import read_popularity
+from assets.protocol.labels import matrix, names_of, read_labels
 from assets.protocol.splits import read_splits
 from models.predictors.features import PackedRows, VideoFeatures
 from storage.hashing import row_hashes
@@ -68,9 +68,13 @@ def versions(store: Store) -> dict[str, str]:
 
 
 def sample_digests(store: Store, *splits: str) -> dict[str, str]:
-    """Return a hash of each item's split, features and label, for the items of the given splits."""
+    """Return a hash of each item's split, features and labels, for the items of the given splits."""
     sides = usable_items(store).filter(pl.col("split").is_in(splits)).select("item", "split")
-    frame = sides.join(read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left")
+    labels = read_labels(store)
+    frame = sides.with_columns(
+        pl.Series(name, values).fill_nan(None)
+        for name, values in zip(names_of(labels), matrix(labels, sides["item"], "value").T, strict=True)
+    )
     for name in FEATURES:
         states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
         frame = frame.join(states, on="item", how="left", maintain_order="left")

@@ -21,8 +21,9 @@ from assets.engine.store_access import open_store
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.memory.bank_checks import CHECKS, MIXED, Verdict, judge
 from assets.memory.feature_join import content_keys, fingerprints, sample_digests, usable_items, versions
+from assets.memory.member_labels import MemberLabels
 from assets.memory.temporal_keys import Ages, read_windows
-from assets.protocol.popularity import read_popularity
+from assets.protocol.labels import matrix, read_labels
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from storage.artifact import Artifact
@@ -48,7 +49,7 @@ ACCEPTED, REFUSED = "accepted", "refused"
 )
 @skip_unchanged(
     "memory_bank",
-    reads=lambda store, settings: [*stage_marks(store), *table_marks(store, "popularity", "splits")],
+    reads=lambda store, settings: [*stage_marks(store), *table_marks(store, "popularity", "labels", "splits")],
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
 def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
@@ -104,7 +105,7 @@ def _made_of(store: Store, settings: Settings) -> str:
 def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVersion:
     sides = usable_items(store).filter(pl.col("split") == "train")
     items = sides["item"].to_list()
-    labels = sides.select("item").join(read_popularity(store), on="item", how="left", maintain_order="left")
+    labels = MemberLabels.of(store, items)
     content, with_content = content_keys(store, items)
     windows = read_windows(store, items, form=settings.retrieval.temporal_key)
     ages = Ages.of_members(windows, settings.protocol.ages)
@@ -115,8 +116,8 @@ def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVers
         content_mask=with_content,
         temporal=ages.member_keys(windows),
         temporal_mask=windows.heard[~windows.younger],
-        labels=labels["target"].to_numpy(),
-        label_times=labels["label_time"].to_numpy() if settings.protocol.split == "chronological" else None,
+        labels=labels.value[:, 0],
+        label_times=labels.first() if settings.protocol.split == "chronological" else None,
         groups=sides["group"].to_numpy(),
         versions={name: MIXED.join(prints) or "empty" for name, prints in fingerprints(store).items()},
         metadata={"temporal_key": settings.retrieval.temporal_key, "ages": asdict(ages)},
@@ -230,7 +231,7 @@ def open_bank(store: Store) -> MemoryBank:
     "bank_holds_training_items_only",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "popularity", "splits"),
+        *table_marks(store, "labels", "splits"),
         *artifact_marks(store, NAME),
     ],
 )
@@ -238,7 +239,7 @@ def bank_holds_training_items_only(settings: Settings) -> dg.AssetCheckResult:
     """No validation, test or unlabelled item is a member of the bank (docs/protocol.md, rule Bank)."""
     store = open_store(settings)
     bank = open_bank(store)
-    return check_members(bank.items, bank.labels, read_splits(store), read_popularity(store))
+    return check_members(bank.items, bank.labels, read_splits(store), read_labels(store))
 
 
 def check_members(
@@ -248,14 +249,14 @@ def check_members(
 
     Args:
         items: (m,) ids of the members.
-        labels: (m,) their labels on the target's scale.
+        labels: (m,) their labels of the primary target on its scale, NaN where unknown.
         sides: The table `splits`.
-        known: The table `popularity`.
+        known: The table `labels`.
     """
     outside = sorted(set(items.tolist()) - set(items_of(sides, "train")))
-    members = pl.DataFrame({"item": items, "label": labels}, schema={"item": pl.String, "label": pl.Float32})
-    joined = members.join(known.select("item", "target"), on="item", how="left")
-    wrong = joined.filter((pl.col("label") - pl.col("target")).abs().fill_null(1.0) > 1e-4)["item"].to_list()
+    members = pl.DataFrame({"item": items}, schema={"item": pl.String})
+    expected = matrix(known, members["item"], "value")[:, 0]
+    wrong = members.filter(~np.isclose(labels, expected, rtol=0, atol=1e-4, equal_nan=True))["item"].to_list()
     problems = {name: items[:10] for name, items in {"not in training": outside, "wrong label": wrong}.items() if items}
     return dg.AssetCheckResult(
         passed=not problems, metadata={"members": len(items), "problems": dg.MetadataValue.json(problems)}

@@ -13,8 +13,10 @@ from assets.engine.store_access import frame_hash, open_store
 from assets.feedback import temporal_embeddings
 from assets.memory import memory_bank as bank_in_service
 from assets.memory.feature_join import content_keys, sample_digests, usable_items
+from assets.memory.member_labels import MemberLabels
 from assets.memory.memory_bank import memory_bank, open_bank
 from assets.memory.temporal_keys import Ages, Windows, read_windows
+from assets.protocol.labels import names_of, observable_at, read_labels
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
@@ -25,7 +27,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "neighbours"
-CODE = 2  # raise it when the same inputs give another result
+CODE = 3  # raise it when the same inputs give another result
 ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats only those that can change
 
 
@@ -41,7 +43,7 @@ ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats o
     "neighbours",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "popularity", "splits"),
+        *table_marks(store, "popularity", "labels", "splits"),
         *artifact_marks(store, "memory_bank"),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), *artifact_marks(store, ANSWERS)],
@@ -87,11 +89,12 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
 
 def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, settings: Settings) -> str:
     """Return a hash of what the neighbours depend on: the bank in service, all items' vectors, the split and its times."""
-    times = read_popularity(store).select("item", "t0") if settings.protocol.split == "chronological" else sides
+    times = [read_popularity(store).select("item", "t0"), read_labels(store).select("item", "target", "label_time")]
+    is_timed = settings.protocol.split == "chronological"
     return content_hash(
         [] if bank is None else [bank.version, bank.inputs_hash, bank.fingerprint],
         sample_digests(store, "train", "val", "test", "predict"),
-        [frame_hash(sides), frame_hash(times)],
+        [frame_hash(frame) for frame in [sides, *(times if is_timed else [])]],
     )
 
 
@@ -143,12 +146,22 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     )
     banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
     answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
-    return _frame(query_items, windows, answers, bank)
+    return _frame(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
 
 
-def _frame(items: list[str], windows: Windows, answers: Neighbours, bank: MemoryBank) -> pl.DataFrame:
+def _frame(
+    items: list[str],
+    windows: Windows,
+    answers: Neighbours,
+    bank: MemoryBank,
+    known: MemberLabels,
+    times: np.ndarray | None,
+) -> pl.DataFrame:
     query, rank = np.nonzero(answers.mask)
     member = answers.index[query, rank]
+    # float32 like the bank's labels
+    shown = known.shown(member, None if times is None else times[query]).astype(np.float32)
+    labels = pl.DataFrame(shown).cast(pl.Float64).fill_nan(None)
     return pl.DataFrame(
         {
             "item": np.asarray(items, dtype=object)[query],
@@ -156,7 +169,8 @@ def _frame(items: list[str], windows: Windows, answers: Neighbours, bank: Memory
             "age_hours": windows.hours[query],
             "rank": rank.astype(np.int32),
             "neighbour": bank.items[member],
-            "label": bank.labels[member],
+            "label": labels.to_series().cast(pl.Float32),
+            "labels": labels.select(pl.concat_list(pl.all())).to_series(),
             "score": answers.score[query, rank],
             "ss_modal": answers.ss_modal[query, rank],
             "ss_temp": answers.ss_temp[query, rank],
@@ -174,6 +188,9 @@ def _frame(items: list[str], windows: Windows, answers: Neighbours, bank: Memory
 def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
     """Return one row per item and rank (from 0). An item without an eligible neighbour has no row.
 
+    `labels` holds the neighbour's labels on the target's scale, one per target, and `label` that of the primary target. A label
+    that is unknown, or in the chronological protocol was not known when the item was published, is null.
+
     Args:
         store: The store.
         younger: Return the neighbours of the younger windows instead: one row per item, `age_hours` and rank.
@@ -184,27 +201,34 @@ def read_neighbours(store: Store, *, younger: bool = False) -> pl.DataFrame:
 @dg.asset_check(asset=neighbours, blocking=True)
 @verdict_stands(
     "no_neighbour_leaks_a_label",
-    reads=lambda store, settings: table_marks(store, NAME, "popularity", "splits"),
+    reads=lambda store, settings: table_marks(store, NAME, "popularity", "labels", "splits"),
 )
 def no_neighbour_leaks_a_label(settings: Settings) -> dg.AssetCheckResult:
     """No neighbour is the item itself, its duplicate, outside the training split, or has a label not known in time."""
     store = open_store(settings)
     return check_neighbours(
-        store.table(NAME).read(), read_splits(store), read_popularity(store), settings.protocol.split
+        store.table(NAME).read(),
+        read_splits(store),
+        read_popularity(store),
+        read_labels(store),
+        settings.protocol.split,
     )
 
 
-def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFrame, split: str) -> dg.AssetCheckResult:
+def check_neighbours(
+    frame: pl.DataFrame, sides: pl.DataFrame, windows: pl.DataFrame, labels: pl.DataFrame, split: str
+) -> dg.AssetCheckResult:
     """Check every pair of item and neighbour (docs/protocol.md, rule Bank).
 
     Args:
         frame: The table `neighbours`.
         sides: The table `splits`.
-        labels: The table `popularity`.
-        split: `protocol.split`; with "chronological", a label must have been known when the query was published.
+        windows: The table `popularity`.
+        labels: The table `labels`.
+        split: `protocol.split`; with "chronological", a label that is shown must have been known when the query was published.
     """
     group = dict(sides.select("item", "group").iter_rows())
-    pairs = frame.select("item", "neighbour").with_columns(
+    pairs = frame.select("item", "neighbour", "label", "labels").with_columns(
         pl.col("item").replace_strict(group, default=None).alias("group"),
         pl.col("neighbour").replace_strict(group, default=None).alias("neighbour_group"),
     )
@@ -213,18 +237,31 @@ def check_neighbours(frame: pl.DataFrame, sides: pl.DataFrame, labels: pl.DataFr
         "duplicate": pairs.filter(pl.col("group") == pl.col("neighbour_group")),
         "not in training": pairs.filter(~pl.col("neighbour").is_in(items_of(sides, "train"))),
     }
-    if split == "chronological":
-        clocks = labels.select("item", "t0", "label_time")
-        timed = pairs.join(clocks, on="item", how="left").join(
-            clocks.select("item", pl.col("label_time").alias("known_at")),
-            left_on="neighbour",
-            right_on="item",
-            how="left",
-        )
-        problems["label not known in time"] = timed.filter(pl.col("known_at") > pl.col("t0"))
+    problems |= _wrongly_shown(pairs, windows.select("item", "t0"), labels, split)
     violations = {
         name: leaks.select("item", "neighbour").head(5).rows() for name, leaks in problems.items() if len(leaks)
     }
     return dg.AssetCheckResult(
         passed=not violations, metadata={"pairs": len(pairs), "problems": dg.MetadataValue.json(violations)}
     )
+
+
+def _wrongly_shown(
+    pairs: pl.DataFrame, clocks: pl.DataFrame, labels: pl.DataFrame, split: str
+) -> dict[str, pl.DataFrame]:
+    """Return the pairs with a label that is not the neighbour's, or was not known when the query was published."""
+    known = labels.join(clocks, on="item", how="left").with_columns(observable_at())
+    queries = pairs.join(clocks, on="item", how="left")
+    other, late = [queries.filter(pl.col("label").ne_missing(pl.col("labels").list.first().cast(pl.Float32)))], []
+    for place, name in enumerate(names_of(labels)):
+        own = known.filter((pl.col("target") == name) & pl.col("known")).select(
+            pl.col("item").alias("neighbour"), "value", "observable_at"
+        )
+        shown = queries.with_columns(pl.col("labels").list.get(place).alias("shown")).drop_nulls("shown")
+        shown = shown.join(own, on="neighbour", how="left")
+        other.append(shown.filter((pl.col("shown") - pl.col("value")).abs().fill_null(1.0) > 1e-4))
+        late.append(shown.filter(pl.col("observable_at") > pl.col("t0")))
+    wrong = {"another item's label": other, "label not known in time": late if split == "chronological" else []}
+    return {
+        name: pl.concat([part.select("item", "neighbour") for part in parts]) for name, parts in wrong.items() if parts
+    }

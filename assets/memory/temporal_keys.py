@@ -109,11 +109,12 @@ class Ages:
 
         Args:
             members: All windows of the members.
-            ages: Candidates (`protocol.ages`); those at which no member's window was cut are left out.
+            ages: Candidates (`protocol.ages`). Ages at which no member's window was cut are left out, and so is age 0, at
+                which nothing is compared.
         """
         cut = set(members.hours[members.younger].tolist())
         own = members.hours[~members.younger]
-        return cls([age for age in ages if age in cut], float(np.median(own)) if len(own) else 0.0)
+        return cls([age for age in ages if age > 0 and age in cut], float(np.median(own)) if len(own) else 0.0)
 
     def member_keys(self, members: Windows) -> np.ndarray:
         """Return the members' keys, (m, blocks * d). A block older than a member's own window holds its own key."""

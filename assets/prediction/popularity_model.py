@@ -1,10 +1,7 @@
-"""M3TR, one model per seed, trained with the joint loss L_pred + gamma L_mhp (M3TR, section 3.4)."""
-
-import json
-from collections.abc import Iterator
-from dataclasses import asdict
+"""The predictors of `model.train`, one model per predictor and seed."""
 
 import dagster as dg
+import polars as pl
 
 from assets.encoding.encoder_choice import device_of
 from assets.engine.data_versions import version_of_artifacts
@@ -16,31 +13,39 @@ from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
-from assets.feedback.hawkes_process import check_fitted, fitted_process, load_encoder
-from assets.memory.feature_join import sample_digests, usable_items, versions
+from assets.feedback.hawkes_process import check_fitted
+from assets.memory.feature_join import usable_items
 from assets.memory.neighbours import neighbours
+from assets.metadata.window_columns import window_columns
+from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.predictor_inputs import bank_of, samples_of
+from assets.prediction.trained_models import (
+    FOLDER,
+    TrainedModel,
+    artifact_names,
+    artifact_of,
+    model_fingerprint,
+    model_in_service,
+    trained_models,
+    unfitted,
+)
+from assets.prediction.validation import NAME as VALIDATION
+from assets.prediction.validation import WEIGHTS, keep_validation, read_validation
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from models import predictors
 from models.determinism import deterministic
-from models.predictors import M3TRConfig, TrainingOptions, TrainingReport
-from storage.artifact import Artifact
-from storage.artifact_version import ArtifactVersion
-from storage.durable import StoreError
+from models.predictors import Bank, Samples
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
 
-NAME = "popularity_model"
-CODE = 3  # raise it when the same inputs give another result
-MODEL = "model"
+CODE = 4  # raise it when the same inputs give another result
 
 
 @dg.asset(
     group_name="prediction",
     kinds={"pytorch"},
-    deps=[neighbours],
+    deps=[neighbours, window_columns],
     description=__doc__,
     code_version=str(CODE),
     **ON_THE_DEVICE,
@@ -49,174 +54,122 @@ MODEL = "model"
     "popularity_model",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
-        *artifact_marks(store, "hawkes_process", "memory_bank"),
+        *table_marks(store, *TABLES),
+        *artifact_marks(store, *FITS),
     ],
-    makes=lambda store, settings: artifact_marks(store, *model_names(settings)),
-    when_skipped=lambda last: {**last, "trained_seeds": dg.MetadataValue.json([])},
+    makes=lambda store, settings: [
+        *artifact_marks(store, *artifact_names(settings)),
+        *table_marks(store, VALIDATION, WEIGHTS),
+    ],
+    when_skipped=lambda last: {**last, "trained": dg.MetadataValue.json([])},
 )
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Train one model per seed.
+    """Train every model whose parameters or features changed; the others stay in service.
 
-    A model stays in service while less than `model.refit_share` of the items it was fitted on has changed.
+    A model also stays in service while less than `model.refit_share` of the items it was fitted on has changed.
     """
-    store = open_store(settings)
-    digests, training = sample_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
-    fingerprint = model_fingerprint(store, settings)
-    todo: dict[int, str] = {}
-    for seed in settings.model.seeds:
-        service = artifact_of(store, seed).current(verify=True)
-        todo[seed] = "not trained yet" if service is None else "its parameters or its features' versions changed"
-        if service is not None and service.fingerprint == fingerprint.hash:
+    store, models = open_store(settings), trained_models(settings)
+    digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
+    todo: dict[TrainedModel, str] = {}
+    for model in models:
+        service = artifact_of(store, model).current(verify=True)
+        todo[model] = "not trained yet" if service is None else "its parameters or its features' versions changed"
+        if service is not None and service.fingerprint == model_fingerprint(store, settings, model, code=CODE).hash:
             with service.reading() as folder:
                 change = changed_since(folder, digests, training)
-            todo[seed] = str(change)
+            todo[model] = str(change)
             if change.keeps(settings.model.refit_share):
-                context.log.info("popularity_model: seed %d stays, %s", seed, change)
-                del todo[seed]
+                context.log.info("popularity_model: %s stays, %s", model, change)
+                del todo[model]
     if todo:
-        stop_if_planning(reason="; ".join(f"seed {seed}: {reason}" for seed, reason in todo.items()))
-    for seed in todo:
-        _train(context, store, settings, seed, digests, fingerprint)
-    versions = [artifact_of(store, seed).current() for seed in settings.model.seeds]
-    metadata: dict[str, object] = {"trained_seeds": dg.MetadataValue.json(list(todo))}
-    for seed, version in zip(settings.model.seeds, versions, strict=True):
-        metadata[f"seed_{seed}_dev_nmse"] = version.metadata["best_dev_nmse"]
-        metadata[f"seed_{seed}_curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
+        stop_if_planning(reason="; ".join(f"{model}: {reason}" for model, reason in todo.items()))
+        train, dev, bank = _inputs(store, settings)
+        for model in todo:
+            fingerprint = model_fingerprint(store, settings, model, code=CODE)
+            _train(context, store, settings, model, (train, dev, bank), digests, fingerprint)
+    keep_validation(context, store, settings)
+    versions = [artifact_of(store, model).current() for model in models]
+    metadata: dict[str, object] = {"trained": dg.MetadataValue.json([str(model) for model in todo])}
+    for model, version in zip(models, versions, strict=True):
+        metadata[f"{model}: validation nMSE"] = version.metadata["best_dev_nmse"]
+        if version.metadata["curve"]:
+            metadata[f"{model}: curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
     return dg.MaterializeResult(data_version=version_of_artifacts(*versions), metadata=metadata)
 
 
-def model_names(settings: Settings) -> list[str]:
-    """Return the names of the artifacts that hold the seeds' models."""
-    return [_name_of(seed) for seed in settings.model.seeds]
-
-
-def _name_of(seed: int) -> str:
-    return f"{NAME}_{seed}"
-
-
-def artifact_of(store: Store, seed: int) -> Artifact:
-    """Return the artifact that holds a seed's model."""
-    return store.artifact(_name_of(seed))
-
-
-def model_in_service(store: Store, seed: int) -> ArtifactVersion:
-    """Return the version of a seed's model in service.
-
-    Raises:
-        storage.durable.StoreError: No model of the seed is in service.
-    """
-    version = artifact_of(store, seed).current()
-    if version is None:
-        raise StoreError(
-            f"no model of seed {seed} is in service; train it (dagster asset materialize --select '{NAME}+')"
-        )
-    return version
-
-
-def model_fingerprint(store: Store, settings: Settings) -> Fingerprint:
-    """Return what determines a model besides its data and seed: its parameters and the versions of its features."""
-    options = settings.model.model_dump(exclude={"seeds", "refit_share"})
-    parameters = {**options, "neighbours": settings.retrieval.neighbours, "similarity": settings.similarity}
-    return Fingerprint(code=CODE, parameters=parameters, model=versions(store))
-
-
-def network_config(settings: Settings) -> M3TRConfig:
-    """Return the network's hyper-parameters from the settings."""
-    config = settings.model
-    return M3TRConfig(
-        width=config.dim,
-        hidden=config.dim,
-        alpha=config.alpha,
-        dropout=config.dropout,
-        neighbours=settings.retrieval.neighbours,
-        aggregate=config.aggregate,
-        **{name: value for name, value in config.model_dump().items() if name.startswith("use_")},
-    )
+def _inputs(store: Store, settings: Settings) -> tuple[Samples, Samples, Bank]:
+    """Return the windows of the training and validation items, and the bank."""
+    age = "own" if settings.model.whole_share == 1 else "all"
+    train, dev = (samples_of(store, settings, split, age=age) for split in ("train", "val"))
+    return train, dev, bank_of(store, settings)
 
 
 def _train(
     context: dg.AssetExecutionContext,
     store: Store,
     settings: Settings,
-    seed: int,
+    model: TrainedModel,
+    inputs: tuple[Samples, Samples, Bank],
     digests: dict[str, str],
     fingerprint: Fingerprint,
 ) -> None:
-    config, size = settings.model, settings.retrieval.neighbours
-    bank = bank_of(store)
-    train, dev = (
-        samples_of(
-            store, split, size=size, age="own" if config.whole_share == 1 else "all", whole_share=config.whole_share
-        )
-        for split in ("train", "val")
-    )
-    options = TrainingOptions(
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        weight_decay=config.weight_decay,
-        gamma=config.gamma,
-        epochs=config.max_epochs,
-        patience=config.patience,
-        penalty=None if settings.process.penalty == "none" else settings.process.penalty,
-        penalty_strength=settings.process.penalty_strength,
-    )
-    progress = Progress(context.log, f"popularity_model: seed {seed}", config.max_epochs, unit="passes")
+    predictor, items = unfitted(store, settings, model), sorted(set(inputs[0].items.tolist()))
+    progress = Progress(context.log, f"popularity_model: {model}", settings.model.max_epochs, unit="passes")
     with deterministic():
-        model, report = predictors.train(
-            train,
-            dev,
-            bank,
-            config=network_config(settings),
-            options=options,
-            temporal_encoder=load_encoder(fitted_process(store)[0]),
-            seed=seed,
-            device=device_of(settings),
-            progress=lambda epoch: progress.advance(),
+        report = predictor.fit(
+            *inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress.advance()
         )
     metadata = {
-        "seed": seed,
+        "seed": model.seed,
         "best_epoch": report.best_epoch,
         "best_dev_nmse": report.best_dev_nmse,
         "seconds": round(report.seconds, 2),
-        "curve": list(_curve(report)),
-        "options": asdict(options),
+        "curve": [[epoch.epoch, epoch.prediction_loss, epoch.dev_nmse] for epoch in report.epochs],
     }
-    with artifact_of(store, seed).new(
+    with artifact_of(store, model).new(
         inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
     ) as folder:
-        predictors.save(model, folder / MODEL)
-        keep_facts(folder, {name: sorted(set(train.items.tolist())) for name in ("model", "standardisers")}, digests)
-    note_run(context, store, _name_of(seed), computed=len(set(train.items)), seconds=report.seconds)
+        predictor.save(folder / FOLDER)
+        keep_facts(folder, dict.fromkeys(("model", "standardisers"), items), digests)
+    note_run(context, store, model.artifact, computed=len(items), seconds=report.seconds)
     context.log.info(
-        "popularity_model: seed %d, validation nMSE %.4f at pass %d, %.1f s",
-        *(seed, report.best_dev_nmse, report.best_epoch, report.seconds),
+        "popularity_model: %s, validation nMSE %.4f at pass %d, %.1f s",
+        *(model, report.best_dev_nmse, report.best_epoch, report.seconds),
     )
-
-
-def load_model(store: Store, seed: int) -> predictors.M3TR:
-    """Load a seed's model in service. A model that was trained with a process contains the process in service."""
-    with model_in_service(store, seed).reading() as folder:
-        joint = json.loads((folder / MODEL / "config.json").read_text())["process"]
-        encoder = load_encoder(fitted_process(store)[0]) if joint else None
-        return predictors.load(folder / MODEL, temporal_encoder=encoder)
-
-
-def _curve(report: TrainingReport) -> Iterator[list[float | None]]:
-    for epoch in report.epochs:
-        yield [epoch.epoch, epoch.prediction_loss, epoch.dev_nmse]
 
 
 @dg.asset_check(asset=popularity_model, blocking=True)
 @verdict_stands(
     "model_is_fitted_on_training_items",
-    reads=lambda store, settings: [*artifact_marks(store, *model_names(settings)), *table_marks(store, "splits")],
+    reads=lambda store, settings: [*artifact_marks(store, *artifact_names(settings)), *table_marks(store, "splits")],
 )
 def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """Every model and its standardisers were fitted on training items only (docs/protocol.md, rule Fits)."""
     store = open_store(settings)
     fitted: dict[str, list[str]] = {}
-    for seed in settings.model.seeds:
-        with model_in_service(store, seed).reading() as folder:
-            fitted |= {f"seed {seed} {name}": items for name, items in fitted_on(folder).items()}
+    for model in trained_models(settings):
+        with model_in_service(store, model).reading() as folder:
+            fitted |= {f"{model} {name}": items for name, items in fitted_on(folder).items()}
     return check_fitted(fitted, read_splits(store))
+
+
+@dg.asset_check(asset=popularity_model, blocking=True)
+@verdict_stands(
+    "stack_is_fitted_on_validation_items",
+    reads=lambda store, settings: table_marks(store, VALIDATION, "splits"),
+)
+def stack_is_fitted_on_validation_items(settings: Settings) -> dg.AssetCheckResult:
+    """The stack's weights and the choice of the served row rest on validation items only (docs/protocol.md, rule Fits)."""
+    store = open_store(settings)
+    return check_validation(read_validation(store), read_splits(store))
+
+
+def check_validation(items: pl.DataFrame, sides: pl.DataFrame) -> dg.AssetCheckResult:
+    """Check which items the weights were fitted on.
+
+    Args:
+        items: The table `validation_items`.
+        sides: The table `splits`.
+    """
+    leaks = sorted(set(items["item"]) - set(items_of(sides, "val")))
+    return dg.AssetCheckResult(passed=not leaks, metadata={"outside_validation": dg.MetadataValue.json(leaks[:10])})

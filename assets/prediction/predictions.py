@@ -1,5 +1,7 @@
 """One forecast per item without a label, as a count and on the target's scale, with the neighbours it is based on."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -10,14 +12,19 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
-from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.neighbours import read_neighbours
-from assets.prediction.counted import at_least, counted_so_far
+from assets.prediction.all_forecasts import all_forecasts
+from assets.prediction.counted import counted_so_far
 from assets.prediction.evaluation import evaluation
-from assets.prediction.popularity_model import model_names
+from assets.prediction.forecast_rows import ForecastRows, made_from
+from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.predictor_inputs import samples_of
-from assets.prediction.seed_predictions import forecasts, made_from
+from assets.prediction.served_row import BEST, served_rows
+from assets.prediction.trained_models import artifact_names
+from assets.prediction.validation import NAME as VALIDATION
+from assets.prediction.validation import WEIGHTS, read_validation
+from assets.protocol.labels import target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models import targets
@@ -27,7 +34,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
-CODE = 3  # raise it when the same inputs give another result
+CODE = 4  # raise it when the same inputs give another result
 FILE = "predictions.csv"
 
 
@@ -43,32 +50,48 @@ FILE = "predictions.csv"
     "predictions",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, "interactions", "popularity", "splits", "neighbours"),
-        *artifact_marks(store, "hawkes_process", "memory_bank", *model_names(settings)),
+        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )
 def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
-    """Predict with every seed's model and average on the scale of the target; one row per item.
+    """Predict with the row that is best on the validation items; one row per item and target.
 
-    No forecast is below the events counted of the item so far, including those after its observation window.
+    The forecasts of the seeds are averaged on the scale of the target. `model.serve` names another row. No forecast is
+    below the events counted of the item so far, including those after its observation window.
     """
     store = open_store(settings)
+    served = served_rows(read_validation(store), serve=settings.model.serve)
+    for target, row in served.items():
+        why = "it is best on the validation items" if settings.model.serve == BEST else "model.serve names it"
+        context.log.info("predictions: %s is forecast by %s: %s", target, row, why)
     frame = made_table(
         context,
         store,
         NAME,
-        inputs_hash=made_from(store, settings, "predict"),
-        fingerprint=Fingerprint(code=CODE, parameters={"target": settings.protocol.target}),
-        compute=lambda: _predict(store, settings),
+        inputs_hash=made_from(store, settings, "train", "val", "predict"),
+        fingerprint=Fingerprint(
+            code=CODE,
+            parameters={
+                "target": settings.protocol.target,
+                "ages": settings.protocol.ages,
+                "train": settings.model.train,
+                "served": served,
+            },
+        ),
+        compute=lambda: _predict(store, settings, served),
     )
     stop_if_plan_is_empty()
     folder = settings.results_folder()
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
     write_text(folder / FILE, flat.write_csv())
-    context.log.info("predictions: %d items without a label, in %s", len(frame), folder / FILE)
+    context.log.info("predictions: %d items without a label, in %s", frame["item"].n_unique(), folder / FILE)
     shown = (
-        frame.sort("predicted", descending=True).head(10).select("item", "title", "predicted_count", "observed_events")
+        frame.filter(pl.col("target_name") == next(iter(served)))
+        .sort("predicted", descending=True)
+        .head(10)
+        .select("item", "title", "predicted_count", "observed_events")
     )
     preview = ["| item | title | predicted count | events so far |", "|---|---|---:|---:|"]
     preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
@@ -76,7 +99,8 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     return dg.MaterializeResult(
         data_version=version_of_table(frame),
         metadata={
-            "items": len(frame),
+            "items": frame["item"].n_unique(),
+            "served": dg.MetadataValue.json(served),
             "retrieval": dg.MetadataValue.json(by_mode),
             "highest": dg.MetadataValue.md("\n".join(preview)),
             "results": str(folder),
@@ -84,12 +108,11 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     )
 
 
-def _predict(store: Store, settings: Settings) -> pl.DataFrame:
-    samples = samples_of(store, "predict", size=settings.retrieval.neighbours)
-    items = samples.items.tolist()
-    scale = settings.protocol.target
-    counted = counted_so_far(read_events(store), read_popularity(store), settings.protocol, items=items)
-    values = at_least(forecasts(store, settings, samples), counted, scale)
+def _predict(store: Store, settings: Settings, served: Mapping[str, str]) -> pl.DataFrame:
+    samples = samples_of(store, settings, "predict")
+    items, names, rows = samples.items.tolist(), target_names(store), ForecastRows(store, settings)
+    counted = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
+    forecasts = all_forecasts(rows, samples, age=None, floor=counted)
     retrieved = (
         read_neighbours(store)
         .sort("item", "rank")
@@ -100,17 +123,15 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
             pl.col("bank_version").first(),
         )
     )
-    frame = pl.DataFrame(
-        {
-            "item": items,
-            "predicted": values.mean(axis=0),
-            "predicted_low": values.min(axis=0),
-            "predicted_high": values.max(axis=0),
-            "predicted_count": np.maximum(targets.inverse(values.mean(axis=0), scale), counted),
-            "counted_so_far": counted.astype(np.int64),
-            "seeds": np.full(len(items), len(values), dtype=np.int32),
-        },
-        schema_overrides={"item": pl.String},
+    frame = pl.concat(
+        _of_target(
+            [forecast.values[:, column] for forecast in forecasts if forecast.row == served[name]],
+            counted[:, column],
+            items,
+            scale=settings.protocol.target,
+            named={"target_name": name, "model": served[name]},
+        )
+        for column, name in enumerate(names)
     )
     known = read_popularity(store).select("item", "t0", "observed_until", "observed_events", "window_complete")
     return (
@@ -121,6 +142,32 @@ def _predict(store: Store, settings: Settings) -> pl.DataFrame:
     )
 
 
+def _of_target(
+    by_seed: list[np.ndarray],
+    counted: np.ndarray,
+    items: list[str],
+    *,
+    scale: targets.Transform,
+    named: Mapping[str, str],
+) -> pl.DataFrame:
+    values = np.stack(by_seed) if by_seed else np.full((1, len(items)), np.nan)
+    mean = values.mean(axis=0)
+    return pl.DataFrame(
+        {
+            "item": items,
+            "predicted": mean,
+            "predicted_low": values.min(axis=0),
+            "predicted_high": values.max(axis=0),
+            "predicted_count": np.fmax(targets.inverse(mean, scale), counted),
+            "counted_so_far": counted,
+            "seeds": np.full(len(items), len(values), dtype=np.int32),
+        },
+        schema_overrides={"item": pl.String},
+    ).with_columns(
+        pl.col("counted_so_far").fill_nan(None).cast(pl.Int64), **{name: pl.lit(text) for name, text in named.items()}
+    )
+
+
 def read_predictions(store: Store) -> pl.DataFrame:
-    """Return one row per unlabelled item; `neighbours` lists the neighbours used, most similar first."""
+    """Return one row per unlabelled item and target; `neighbours` lists the neighbours used, most similar first."""
     return store.table(NAME).read()

@@ -1,4 +1,4 @@
-"""The predictor's samples of one split, read from the store: features, neighbours, labels and feedback."""
+"""The predictors' samples of one split, read from the store: features, neighbours, labels, feedback and the table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ from assets.feedback import temporal_embeddings
 from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
 from assets.memory.neighbours import read_neighbours
+from assets.metadata.window_table import window_table
+from assets.protocol.labels import label_matrix, target_names
 from assets.protocol.popularity import read_popularity
+from assets.settings import Settings
 from models.events import EventBatch
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
 from models.temporal import Completed
@@ -75,25 +78,23 @@ def _batch(times: Sequence[np.ndarray], types: Sequence[np.ndarray], ends: Seque
     return EventBatch.from_sequences(times, types, t_end=ends)
 
 
-def bank_of(store: Store) -> Bank:
-    """Return the members of the memory bank in service, with their features."""
+def bank_of(store: Store, settings: Settings) -> Bank:
+    """Return the members of the memory bank in service, with their features, metadata and counts."""
     items = open_bank(store).items
-    return Bank(items, video_features(store, items.tolist()))
+    table = window_table(store, settings, items.tolist(), [None] * len(items))
+    return Bank(items, video_features(store, items.tolist()), table)
 
 
-def samples_of(
-    store: Store, split: str, *, size: int, age: float | Literal["own", "all"] = "own", whole_share: float = 1.0
-) -> Samples:
+def samples_of(store: Store, settings: Settings, split: str, *, age: float | Literal["own", "all"] = "own") -> Samples:
     """Return the usable items of a split with their neighbours, in stored order.
 
     Args:
         store: The store.
+        settings: Sections `[protocol]`, `[metadata]`, `[retrieval]` and `[model]` are used.
         split: train, val, test or predict. The target is None for `predict`.
-        size: Neighbours per window.
         age: Which windows to return. "own": every item with its own window. A number: every item observed for longer, as it
             was at this age in hours. "all": every item with its own window and with the younger windows that it is trained or
-            validated on.
-        whole_share: With "all", the share of an item's own window; its younger windows divide the rest equally.
+            validated on. The own window has the share `model.whole_share`; the younger windows divide the rest equally.
 
     Raises:
         OtherBank: The memory bank was switched after the neighbours were retrieved.
@@ -104,19 +105,20 @@ def samples_of(
     compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
     windows = [window for window in _windows(store, items) if _is_wanted(window, age, compared)]
     ids = [items[window.row] for window in windows]
-    target = None
-    if split != "predict":
-        labels = pl.DataFrame({"item": ids}, schema={"item": pl.String}).join(
-            read_popularity(store).select("item", "target"), on="item", how="left", maintain_order="left"
-        )
-        target = labels["target"].to_numpy()
+    complete = set(read_popularity(store).filter("window_complete")["item"])
+    hours = [window.held["age_hours"] for window in windows]
+    young = np.array([window.younger or item not in complete for item, window in zip(ids, windows)], dtype=bool)
     return Samples(
         items=np.array(ids, dtype=str),
         features=video_features(store, ids),
-        neighbourhood=_neighbourhood(store, bank, items, windows, size),
-        target=target,
+        neighbourhood=_neighbourhood(store, bank, items, windows, settings.retrieval.neighbours),
+        target=None if split == "predict" else label_matrix(store, ids),
         feedback=WindowFeedback(windows),
-        share=_shares(windows, whole_share) if age == "all" else None,
+        age=np.where(young, hours, np.nan),
+        share=_shares(windows, settings.model.whole_share) if age == "all" else None,
+        table=window_table(
+            store, settings, ids, [hour if window.younger else None for hour, window in zip(hours, windows)]
+        ),
     )
 
 
@@ -158,7 +160,7 @@ def _neighbourhood(
     position = {item: row for row, item in enumerate(bank.items.tolist())}
     shape = (len(windows), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
-    score, label = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    score, label = np.zeros(shape, dtype=np.float32), np.full((*shape, len(target_names(store))), np.nan, np.float32)
     for younger in (False, True):
         place = {
             (items[window.row], window.held["age_hours"] if younger else None): row
@@ -174,7 +176,8 @@ def _neighbourhood(
         ranks = table["rank"].to_numpy()
         index[rows, ranks] = [position[item] for item in table["neighbour"]]
         score[rows, ranks] = table["score"].to_numpy()
-        label[rows, ranks] = table["label"].to_numpy()
+        if len(table):
+            label[rows, ranks] = np.array(table["labels"].to_list(), dtype=np.float32)
         mask[rows, ranks] = True
     return Neighbourhood(index, score, mask, label)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,24 +16,41 @@ from storage.durable import write_text, written_beside
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MODEL = "M3TR"
-WRITTEN = ("evaluation.md", "evaluation.csv", "test_predictions.csv", "evaluation.png")
+WRITTEN = ("evaluation.md", "evaluation.csv", "test_predictions.csv", "evaluation.png", "evaluation_by_age.png")
 SHOWN = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "MAE_count")
 FEW_ITEMS = 100  # below this, the 95 % interval of a rank correlation is wider than +/- 0.2
 
 
-def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str) -> str:
-    """Return the metrics as Markdown: a table of all metrics with whole windows, a table of nMSE by age, and notes.
+def evaluation_markdown(
+    table: pl.DataFrame, items: pl.DataFrame, notes: list[str], *, window: str, served: Mapping[str, str]
+) -> str:
+    """Return the metrics as Markdown, per target: all metrics with whole windows, nMSE by age, and notes.
 
     The row with the lowest nMSE is bold in the first table, and the lowest nMSE of each age in the second. The notes start
-    with the `cautions`.
+    with the `cautions`, and compare the served row with the others.
 
     Args:
-        table: One row per predictor, seed and age; see `assets.prediction.evaluation`.
+        table: One row per predictor, seed, target and age; see `assets.prediction.evaluation`.
         items: The predictions that the metrics were computed from.
         notes: Further lines below the tables.
         window: Column title for whole windows, such as "24 h".
+        served: Target -> the row that is served.
     """
+    lines = []
+    for target, row in served.items():
+        own, own_items = (frame.filter(pl.col("target_name") == target) for frame in (table, items))
+        lines += [f"## {target}", ""] if len(served) > 1 else []
+        lines += [*_of_target(own, own_items, row, window), ""]
+    remarks = [
+        *map(_bold, cautions(table, served)),
+        "nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw counts; ± is a 95 % interval over seeds.",
+        *notes,
+    ]
+    return "\n".join([*lines, *(f"- {line}" for line in remarks)])
+
+
+def _of_target(table: pl.DataFrame, items: pl.DataFrame, served: str, window: str) -> list[str]:
+    """Return the lines of one target."""
     whole, whole_items = (frame.filter(pl.col("age_hours").is_null()) for frame in (table, items))
     lines = ["| predictor | " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * len(SHOWN)]
     order = whole["predictor"].unique(maintain_order=True).reverse()
@@ -41,14 +59,12 @@ def evaluation_markdown(table: pl.DataFrame, items: pl.DataFrame, notes: list[st
         rows = whole.filter(pl.col("predictor") == name)
         cells = [_label(name, rows), *(_cell(rows[metric].to_numpy()) for metric in SHOWN)]
         lines.append("| " + " | ".join(_bold(cell) if name == best else cell for cell in cells) + " |")
+    lines += _by_age(table, items, order, window, served)
     remarks = [
-        *map(_bold, cautions(table)),
-        f"{whole_items['item'].n_unique()} test items; nMSE, SRC, PLCC and MAE on the scale of the target, *_count on raw "
-        "counts; ± is a 95 % interval over seeds.",
-        *_paired(whole_items),
-        *notes,
+        f"{whole_items['item'].n_unique()} test items. Forecasts are served by: {served}.",
+        *_paired(whole_items, served),
     ]
-    return "\n".join([*lines, *_by_age(table, items, order, window), "", *(f"- {line}" for line in remarks)])
+    return [*lines, "", *(f"- {line}" for line in remarks)]
 
 
 def _label(name: str, rows: pl.DataFrame) -> str:
@@ -59,8 +75,8 @@ def _bold(text: str) -> str:
     return f"**{text}**"
 
 
-def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str) -> list[str]:
-    """Return the table of nMSE by age, with the model's mean error; no lines if no age is set."""
+def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: str, served: str) -> list[str]:
+    """Return the table of nMSE by age, with the served row's mean error; no lines if no age is set."""
     ages = table["age_hours"].unique().drop_nulls().sort().to_list()
     if not ages:
         return []
@@ -75,39 +91,56 @@ def _by_age(table: pl.DataFrame, items: pl.DataFrame, order: pl.Series, window: 
             cell = _cell(values) if len(values) else "n/a"
             cells.append(_bold(cell) if name == best[title] else cell)
         lines.append("| " + " | ".join(cells) + " |")
-    error = items.filter(pl.col("predictor") == MODEL).with_columns(pl.col("predicted") - pl.col("target"))
+    error = items.filter(pl.col("predictor") == served).with_columns(pl.col("predicted") - pl.col("target"))
     errors = [error.filter(part)["predicted"].mean() for part in parts.values()]
-    lines.append(f"| mean error of {MODEL} | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |")
+    lines.append(
+        f"| mean error of {served} | " + " | ".join("n/a" if e is None else f"{e:+.2f}" for e in errors) + " |"
+    )
     return lines
 
 
-def baselines_ahead(table: pl.DataFrame) -> dict[str, list[str]]:
-    """Return each baseline that is at least as good as M3TR, with the metrics (nMSE, SRC) in which it is.
+def baselines_ahead(table: pl.DataFrame, served: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return each row that is at least as good as the served one, with the metrics (nMSE, SRC) in which it is.
 
-    Only whole windows count; seeds are averaged. A baseline whose metric is undefined counts as worse.
+    Only whole windows count; seeds are averaged. A row whose metric is undefined counts as worse.
 
     Args:
         table: The table `evaluation`.
+        served: Target -> the row that is served.
+
+    Returns:
+        Name of the row, with the target if there are several, -> metrics with both figures.
     """
     means = (
         table.filter(pl.col("age_hours").is_null())
-        .group_by("predictor", maintain_order=True)
+        .group_by("target_name", "predictor", maintain_order=True)
         .agg(pl.col("nMSE", "SRC").mean())
     )
-    model = means.row(by_predicate=pl.col("predictor") == MODEL, named=True)
     result = {}
-    for row in means.filter(pl.col("predictor") != MODEL).iter_rows(named=True):
-        ahead = ["nMSE"] * (row["nMSE"] <= model["nMSE"]) + ["SRC"] * (row["SRC"] >= model["SRC"])
-        if ahead:
-            result[row["predictor"]] = [f"{metric} ({row[metric]:.3f} against {model[metric]:.3f})" for metric in ahead]
+    for target, row in served.items():
+        own = means.filter(pl.col("target_name") == target)
+        if row not in own["predictor"]:  # it does not apply to whole windows
+            continue
+        model = own.row(by_predicate=pl.col("predictor") == row, named=True)
+        for other in own.filter(pl.col("predictor") != row).iter_rows(named=True):
+            ahead = ["nMSE"] * (other["nMSE"] <= model["nMSE"]) + ["SRC"] * (other["SRC"] >= model["SRC"])
+            if ahead:
+                name = other["predictor"] + (f" ({target})" if len(served) > 1 else "")
+                result[name] = [f"{metric} ({other[metric]:.3f} against {model[metric]:.3f})" for metric in ahead]
     return result
 
 
-def cautions(table: pl.DataFrame) -> list[str]:
-    """Return warnings for the reader of the figures: baselines as good as M3TR, and too few test items."""
+def cautions(table: pl.DataFrame, served: Mapping[str, str]) -> list[str]:
+    """Return warnings for the reader of the figures: rows as good as the served one, and too few test items.
+
+    Args:
+        table: The table `evaluation`.
+        served: Target -> the row that is served.
+    """
+    rows = " or ".join(dict.fromkeys(served.values()))
     warnings = [
-        f"{name} is at least as good as {MODEL} in {' and '.join(ahead)}."
-        for name, ahead in baselines_ahead(table).items()
+        f"{name} is at least as good as {rows}, which is served, in {' and '.join(ahead)}."
+        for name, ahead in baselines_ahead(table, served).items()
     ]
     count = table["items"].max()
     if count < FEW_ITEMS:
@@ -126,14 +159,15 @@ def _best(table: pl.DataFrame) -> str | None:
     return finite["predictor"][0] if len(finite) else None
 
 
-def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str) -> None:
-    """Write `evaluation.md`, `evaluation.csv`, `test_predictions.csv` and `evaluation.png` into a folder.
+def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, text: str, hours: float | None) -> None:
+    """Write the files of `WRITTEN` into a folder.
 
     Args:
         folder: Folder of the results.
         table: The table `evaluation`.
         items: The predictions per test item.
         text: Contents of `evaluation.md`, below its heading.
+        hours: Length of a whole window in hours; None if it differs by item.
 
     Raises:
         storage.durable.StoreError: A file cannot be written; the message names the file and says what to do.
@@ -141,8 +175,10 @@ def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, tex
     write_text(folder / "evaluation.md", f"# Evaluation\n\n{text}\n")
     write_text(folder / "evaluation.csv", table.write_csv())
     write_text(folder / "test_predictions.csv", items.write_csv())
-    with written_beside(folder / "evaluation.png") as scratch:
-        _scatter(items.filter(pl.col("age_hours").is_null())).savefig(scratch, dpi=120, format="png")
+    whole = items.filter(pl.col("age_hours").is_null(), pl.col("target_name") == items["target_name"][0])
+    for name, figure in (("evaluation.png", _scatter(whole)), ("evaluation_by_age.png", accuracy_by_age(table, hours))):
+        with written_beside(folder / name) as scratch:
+            figure.savefig(scratch, dpi=120, format="png")
 
 
 def _cell(values: np.ndarray) -> str:
@@ -158,22 +194,22 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
 
 
-def _paired(items: pl.DataFrame) -> list[str]:
-    """Return a line per baseline: a paired bootstrap of the nMSE difference over the items, with the model's seeds averaged."""
+def _paired(items: pl.DataFrame, served: str) -> list[str]:
+    """Return a line per other row: a paired bootstrap of the nMSE difference over the items, with seeds averaged."""
     averaged = items.group_by("predictor", "item", maintain_order=True).agg(
         pl.col("target").first(), pl.col("predicted").mean()
     )
-    model = averaged.filter(pl.col("predictor") == MODEL).sort("item")
+    model = averaged.filter(pl.col("predictor") == served).sort("item")
     lines = []
     for name in averaged["predictor"].unique(maintain_order=True):
-        if name == MODEL or len(model) < 2:
+        if name == served or len(model) < 2:
             continue
         other = averaged.filter(pl.col("predictor") == name).sort("item")
         difference = bootstrap(
             model["target"].to_numpy(), model["predicted"].to_numpy(), other=other["predicted"].to_numpy()
         )
         lines.append(
-            f"nMSE of {MODEL} (seeds averaged) minus {name}: {difference.value:+.3f}, 95 % of resampled splits in "
+            f"nMSE of {served} minus {name} (seeds averaged): {difference.value:+.3f}, 95 % of resampled splits in "
             f"[{difference.low:+.3f}, {difference.high:+.3f}]."
         )
     return lines
@@ -182,8 +218,8 @@ def _paired(items: pl.DataFrame) -> list[str]:
 def _scatter(items: pl.DataFrame) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
     names = items["predictor"].unique(maintain_order=True).to_list()
+    figure = Figure(figsize=(2.3 * len(names), 3.2), layout="constrained")
     axes = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
         part = items.filter(pl.col("predictor") == name)
@@ -193,4 +229,36 @@ def _scatter(items: pl.DataFrame) -> Figure:
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("target")
     axes[0].set_ylabel("predicted")
+    return figure
+
+
+def accuracy_by_age(table: pl.DataFrame, hours: float | None) -> Figure:
+    """Return a picture of the accuracy against how long one waited: nMSE by age, a panel per target, a line per row.
+
+    Args:
+        table: The table `evaluation`.
+        hours: Length of a whole window in hours; None draws it after the last age.
+    """
+    from matplotlib.figure import Figure
+
+    names = table["target_name"].unique(maintain_order=True).to_list()
+    figure = Figure(figsize=(4.5 * len(names) + 2, 3.6), layout="constrained")
+    ages = table["age_hours"].unique().drop_nulls().sort().to_list()
+    titles = [*(f"{age:g} h" for age in ages), "whole window" if hours is None else f"{hours:g} h"]
+    means = (
+        table.with_columns(pl.col("age_hours").fill_null(math.inf))
+        .group_by("target_name", "predictor", "age_hours", maintain_order=True)
+        .agg(pl.col("nMSE").mean())
+        .sort("age_hours", maintain_order=True)
+    )
+    for axis, target in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for (name,), part in means.filter(pl.col("target_name") == target).group_by("predictor", maintain_order=True):
+            places = [[*ages, math.inf].index(age) for age in part["age_hours"]]
+            axis.plot(places, part["nMSE"], marker="o", markersize=3, linewidth=1.2, label=name)
+        axis.set_xticks(range(len(titles)), titles)
+        axis.set_ylim(bottom=0)
+        axis.set_title(target, fontsize=9)
+        axis.set_xlabel("age of the video")
+        axis.set_ylabel("nMSE on test items")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure

@@ -54,7 +54,7 @@ class Sequences:
         )
 
     def until(self, age: np.ndarray) -> Sequences:
-        """Return the windows as they were when the items were younger.
+        """Return the windows as they were when the items were younger. At age 0 nothing is seen, not even an event at t = 0.
 
         Call it on complete sequences: first `until`, then `at_most`.
 
@@ -62,10 +62,12 @@ class Sequences:
             age: (n,) hours; an item's own age is used if that is lower.
         """
         age = np.minimum(self.age, age)
+        is_cut_at_zero = (age <= 0) & (self.age > 0)
         kept = [int(np.searchsorted(at, end, side="right")) for at, end in zip(self.hours, age, strict=True)]
+        kept = np.where(is_cut_at_zero, 0, np.array(kept, dtype=np.int64))
         hours = [at[:count] for at, count in zip(self.hours, kept, strict=True)]
         types = [kind[:count] for kind, count in zip(self.types, kept, strict=True)]
-        return replace(self, hours=hours, types=types, t_end=age, age=age, total=np.array(kept, dtype=np.int64))
+        return replace(self, hours=hours, types=types, t_end=age, age=age, total=kept)
 
     def at_most(self, count: int) -> Sequences:
         """Return the sequences limited to their first `count` events.

@@ -12,6 +12,7 @@ from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.videos import known_items, videos
+from assets.protocol.labels import names_of, observable_at, read_labels
 from assets.protocol.learnable_labels import LEAST_ITEMS
 from assets.protocol.popularity import popularity, read_popularity
 from assets.sampling.frames import FRAMES
@@ -46,7 +47,7 @@ class SplitTooSmall(RuntimeError):
     "splits",
     reads=lambda store, settings: [
         *stage_marks(store, "videos", "frames"),
-        *table_marks(store, "popularity"),
+        *table_marks(store, "popularity", "labels"),
         files_mark([path] if (path := split_protocol(settings).split_file) else []),
     ],
     makes=lambda store, settings: table_marks(store, NAME),
@@ -68,6 +69,7 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             raise SplitTooSmall(
                 f"the {side} split has {have} items{gap}; at least {least} are needed. See [protocol] fractions and split"
             )
+    _refuse_targets_without_labels(frame, read_labels(store))
     if GAP in sizes:
         context.log.info(
             "splits: %d labelled items are in the gap: their label was not known when the first test item was published, or a "
@@ -85,6 +87,18 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             "protocol": protocol.split_file or protocol.split,
         },
     )
+
+
+def _refuse_targets_without_labels(frame: pl.DataFrame, labels: pl.DataFrame) -> None:
+    known = frame.join(labels.filter("known"), on="item").group_by("target", "split").len()
+    sizes = {(target, side): count for target, side, count in known.iter_rows()}
+    for target in names_of(labels):
+        for side, least in LEAST_ITEMS.items():
+            if (have := sizes.get((target, side), 0)) < least:
+                raise SplitTooSmall(
+                    f"{target}: {have} items of the {side} split have this label; at least {least} are needed. Leave it out of "
+                    "protocol.targets, or see [protocol] fractions and split"
+                )
 
 
 def split_protocol(settings: Settings) -> Protocol:
@@ -122,14 +136,16 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
     groups = _duplicates(store, items, protocol.duplicate_bits)
     frame = items.select("item").with_columns(pl.Series("group", groups))
     labelled = labels.filter(pl.col("labelled").fill_null(False))
-    candidates = labelled.select("item", "t0", "label_time").join(frame, on="item", how="left", maintain_order="left")
+    candidates = labelled.select("item", "t0", observable_at()).join(
+        frame, on="item", how="left", maintain_order="left"
+    )
     ids, group = candidates["item"].to_list(), candidates["group"].to_numpy()
     if protocol.split == "chronological":
         sides = chronological(
             ids,
             candidates["t0"],
             group,
-            label_times=candidates["label_time"],
+            label_times=candidates["observable_at"],
             fractions=protocol.fractions,
         )
     else:

@@ -10,6 +10,7 @@ from assets.settings.bank import Bank
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
+from assets.settings.metadata import Metadata
 from assets.settings.model import Model
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
@@ -26,6 +27,7 @@ __all__ = [
     "Data",
     "Encoders",
     "Imports",
+    "Metadata",
     "Model",
     "Process",
     "Protocol",

@@ -16,8 +16,10 @@ _PROFILE_OF = "Profile for {} alone, for example `paper`. Unset: `profile`."
 class Encoders(dg.Config):
     """The encoders that embed and caption: one profile for all roles, or one per role (docs/encoders.md)."""
 
-    profile: Literal["handcrafted", "tiny", "paper"] = Field(
-        "handcrafted", description="Set of encoders for all roles."
+    profile: Literal["handcrafted", "light", "tiny", "paper"] = Field(
+        "handcrafted",
+        description="Set of encoders for all roles. `light`: word vectors for texts (extra `light`), and `handcrafted` for all "
+        "other roles.",
     )
     visual_profile: str | None = Field(None, description=_PROFILE_OF.format("the frames' encoder"))
     acoustic_profile: str | None = Field(None, description=_PROFILE_OF.format("the sound's encoder"))
@@ -125,5 +127,14 @@ class Encoders(dg.Config):
         return self
 
     def profile_of(self, role: encoders.Role) -> encoders.Profile:
-        """Return the profile of a role's encoder: the role's own if set, else `profile`."""
-        return getattr(self, f"{role}_profile") or self.profile
+        """Return the profile of a role's encoder: the role's own if set, else `profile`, else `handcrafted`.
+
+        `light` has an encoder of texts alone.
+
+        Example:
+            >>> light = Encoders(profile="light")
+            >>> light.profile_of("text"), light.profile_of("visual")
+            ('light', 'handcrafted')
+        """
+        shared = self.profile if self.profile in encoders.profiles(role) else "handcrafted"
+        return getattr(self, f"{role}_profile") or shared

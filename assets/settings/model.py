@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+
+from models.predictor_table import CLASSES, STACK, TRIVIAL
 
 
 class Model(dg.Config):
-    """The predictor and its training (M3TR section 3.4, appendices F and L)."""
+    """The predictors and their training (M3TR section 3.4, appendices F and L)."""
 
+    train: list[str] = Field(
+        ["m3tr", "boosting", "boosting_content", "stack"],
+        description="Predictors to train and compare. `stack` combines all others and the trivial rows, with weights fitted on "
+        "validation items.",
+    )
+    serve: str = Field(
+        "best",
+        description="Row whose forecasts `predictions` holds: a name of `train`, a trivial row, or `best` for the best on "
+        "validation items.",
+    )
     dim: int = Field(64, ge=4, description="d: width of the aligned features.")
     alpha: float = Field(0.8, ge=0, le=1, description="Scale of positive attention; negative attention has 1 - alpha.")
     aggregate: Literal["attention", "concat"] = Field(
@@ -51,8 +63,26 @@ class Model(dg.Config):
     use_visual: bool = Field(True, description="Ablation: without frames.")
     use_audio: bool = Field(True, description="Ablation: without sound.")
     use_text: bool = Field(True, description="Ablation: without the title.")
+    use_metadata: bool = Field(
+        False, description="Read metadata and counts as a fourth sequence, which the paper does not have."
+    )
     use_positive: bool = Field(True, description="Ablation: without positive attention.")
     use_negative: bool = Field(True, description="Ablation: without negative attention.")
+
+    @field_validator("train")
+    @classmethod
+    def _known(cls, train: list[str]) -> list[str]:
+        allowed = [*CLASSES, STACK]
+        if len(set(train)) != len(train) or not set(train) <= set(allowed):
+            raise ValueError(f"different names among {', '.join(allowed)} are allowed; got {train}")
+        return train
+
+    @model_validator(mode="after")
+    def _servable(self) -> Self:
+        allowed = ["best", *self.train, *TRIVIAL]
+        if self.serve not in allowed:
+            raise ValueError(f"serve must be one of {', '.join(allowed)}; got {self.serve!r}")
+        return self
 
     @field_validator("seeds")
     @classmethod

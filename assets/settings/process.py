@@ -34,6 +34,12 @@ class Process(dg.Config):
     length: int = Field(
         64, ge=2, description="L: rows of a temporal embedding. Shorter sequences are completed by thinning."
     )
+    channels: Literal["state", "state+rate", "all", "handmade"] = Field(
+        "all",
+        description="Channels of a temporal row. `state`: the process's state and log intensities, as in the papers. "
+        "`state+rate`: these, the observed count and its rate. `all`: these, age, window, and each event's time and rank. "
+        "`handmade`: all channels but the process's.",
+    )
     max_events: int = Field(
         512,
         ge=8,

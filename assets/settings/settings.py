@@ -15,6 +15,7 @@ from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
+from assets.settings.metadata import Metadata
 from assets.settings.model import Model
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
@@ -40,6 +41,7 @@ class Settings(dg.ConfigurableResource):
     sampling: Sampling = Sampling()
     encoders: Encoders = Encoders()
     imports: Imports = Imports()
+    metadata: Metadata = Metadata()
     process: Process = Process()
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()

@@ -1,6 +1,7 @@
-"""Encoders of frames, sound and words: one small interface per role, in three profiles (docs/encoders.md).
+"""Encoders of frames, sound and words: one small interface per role, in four profiles (docs/encoders.md).
 
 - `handcrafted` computes features with NumPy and SciPy and needs no download.
+- `light` has word vectors for texts, whose weights come with a package.
 - `paper` runs the models that the papers name.
 - `tiny` runs the code of `paper` on small random models that are built on first use, for tests.
 
@@ -73,7 +74,8 @@ def load(
 
     Args:
         role: `visual`, `acoustic`, `text`, `captions` or `sounds`.
-        profile: `handcrafted`, `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`).
+        profile: `handcrafted`, `tiny`, `paper`, or another encoder of the role (`models.encoders.encoder_table`), as `light` is
+            for texts.
         checkpoint: Only with `paper`: a folder or a repository (owner/name). By default the model that the papers name.
         revision: Only with `paper`: branch, tag or commit of the repository. By default the newest one in the cache.
         device: PyTorch's name of the device, for example `cuda:1`. Handcrafted encoders always run on the CPU.

@@ -26,6 +26,7 @@ CLASSES: dict[Role, dict[Profile, str]] = {
     },
     "text": {
         "handcrafted": "models.encoders.handcrafted.words:HashedWordEncoder",
+        "light": "models.encoders.light_words:WordVectorEncoder",
     },
     "captions": {
         "handcrafted": "models.encoders.handcrafted.captions:HandcraftedCaptioner",

@@ -1,4 +1,4 @@
-"""The interfaces of the five roles of encoders; every profile implements all five."""
+"""The interfaces of the five roles of encoders; all profiles but `light` implement all five."""
 
 from __future__ import annotations
 

@@ -10,23 +10,25 @@ Example:
     >>> features = VideoFeatures(visual=rows(6), acoustic=rows(5), text=rows(4), temporal=rows(3))
     >>> no_neighbours = np.zeros((8, 1), bool)
     >>> neighbourhood = Neighbourhood(
-    ...     index=np.zeros((8, 1), int), score=np.zeros((8, 1)), mask=no_neighbours, label=np.zeros((8, 1))
+    ...     index=np.zeros((8, 1), int), score=np.zeros((8, 1)), mask=no_neighbours, label=np.zeros((8, 1, 1))
     ... )
-    >>> samples = Samples(np.arange(8), features, neighbourhood, target=np.linspace(0.0, 7.0, 8))
+    >>> samples = Samples(np.arange(8), features, neighbourhood, target=np.linspace(0.0, 7.0, 8)[:, None])
     >>> bank = Bank(np.arange(8), features)
-    >>> model, report = train(samples, None, bank, options=TrainingOptions(epochs=2))
-    >>> len(report.epochs), predict(model, samples, bank).shape
-    (2, (8,))
+    >>> m3tr = M3TRPredictor(options=TrainingOptions(epochs=2))
+    >>> report = m3tr.fit(samples, None, bank)
+    >>> len(report.epochs), m3tr.predict(samples, bank).shape
+    (2, (8, 1))
 """
 
 from models.predictors.features import Neighbourhood, Rows, VideoFeatures, Widths
 from models.predictors.feedback import Feedback
 from models.predictors.m3tr import M3TR, M3TRConfig
-from models.predictors.prediction import predict
+from models.predictors.m3tr_predictor import M3TRPredictor
+from models.predictors.predictor import Predictor
 from models.predictors.samples import Bank, Samples
-from models.predictors.saving import load, save
 from models.predictors.table import Table
-from models.predictors.training import Epoch, TrainingOptions, TrainingReport, train
+from models.predictors.training_options import TrainingOptions
+from models.predictors.training_report import Epoch, TrainingReport
 
 __all__ = [
     "M3TR",
@@ -34,7 +36,9 @@ __all__ = [
     "Epoch",
     "Feedback",
     "M3TRConfig",
+    "M3TRPredictor",
     "Neighbourhood",
+    "Predictor",
     "Rows",
     "Samples",
     "Table",
@@ -42,8 +46,4 @@ __all__ = [
     "TrainingReport",
     "VideoFeatures",
     "Widths",
-    "load",
-    "predict",
-    "save",
-    "train",
 ]

@@ -290,10 +290,10 @@ class Neighbourhood:
         index: (n, S) int64, rows of the bank.
         score: (n, S) float32, similarity (M3TR eq. 3).
         mask: (n, S) bool, False where fewer than S videos were eligible.
-        label: (n, S) float32, the neighbours' targets.
+        label: (n, S, T) float32, the neighbours' targets; NaN where a target is unknown.
 
     Raises:
-        ValueError: Shapes or types differ, or a score or label that is not masked is NaN or infinite.
+        ValueError: Shapes or types differ, or a score that is not masked is NaN or infinite, or a label infinite.
     """
 
     index: np.ndarray
@@ -303,15 +303,17 @@ class Neighbourhood:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        shapes = {name: getattr(self, name).shape for name in ("index", "score", "mask", "label")}
+        shapes = {name: getattr(self, name).shape for name in ("index", "score", "mask")}
         if self.index.ndim != 2 or len(set(shapes.values())) > 1:
-            raise ValueError(f"index, score, mask and label must all be (videos, neighbours), given {shapes}")
+            raise ValueError(f"index, score and mask must all be (videos, neighbours), given {shapes}")
+        if self.label.ndim != 3 or self.label.shape[:2] != self.index.shape:
+            raise ValueError(f"label must be (videos, neighbours, targets), given {self.label.shape}")
         if self.mask.dtype != np.bool_ or not np.issubdtype(self.index.dtype, np.integer):
             raise ValueError(f"index must be integer and mask bool, given {self.index.dtype} and {self.mask.dtype}")
-        for name in ("score", "label"):
-            bad = np.argwhere(self.mask & ~np.isfinite(getattr(self, name)))
-            if len(bad):
-                raise ValueError(f"{name} of video {bad[0][0]}, neighbour {bad[0][1]} is not finite")
+        bad = {"score": ~np.isfinite(self.score), "label": np.isinf(self.label).any(-1)}
+        for name, values in bad.items():
+            for video, neighbour in np.argwhere(self.mask & values)[:1]:
+                raise ValueError(f"{name} of video {video}, neighbour {neighbour} is not finite")
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -341,7 +343,7 @@ class Neighbourhood:
             index=torch.from_numpy(index).to(device),
             score=torch.from_numpy(np.where(mask, self.score[rows], 0).astype(np.float32)).to(device),
             mask=torch.from_numpy(mask).to(device),
-            label=torch.from_numpy(np.where(mask, self.label[rows], 0).astype(np.float32)).to(device),
+            label=torch.from_numpy(np.where(mask[..., None], self.label[rows], 0).astype(np.float32)).to(device),
         )
         return distinct, batch
 
@@ -354,7 +356,7 @@ class NeighbourBatch:
         index: (b, S) int64, positions in a batch of u distinct neighbours.
         score: (b, S) float32, similarity; 0 where the mask is False.
         mask: (b, S) bool.
-        label: (b, S) float32, the neighbours' targets; 0 where the mask is False.
+        label: (b, S, T) float32, the neighbours' targets; NaN where a target is unknown, 0 where the mask is False.
     """
 
     index: Tensor

@@ -1,24 +1,35 @@
-"""M3TR's predictor: attention between a video's modalities, interactions with its retrieved videos, one output number.
+"""M3TR's predictor: attention between a video's modalities, interactions with its retrieved videos, one output per target.
 
 Equations are those of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/predictor.md` lists them one by one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.predictors.attention import BipolarAttention
 from models.predictors.features import MODALITIES, NeighbourBatch, VideoBatch, Widths
+from models.predictors.feedback import Completed
+from models.predictors.network import PredictorNetwork
 from models.predictors.pooling import AttentivePooling
+from models.predictors.samples import Minibatch, Samples
 from models.predictors.standardise import Standardiser
+from models.predictors.table import Table
+from models.predictors.table_embedding import TableColumns, TableEmbedding
+from models.predictors.training_options import TrainingOptions
 
 # The three sequences of a video: audio-visual, textual, temporal (X^c, X^t, X^s), in the papers' letters.
 SEQUENCES = ("c", "t", "s")
 PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
+# A fourth one that the papers lack: metadata and counts.
+METADATA = "m"
+PAIRS_WITH_METADATA = (("c", METADATA), ("t", METADATA), ("s", METADATA))
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class M3TRConfig:
         use_temporal: Whether to read temporal rows.
         use_retrieval: Whether to read retrieved videos.
         use_labels: Whether to read the retrieved videos' labels.
+        use_metadata: Whether to read the table of metadata and counts as a fourth sequence, which the paper does not have.
         use_positive: Whether to use positive attention.
         use_negative: Whether to use negative attention.
 
@@ -58,6 +70,7 @@ class M3TRConfig:
     use_temporal: bool = True
     use_retrieval: bool = True
     use_labels: bool = True
+    use_metadata: bool = False
     use_positive: bool = True
     use_negative: bool = True
 
@@ -78,34 +91,49 @@ class M3TRConfig:
             )
 
 
-class M3TR(nn.Module):
+class M3TR(PredictorNetwork):
     """Network that predicts a video's popularity from its features and those of its neighbours.
 
-    `models.predictors.train` builds, fits and returns one.
+    `M3TRPredictor` builds and fits one.
     """
 
-    def __init__(self, config: M3TRConfig, widths: Widths, *, temporal_encoder: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        config: M3TRConfig,
+        widths: Widths,
+        *,
+        targets: int = 1,
+        columns: TableColumns | None = None,
+        temporal_encoder: nn.Module | None = None,
+    ) -> None:
         """Build the network.
 
         Args:
             config: Hyper-parameters and switches.
             widths: Width of the features, per modality.
+            targets: T, the number of targets.
+            columns: Columns of the table, with `config.use_metadata`; else None.
             temporal_encoder: The process inside the predictor, or None. Its rows, of width `temporal_encoder.width`,
                 replace the targets' stored temporal rows.
 
         Raises:
-            ValueError: The encoder's width differs from the width of the stored rows.
+            ValueError: The encoder's width differs from the width of the stored rows, or the columns are missing.
         """
         super().__init__()
-        self.config, self.widths, self.temporal_encoder = config, widths, temporal_encoder
+        self.config, self.widths, self.targets, self.temporal_encoder = config, widths, targets, temporal_encoder
         if temporal_encoder is not None and temporal_encoder.width != widths.temporal:
             raise ValueError(
                 f"the process makes temporal rows of width {temporal_encoder.width}, but the stored rows have width "
                 f"{widths.temporal}"
             )
+        if config.use_metadata != (columns is not None):
+            raise ValueError("use_metadata and columns of a table go together; one of them is missing")
+        self.columns = columns
+        self.sequences = SEQUENCES if columns is None else (*SEQUENCES, METADATA)
+        self.pairs = PAIRS if columns is None else PAIRS + PAIRS_WITH_METADATA
         d = config.width
         self.standardise = nn.ModuleDict({name: Standardiser(getattr(widths, name)) for name in MODALITIES})
-        self.standardise_target = Standardiser(1)
+        self.standardise_target = Standardiser(targets)
         self.embed = nn.ModuleDict(
             {
                 "c": nn.Linear(widths.visual + widths.acoustic + 2, d),  # W_c of eq. 27; + 2: see _sequences
@@ -118,23 +146,34 @@ class M3TR(nn.Module):
                 x + y: BipolarAttention(
                     d, alpha=config.alpha, positive=config.use_positive, negative=config.use_negative
                 )
-                for x, y in PAIRS
+                for x, y in self.pairs
             }
         )
-        # "Concatenation and transformation" of each sequence's two enriched versions: W_2 of eq. 33-34 for each version,
-        # then a linear layer over both side by side.
-        self.transform = nn.ParameterDict({name: _uniform(2, d, d) for name in SEQUENCES})
-        self.combine = nn.ModuleDict({name: nn.Linear(2 * d, d) for name in SEQUENCES})
-        self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in SEQUENCES})
-        self.absent = nn.Parameter(torch.zeros(len(SEQUENCES), d))
-        self.embed_label = nn.Linear(1, d)
+        # "Concatenation and transformation" of each sequence's enriched versions, one per other sequence: W_2 of eq. 33-34
+        # for each version, then a linear layer over all side by side.
+        versions = len(self.sequences) - 1
+        self.transform = nn.ParameterDict({name: _uniform(versions, d, d) for name in self.sequences})
+        self.combine = nn.ModuleDict({name: nn.Linear(versions * d, d) for name in self.sequences})
+        self.pool = nn.ModuleDict({name: AttentivePooling(d) for name in self.sequences})
+        self.absent = nn.Parameter(torch.zeros(len(self.sequences), d))
+        self.embed_label = nn.Linear(targets, d)
+        if targets > 1:  # with one target, every neighbour's label is known
+            self.unknown_label = nn.Parameter(torch.zeros(targets, d))
+        if columns is not None:
+            self.embed_table = TableEmbedding(columns, d)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Sequential(
-            nn.Linear(self._head_width(), config.hidden), nn.ReLU(), self.dropout, nn.Linear(config.hidden, 1)
+            nn.Linear(self._head_width(), config.hidden), nn.ReLU(), self.dropout, nn.Linear(config.hidden, targets)
         )
 
     def forward(
-        self, target: VideoBatch, neighbours: VideoBatch, neighbourhood: NeighbourBatch, *, completed=None
+        self,
+        target: VideoBatch,
+        neighbours: VideoBatch,
+        neighbourhood: NeighbourBatch,
+        *,
+        completed: Completed | None = None,
+        tables: tuple[Table, Table] | None = None,
     ) -> Tensor:
         """Return predictions for b videos.
 
@@ -144,40 +183,121 @@ class M3TR(nn.Module):
             neighbourhood: (b, S), which of the u videos each target has, most similar first.
             completed: `models.temporal.Completed` of the b videos' feedback, from which the temporal encoder makes their
                 temporal rows. None uses the targets' stored temporal rows.
+            tables: Tables of the targets and the neighbours, with `config.use_metadata`.
 
         Returns:
-            (b,) on the scale of the targets that the model was fitted to.
+            (b, T) on the scale of the targets that the model was fitted to.
 
         Raises:
             ValueError: With `aggregate="concat"`, S is not `config.neighbours`.
         """
         if completed is not None:
             target = target.with_temporal(*self.temporal_encoder(completed))
-        own = self.encode(target)  # (b, 3, d)
+        own_table, their_table = tables or (None, None)
+        own = self.encode(target, own_table)  # (b, 3 or 4, d)
         parts = [own.flatten(1)]
         if self.config.use_retrieval:
             if self.config.aggregate == "concat" and neighbourhood.index.shape[1] != self.config.neighbours:
                 raise ValueError(
                     f"the model takes {self.config.neighbours} neighbours per video, given {neighbourhood.index.shape[1]}"
                 )
-            encoded = self.encode(neighbours) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
+            encoded = self.encode(neighbours, their_table) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
             parts += self._retrieved(own, encoded, neighbourhood)
-        standardised = self.head(torch.cat(parts, -1))  # (b, 1)
-        return self.standardise_target.inverse(standardised).squeeze(-1)
+        standardised = self.head(torch.cat(parts, -1))  # (b, T)
+        return self.standardise_target.inverse(standardised)
 
-    def encode(self, videos: VideoBatch) -> Tensor:
-        """Return C, T and S of v videos, (v, 3, d) (appendix F.1).
+    @property
+    def reads_feedback(self) -> bool:
+        """Whether minibatches need feedback: if a process is inside."""
+        return self.temporal_encoder is not None
+
+    def forecast(self, batch: Minibatch) -> Tensor:
+        """Return predictions (b, T) for a minibatch."""
+        tables = batch.tables if self.config.use_metadata else None
+        return self(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed, tables=tables)
+
+    def fit_scales(self, samples: Samples, videos: np.ndarray) -> None:
+        """Fit the standardisers; those of the table to all windows, because its counts grow with the age."""
+        super().fit_scales(samples, videos)
+        if self.config.use_metadata:
+            self.embed_table.fit(samples.table)
+
+    def further_loss(self, batch: Minibatch) -> Tensor:
+        """Return L_mhp, the negative log-likelihood per event of the windows' observed events."""
+        events = batch.feedback.observed.lengths.sum().clamp(min=1)
+        return -self.temporal_encoder.log_likelihood(batch.feedback.observed).sum() / events
+
+    def parameter_groups(self, options: TrainingOptions) -> list[dict[str, Any]]:
+        """Return the network's parameters, and those of the process with a learning rate of their own."""
+        process = [] if self.temporal_encoder is None else list(self.temporal_encoder.parameters())
+        process = [parameter for parameter in process if parameter.requires_grad]
+        of_process = {id(parameter) for parameter in process}
+        groups = [{"params": [p for p in self.parameters() if id(p) not in of_process], "lr": options.learning_rate}]
+        if process:
+            # Weight decay would pull the fitted process towards 0, away from its fit.
+            groups.append({"params": process, "lr": options.process_learning_rate, "weight_decay": 0.0})
+        return groups
+
+    def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
+        """Apply the process's penalty and constraints, if it is trained."""
+        if batch.feedback is not None and options.gamma > 0:
+            # The penalty is defined per sequence, the loss per event.
+            per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+            self.temporal_encoder.constrain_(
+                optimiser,
+                penalty=options.penalty,
+                strength=options.gamma * options.penalty_strength * float(per_event),
+                max_branching=options.max_branching,
+            )
+
+    def description(self) -> dict[str, Any]:
+        """Return what `from_description` needs to build the same network."""
+        return {
+            "config": asdict(self.config),
+            "widths": asdict(self.widths),
+            "targets": self.targets,
+            "columns": None if self.columns is None else asdict(self.columns),
+            "process": self.temporal_encoder is not None,
+        }
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> M3TR:
+        """Build the network that `description` returned, with initial weights.
+
+        Args:
+            description: The description.
+            temporal_encoder: An encoder of the same shape, for a network with a process inside; None for one without.
+
+        Raises:
+            ValueError: The encoder is missing, or the network takes none.
+        """
+        if description["process"] != (temporal_encoder is not None):
+            requirement = "needs a" if description["process"] else "has no process inside and takes no"
+            raise ValueError(f"the model {requirement} temporal_encoder")
+        return cls(
+            M3TRConfig(**description["config"]),
+            Widths(**description["widths"]),
+            targets=description["targets"],
+            columns=None if description["columns"] is None else TableColumns(**description["columns"]),
+            temporal_encoder=temporal_encoder,
+        )
+
+    def encode(self, videos: VideoBatch, table: Table | None = None) -> Tensor:
+        """Return C, T and S of v videos, (v, 3, d) (appendix F.1); with metadata, a fourth vector.
 
         Targets and retrieved videos share the weights.
         """
         x, masks = self._sequences(videos)
-        enriched: dict[str, list[Tensor]] = {name: [] for name in SEQUENCES}
-        for first, second in PAIRS:
+        if self.config.use_metadata:
+            x[METADATA] = self.dropout(self.embed_table(table).relu())
+            masks[METADATA] = torch.ones(x[METADATA].shape[:2], dtype=torch.bool, device=x[METADATA].device)
+        enriched: dict[str, list[Tensor]] = {name: [] for name in self.sequences}
+        for first, second in self.pairs:
             pair = self.attention[first + second](x[first], x[second], masks[first], masks[second])
             enriched[first].append(pair[0])  # (v, n, d)
             enriched[second].append(pair[1])  # (v, m, d)
         pooled = []
-        for i, name in enumerate(SEQUENCES):
+        for i, name in enumerate(self.sequences):
             vector = self._pool(name, torch.cat(enriched[name], -1), masks[name])  # (v, d)
             is_present = masks[name].any(-1, keepdim=True)
             pooled.append(torch.where(is_present, vector, self.absent[i]))
@@ -187,12 +307,12 @@ class M3TR(nn.Module):
         """Return [E_1 W_2, E_2 W_2'] W + b, pooled, (v, d).
 
         Args:
-            name: The sequence: c, t or s.
-            enriched: (v, n, 2d), E_1 and E_2 side by side.
+            name: The sequence: c, t, s or m.
+            enriched: (v, n, 2d), E_1 and E_2 side by side; with metadata (v, n, 3d).
             mask: (v, n) bool.
         """
         combine = self.combine[name]
-        halves = combine.weight.t().view(2, self.config.width, -1)  # W: (2d, d)
+        halves = combine.weight.t().view(len(self.sequences) - 1, self.config.width, -1)  # W: (2d, d)
         return self.pool[name](enriched, mask, (self.transform[name] @ halves).flatten(0, 1), combine.bias)
 
     def _sequences(self, videos: VideoBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -220,11 +340,10 @@ class M3TR(nn.Module):
         """Return the retrieved part of H and the cross-sample interactions I, each (b, ...) (appendix F.2)."""
         (b, s), d = neighbourhood.index.shape, self.config.width
         mask = neighbourhood.mask.unsqueeze(-1)  # (b, S, 1)
-        videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d)
-        parts = [videos.view(b, s, 3, d)]
+        videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d), or 4d with metadata
+        parts = [videos.view(b, s, len(self.sequences), d)]
         if self.config.use_labels:
-            label = self.embed_label(self.standardise_target(neighbourhood.label.unsqueeze(-1))) * mask
-            parts.append(label.unsqueeze(2))
+            parts.append((self._labels(neighbourhood.label) * mask).unsqueeze(2))
         retrieved = torch.cat(parts, 2)  # (b, S, 4, d): C^r, T^r, S^r, L^r
         if self.config.aggregate == "attention":
             weight = _masked_softmax(neighbourhood.score, neighbourhood.mask)  # MMRA eq. 4
@@ -234,13 +353,18 @@ class M3TR(nn.Module):
         interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / d**0.5
         return [retrieved.flatten(1), interactions.flatten(1)]
 
+    def _labels(self, label: Tensor) -> Tensor:
+        """Return labels (b, S, T) embedded, (b, S, d). An unknown label is the mean, and a learned vector marks it."""
+        embedded = self.embed_label(self.standardise_target(label).nan_to_num(0.0))
+        return embedded if self.targets == 1 else embedded + label.isnan().to(label.dtype) @ self.unknown_label
+
     def _head_width(self) -> int:
-        d, use = self.config.width, self.config
+        d, use, own = self.config.width, self.config, len(self.sequences)
         if not use.use_retrieval:
-            return 3 * d
-        kinds = 4 if use.use_labels else 3
+            return own * d
+        kinds = own + use.use_labels
         copies = use.neighbours if use.aggregate == "concat" else 1
-        return 3 * d + copies * kinds * (d + 3)
+        return own * d + copies * kinds * (d + own)
 
 
 def _uniform(*shape: int) -> nn.Parameter:

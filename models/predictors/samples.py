@@ -50,13 +50,14 @@ class Samples:
         items: (n,) id of each window's video.
         features: Features of each window's video.
         neighbourhood: Neighbours of each window, as rows of a `Bank`.
-        target: (n,) transformed labels; None for prediction.
+        target: (n, T) transformed labels, NaN where one is unknown; None for prediction.
         feedback: Feedback of the windows; None if the stored temporal rows are used.
+        age: (n,) hours since t = 0 at the end of each window, NaN for an item's complete window; None if unknown.
         share: (n,) > 0, weight of each window among those of its video; None weights them equally.
         table: Metadata and counts known at the end of each window; None if there are none.
 
     Raises:
-        ValueError: The numbers of windows differ, a target is NaN or infinite, or a share is not positive.
+        ValueError: The numbers of windows differ, the target is not (n, T), a target is infinite, or a share is not positive.
     """
 
     items: np.ndarray
@@ -64,6 +65,7 @@ class Samples:
     neighbourhood: Neighbourhood
     target: np.ndarray | None = None
     feedback: FeedbackSource | None = None
+    age: np.ndarray | None = None
     share: np.ndarray | None = None
     table: Table | None = None
 
@@ -71,14 +73,16 @@ class Samples:
         """Check the values."""
         numbers = {
             name: len(part)
-            for name in ("items", "features", "neighbourhood", "target", "feedback", "share", "table")
+            for name in ("items", "features", "neighbourhood", "target", "feedback", "age", "share", "table")
             if (part := getattr(self, name)) is not None
         }
         if len(set(numbers.values())) > 1:
             raise ValueError(f"every part must have the same number of windows, given {numbers}")
-        if self.target is not None and not np.isfinite(self.target).all():
-            bad = np.flatnonzero(~np.isfinite(self.target))[0]
-            raise ValueError(f"target of item {self.items[bad]} is {self.target[bad]}, must be finite")
+        if self.target is not None:
+            if self.target.ndim != 2:
+                raise ValueError(f"target must be (windows, targets), given {self.target.shape}")
+            for row, column in np.argwhere(np.isinf(self.target))[:1]:
+                raise ValueError(f"target of item {self.items[row]} is {self.target[row, column]}, must be finite")
         if self.share is not None and not (self.share > 0).all():
             bad = np.flatnonzero(~(self.share > 0))[0]
             raise ValueError(f"share of item {self.items[bad]} is {self.share[bad]}, must be above 0")
@@ -86,9 +90,20 @@ class Samples:
     @property
     def weights(self) -> np.ndarray:
         """(n,) weights that sum to 1: equal per video, and split among a video's windows by their shares."""
+        return self.weights_of(np.ones(len(self), bool))
+
+    def weights_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights of some windows alone, which sum to 1.
+
+        Args:
+            rows: (n,) bool; True for m windows.
+
+        Returns:
+            (m,) weights: equal per video, and split among a video's windows by their shares.
+        """
         share = np.ones(len(self)) if self.share is None else self.share
-        _, video = np.unique(self.items, return_inverse=True)
-        weights = share / np.bincount(video, weights=share)[video]
+        _, video = np.unique(self.items[rows], return_inverse=True)
+        weights = share[rows] / np.bincount(video, weights=share[rows])[video]
         return weights / weights.sum()
 
     def one_window_each(self, generator: np.random.Generator) -> np.ndarray:
@@ -143,8 +158,9 @@ class Minibatch:
         target: Features of the b windows' videos.
         neighbours: Features of the u distinct videos retrieved for them.
         neighbourhood: (b, S), which of the u videos each window has.
-        label: (b,) float32, or None.
+        label: (b, T) float32, NaN where unknown; or None.
         feedback: Feedback of the b windows, or None.
+        tables: Tables of the b windows and of the u videos, or None.
     """
 
     target: VideoBatch
@@ -152,6 +168,7 @@ class Minibatch:
     neighbourhood: NeighbourBatch
     label: Tensor | None
     feedback: Feedback | None
+    tables: tuple[Table, Table] | None = None
 
     @property
     def completed(self) -> Completed | None:
@@ -182,6 +199,7 @@ def minibatch(
         neighbourhood=neighbourhood,
         label=label,
         feedback=samples.feedback.take(torch.from_numpy(rows), device=device) if with_feedback else None,
+        tables=None if None in (samples.table, bank.table) else (samples.table.take(rows), bank.table.take(distinct)),
     )
 
 

@@ -22,12 +22,14 @@ class Standardiser(nn.Module):
         self.register_buffer("scale", torch.ones(width))
 
     def fit(self, values: np.ndarray) -> None:
-        """Fit mean and deviation to values (m, width), which must be finite.
+        """Fit mean and deviation to values (m, width); NaN is ignored.
 
-        A constant channel keeps scale 1, so that it becomes 0.
+        A constant channel keeps scale 1, so that it becomes 0. A channel without a value keeps mean 0 and scale 1.
         """
-        mean, scale = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
-        self._set(mean, scale)
+        known = [values[~np.isnan(values[:, channel]), channel : channel + 1] for channel in range(values.shape[1])]
+        mean = [column.mean(0, dtype=np.float64) if len(column) else np.zeros(1) for column in known]
+        scale = [column.std(0, dtype=np.float64) if len(column) else np.ones(1) for column in known]
+        self._set(np.concatenate(mean), np.concatenate(scale))
 
     def fit_rows(self, rows: Rows | PackedRows, *, name: str, chunk: int = 1024) -> None:
         """Fit mean and deviation to the rows that are not masked.

@@ -50,3 +50,12 @@ class Table:
     def take(self, index: np.ndarray) -> Table:
         """Return a copy of the windows at `index` (integers or a bool mask)."""
         return Table(self.numeric[index], self.numeric_names, self.categorical[index], self.categorical_names)
+
+    def beside(self, other: Table) -> Table:
+        """Return the columns of both tables side by side; they must have the same windows."""
+        return Table(
+            np.concatenate([self.numeric, other.numeric], axis=1),
+            self.numeric_names + other.numeric_names,
+            np.concatenate([self.categorical, other.categorical], axis=1),
+            self.categorical_names + other.categorical_names,
+        )

@@ -61,7 +61,8 @@ def compare(artifact: Artifact, older: int, newer: int) -> Comparison:
             continue
         for start in range(0, len(common), 65_536):
             part = slice(start, start + 65_536)
-            equal = first[rows[0][part]] == second[rows[1][part]]
+            before, after = first[rows[0][part]], second[rows[1][part]]
+            equal = (before == after) | ((before != before) & (after != after))  # an unknown label is NaN
             same[part] &= equal.reshape(len(equal), -1).all(axis=1)
     identities = [bank.version.metadata["versions"] for bank in banks]
     content, temporal = drifts(*banks)

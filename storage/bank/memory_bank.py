@@ -35,8 +35,8 @@ class MemoryBank:
     Attributes:
         version: The open version.
         items: (N,) str, ids of the members.
-        labels: (N,) float32.
-        label_times: (N,) int64 unix ms at which each label was observable; None outside the chronological protocol.
+        labels: (N,) float32, NaN where unknown.
+        label_times: (N,) int64 unix ms from which each member may be found; None outside the chronological protocol.
         groups: (N,) int64 duplicate groups.
         content: (N, dc) float32, memory-mapped if the bank has approximate indexes.
         temporal: (N, dt) float32, likewise.

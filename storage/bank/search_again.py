@@ -148,7 +148,8 @@ def _change(old: MemoryBank, new: MemoryBank) -> tuple[_Delta, np.ndarray] | Non
     for name in ("content", "temporal", "content_mask", "temporal_mask", "groups", "labels", "label_times"):
         before, now = getattr(old, name), getattr(new, name)
         if before is not None:
-            equal = before[common] == now[places[common]]
+            before, now = before[common], now[places[common]]
+            equal = (before == now) | ((before != before) & (now != now))  # an unknown label is NaN
             same &= equal if equal.ndim == 1 else equal.all(axis=1)
     places[common[~same]] = -1
     stayed = places[places >= 0]

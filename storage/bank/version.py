@@ -84,7 +84,7 @@ def build(
         content_mask: (N,) bool, whether a member has a content vector; other rows are ignored.
         temporal: (N, dt) mean-pooled X^s.
         temporal_mask: (N,) bool, whether a member has a temporal vector; other rows are ignored.
-        labels: (N,) targets.
+        labels: (N,) targets, NaN where unknown.
         label_times: (N,) int64 unix ms at which each label was observable; None outside the chronological protocol.
         groups: (N,) int duplicate groups.
         versions: JSON-able identities of the encoders and processes that made the vectors; queries must have the same.
@@ -97,8 +97,8 @@ def build(
         The new version, not yet in service.
 
     Raises:
-        ValueError: An array has another shape or holds NaN or infinity, an item is given twice, or FAISS cannot make such
-            an index of these vectors.
+        ValueError: An array has another shape or holds NaN or infinity (labels may hold NaN), an item is given twice, or
+            FAISS cannot make such an index of these vectors.
         BusyError: Another process is building a version.
     """
     count = len(items)
@@ -121,8 +121,8 @@ def build(
     }
     if label_times is not None:
         members["label_times"] = _vector("label_times", label_times, count, np.int64)
-    if not np.isfinite(members["labels"]).all():
-        raise ValueError("labels hold NaN or infinity; leave out items without a label")
+    if np.isinf(members["labels"]).any():
+        raise ValueError("labels hold infinity; NaN stands for an unknown label")
     facts = {
         **(metadata or {}),
         "versions": dict(versions),

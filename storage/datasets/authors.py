@@ -9,7 +9,7 @@ import polars as pl
 
 from storage.datasets.clock import read_times
 from storage.datasets.column_names import AUTHOR_NAMES, AUTHOR_TIERS, fold
-from storage.datasets.counts import parse_counts
+from storage.datasets.counts import parse_measures
 from storage.datasets.dataset import Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.tabular import Tabular, read_tabular
@@ -18,7 +18,15 @@ _PERSON = r"(?:author|user|uploader|channel|creator|owner)(?:meta|stats)?"
 _STATISTIC = r"(?P<what>(?:follower|fan|subscriber|following|friend|post|video|like|heart|loop)s?|verified)(?:count)?"
 # `followers` alone is a person's; `likes` alone counts a video's.
 _OF_AN_AUTHOR = re.compile(rf"{_PERSON}{_STATISTIC}|(?P<alone>followers?|fans?|subscribers?|followings?)(?:count)?")
-_STANDARD = {"follower": "followers", "fan": "followers", "subscriber": "followers", "following": "following"}
+_STANDARD = {
+    **dict.fromkeys(("follower", "fan", "subscriber"), "followers"),
+    "like": "likes",
+    "heart": "likes",
+    "post": "posts",
+    "video": "posts",
+    "loop": "loops",
+    "friend": "friends",
+}
 
 
 def read_author_table(paths: Sequence[Path], problems: Problems, notes: list[Note]) -> pl.DataFrame:
@@ -86,7 +94,7 @@ def _statistics(table: Tabular, columns: dict[str, str]) -> dict[str, pl.Series]
     """Return column -> its numbers under a new name, for columns in which every value is a number."""
     found = {}
     for column, name in columns.items():
-        counts = parse_counts(table.frame[column])
-        if not counts.ambiguous and not len(counts.wrong) and counts.values.count():
+        counts = parse_measures(table.frame[column])
+        if not counts.problem and not len(counts.wrong) and counts.values.count():
             found[column] = counts.values.alias(name)
     return found

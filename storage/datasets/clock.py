@@ -81,7 +81,8 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
 
     Args:
         column: Integers, dates, timestamps or text.
-        iso: Whether text may be ISO-8601 (UTC if it has no zone); otherwise it must be an integer.
+        iso: Whether text may be ISO-8601 (UTC if it has no zone), and whole floats are allowed; otherwise text must be an
+            integer.
     """
     if column.dtype.is_integer():
         return column.cast(pl.Int64, strict=False)
@@ -90,10 +91,13 @@ def to_milliseconds(column: pl.Series, *, iso: bool) -> pl.Series:
         return utc.dt.epoch("ms")
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("ms")).dt.epoch("ms")
+    # pandas writes whole numbers as floats where the column has missing values
+    if column.dtype.is_float() and iso:
+        whole = column.cast(pl.Int64, strict=False)
+        return pl.select(pl.when(whole == column).then(whole).alias(column.name)).to_series()
     if column.dtype != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
     text = column.str.strip_chars()
-    # pandas writes whole numbers as floats where the column has missing values
     times = (text.str.replace(r"^(\d+)\.0$", "${1}") if iso else text).cast(pl.Int64, strict=False)
     if iso:
         times = times.fill_null(_utc_to_ms(text))

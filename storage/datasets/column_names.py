@@ -87,13 +87,16 @@ AUTHOR_TIERS: Tiers = {
 
 _METRICS = {
     **{word: word for word in ("view", "play", "like", "comment", "share", "repost", "retweet", "reply", "loop")},
-    **{word: word for word in ("save", "bookmark", "download", "dislike", "forward", "favorite", "coin", "danmaku")},
+    **{
+        word: word
+        for word in ("save", "bookmark", "download", "dislike", "forward", "favorite", "reaction", "impression")
+    },
     "digg": "like",
     "heart": "like",
     "favourite": "favorite",
     "collect": "save",
 }
-_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|num|numberof|n)(?=[a-z])")
+_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|numberof|num|n)(?=[a-z])")
 _COUNTED = re.compile(r"(?:counts?|num|numbers?|total)$")
 
 

@@ -1,6 +1,6 @@
 """Counters: tables of counts that were read off now and then, and the rules by which they are cleaned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.tabular import Tabular, read_tabular
 
 # Columns that describe an item and are no counter, although they may be numbers.
-_ABOUT_ITEMS = {
-    *map(fold, (*VIDEO_NAMES, *PLAIN_TIMES)),
-    *(fold(name) for tiers in (*VIDEO_TIERS.values(), COUNTER_TIERS["time"]) for tier in tiers for name in tier),
-}
+_TIMES = {fold(name) for tier in (PLAIN_TIMES, *COUNTER_TIERS["time"]) for name in tier}
+_ABOUT_ITEMS = _TIMES | {fold(name) for tiers in VIDEO_TIERS.values() for tier in tiers for name in tier}
+_ABOUT_ITEMS |= set(map(fold, VIDEO_NAMES))
+MISTYPED = 9  # a column of unknown name with fewer numbers per other value is no counter
 LARGEST = 2**53  # counts are parsed as float64, which has every smaller whole number
 
 
@@ -78,7 +78,7 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
         table.tell_further(notes)
         return CounterTable(table, frame)
     columns = metric_columns(table, problems, any_number=True)
-    if not columns and not problems.found:
+    if not columns:
         raise DatasetError(
             [
                 f"{table.path}: no column of counts among {', '.join(table.frame.columns)}; allowed are "
@@ -86,6 +86,9 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
             ]
         )
     table.tell_further(notes, used=set(columns.values()))
+    if about := [column for column in table.further if fold(column) in _ABOUT_ITEMS - _TIMES]:
+        text = f"{table.name}: {', '.join(about)} describe items and are not read here; put them into videos.csv"
+        notes.append(Note("warning", text))
     return wide_counts(table, columns, items, times, problems, notes)
 
 
@@ -102,7 +105,9 @@ def read_count_times(table: Tabular, name: str, problems: Problems, notes: list[
     return times
 
 
-def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> dict[str, str]:
+def metric_columns(
+    table: Tabular, problems: Problems, *, any_number: bool, leave: Collection[str] = ()
+) -> dict[str, str]:
     """Return metric -> column of a wide table.
 
     Args:
@@ -110,9 +115,12 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
         problems: Problems are added here: two columns of one metric.
         any_number: Whether a further column of whole numbers is a metric too, unless it usually describes items. Otherwise only
             columns with usual names of counters are metrics.
+        leave: Columns that are no metrics, whatever their name.
     """
     columns: dict[str, str] = {}
     for column in table.further:
+        if column in leave:
+            continue
         metric = metric_of(column)
         if metric is None:
             if not any_number or fold(column) in _ABOUT_ITEMS or not _whole_numbers(table.frame[column]):
@@ -128,8 +136,9 @@ def metric_columns(table: Tabular, problems: Problems, *, any_number: bool) -> d
 
 
 def _whole_numbers(column: pl.Series) -> bool:
-    values = parse_counts(column).values.drop_nulls()
-    return len(values) > 0 and (values == values.floor()).all()
+    counts = parse_counts(column)
+    values = counts.values.drop_nulls()
+    return len(values) > MISTYPED * len(counts.wrong) and (values == values.floor()).all()
 
 
 def wide_counts(
@@ -174,8 +183,8 @@ def _counts(
     notes: list[Note],
 ) -> pl.DataFrame:
     counts = parse_counts(table.frame[column])
-    if counts.ambiguous:
-        problems.add(table.path, f"{column}: {counts.ambiguous}; write whole numbers without points and commas")
+    if counts.problem:
+        problems.add(table.path, f"{column}: {counts.problem}; write whole numbers without points and commas")
     if counts.told:
         notes.append(Note("info", f"{table.name}: {column}: {counts.told}"))
     large = np.flatnonzero((counts.values.abs() >= LARGEST).fill_null(False).to_numpy())
@@ -202,8 +211,8 @@ def clean_counters(
     The rules, in this order; each one's rows are told once, with their number and the first of them:
 
     1. A negative count is left out.
-    2. A fraction is rounded to the nearest whole number.
-    3. A count after the end of the data, or before its item's publication, is left out.
+    2. A count after the end of the data, or before its item's publication, is left out.
+    3. A fraction is rounded to the nearest whole number.
     4. Of several counts of one item, metric and time, the largest stays.
     5. A count that is below an earlier one of its item and metric is raised to it: it becomes the largest so far.
        Nothing later than a count changes it. A count without a time comes last.
@@ -219,41 +228,48 @@ def clean_counters(
     frame = pl.concat([table.frame.with_columns(source=pl.lit(number)) for number, table in enumerate(tables)])
     frame = frame.join(videos.select("item", "published_at"), on="item", how="left", maintain_order="left")
 
-    def report(rule: pl.Expr, text: str) -> pl.DataFrame:
-        """Tell the rows to which a rule applies, and return the other ones."""
+    def told(rule: pl.Expr, text: str) -> bool:
+        """Tell the counts to which a rule applies, and return whether there are any."""
         rows = frame.filter(rule)
-        if rows.height:
-            first = rows.sort("source", "row").row(0, named=True)
-            table = tables[first["source"]].table
-            moment = "" if first["time"] is None else f", {tell_moment(first['time'])}"
-            count = f"{first['metric']} {first['value']:,.15g}{moment}"
-            notes.append(
-                Note(
-                    "warning",
-                    f"{table.name}: {rows.height:,} of {frame.height:,} counts {text}. First: "
-                    f"{table.where([first['row']])[0]} (item {first['item']}, {count})",
-                )
-            )
-        return frame.filter(~rule.fill_null(False))
+        if rows.is_empty():
+            return False
+        first = rows.sort("source", "row").row(0, named=True)
+        table = tables[first["source"]].table
+        moment = "" if first["time"] is None else f", {tell_moment(first['time'])}"
+        count = f"{first['metric']} {first['value']:,.15g}{moment}"
+        place = f"{table.where([first['row']])[0]} (item {first['item']}, {count})"
+        among = f"{rows.height:,} of {frame.height:,} counts"
+        notes.append(Note("warning", f"{table.name}: {among} {text}. First: {place}"))
+        return True
 
-    frame = report(pl.col("value") < 0, "are negative and are left out")
-    report(pl.col("value") != pl.col("value").floor(), "are fractions and are rounded")
-    frame = frame.with_columns(value=(pl.col("value") + 0.5).floor().cast(pl.Int64))
-    frame = report(pl.col("time") > as_of, f"are after {tell_moment(as_of)}, the end of the data, and are not used")
-    frame = report(
-        pl.col("time") < pl.col("published_at"), "were taken before their item's publication and are not used"
-    )
-    key = ["item", "metric", "time"]
-    largest = pl.col("value").max().over(key)
-    frame = report(pl.col("value") < largest, "differ from a larger one of the same item and time and are left out")
-    frame = frame.unique(key, keep="first", maintain_order=True)
-    order = pl.col("item").cast(pl.Enum(videos["item"])).to_physical()
-    frame = frame.sort(order, "metric", "time", nulls_last=True)
-    so_far = pl.col("value").cum_max().over("item", "metric")
-    report(pl.col("value") < so_far, "are below an earlier one of their item, and are raised to it")
-    frame = frame.with_columns(value=so_far)
-    _note_likes(frame, tables[0].table.name, notes)
-    return frame.select(COUNTERS.names()).cast(COUNTERS)
+    value, time = pl.col("value"), pl.col("time")
+    for rule, text in (
+        (value < 0, "are negative and are left out"),
+        (time > as_of, f"are after {tell_moment(as_of)}, the end of the data, and are not used"),
+        (time < pl.col("published_at"), "were taken before their item's publication and are not used"),
+    ):
+        if told(rule, text):
+            frame = frame.filter(~rule.fill_null(False))
+    if told(value != value.floor(), "are fractions and are rounded"):
+        frame = frame.with_columns((value + 0.5).floor())
+    # in the order of the items, then metric, time and falling value; so the first of equal times is the largest
+    rank = pl.col("item").cast(pl.Enum(videos["item"])).to_physical()
+    code = pl.col("metric").cast(pl.Enum(frame["metric"].unique().sort())).to_physical()
+    frame = frame.with_columns(value.cast(pl.Int64), rank=rank, code=code)
+    frame = frame.sort("rank", "code", "time", "value", descending=[False, False, False, True], nulls_last=True)
+    key = ("rank", "code", "time")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in key)
+    same &= pl.int_range(pl.len()) > 0
+    if frame.select(same.any()).item():
+        largest = value.first().over(key)
+        told(value < largest, "differ from a larger one of the same item and time and are left out")
+        frame = frame.filter(~same)
+    so_far = value.cum_max().over("rank", "code")
+    if told(value < so_far, "are below an earlier one of their item, and are raised to it"):
+        frame = frame.with_columns(so_far)
+    counts = frame.select(COUNTERS.names()).cast(COUNTERS)
+    _note_likes(counts, tables[0].table.name, notes)
+    return counts
 
 
 def _note_likes(frame: pl.DataFrame, name: str, notes: list[Note]) -> None:

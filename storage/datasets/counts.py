@@ -35,13 +35,13 @@ class Counts:
         values: (rows,) Float64; null where the column has no value or one that cannot be read.
         wrong: Rows whose text is no number.
         told: What was assumed about the spelling, in words; None if all are plain numbers.
-        ambiguous: Both readings of the column, in words, if it has two; its values are then not usable.
+        problem: Why the column cannot be used, in words: both readings if it has two, or its type.
     """
 
     values: pl.Series
     wrong: np.ndarray
     told: str | None = None
-    ambiguous: str | None = None
+    problem: str | None = None
 
 
 def parse_counts(column: pl.Series) -> Counts:
@@ -54,15 +54,19 @@ def parse_counts(column: pl.Series) -> Counts:
     Example:
         >>> parse_counts(pl.Series(["541.2K", "1,234", None, "12"])).values.to_list()
         [541200.0, 1234.0, None, 12.0]
-        >>> parse_counts(pl.Series(["1.234", "17"])).ambiguous
+        >>> parse_counts(pl.Series(["1.234", "17"])).problem
         "'1.234' is 1234 or the fraction 1.234"
     """
     none = np.empty(0, dtype=np.int64)
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         values = column.cast(pl.Float64)
         return Counts(pl.select(pl.when(values.is_finite()).then(values).alias(column.name)).to_series(), none)
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype != pl.String:
         nothing = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+        if column.dtype.is_nested():
+            return Counts(nothing, none, problem=f"its values are {column.dtype}")
         return Counts(nothing, np.flatnonzero(column.is_not_null().to_numpy()))
     text = column.str.strip_chars()
     text = pl.select(pl.when((text != "") & ~missing_words(text) & ~text.is_in(["-", "--"])).then(text)).to_series()
@@ -76,13 +80,29 @@ def parse_counts(column: pl.Series) -> Counts:
     found = {one: match for one, match in bodies.items() if match and match[4].lower() in _FACTORS}
     decimal, ambiguous = _decimal_mark(found)
     if ambiguous:
-        return Counts(values, none, ambiguous=ambiguous)
+        return Counts(values, none, problem=ambiguous)
     read = {one: _value(match, decimal) for one, match in found.items()}
     numbers = pl.Series([read.get(one) for one in left.to_list()], dtype=pl.Float64)
     values = values.fill_null(text.replace_strict(left, numbers, default=None, return_dtype=pl.Float64))
     example = next((one for one, number in read.items() if number is not None), None)
     told = None if example is None else f"{example!r} is read as {read[example]:,.15g}"
     return Counts(values.alias(column.name), np.flatnonzero((text.is_not_null() & values.is_null()).to_numpy()), told)
+
+
+def parse_measures(column: pl.Series) -> Counts:
+    """Return a column's numbers, which need not be whole, such as durations.
+
+    A point is a decimal point if no value has any other mark; otherwise the column is read as counts are.
+
+    Example:
+        >>> parse_measures(pl.Series(["1.234", "17", None])).values.to_list()
+        [1.234, 17.0, None]
+    """
+    if column.dtype == pl.String:
+        values = column.cast(pl.Float64, strict=False)
+        if values.is_finite().sum() == column.count():
+            return Counts(values, np.empty(0, dtype=np.int64))
+    return parse_counts(column)
 
 
 def _decimal_mark(numbers: Mapping[str, re.Match[str]]) -> tuple[str, str | None]:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
-from storage.datasets.counts import parse_counts
+from storage.datasets.counts import parse_measures
 from storage.datasets.dataset import DETAILS, Note
 from storage.datasets.errors import Problems
 from storage.datasets.tabular import Tabular
@@ -32,7 +32,7 @@ def read_details(table: Tabular, items: pl.Series, notes: list[Note]) -> pl.Data
             columns.append(_text(table, name, notes))
         else:
             column = table.frame[name]
-            values = _seconds(column) if name == "duration" else _numbers(column)
+            values = _seconds(column) if name == "duration" else parse_measures(column).values
             lost = np.flatnonzero((values.is_null() & column.is_not_null()).to_numpy())
             if len(lost):
                 notes.append(
@@ -63,13 +63,9 @@ def _text(table: Tabular, name: str, notes: list[Note]) -> pl.Series:
     return text
 
 
-def _numbers(column: pl.Series) -> pl.Series:
-    return parse_counts(column).values
-
-
 def _seconds(column: pl.Series) -> pl.Series:
     """Return durations in seconds: numbers, `PT1M3S` (ISO-8601) or `1:03`."""
-    values = _numbers(column)
+    values = parse_measures(column).values
     if column.dtype != pl.String:
         return values
     left = column.filter(values.is_null() & column.is_not_null()).unique()

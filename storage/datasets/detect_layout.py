@@ -7,7 +7,7 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.errors import DatasetError
 from storage.datasets.microlens import find_prefixes, read_microlens
 from storage.datasets.plain import read_plain
-from storage.datasets.table_files import find_table
+from storage.datasets.table_files import find_table, lone_table
 from storage.datasets.vine import VINE_FILES, is_vine, read_vine
 
 
@@ -69,6 +69,8 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
         return read_plain(folder, as_of=as_of, features=features)
     if is_vine(folder):
         return read_vine(folder, as_of=as_of, features=features)
+    if table := lone_table(folder):
+        return read_plain(folder, as_of=as_of, features=features, videos=[table])
     named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events", "counters"))
     there = f"; {', '.join(named)} cannot be read" if named else ""
     raise DatasetError(

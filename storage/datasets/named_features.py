@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from storage.datasets.column_names import fold
-from storage.datasets.counts import parse_counts
+from storage.datasets.counts import parse_measures
 from storage.datasets.errors import Problems
 from storage.datasets.tabular import Tabular
 
@@ -45,11 +45,7 @@ def named_features(table: Tabular, asked: Sequence[str]) -> tuple[pl.DataFrame, 
 
 def _feature(table: Tabular, column: str, problems: Problems, *, as_category: bool) -> pl.Series:
     values = table.frame[column]
-    if not as_category and not values.dtype.is_nested():
-        numbers = values.cast(pl.Float64, strict=False) if values.dtype == pl.String else parse_counts(values).values
-        if numbers.null_count() > values.null_count():
-            counts = parse_counts(values)
-            numbers = counts.values if not len(counts.wrong) and not counts.ambiguous else None
-        if numbers is not None:
-            return numbers
+    numbers = parse_measures(values)
+    if not as_category and not numbers.problem and not len(numbers.wrong):
+        return numbers.values
     return table.texts(column, problems, [])

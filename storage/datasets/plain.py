@@ -54,6 +54,7 @@ def read_plain(
     problems.raise_if_any()
     if videos is not None:
         files["videos"] = list(videos)
+        notes.append(Note("info", f"{videos[0].name}, the only table, is read as the table of videos"))
 
     listed = _EMPTY
     authors, events = None, None

@@ -75,6 +75,13 @@ def find_table(
     return list(stems.values())
 
 
+def lone_table(folder: Path) -> Path | None:
+    """Return the only table in a folder, whatever its name; None if there is none or several."""
+    pattern = table_pattern(".+?", FORMATS)
+    tables = [path for path in _visible(folder) if path.is_file() and pattern.fullmatch(path.name)]
+    return tables[0] if len(tables) == 1 else None
+
+
 def _visible(folder: Path, *, deep: bool = False) -> list[Path]:
     paths = folder.rglob("*") if deep else folder.iterdir()
     shown = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]

@@ -320,12 +320,16 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 def _read_json_lines(path: Path) -> pl.DataFrame:
     """Return one row per line; the fields of nested objects become columns such as `stats.playCount`."""
+    data = read_text_bytes(path)
+    if not data.strip():
+        raise DatasetError([f"{path}: the file is empty; one JSON object per line is needed"])
     try:
-        frame = pl.read_ndjson(io.BytesIO(read_text_bytes(path)), infer_schema_length=None)
+        frame = pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
+        while nested := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
+            frame = frame.unnest(nested, separator=".")
     except pl.exceptions.PolarsError as error:
-        raise DatasetError([f"{path}: cannot be read as JSON lines: {str(error).splitlines()[0]}"]) from error
-    while nested := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
-        frame = frame.unnest(nested, separator=".")
+        reason = str(error).splitlines()[0]
+        raise DatasetError([f"{path}: cannot be read as one JSON object per line: {reason}"]) from error
     return frame
 
 

@@ -58,11 +58,7 @@ def read_video_table(
     table = read_tabular(paths, names=VIDEO_NAMES, tiers=VIDEO_TIERS, required=("item",), notes=notes)
     items = table.ids("item", problems, notes)
     features, named = named_features(table, asked)
-    metrics = {
-        name: column
-        for name, column in metric_columns(table, problems, any_number=False).items()
-        if column not in named
-    }
+    metrics = metric_columns(table, problems, any_number=False, leave=named)
     _place_plain_time(table, bool(metrics), named, problems, notes)
     times = read_count_times(table, "scraped_at", problems, notes) if metrics else None
     counters = None if times is None else wide_counts(table, metrics, items, times, problems, notes)
@@ -82,7 +78,10 @@ def read_video_table(
     twice = np.flatnonzero((~items.is_first_distinct() & items.is_not_null()).to_numpy())
     if times is None:
         for place, row in zip(table.where(twice[:LOCATED]), twice):
-            problems.add(place, f"item {items[int(row)]} is given twice; one row per item is allowed")
+            problems.add(
+                place,
+                f"item {items[int(row)]} is given twice; one row per item is allowed, or several that hold counts",
+            )
     elif len(twice):
         in_time = times.arg_sort(nulls_last=True)
         frames = [frame[in_time] for frame in (listed, details, features, further)]

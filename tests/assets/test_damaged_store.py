@@ -18,6 +18,8 @@ TABLES = [
     "popularity",
     "splits",
     "neighbours",
+    "validation_items",
+    "stack_weights",
     "evaluation",
     "evaluation_items",
     "predictions",
@@ -47,8 +49,8 @@ DAMAGES: dict[str, list[Callable[[Path], object]]] = {
     "files gone": [
         lambda root: found(root, "artifacts/memory_bank/000001/content.faiss").unlink(),
         lambda root: shutil.rmtree(root / "artifacts/hawkes_process/000001/encoder/process"),
-        lambda root: found(root, "artifacts/popularity_model_0/current.json").unlink(),
-        lambda root: found(root, "artifacts/popularity_model_1/000001").rename(root / "elsewhere"),
+        lambda root: found(root, "artifacts/popularity_model_m3tr_0/current.json").unlink(),
+        lambda root: found(root, "artifacts/popularity_model_m3tr_1/000001").rename(root / "elsewhere"),
         lambda root: found(root, "stages/text_embeddings/parts/*/*/0*[!y].parquet").unlink(),
         lambda root: found(root, "tables/popularity/current.parquet").unlink(),
         lambda root: found(root, "stages/retrieval_vectors/payload.arrow").unlink(),
@@ -56,7 +58,7 @@ DAMAGES: dict[str, list[Callable[[Path], object]]] = {
     "files cut": [
         lambda root: cut(found(root, "artifacts/memory_bank/000001/members.npz")),
         lambda root: found(root, "artifacts/hawkes_process/current.json").write_bytes(b"\xff garbage"),
-        lambda root: found(root, "artifacts/popularity_model_0/000001/version.json").write_text("{}"),
+        lambda root: found(root, "artifacts/popularity_model_m3tr_0/000001/version.json").write_text("{}"),
         lambda root: cut(found(root, "tables/splits/current.parquet")),
         lambda root: cut(found(root, "tables/neighbours/current.parquet")),
         lambda root: cut(found(root, "stages/videos/parts/*/*/0*[!y].parquet")),

@@ -11,10 +11,12 @@ from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
 from assets.protocol.splits import read_splits
 from assets.settings import Settings
+from models.predictor_table import MEAN, NEIGHBOURS, TRIVIAL
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 CONTENT = ["*retrieval_vectors", "*text_embeddings", "*visual_embeddings"]
+TRAINED = '["m3tr", "boosting", "stack"]'
 PER_VIDEO = [
     "videos",
     "frames",
@@ -39,11 +41,12 @@ def ran(settings_of, materialise) -> Settings:
 def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     store = open_store(ran)
     table = store.table("evaluation").read()
-    assert set(table["predictor"]) == {"M3TR", "training mean", "mean of neighbours", "log-linear extrapolation"}
+    assert set(table["predictor"]) == {"M3TR", "boosting", "boosting + content", "stack", *TRIVIAL}
     whole = table.filter(pl.col("age_hours").is_null())
     assert sorted(whole.filter(pl.col("predictor") == "M3TR")["seed"]) == [0, 1]
     assert table["age_hours"].unique().sort().to_list() == [None, 1.0, 3.0, 8.0]
     assert table.group_by("age_hours").agg("predictor").height == 4
+    assert table["target_name"].unique().to_list() == ["comment@7d"]
     assert table.filter(pl.col("predictor") == "M3TR").select(SHOWN).to_numpy().min() > -1
     text = (tmp_path / "results" / "evaluation.md").read_text()
     assert "M3TR" in text
@@ -61,7 +64,39 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         (done,) = again.asset_materializations_for_node(name)
         plan = done.metadata["plan"].data
         assert plan["new"] == plan["stale"] == plan["orphaned"] == 0, name
-    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained_seeds"].data == []
+    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
+
+
+def test_every_target_has_its_rows_its_stack_and_its_forecasts(settings_of, materialise, tmp_path):
+    """Two targets, of which a young item lacks one; a forecast at publication; and a row that is served by name."""
+    settings = settings_of(
+        protocol__targets='["comment@7d", "like@3d"]', protocol__ages="[0, 3]", model__seeds="[0]", model__train=TRAINED
+    )
+    assert materialise(settings).success
+    store = open_store(settings)
+    table, weights = store.table("evaluation").read(), store.table("stack_weights").read()
+    targets = ["comment@7d", "like@3d"]
+    assert table["target_name"].unique().sort().to_list() == weights["target_name"].unique().sort().to_list() == targets
+    at_publication = table.filter(pl.col("age_hours") == 0.0)
+    assert {"M3TR", "boosting", "stack", MEAN, NEIGHBOURS} == set(at_publication["predictor"])
+    assert table["age_hours"].unique().sort().to_list() == [None, 0.0, 3.0]
+    sums = weights.group_by("target_name", "age_hours").agg(pl.col("weight").sum())["weight"]
+    assert sums.to_list() == pytest.approx([1.0] * 6)
+    text = (tmp_path / "results" / "evaluation.md").read_text()
+    assert "## comment@7d" in text and "## like@3d" in text and "Forecasts are served by: " in text
+
+    named = settings_of(
+        protocol__targets='["comment@7d", "like@3d"]',
+        protocol__ages="[0, 3]",
+        model__seeds="[0]",
+        model__train=TRAINED,
+        model__serve="boosting",
+    )
+    again = materialise(named)
+    assert again.success
+    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
+    predicted = read_predictions(store)
+    assert set(predicted["model"]) <= {"boosting"}
 
 
 def test_same_seed_gives_the_same_numbers(settings_of, materialise, tmp_path):

@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import assets.engine.skip_unchanged
 import assets.feedback.temporal_embeddings
 import assets.memory.neighbours
+import assets.prediction.popularity_model
 import assets.protocol.observation
 import assets.protocol.splits
 from assets.engine.store_access import open_store
@@ -18,9 +20,14 @@ from assets.ingest.interactions import read_events
 from assets.memory.memory_bank import check_members
 from assets.memory.neighbours import check_neighbours, read_neighbours
 from assets.prediction.evaluation import check_ages, check_evaluation
-from assets.protocol.popularity import check_labels, read_popularity
+from assets.prediction.popularity_model import check_validation, model_is_fitted_on_training_items
+from assets.prediction.validation import read_validation
+from assets.protocol.label_check import check_labels
+from assets.protocol.labels import read_labels
+from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import check_splits, read_splits
 from assets.settings import Protocol, Settings
+from storage.datasets import COUNTERS
 from storage.store import Store
 
 
@@ -60,6 +67,7 @@ def test_every_rule_blocks_the_run():
         "bank_holds_training_items_only",
         "no_neighbour_leaks_a_label",
         "model_is_fitted_on_training_items",
+        "stack_is_fitted_on_validation_items",
         "metrics_are_over_the_whole_split",
         "failed_share",
     }
@@ -67,7 +75,10 @@ def test_every_rule_blocks_the_run():
 
 class TestLabels:
     def test_clean(self, store, ran):
-        assert check_labels(read_popularity(store), read_events(store), ran.protocol).passed
+        assert self.check(store, ran, read_popularity(store), read_labels(store))
+
+    def check(self, store: Store, ran: Settings, frame: pl.DataFrame, labels: pl.DataFrame) -> bool:
+        return check_labels(frame, labels, read_events(store), COUNTERS.to_frame(), ran.protocol).passed
 
     @pytest.mark.parametrize(
         "leak",
@@ -80,7 +91,15 @@ class TestLabels:
     )
     def test_planted(self, store, ran, leak):
         planted = read_popularity(store).with_columns(leak)
-        assert not check_labels(planted, read_events(store), ran.protocol).passed
+        assert not self.check(store, ran, planted, read_labels(store))
+
+    @pytest.mark.parametrize(
+        "leak",
+        [pl.col("count") + 1, pl.col("value") + 1, pl.col("label_time") + 400 * 24 * 3_600_000, pl.col("known").not_()],
+        ids=["count", "value", "label in the future", "unknown"],
+    )
+    def test_planted_in_the_labels(self, store, ran, leak):
+        assert not self.check(store, ran, read_popularity(store), read_labels(store).with_columns(leak))
 
 
 class TestWindows:
@@ -211,6 +230,22 @@ class TestFitted:
         planted = sides.filter(pl.col("split").is_in(["train", side]))["item"].to_list()
         assert not check_fitted({"types": ["like"], "scaler": planted}, sides).passed
 
+    def test_every_predictor_is_looked_at(self, ran, store, monkeypatch):
+        """A boosting model that was fitted on a test item stops the run like any other."""
+        stranger = read_splits(store).filter(pl.col("split") == "test")["item"][0]
+        assert model_is_fitted_on_training_items(settings=ran).passed
+        fits = iter([{}, {}, {"model": [stranger]}, {}, {}, {}])
+        monkeypatch.setattr(assets.prediction.popularity_model, "fitted_on", lambda folder: next(fits))
+        monkeypatch.setattr(assets.engine.skip_unchanged._Memory, "read", lambda memory: {})
+        assert not model_is_fitted_on_training_items(settings=ran).passed
+
+    @pytest.mark.parametrize("side", ["train", "test"])
+    def test_a_stack_that_has_seen_another_side(self, store, side):
+        items, sides = read_validation(store), read_splits(store)
+        assert check_validation(items, sides).passed
+        stranger = sides.filter(pl.col("split") == side)["item"][0]
+        assert not check_validation(items.with_columns(pl.lit(stranger).alias("item")), sides).passed
+
 
 class TestBank:
     def members(self, store: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -218,24 +253,24 @@ class TestBank:
         return bank.items, bank.labels
 
     def test_clean(self, store):
-        assert check_members(*self.members(store), read_splits(store), read_popularity(store)).passed
+        assert check_members(*self.members(store), read_splits(store), read_labels(store)).passed
 
     @pytest.mark.parametrize("side", ["val", "test"])
     def test_a_member_of_another_side(self, store, side):
         items, labels = self.members(store)
-        sides, known = read_splits(store), read_popularity(store)
+        sides, known = read_splits(store), read_labels(store)
         stranger = sides.filter(pl.col("split") == side)["item"][0]
-        target = known.filter(pl.col("item") == stranger)["target"][0]
+        target = known.filter(pl.col("item") == stranger)["value"][0]
         assert not check_members(np.append(items, stranger), np.append(labels, target), sides, known).passed
 
     def test_a_wrong_label(self, store):
         items, labels = self.members(store)
-        assert not check_members(items, labels + 1, read_splits(store), read_popularity(store)).passed
+        assert not check_members(items, labels + 1, read_splits(store), read_labels(store)).passed
 
 
 class TestNeighbours:
     def check(self, store: Store, frame: pl.DataFrame, split: str = "paper") -> bool:
-        return check_neighbours(frame, read_splits(store), read_popularity(store), split).passed
+        return check_neighbours(frame, read_splits(store), read_popularity(store), read_labels(store), split).passed
 
     @pytest.mark.parametrize("younger", [False, True])
     def test_clean(self, store, younger):
@@ -250,7 +285,7 @@ class TestNeighbours:
         pair = [frame["item"][0], frame["neighbour"][0]]
         sides = read_splits(store)
         planted = sides.with_columns(pl.when(pl.col("item").is_in(pair)).then(7).otherwise("group").alias("group"))
-        assert not check_neighbours(frame, planted, read_popularity(store), "paper").passed
+        assert not check_neighbours(frame, planted, read_popularity(store), read_labels(store), "paper").passed
 
     def test_a_test_item(self, store):
         stranger = read_splits(store).filter(pl.col("split") == "test")["item"][0]
@@ -262,6 +297,18 @@ class TestNeighbours:
     def test_a_label_that_was_not_known(self, store):
         assert not self.check(store, read_neighbours(store), split="chronological")
 
+    @pytest.mark.parametrize(
+        "leak",
+        [
+            pl.col("labels").list.eval(pl.element() + 0.5),
+            pl.col("label") + 0.5,
+            pl.col("labels").shift(1),
+        ],
+        ids=["labels", "label", "another item's"],
+    )
+    def test_a_label_that_is_not_the_neighbours(self, store, leak):
+        assert not self.check(store, read_neighbours(store).with_columns(leak))
+
     def test_a_planted_neighbour_stops_the_run(self, settings_of, materialise, monkeypatch):
         def leak(*arguments):
             return frame_of(*arguments).with_columns(pl.col("item").alias("neighbour"))
@@ -270,7 +317,7 @@ class TestNeighbours:
         monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
         settings = settings_of()
         assert not materialise(settings).success
-        assert open_store(settings).artifact("popularity_model_0").current() is None
+        assert open_store(settings).artifact("popularity_model_m3tr_0").current() is None
 
 
 def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, materialise):
@@ -288,6 +335,33 @@ def test_chronological_labels_and_neighbours_are_known_in_time(settings_of, mate
     )
     assert len(pairs)
     assert (pairs["label_time_of"] <= pairs["t0"]).all()
+
+
+@pytest.mark.slow
+def test_each_target_of_a_neighbour_is_shown_once_it_was_known(settings_of, materialise, monkeypatch):
+    settings = settings_of(protocol__split="chronological", protocol__targets='["all@2d", "comment@7d"]')
+    assert materialise(settings, "*neighbours").success
+    store = open_store(settings)
+    known = read_labels(store).select(
+        pl.col("item").alias("neighbour"), pl.col("target"), pl.col("label_time"), pl.col("value").cast(pl.Float32)
+    )
+    pairs = store.table("neighbours").read().join(read_popularity(store).select("item", "t0"), on="item")
+    for place, name in enumerate(["all@2d", "comment@7d"]):
+        own = pairs.join(known.filter(pl.col("target") == name), on="neighbour")
+        shown = own["labels"].list.get(place).cast(pl.Float32)
+        expected = own.select(pl.when(pl.col("label_time") <= pl.col("t0")).then("value")).to_series()
+        assert shown.equals(expected, null_equal=True) and (place == 0 or 0 < shown.null_count() < len(shown))
+
+    def unmasked(self, members, times):
+        return self.value[members]
+
+    monkeypatch.setattr(assets.memory.neighbours.MemberLabels, "shown", unmasked)
+    store.table("neighbours").write(pl.DataFrame({"item": ["1"]}), inputs_hash="other", fingerprint="other")
+    result = materialise(settings, "neighbours")
+    assert not result.success
+    assert [check.check_name for check in result.get_asset_check_evaluations() if not check.passed] == [
+        "no_neighbour_leaks_a_label"
+    ]
 
 
 class TestEvaluation:
@@ -315,7 +389,9 @@ class TestEvaluation:
         rows += [("training mean", None, 8.0, 1.0), ("M3TR", 0, 8.0, 1.2), ("M3TR", 1, 8.0, 0.9)]
         rows += [("training mean", None, None, 1.0), ("M3TR", 0, None, 3.0)]
         table = pl.DataFrame(rows, schema=["predictor", "seed", "age_hours", "nMSE"], orient="row")
-        result = check_ages(table)
+        table = table.with_columns(target_name=pl.lit("like@7d"))
+        served = {"like@7d": "M3TR"}
+        result = check_ages(table, served)
         assert not result.passed and result.severity is dg.AssetCheckSeverity.WARN
         assert result.metadata["worse_at_hours"].data == [8.0]
-        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8))).passed
+        assert check_ages(table.filter(pl.col("age_hours").is_null() | (pl.col("age_hours") < 8)), served).passed

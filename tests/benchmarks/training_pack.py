@@ -130,9 +130,9 @@ def report_step(features: VideoFeatures, asked: argparse.Namespace) -> None:
     names = np.arange(videos).astype(str)
     index = (np.arange(videos)[:, None] + random.integers(1, videos, shape)) % videos
     found = Neighbourhood(
-        index, np.ones(shape, np.float32), np.ones(shape, bool), random.standard_normal(shape).astype(np.float32)
+        index, np.ones(shape, np.float32), np.ones(shape, bool), random.standard_normal((*shape, 1)).astype(np.float32)
     )
-    samples = Samples(names, features, found, random.standard_normal(videos).astype(np.float32))
+    samples = Samples(names, features, found, random.standard_normal((videos, 1)).astype(np.float32))
     bank = Bank(names, features)
     model = M3TR(M3TRConfig(), features.widths)
     for name in MODALITIES:

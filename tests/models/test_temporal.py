@@ -6,7 +6,7 @@ import torch
 from models import temporal
 from models.events import EventBatch
 from models.hawkes import MambaHawkesProcess
-from models.temporal import TemporalEncoder
+from models.temporal import RowlessEncoder, TemporalEncoder
 
 LENGTH = 16
 
@@ -77,6 +77,49 @@ def test_rows_hold_what_they_say(encoder):
     assert rows[2, :, h + k + 2].tolist() == [1.0] * 5 + [0.0] * 11
     summary = torch.log1p(torch.tensor([5.0, 24.0, 5.0 / 24.0, 24.0]))
     torch.testing.assert_close(rows[2, :, -4:], summary.expand(LENGTH, 4))
+
+
+@pytest.mark.parametrize(
+    "channels, places",
+    [
+        ("state", [*range(11)]),
+        ("state+rate", [*range(11), 14, 16]),
+        ("handmade", [*range(11, 18)]),
+        ("all", [*range(18)]),
+    ],
+)
+def test_a_choice_of_channels_keeps_these_and_no_others(channels, places, tmp_path):
+    """Eight of h and three log intensities; then time, rank, observed; then count, age, rate, window."""
+    whole = TemporalEncoder(make_process(), length=LENGTH)
+    part = TemporalEncoder(make_process(), length=LENGTH, channels=channels)
+    completed = whole.complete(make_batch(), seeds=[1, 2, 3, 4])
+    assert torch.equal(part(completed)[0], whole(completed)[0][..., places])
+    temporal.save(part, tmp_path)
+    assert torch.equal(temporal.load(tmp_path)(completed)[0], part(completed)[0])
+
+
+def test_unknown_channels_are_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match="one of state, state\\+rate, all, handmade; given 'none'"):
+        TemporalEncoder(make_process(), length=LENGTH, channels="none")
+
+
+def test_a_window_of_no_length_in_which_nothing_was_seen_has_no_rows(encoder):
+    """At publication: what the process expects of any video tells nothing about this one."""
+    batch = EventBatch.from_sequences([[], [0.0]], [[], [1]], t_end=[0.0, 0.0])
+    completed = encoder.complete(batch, seeds=[1, 2], window=torch.full((2,), 24.0, dtype=torch.float64))
+    assert completed.simulated.tolist() == [0, LENGTH - 1]  # a first event, at t = 0, is known
+    rows, mask = encoder(completed)
+    assert mask.sum(1).tolist() == [0, LENGTH] and not bool(rows[0].any())
+
+
+def test_without_a_process_no_sequence_is_extended_and_no_row_is_real():
+    encoder = RowlessEncoder(LENGTH)
+    completed = encoder.complete(make_batch(), seeds=[1, 2, 3, 4], total=torch.tensor([0, 1, 5, 60]))
+    assert completed.observed.tolist() == [0, 1, 5, 40] and completed.total.tolist() == [0, 1, 5, 60]
+    assert not bool(completed.simulated.any()) and completed.age.tolist() == completed.window.tolist() == [24.0] * 4
+    rows, mask = encoder(completed)
+    assert rows.shape == (4, LENGTH, encoder.width) and not bool(mask.any())
+    assert encoder.log_likelihood(make_batch()).tolist() == [0.0] * 4
 
 
 def test_age_planned_window_and_count_are_separate_inputs(encoder):

@@ -10,6 +10,7 @@ GRAPH = {
     "sampling": {"frames", "audio"},
     "captions": {"visual_captions", "audio_captions"},
     "embeddings": {"visual_embeddings", "acoustic_embeddings", "text_embeddings", "retrieval_vectors"},
+    "metadata": {"metadata_features", "author_history", "window_columns"},
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
@@ -25,6 +26,9 @@ EDGES = {
     "acoustic_embeddings": {"audio", "splits"},
     "text_embeddings": {"videos", "splits"},
     "retrieval_vectors": {"videos", "visual_captions", "audio_captions"},
+    "metadata_features": {"videos", "popularity"},
+    "author_history": {"videos", "popularity", "splits"},
+    "window_columns": {"metadata_features", "author_history", "interactions", "counters"},
     "hawkes_process": {"popularity", "splits"},
     "temporal_embeddings": {"hawkes_process"},
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
@@ -51,7 +55,8 @@ def test_edges():
 def test_every_per_video_stage_has_a_check_on_its_failures():
     graph = defs.resolve_asset_graph()
     checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys if key.name == "failed_share"}
-    assert checked == GRAPH["sampling"] | GRAPH["captions"] | GRAPH["embeddings"] | {"videos", "temporal_embeddings"}
+    others = {"videos", "metadata_features", "temporal_embeddings"}
+    assert checked == GRAPH["sampling"] | GRAPH["captions"] | GRAPH["embeddings"] | others
 
 
 def test_settings_can_be_changed_for_one_run_and_are_validated():

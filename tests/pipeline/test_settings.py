@@ -56,7 +56,7 @@ def test_first_k_counts_to_the_end_of_the_data():
         ("REELCAST_MODEL__DIM", "wide", "valid integer"),
         ("REELCAST_MODEL__SEEDS", "0,1", "given as JSON"),
         ("REELCAST_MODEL__SEEDS", "[1, 1]", "different seeds"),
-        ("REELCAST_ENCODERS__PROFILE", "large", "'handcrafted', 'tiny' or 'paper'"),
+        ("REELCAST_ENCODERS__PROFILE", "large", "'handcrafted', 'light', 'tiny' or 'paper'"),
         ("REELCAST_ENCODERS__DEVICE", "gpu", "cuda:N"),
         ("REELCAST_ENCODERS__VISUAL", "google/vit", "profile = 'paper'"),
         ("REELCAST_PROTOCOL__HOURS", "168", "the label is observed"),

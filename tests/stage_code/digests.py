@@ -78,6 +78,24 @@ def encoders(repository: Repository, classes: dict[str, dict[str, str]]) -> dict
     return found
 
 
+def predictors(repository: Repository, classes: dict[str, str]) -> dict[str, Code]:
+    """Return the code of every predictor in the table of predictors; its number is the class attribute `code`."""
+    found = {}
+    for name, path in classes.items():
+        used = closure(repository, [Definition(*path.split(":"))], machinery=MACHINERY)
+        numbers = [number for definition in used for number in _class_numbers(repository.nodes(definition))]
+        found[f"predictor/{name}"] = _code(repository, used, max(numbers, default=None))
+    return found
+
+
+def _class_numbers(nodes: Iterable[ast.stmt]) -> Iterator[int]:
+    for node in nodes:
+        for statement in node.body if isinstance(node, ast.ClassDef) else []:
+            names = [getattr(target, "id", None) for target in getattr(statement, "targets", [])]
+            if names == ["code"] and isinstance(statement.value, ast.Constant):
+                yield statement.value.value
+
+
 def closure(repository: Repository, roots: Iterable[Definition], *, machinery: tuple[str, ...]) -> set[Definition]:
     """Return the roots and all that they use, directly or not; other assets, checks and the machinery end the search."""
     found, left = set(roots), list(roots)

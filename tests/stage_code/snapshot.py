@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.encoders.encoder_table import CLASSES
+from models.predictor_table import CLASSES as PREDICTORS
 from tests.stage_code.call_graph import Repository
-from tests.stage_code.digests import PACKAGES, Code, encoders, stages
+from tests.stage_code.digests import PACKAGES, Code, encoders, predictors, stages
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("snapshot.json")
@@ -52,7 +53,7 @@ class Change:
 def current(root: Path = ROOT) -> dict[str, Code]:
     """Return the code of every stage and encoder as it is now."""
     repository = Repository(root, PACKAGES)
-    return stages(repository) | encoders(repository, CLASSES)
+    return stages(repository) | encoders(repository, CLASSES) | predictors(repository, PREDICTORS)
 
 
 def read(file: Path = FILE) -> Snapshot:

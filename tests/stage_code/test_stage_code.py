@@ -168,12 +168,14 @@ def test_what_a_stage_of_this_repository_uses(codes):
     assert all(code.number for code in codes.values())
 
 
-def test_every_stage_and_encoder_is_watched(codes):
+def test_every_stage_encoder_and_predictor_is_watched(codes):
     from models.encoders.encoder_table import CLASSES
+    from models.predictor_table import CLASSES as PREDICTORS
     from pipeline.definitions import defs
 
     names = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     names |= {f"encoder/{role}/{profile}" for role, named in CLASSES.items() for profile in named}
+    names |= {f"predictor/{name}" for name in PREDICTORS}
     assert codes.keys() == names | {f"encoder/{role}/pretrained" for role in CLASSES}
 
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from assets.engine.refit_policy import Change, changed_since, keep_facts
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process
-from assets.prediction.popularity_model import artifact_of
+from assets.prediction.trained_models import TrainedModel, artifact_of
 from assets.protocol.splits import read_splits
 from tests.assets.conftest import START, write_plain_set
 
 SEED = {"model__seeds": "[0]"}
+M3TR = TrainedModel("m3tr", 0)
 HOUR = 3_600_000
 
 
@@ -56,7 +57,7 @@ def test_a_new_item_costs_its_own_rows_only(own_set, settings_of, materialise):
         plan = done.metadata["plan"].data
         assert (plan["new"], plan["stale"], plan["orphaned"]) == (1, 0, 0), name
     assert fitted_process(store)[0].version == process
-    assert artifact_of(store, 0).current().version == 1
+    assert artifact_of(store, M3TR).current().version == 1
     after = read_splits(store)
     assert after.join(sides, on="item").filter(pl.col("split") != pl.col("split_right")).is_empty()
     assert "new" in after["item"]
@@ -85,7 +86,7 @@ def test_a_limit_of_zero_fits_at_any_change(own_set, settings_of, materialise):
     assert materialise(settings).success
     assert materialise(settings).success
     store = open_store(settings)
-    assert fitted_process(store)[0].version == artifact_of(store, 0).current().version == 1
+    assert fitted_process(store)[0].version == artifact_of(store, M3TR).current().version == 1
     add(own_set, "new", [0.5, 1.0, 30.0])
     assert materialise(settings).success
-    assert fitted_process(store)[0].version == artifact_of(store, 0).current().version == 2
+    assert fitted_process(store)[0].version == artifact_of(store, M3TR).current().version == 2

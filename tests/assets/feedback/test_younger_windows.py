@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,16 @@ def test_every_window_holds_what_was_known_at_its_age(sequences):
     assert windows.total[1:4].tolist() == [3, 8, 24]
     assert [len(hours) for hours in windows.hours[1:4]] == [3, 5, 5]
     assert windows.t_end[1:4].tolist() == [3.0, 4.5, 4.5]
+
+
+def test_at_age_zero_nothing_is_seen_not_even_an_event_at_publication(sequences):
+    hours = [np.concatenate([[0.0], at]) for at in sequences.hours]
+    types = [np.zeros(len(at), np.int64) for at in hours]
+    born = replace(sequences, hours=hours, types=types, total=np.array([len(at) for at in hours]))
+    ages = younger_ages(born, SIDES, Protocol(ages=[0.0, 3.0]), Process(younger=0))
+    assert ages["test"] == ages["train"] == [0.0, 3.0] and ages["unborn"] == []
+    windows, rows = windows_of(born, ages, max_events=5)
+    first = [windows.total[rows == row].tolist() for row in range(len(born.items))]
+    assert first[0] == [0, 4, 25]
+    assert first[4] == [1]  # its own window ends at t = 0 and holds what was cut by number, not by age
+    assert [len(at) for at in windows.hours] == [min(total, 5) for total in windows.total]

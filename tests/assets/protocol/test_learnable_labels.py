@@ -4,8 +4,10 @@ import polars as pl
 import pytest
 
 from assets.protocol.learnable_labels import NothingToLearn, TooFewLabels, check_learnable
-from assets.protocol.observation import HOUR_MS, measure_popularity
+from assets.protocol.observation import measure_popularity
+from assets.protocol.target import HOUR_MS
 from assets.settings import Protocol
+from storage.datasets import COUNTERS
 
 START = 1_386_000_000_000
 
@@ -23,7 +25,7 @@ def refusal(rows: list[tuple[int, float]], protocol: Protocol, *, published: int
     events = events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"))
     labels = measure_popularity(videos, events, protocol, as_of=START + int(as_of * HOUR_MS))
     with pytest.raises((TooFewLabels, NothingToLearn)) as caught:
-        check_learnable(labels, events, protocol)
+        check_learnable(labels, events, COUNTERS.to_frame(), protocol)
     return str(caught.value)
 
 
@@ -33,7 +35,7 @@ DAILY = [(item, 24.0 * day + 1) for item in range(20) for day in range(1 + item 
 def test_too_few_labels_name_the_end_of_the_data_and_possible_horizons():
     told = refusal(DAILY, Protocol(), as_of=100)
     assert told.startswith(
-        "0 of 20 items have a complete window and a known label; at least 10 are needed. The data end at "
+        "comment@7d: 0 of 20 items have a complete window and a known label; at least 10 are needed. The data end at "
     )
     assert "2013-12-06 20:00:00 UTC. 20 items were followed for 3.4 to 4.2 days after t = 0" in told
     assert "protocol.horizon_hours = 91 would follow 10 to the end." in told

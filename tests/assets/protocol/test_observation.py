@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.protocol.observation import HOUR_MS, ProtocolError, measure_popularity, observed
+from assets.protocol.observation import measure_popularity, observed
+from assets.protocol.target import HOUR_MS, ProtocolError
 from assets.settings import Protocol
 
 START = 1_780_000_000_000
@@ -93,7 +94,7 @@ def test_first_k_goes_by_rank_not_by_time():
 
 def test_the_label_counts_the_type_asked_for():
     feedback = events(("a", "like", 1), ("a", "like", 30), ("a", "share", 40), ("a", "like", 400))
-    assert measure_popularity(videos(a=0), feedback, Protocol()).label_event == "all"
+    assert measure_popularity(videos(a=0), feedback, Protocol()).targets[0].metric == "all"
     assert row(measure_popularity(videos(a=0), feedback, Protocol(label_event="share")), "a")["count"] == 1
     with pytest.raises(ProtocolError, match="allowed are all, auto, like, share"):
         measure_popularity(videos(a=0), feedback, Protocol(label_event="comment"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.predictors import M3TR
+from models.predictors import M3TR, Table
 from models.predictors.features import NeighbourBatch, VideoBatch
 
 PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
@@ -19,13 +19,20 @@ class Reference:
     """The network `model` computed another way; `weights` may be changed, to see that it would be noticed."""
 
     def __init__(self, model: M3TR) -> None:
-        self.config = model.config
+        self.config, self.columns = model.config, model.columns
         self.weights = {name: value.double().numpy().copy() for name, value in model.state_dict().items()}
 
-    def predict(self, target: VideoBatch, neighbours: VideoBatch, hood: NeighbourBatch) -> np.ndarray:
-        own = [self.encode(target, video) for video in range(len(target))]
-        others = [self.encode(neighbours, video) for video in range(len(neighbours))]
-        return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])
+    def predict(
+        self,
+        target: VideoBatch,
+        neighbours: VideoBatch,
+        hood: NeighbourBatch,
+        tables: tuple[Table, Table] | None = None,
+    ) -> np.ndarray:
+        own_table, their_table = tables or (None, None)
+        own = [self.encode(target, video, own_table) for video in range(len(target))]
+        others = [self.encode(neighbours, video, their_table) for video in range(len(neighbours))]
+        return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])  # (b, T)
 
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
@@ -38,8 +45,24 @@ class Reference:
         mask = getattr(videos, f"{name}_mask")[video].numpy() & used
         return np.where(mask[:, None], self.standardise(f"standardise.{name}", values), 0.0), mask
 
-    def encode(self, videos: VideoBatch, video: int) -> list[np.ndarray]:
-        """C, T and S of one video (appendix F.1)."""
+    def metadata(self, table: Table, video: int) -> np.ndarray:
+        """One row per column: x w + b of a number, the vector of a category, a learned one where it is unknown."""
+        rows = []
+        for column, value in enumerate(table.numeric[video]):
+            scaled = (value - self.weights["embed_table.standardise.mean"][column]) / self.weights[
+                "embed_table.standardise.scale"
+            ][column]
+            line = scaled * self.weights["embed_table.slope"][column] + self.weights["embed_table.bias"][column]
+            rows.append(self.weights["embed_table.missing"][column] if np.isnan(value) else line)
+        for column, name in enumerate(table.categorical_names):
+            known = self.columns.categories[name]
+            text = table.categorical[video, column]
+            code = known.index(text) + 1 if text in known else 0
+            rows.append(self.weights[f"embed_table.categories.{column}.weight"][code])
+        return np.maximum(rows, 0.0)
+
+    def encode(self, videos: VideoBatch, video: int, table: Table | None = None) -> list[np.ndarray]:
+        """C, T and S of one video (appendix F.1), and M with metadata."""
         use = self.config
         visual, seen = self.rows(videos, video, "visual", use.use_visual)
         acoustic, heard = self.rows(videos, video, "acoustic", use.use_audio)
@@ -48,12 +71,14 @@ class Reference:
         frames = np.concatenate([visual, acoustic, ~seen[:, None], ~heard[:, None]], axis=1)[seen | heard]  # eq. 26
         raw = {"c": frames, "t": text[said], "s": temporal[there]}
         x = {name: np.maximum(self.linear(f"embed.{name}", values), 0.0) for name, values in raw.items()}  # eq. 27, 28
+        if table is not None:
+            x["m"] = self.metadata(table, video)
         enriched: dict[str, list[np.ndarray]] = {name: [] for name in x}
-        for first, second in PAIRS:
+        for first, second in PAIRS + tuple((name, "m") for name in ("c", "t", "s") if "m" in x):
             enriched[first].append(self.enrich(first + second, x[first], x[second], "integrate_x"))
             enriched[second].append(self.enrich(first + second, x[second], x[first], "integrate_y"))
         vectors = []
-        for number, name in enumerate(("c", "t", "s")):
+        for number, name in enumerate(x):
             if not len(x[name]):
                 vectors.append(self.weights["absent"][number])
                 continue
@@ -75,19 +100,21 @@ class Reference:
                 found[row] += weights @ (y @ value) @ integrate
         return np.maximum(x + found, 0.0)
 
-    def forecast(self, own: list[np.ndarray], others: list, hood: NeighbourBatch, video: int) -> float:
+    def forecast(self, own: list[np.ndarray], others: list, hood: NeighbourBatch, video: int) -> np.ndarray:
         """Appendix F.2 for one video."""
         use, d = self.config, self.config.width
         h = [np.concatenate(own)]
         if use.use_retrieval:
             ranks = np.flatnonzero(hood.mask[video].numpy())
-            kinds = 4 if use.use_labels else 3
+            kinds = len(own) + use.use_labels
             retrieved = np.zeros((hood.mask.shape[1], kinds, d))  # C^r, T^r, S^r, L^r of each neighbour
             for rank in ranks:
-                retrieved[rank, :3] = others[int(hood.index[video, rank])]
+                retrieved[rank, : len(own)] = others[int(hood.index[video, rank])]
                 if use.use_labels:
-                    label = self.standardise("standardise_target", hood.label[video, rank].double().numpy()[None])
-                    retrieved[rank, 3] = self.linear("embed_label", label)
+                    label = self.standardise("standardise_target", hood.label[video, rank].double().numpy())
+                    retrieved[rank, -1] = self.linear("embed_label", np.where(np.isnan(label), 0.0, label))
+                    if len(label) > 1:
+                        retrieved[rank, -1] += self.weights["unknown_label"][np.isnan(label)].sum(axis=0)
             if use.aggregate == "attention":  # MMRA eq. 4
                 weights = np.zeros(len(retrieved))
                 if len(ranks):
@@ -97,4 +124,4 @@ class Reference:
             h += [retrieved.ravel(), np.array(interactions).ravel() / np.sqrt(d)]
         hidden = np.maximum(self.linear("head.0", np.concatenate(h)), 0.0)
         output = self.linear("head.3", hidden)
-        return float((output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"])[0])
+        return output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"]

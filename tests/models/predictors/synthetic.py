@@ -67,10 +67,10 @@ def make_world(*, items: int = 600, neighbours: int = 10, seed: int = 0, circles
             index=index,
             score=np.take_along_axis(similarity, index, 1).astype(np.float32),
             mask=np.ones(index.shape, bool),
-            label=target[train][index].astype(np.float32),
+            label=target[train][index, None].astype(np.float32),
         )
         return Samples(
-            items=names[part], features=features.take(part), neighbourhood=neighbourhood, target=target[part]
+            items=names[part], features=features.take(part), neighbourhood=neighbourhood, target=target[part, None]
         )
 
     return World(samples(train), samples(dev), samples(test), bank, float(noise.var() / target.var()))

@@ -10,7 +10,7 @@ import torch
 
 from models.events import EventBatch
 from models.hawkes import MambaHawkesProcess
-from models.predictors import M3TR, Feedback, M3TRConfig, Rows, Samples, TrainingOptions, predict, train
+from models.predictors import M3TR, Feedback, M3TRConfig, M3TRPredictor, Rows, Samples, TrainingOptions
 from models.predictors.samples import minibatch
 from models.predictors.training import joint_loss
 from models.temporal import TemporalEncoder
@@ -56,37 +56,31 @@ def test_the_joint_loss_is_its_parts(world, encoder, gamma):
     """L_pred over the training variance, the negative log-likelihood per event, and their weighted sum (section 3.4)."""
     torch.manual_seed(1)
     model = M3TR(SMALL, world.train.features.widths, temporal_encoder=encoder).eval()
-    model.standardise_target.fit(world.train.target[:, None])
+    model.standardise_target.fit(world.train.target)
     batch = minibatch(world.train, world.bank, np.arange(7), with_feedback=True)
     with torch.no_grad():
         loss, prediction_loss, process_loss = (float(part) for part in joint_loss(model, batch, gamma=gamma))
         likelihood = encoder.process.log_likelihood(batch.feedback.observed).numpy()
         target = batch.target.with_temporal(*encoder(batch.completed))
     predicted = Reference(model).predict(target, batch.neighbours, batch.neighbourhood)
-    expected = np.mean((predicted - world.train.target[:7]) ** 2) / np.var(world.train.target)
+    expected = np.mean((predicted[:, 0] - world.train.target[:7, 0]) ** 2) / np.var(world.train.target)
     assert prediction_loss == pytest.approx(expected, rel=1e-4)
     events = int(batch.feedback.observed.lengths.sum())
     assert process_loss == pytest.approx(-likelihood.sum() / events if gamma else 0.0, rel=1e-5)
     assert loss == pytest.approx(prediction_loss + gamma * process_loss, rel=1e-6)
 
 
-def fitted(world: World, encoder: TemporalEncoder, **options) -> M3TR:
+def fitted(world: World, encoder: TemporalEncoder, **options) -> M3TRPredictor:
     given = {"epochs": 4, "batch_size": 16, "gamma": 0.5, "process_learning_rate": 0.02}
-    made, _ = train(
-        world.train,
-        None,
-        world.bank,
-        config=SMALL,
-        options=TrainingOptions(**given | options),
-        temporal_encoder=encoder,
-    )
+    made = M3TRPredictor(SMALL, TrainingOptions(**given | options), temporal_encoder=encoder)
+    made.fit(world.train, None, world.bank)
     return made
 
 
 @pytest.mark.parametrize("penalty", [None, "mcp", "scad"])
 def test_the_process_stays_valid_while_it_learns(world, encoder, penalty):
     before = encoder.process.excitation.branching.detach().clone()
-    process = fitted(world, encoder, penalty=penalty, max_branching=0.4).temporal_encoder.process
+    process = fitted(world, encoder, penalty=penalty, max_branching=0.4).network.temporal_encoder.process
     after = process.excitation.branching.detach()
     assert not torch.equal(after, before)
     assert bool((after >= 0).all())
@@ -96,7 +90,9 @@ def test_the_process_stays_valid_while_it_learns(world, encoder, penalty):
 
 def test_a_penalty_keeps_and_makes_exact_zeros(world, encoder):
     none, strong = (
-        fitted(world, encoder, penalty="mcp", penalty_strength=strength).temporal_encoder.process.excitation.branching
+        fitted(
+            world, encoder, penalty="mcp", penalty_strength=strength
+        ).network.temporal_encoder.process.excitation.branching
         for strength in (1e-9, 20.0)
     )
     before = int((encoder.process.excitation.branching == 0).sum())
@@ -107,15 +103,16 @@ def test_a_penalty_keeps_and_makes_exact_zeros(world, encoder):
 def test_with_gamma_0_the_process_stays_as_it_was_fitted(world, encoder):
     made = fitted(world, encoder, gamma=0.0)
     for name, value in encoder.state_dict().items():
-        assert torch.equal(made.temporal_encoder.state_dict()[name], value), name
-    assert np.isfinite(predict(made, world.dev, world.bank)).all()
+        assert torch.equal(made.network.temporal_encoder.state_dict()[name], value), name
+    assert np.isfinite(made.predict(world.dev, world.bank)).all()
 
 
 def test_without_temporal_rows_no_feedback_is_needed(world, encoder):
     silent, dev = replace(world.train, feedback=None), replace(world.dev, feedback=None)
     config = replace(SMALL, use_temporal=False)
     options = TrainingOptions(epochs=1)
-    made, report = train(silent, dev, world.bank, config=config, options=options, temporal_encoder=encoder)
-    assert made.temporal_encoder is None and report.epochs[0].process_loss is None
+    made = M3TRPredictor(config, options, temporal_encoder=encoder)
+    report = made.fit(silent, dev, world.bank)
+    assert made.network.temporal_encoder is None and report.epochs[0].process_loss is None
     with pytest.raises(ValueError, match="needs the feedback of the training items"):
-        train(silent, dev, world.bank, config=SMALL, options=options, temporal_encoder=encoder)
+        M3TRPredictor(SMALL, options, temporal_encoder=encoder).fit(silent, dev, world.bank)

@@ -14,7 +14,9 @@ from tests.models.predictors.reference import Reference
 
 WIDTHS = Widths(visual=3, acoustic=4, text=5, temporal=2)
 ROWS = {"visual": 4, "acoustic": 4, "text": 6, "temporal": 7}
-SWITCHES = [field.name for field in fields(M3TRConfig) if field.name.startswith("use_")]
+SWITCHES = [
+    field.name for field in fields(M3TRConfig) if field.name.startswith("use_") and field.name != "use_metadata"
+]
 CONFIG = M3TRConfig(width=4, hidden=5, alpha=0.7, neighbours=3)
 
 
@@ -36,12 +38,12 @@ def hood() -> NeighbourBatch:
     mask = torch.tensor([[1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]]).bool()
     index = torch.randint(5, mask.shape, generator=g) * mask
     score, label = (torch.rand(mask.shape, generator=g).double() * mask for _ in range(2))
-    return NeighbourBatch(index=index, score=score, mask=mask, label=6 * label)
+    return NeighbourBatch(index=index, score=score, mask=mask, label=6 * label[..., None])
 
 
-def make_model(config: M3TRConfig) -> M3TR:
+def make_model(config: M3TRConfig, *, targets: int = 1) -> M3TR:
     torch.manual_seed(0)
-    model = M3TR(config, WIDTHS).double().eval()
+    model = M3TR(config, WIDTHS, targets=targets).double().eval()
     with torch.no_grad():
         for name, value in model.state_dict().items():
             value.copy_(torch.rand_like(value) + 0.5 if name.endswith("scale") else 0.7 * torch.randn_like(value))

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from models import metrics
-from models.predictors import M3TRConfig, Samples, TrainingOptions, predict, train
+from models.predictors import M3TRConfig, M3TRPredictor, Samples, TrainingOptions
+from models.predictors.prediction import predict
+from models.predictors.training_report import TrainingReport
 from tests.models.predictors.synthetic import make_world
 
 SMALL = M3TRConfig(width=16, hidden=16, neighbours=4)
+
+
+def fitted(*parts, seed: int = 0, **options) -> tuple[M3TRPredictor, TrainingReport]:
+    model = M3TRPredictor(SMALL, TrainingOptions(**options))
+    return model, model.fit(*parts, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +27,19 @@ def world():
 
 
 def test_same_seed_same_bits(world):
-    options = TrainingOptions(epochs=2, batch_size=32)
     first, second, other = (
-        predict(
-            train(world.train, world.dev, world.bank, config=SMALL, options=options, seed=s)[0], world.test, world.bank
+        fitted(world.train, world.dev, world.bank, seed=seed, epochs=2, batch_size=32)[0].predict(
+            world.test, world.bank
         )
-        for s in (3, 3, 4)
+        for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_learns_more_than_the_mean(world):
-    options = TrainingOptions(epochs=25, learning_rate=3e-3)
-    model, report = train(world.train, world.dev, world.bank, config=SMALL, options=options)
-    assert metrics.nmse(world.test.target, predict(model, world.test, world.bank)) < 0.5
+    model, report = fitted(world.train, world.dev, world.bank, epochs=25, learning_rate=3e-3)
+    assert metrics.nmse(world.test.target[:, 0], model.predict(world.test, world.bank)[:, 0]) < 0.5
     assert report.best_dev_nmse == min(epoch.dev_nmse for epoch in report.epochs)
 
 
@@ -45,21 +50,20 @@ def alone(samples: Samples) -> Samples:
 
 
 def test_sets_without_any_neighbour_are_trained_validated_and_predicted(world):
-    options = TrainingOptions(epochs=2, batch_size=32)
-    model, report = train(alone(world.train), alone(world.dev), world.bank, config=SMALL, options=options)
+    model, report = fitted(alone(world.train), alone(world.dev), world.bank, epochs=2, batch_size=32)
     assert np.isfinite(report.best_dev_nmse)
-    assert np.isfinite(predict(model, alone(world.test), world.bank)).all()
+    assert np.isfinite(model.predict(alone(world.test), world.bank)).all()
 
 
 def test_a_minibatch_without_any_neighbour_changes_no_other(world):
     """In predictions of two batches the first has neighbours and the second none."""
-    model, _ = train(world.train, None, world.bank, config=SMALL, options=TrainingOptions(epochs=1))
+    network = fitted(world.train, None, world.bank, epochs=1)[0].network
     found = world.test.neighbourhood
     mask = found.mask.copy()
     mask[6:] = False
     mixed = replace(world.test, neighbourhood=replace(found, mask=mask))
-    predicted = predict(model, mixed, world.bank, batch_size=6)
-    np.testing.assert_allclose(predicted[:6], predict(model, world.test, world.bank)[:6], rtol=1e-5)
+    predicted = predict(network, mixed, world.bank, batch_size=6)
+    np.testing.assert_allclose(predicted[:6], predict(network, world.test, world.bank)[:6], rtol=1e-5)
     assert np.isfinite(predicted).all()
 
 
@@ -102,9 +106,8 @@ def test_windows_weigh_a_video_no_more_than_one_window(world):
 
 
 def test_equal_windows_give_the_validation_score_of_one(world):
-    options = TrainingOptions(epochs=1)
     once, twice = (
-        train(world.train, dev, world.bank, config=SMALL, options=options)[1].best_dev_nmse
+        fitted(world.train, dev, world.bank, epochs=1)[1].best_dev_nmse
         for dev in (world.dev, windows(world.dev, copies=2, share=[0.9, 0.1]))
     )
     assert twice == pytest.approx(once, rel=1e-6)

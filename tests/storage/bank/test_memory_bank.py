@@ -159,7 +159,7 @@ def test_times_need_label_times(artifact):
         ({"items": ["a"] * N}, "an item is given twice"),
         ({"items": []}, "there are no items"),
         ({"groups": np.zeros(3)}, r"groups has shape \(3,\), must be \(30,\)"),
-        ({"labels": np.full(N, np.nan)}, "labels hold NaN"),
+        ({"labels": np.full(N, np.inf)}, "labels hold infinity"),
         ({"temporal": np.zeros(N)}, r"temporal has shape \(30,\), must be \(30, width\)"),
     ],
 )

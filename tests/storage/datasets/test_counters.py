@@ -1,9 +1,12 @@
 """Counters in each of their forms, and the rule for each kind of odd count."""
 
+import math
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from storage.datasets import DatasetError, open_dataset
 from storage.datasets.dataset import COUNTERS
@@ -81,7 +84,11 @@ def test_the_end_of_the_data_is_the_last_count_or_event_and_told_as_a_date(write
         ([(0, 5), (1, 3), (2, 4), (3, 9)], [(0, 5), (1, 5), (2, 5), (3, 9)], "2 of 4 counts are below an earlier one"),
         ([(0, 2.5), (1, 3.2)], [(0, 3), (1, 3)], "2 of 2 counts are fractions and are rounded"),
         ([(-1, 1), (1, 3)], [(1, 3)], "1 of 2 counts were taken before their item's publication"),
-        ([(1, 3), (1, 4), (1, 4)], [(1, 4)], "1 of 3 counts differ from a larger one of the same item and time"),
+        (
+            [(1, 3), (1, 4), (1, 4), (1, 3)],
+            [(1, 4)],
+            "2 of 4 counts differ from a larger one of the same item and time",
+        ),
     ],
 )
 def test_the_rule_of_each_kind_of_odd_count(write, rows, kept, told):
@@ -90,6 +97,41 @@ def test_the_rule_of_each_kind_of_odd_count(write, rows, kept, told):
     assert [
         told in text and "counters.csv, line " in text and "(item a, view" in text for text in warnings(dataset)
     ] == [True]
+
+
+def slow_reading(rows: list[tuple[str, int | None, float]]) -> list[tuple[str, str, int | None, int]]:
+    """The documented rules, one row at a time; items are published at T and no count is after the end of the data."""
+    kept: dict[tuple[str, int | None], int] = {}
+    for item, time, value in rows:
+        if value >= 0 and (time is None or time >= T):
+            kept[item, time] = max(kept.get((item, time), 0), math.floor(value + 0.5))
+    cleaned, so_far = [], {}
+    for item, time in sorted(kept, key=lambda key: (key[0], math.inf if key[1] is None else key[1])):
+        so_far[item] = max(so_far.get(item, 0), kept[item, time])
+        cleaned.append((item, "view", time, so_far[item]))
+    return cleaned
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.none() | st.integers(T - 2, T + 5),
+            st.integers(-4, 12).map(lambda quarter: quarter / 4),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_counts_equal_a_slow_reading(write, rows):
+    text = "item,time,views\n" + "".join(f"{item},{time or ''},{value}\n" for item, time, value in rows)
+    expected = slow_reading(rows)
+    folder = write({"videos.csv": VIDEOS, "counters.csv": text})
+    if expected:
+        assert open_dataset(folder, as_of=T + 5).counters.rows() == expected
+    else:
+        assert "no count can be used" in problem(folder, as_of=T + 5)
 
 
 def test_a_final_count_is_not_below_a_count_with_a_time(write):
@@ -145,6 +187,20 @@ def test_what_is_refused(write, counters, told):
 
 
 @pytest.mark.parametrize(
+    "column, metric",
+    [
+        ("View Count", "view"), ("viewCount", "view"), ("statistics.viewCount", "view"), ("stats/play_count", "play"),
+        ("digg_count", "like"), ("n_likes", "like"), ("number_of_comments", "comment"), ("replies", "reply"),
+        ("collectCount", "save"), ("video_shares", "share"), ("total_loops", "loop"), ("retweets", "retweet"),
+    ],
+)  # fmt: skip
+def test_usual_names_of_counters(write, column, metric):
+    dataset = open_dataset(write({"videos.csv": f"item,{column}\na,5\n"}), as_of=T)
+    assert dataset.counters.rows() == [("a", metric, None, 5)]
+    assert any(f"'{column}' is read as {metric}" in note.text for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
     "text, value",
     [
         ("541.2K", 541_200),
@@ -165,3 +221,24 @@ def test_numbers_as_people_write_them(write, text, value):
 def test_columns_that_describe_items_are_no_counters(write):
     dataset = read(write, f"item,time,duration,title,watch_hours\na,{T},9,x,4\n")
     assert dataset.counters.rows() == [("a", "watch_hours", T, 4)]
+    assert any(
+        "duration, title describe items and are not read here; put them into videos.csv" in t for t in warnings(dataset)
+    )
+
+
+def test_columns_of_types_that_are_no_numbers(write, tmp_path):
+    write({"videos.csv": VIDEOS})
+    moment = datetime.fromtimestamp(T / 1000, UTC)
+    frame = pl.DataFrame({"item": ["a"], "time": [moment], "views": [3], "camera": ["7D"], "marks": [[1]]})
+    frame.with_columns(pl.col("camera").cast(pl.Categorical)).write_parquet(tmp_path / "counters.parquet")
+    dataset = open_dataset(tmp_path)
+    assert dataset.counters.rows() == [("a", "view", T, 3)]
+    assert any("further columns, which no stage reads: camera, marks" in note.text for note in dataset.notes)
+    frame.with_columns(views=pl.col("marks")).write_parquet(tmp_path / "counters.parquet")
+    assert "counters.parquet: views: its values are List(Int64); write whole numbers" in problem(tmp_path)
+
+
+def test_a_column_of_fractions_is_no_counter_and_told(write):
+    dataset = read(write, f"item,time,views,engagement_rate\na,{T},9,0.03\n")
+    assert dataset.counters["metric"].to_list() == ["view"]
+    assert any("further columns, which no stage reads: engagement_rate" in note.text for note in dataset.notes)

@@ -137,7 +137,13 @@ def test_parquet_that_is_none(write):
     assert "events.parquet" in problem(write({"videos.csv": VIDEOS, "events.parquet": b"not parquet"}))
 
 
-def test_floating_point_times_in_parquet_name_the_row(write, tmp_path):
+def test_fractions_of_a_millisecond_in_parquet_name_the_row(write, tmp_path):
     write({"videos.csv": VIDEOS})
-    pl.DataFrame({"item": ["a"], "time": [1.6e12]}).write_parquet(tmp_path / "events.parquet")
-    assert "events.parquet, row 1: time is 1600000000000.0, must be integer" in problem(tmp_path)
+    pl.DataFrame({"item": ["a"], "time": [1.6e12 + 0.5]}).write_parquet(tmp_path / "events.parquet")
+    assert "events.parquet, row 1: time is 1600000000000.5, must be integer" in problem(tmp_path)
+
+
+def test_whole_floating_point_times_in_parquet(write, tmp_path):
+    write({"events.csv": EVENTS})
+    pl.DataFrame({"item": ["a", "b"], "published_at": [T / 1000, None]}).write_parquet(tmp_path / "videos.parquet")
+    assert open_dataset(tmp_path).videos["published_at"].to_list() == [T, None, None]

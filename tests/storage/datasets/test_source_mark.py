@@ -43,6 +43,7 @@ def test_every_change_to_a_file_that_is_read_changes_the_mark(folder, change: Ca
         ("videos.csv", '\ufeff"path";"item"\nelsewhere.mp4;1\n'),
         ("videos.parquet", "no parquet"),
         ("videos.csv", ""),
+        ("videos.jsonl", '{"item": "1"}'),
     ],
 )
 def test_where_videos_name_their_files_or_cannot_be_read_nothing_can_be_told(folder, name, text):

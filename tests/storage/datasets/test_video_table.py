@@ -48,6 +48,14 @@ def test_one_table_of_scraped_videos_is_a_data_set(write):
     assert dataset.further["videos"].columns == ["item", "channelTitle", "mood"]
 
 
+def test_the_only_table_of_a_folder_is_that_of_videos(write, tmp_path):
+    dataset = open_dataset(write({"USvideos.csv": SCRAPED}))
+    assert dataset.counters.height == 5 and dataset.layout == "plain"
+    assert "USvideos.csv, the only table, is read as the table of videos" in notes(dataset)
+    with pytest.raises(DatasetError, match="no data set found"):
+        open_dataset(write({"DEvideos.csv": SCRAPED}))
+
+
 def test_every_assumption_is_told(write):
     told = notes(open_dataset(write({"videos.csv": SCRAPED})))
     for words in (
@@ -100,7 +108,13 @@ def test_json_lines_with_nested_objects(write):
     assert dataset.counters.select("metric", "value").rows() == [("like", 2), ("play", 10)]
     assert dataset.authors.rows() == [("u", None, 5.0)]
     assert "'authors.csv'" not in notes(dataset)
-    assert "cannot be read as JSON lines" in problem(write({"videos.jsonl": "{"}))
+    for text, told in [
+        ("{", "cannot be read as one JSON object per line"),
+        ('[{"id": 1}]', "cannot be read as one JSON object per line"),
+        ('{"id": 1, "a": {"b": 1}, "a.b": 2}', "cannot be read as one JSON object per line"),
+        (" ", "the file is empty; one JSON object per line is needed"),
+    ]:
+        assert told in problem(write({"videos.jsonl": text}))
 
 
 def test_compressed_tables(write):
@@ -128,6 +142,31 @@ def test_named_columns_become_features(write):
     assert "no column 'tempo', which data.features names; its columns are video_id, channelId" in problem(
         folder, features=["tempo"]
     )
+
+
+@pytest.mark.parametrize(
+    "name, values, seconds",
+    [
+        ("duration", ["15.033", "7.25"], [15.033, 7.25]),
+        ("duration", ["15033", "12000"], [15.033, 12.0]),
+        ("duration_ms", ["1500", ""], [1.5, None]),
+        ("length", ["PT1M3S", "1:03"], [63.0, 63.0]),
+        ("duration", ["1:00:00", "long"], [3600.0, None]),
+    ],
+)
+def test_durations(write, name, values, seconds):
+    rows = "".join(f"{row},1,{value}\n" for row, value in enumerate(values))
+    dataset = open_dataset(write({"videos.csv": f"item,views,{name}\n{rows}"}), as_of=T)
+    assert dataset.details["duration"].to_list() == seconds
+    assert ("1 values of duration cannot be read" in notes(dataset)) == ("long" in values)
+
+
+def test_a_feature_of_fractions(write):
+    folder = write({"videos.csv": "item,views,share,code\na,1,0.125,1.234\nb,2,,x\n"})
+    assert open_dataset(folder, as_of=T, features=["share", "code"]).features.rows() == [
+        ("a", 0.125, "1.234"),
+        ("b", None, "x"),
+    ]
 
 
 def test_statistics_of_authors(write):

@@ -1,0 +1,31 @@
+"""Forecasts of every row, the stack included."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assets.prediction.forecast import Forecast
+from assets.prediction.forecast_rows import ForecastRows
+from assets.prediction.stacking import stack_forecasts
+from assets.prediction.validation import read_weights
+from assets.protocol.labels import target_names
+from models.predictor_table import STACK
+from models.predictors import Samples
+
+
+def all_forecasts(
+    rows: ForecastRows, samples: Samples, *, age: float | None, floor: np.ndarray | None = None
+) -> list[Forecast]:
+    """Return the forecasts of every row, the simplest first; see `ForecastRows.forecasts`."""
+    forecasts, settings = rows.forecasts(samples, age=age, floor=floor), rows.settings
+    if STACK not in settings.model.train:
+        return forecasts
+    stacked = stack_forecasts(
+        read_weights(rows.store),
+        forecasts,
+        samples.age,
+        targets=target_names(rows.store),
+        whole=rows.extrapolation.whole,
+        seeds=settings.model.seeds,
+    )
+    return [*forecasts, *stacked]

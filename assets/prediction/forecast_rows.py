@@ -1,0 +1,147 @@
+"""Forecasts of every row of the tables of results, for any windows: the trivial rows and every trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from assets.encoding.encoder_choice import device_of
+from assets.ingest.counters import read_counters
+from assets.ingest.interactions import read_events
+from assets.ingest.videos import known_items
+from assets.memory.feature_join import usable_items
+from assets.prediction.counted import at_least, counted_at
+from assets.prediction.extrapolation import Extrapolation
+from assets.prediction.forecast import Forecast
+from assets.prediction.input_digests import FITS, TABLES, input_digests
+from assets.prediction.predictor_inputs import bank_of
+from assets.prediction.trained_models import TrainedModel, load_model, model_in_service, trained_models
+from assets.protocol.labels import label_matrix, matrix, read_labels
+from assets.protocol.observation import HOUR_MS
+from assets.protocol.popularity import read_popularity
+from assets.protocol.splits import items_of
+from assets.protocol.target import measured_targets
+from assets.settings import Settings
+from models.baselines import NotApplicable, neighbour_mean, training_mean
+from models.predictor_table import LINE, MEAN, NEIGHBOURS
+from models.predictors import Predictor, Samples
+from storage.hashing import content_hash
+from storage.store import Store
+
+
+class ForecastRows:
+    """Every row's forecasts; what they need is read once."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Read what the trivial rows need.
+
+        Args:
+            store: The store.
+            settings: Names the models, the ages and the device.
+        """
+        self.store, self.settings = store, settings
+        self.events, self.counters, self.popularity = read_events(store), read_counters(store), read_popularity(store)
+        self.targets = measured_targets(settings.protocol, self.events, self.counters)
+        training = pl.DataFrame({"item": items_of(usable_items(store), "train")}, schema={"item": pl.String})
+        self.training = training.join(self.popularity, on="item", how="left", maintain_order="left")
+        self._known = label_matrix(store, self.training["item"].to_list())
+        self._loaded: dict[TrainedModel, Predictor] = {}
+
+    @cached_property
+    def ages(self) -> list[float | None]:
+        """Ages at which items are scored, in hours, ascending; the last is None for complete windows."""
+        longest = self._hours_observed().max()
+        return [age for age in self.settings.protocol.ages if longest is not None and age < longest] + [None]
+
+    @cached_property
+    def extrapolation(self) -> Extrapolation:
+        """The log-linear extrapolation, fitted to the training items that were observed for longer than each age."""
+        counts, final = {}, matrix(read_labels(self.store), self.training["item"].to_list(), "count")
+        for age in self.ages:
+            observed = np.ones(len(final), bool) if age is None else (self._hours_observed() > age).to_numpy()
+            counts[age] = self.counts(self.training["item"].filter(observed).to_list(), age), final[observed]
+        protocol = self.settings.protocol
+        return Extrapolation.fit(
+            counts, whole=protocol.hours if protocol.first_k is None else None, scale=protocol.target
+        )
+
+    def counts(self, items: Sequence[str], age: float | None) -> np.ndarray:
+        """Return what was counted of each target in each item's window, as it was at an age, (n, T)."""
+        return counted_at(
+            self.events,
+            self.counters,
+            self.popularity,
+            self.targets,
+            self.settings.protocol,
+            items=list(items),
+            age=age,
+        )
+
+    def forecasts(self, samples: Samples, *, age: float | None, floor: np.ndarray | None = None) -> list[Forecast]:
+        """Return the forecasts of every row but the stack, the simplest first.
+
+        Args:
+            samples: n windows.
+            age: Their age in hours; None for the items' own windows.
+            floor: (n, T) counts that no forecast lies below. None: the counts in the windows. Two rows are not raised: the
+                training mean, and models that see no feedback.
+        """
+        counted = self.counts(samples.items.tolist(), age)
+        floor, scale = counted if floor is None else floor, self.settings.protocol.target
+        means, around = [], []
+        for column, values in enumerate(self._known.T):
+            known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
+            means.append(training_mean(known, len(samples)))
+            around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
+        mean, around = np.column_stack(means), np.column_stack(around)
+        rows = [Forecast(MEAN, None, mean), Forecast(NEIGHBOURS, None, at_least(around, floor, scale))]
+        line = self.extrapolation.predict(counted, samples.age)
+        if np.isfinite(line).any():
+            rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
+        models = trained_models(self.settings) if len(samples) else []
+        for name in reversed(dict.fromkeys(model.predictor for model in models)):
+            for model in (model for model in models if model.predictor == name):
+                predictor = self._model(model)
+                values = predictor.predict(samples, self._bank, device=device_of(self.settings))
+                if predictor.sees_feedback:
+                    values = at_least(values, floor, scale)
+                rows.append(Forecast(model.title, model.seed, values))
+        return rows
+
+    def why_no_line(self) -> list[NotApplicable]:
+        """Return the reasons why complete windows have no log-linear extrapolation, one per target without a line."""
+        return [line for line in self.extrapolation.lines[-1] if isinstance(line, NotApplicable)]
+
+    @cached_property
+    def _bank(self):
+        return bank_of(self.store, self.settings)
+
+    def _model(self, model: TrainedModel) -> Predictor:
+        if model not in self._loaded:
+            self._loaded[model] = load_model(self.store, self.settings, model)
+        return self._loaded[model]
+
+    def _hours_observed(self) -> pl.Series:
+        return (self.training["observed_until"] - self.training["t0"]) / HOUR_MS
+
+
+def made_from(store: Store, settings: Settings, *splits: str) -> str:
+    """Return a hash of everything that the splits' forecasts, and the columns shown with them, depend on."""
+    models = [model_in_service(store, model) for model in trained_models(settings)]
+    tables = [store.table(name).state() for name in TABLES]
+    fits = [store.artifact(name).current() for name in FITS]
+    titles = known_items(store).select("item", "title")
+    return content_hash(
+        input_digests(store, *splits),
+        [
+            [version.version, version.inputs_hash, version.fingerprint]
+            for version in (*fits, *models)
+            if version is not None
+        ],
+        [[state.inputs_hash, state.fingerprint] for state in tables],
+        dict(titles.iter_rows()),
+        settings.model.seeds,
+    )

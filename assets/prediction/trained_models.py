@@ -1,0 +1,121 @@
+"""The models that the settings name: one per predictor and seed, where each is stored, and how it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from assets.feedback.hawkes_process import fitted_process, load_encoder
+from assets.memory.feature_join import versions
+from assets.settings import Settings
+from models.predictor_table import CLASSES, predictor_class
+from models.predictors.predictor import Predictor
+from storage.artifact import Artifact
+from storage.artifact_version import ArtifactVersion
+from storage.durable import StoreError
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "popularity_model"
+FOLDER = "model"  # within an artifact's version
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One model.
+
+    Attributes:
+        predictor: Name of the predictor in `models.predictor_table`.
+        seed: The seed.
+    """
+
+    predictor: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """Name of the predictor's row in tables of results."""
+        return predictor_class(self.predictor).title
+
+    @property
+    def artifact(self) -> str:
+        """Name of the artifact that holds the model."""
+        return f"{NAME}_{self.predictor}_{self.seed}"
+
+    def __str__(self) -> str:
+        """Return predictor and seed, for messages."""
+        return f"{self.title}, seed {self.seed}"
+
+
+def trained_models(settings: Settings) -> list[TrainedModel]:
+    """Return the models that `model.train` and `model.seeds` name. A predictor that ignores the seed has one model."""
+    return [
+        TrainedModel(name, seed) for name in settings.model.train if name in CLASSES for seed in _seeds(name, settings)
+    ]
+
+
+def _seeds(name: str, settings: Settings) -> Iterable[int]:
+    return settings.model.seeds if predictor_class(name).seeded else [0]
+
+
+def artifact_names(settings: Settings) -> list[str]:
+    """Return the names of the artifacts that hold the models."""
+    return [model.artifact for model in trained_models(settings)]
+
+
+def artifact_of(store: Store, model: TrainedModel) -> Artifact:
+    """Return the artifact that holds a model."""
+    return store.artifact(model.artifact)
+
+
+def model_in_service(store: Store, model: TrainedModel) -> ArtifactVersion:
+    """Return the version of a model in service.
+
+    Raises:
+        storage.durable.StoreError: No such model is in service.
+    """
+    version = artifact_of(store, model).current()
+    if version is None:
+        raise StoreError(f"no model of {model} is in service; train it (dagster asset materialize --select '{NAME}+')")
+    return version
+
+
+def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, code: int) -> Fingerprint:
+    """Return what determines a model besides its data: its predictor's code and settings, and the features' versions.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        model: The model.
+        code: Version of the code that trains every model.
+    """
+    made = predictor_class(model.predictor)
+    parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **_settings_of(settings, made)}
+    return Fingerprint(code=code, parameters=parameters, model=versions(store))
+
+
+def _settings_of(settings: Settings, made: type[Predictor]) -> dict[str, Any]:
+    """Return the settings that a predictor reads: those of `[model]`, and a few of other sections."""
+    known = {
+        **settings.model.model_dump(),
+        "neighbours": settings.retrieval.neighbours,
+        "similarity": settings.similarity,
+        "penalty": settings.process.penalty,
+        "penalty_strength": settings.process.penalty_strength,
+    }
+    return {name: known[name] for name in made.reads}
+
+
+def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
+    """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
+    made = predictor_class(model.predictor)
+    return made.from_settings(_settings_of(settings, made), temporal_encoder=load_encoder(fitted_process(store)[0]))
+
+
+def load_model(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
+    """Return a model in service."""
+    predictor = unfitted(store, settings, model)
+    with model_in_service(store, model).reading() as folder:
+        predictor.load(folder / FOLDER)
+    return predictor

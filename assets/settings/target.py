@@ -1,0 +1,91 @@
+"""A target as the settings name it: a metric at a horizon, such as `view@30d`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0, "w": 168.0}  # hours per unit
+END = "end"
+FORM = "METRIC@HORIZON with a horizon such as 90m, 36h, 7d, 2w or end, for example comment@7d"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is forecast: the count of a metric at an age of the item.
+
+    Attributes:
+        metric: A type of event, `all` for events of every type, or a column of counters.
+        hours: Horizon in hours after t = 0; None for the end of the data.
+    """
+
+    metric: str
+    hours: float | None
+
+    @property
+    def name(self) -> str:
+        """The target's name, with the horizon in days, hours or minutes, whichever is whole.
+
+        Example:
+            >>> Target("view", 168.0).name, Target("like", 1.5).name, Target("all", None).name
+            ('view@7d', 'like@90m', 'all@end')
+        """
+        return f"{self.metric}@{END if self.hours is None else _duration(self.hours)}"
+
+
+def _duration(hours: float) -> str:
+    minutes = round(hours * 60)
+    if not minutes or abs(hours * 60 - minutes) > 1e-6:
+        return f"{hours:g}h"
+    if minutes % 1440 == 0:
+        return f"{minutes // 1440}d"
+    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
+
+
+def parse_target(text: str) -> Target:
+    """Return the target that a text names.
+
+    Args:
+        text: `METRIC@HORIZON`; the horizon is a number with the unit m, h, d or w, or `end`.
+
+    Raises:
+        ValueError: The text has another form.
+
+    Example:
+        >>> parse_target("comment@7d")
+        Target(metric='comment', hours=168.0)
+    """
+    metric, at, horizon = text.strip().rpartition("@")
+    if not at or not metric:
+        raise ValueError(f"{text!r} is not {FORM}")
+    if horizon == END:
+        return Target(metric, None)
+    duration = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]*)", horizon)
+    if duration is None or float(duration[1]) == 0:
+        raise ValueError(f"{text!r} has the horizon {horizon!r}; allowed is {FORM}")
+    if duration[2] not in HOURS:
+        raise ValueError(f"{text!r} has the unit {duration[2]!r}; allowed are {', '.join(HOURS)} (minutes to weeks)")
+    return Target(metric, float(duration[1]) * HOURS[duration[2]])
+
+
+def parse_targets(texts: Sequence[str]) -> list[Target]:
+    """Return the targets that a list names, in its order.
+
+    Raises:
+        ValueError: An entry has another form or names a target again; the message lists every such entry.
+    """
+    found: dict[str, Target] = {}
+    problems = []
+    for text in texts:
+        try:
+            target = parse_target(text)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if target.name in found:
+            problems.append(f"{text!r} names the target {target.name} again")
+        found[target.name] = target
+    if problems:
+        raise ValueError("; ".join(problems))
+    return list(found.values())

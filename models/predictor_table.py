@@ -1,0 +1,51 @@
+"""The table of all predictors by name.
+
+To add a predictor, write a file with its class and add a line here. The class has the interface
+`models.predictors.predictor.Predictor`; a network takes most of it from `NeuralPredictor`. The name in this table is a value
+of the setting `model.train`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.predictors.predictor import Predictor
+
+CLASSES: dict[str, str] = {
+    "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
+    "boosting": "models.predictors.boosting:Boosting",
+    "boosting_content": "models.predictors.boosting:BoostingWithContent",
+}
+STACK = "stack"  # the convex combination of all other rows
+MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"
+TRIVIAL = (MEAN, NEIGHBOURS, LINE)  # rows that every table has, where they apply
+
+
+def row_title(name: str) -> str:
+    """Return the name of a row in tables of results.
+
+    Args:
+        name: A name in the table, "stack", or the name of a trivial row.
+    """
+    return predictor_class(name).title if name in CLASSES else name
+
+
+def predictor_class(name: str) -> type[Predictor]:
+    """Return a predictor's class.
+
+    Args:
+        name: Name in the table.
+
+    Raises:
+        ValueError: The name is unknown; the message lists the known ones.
+
+    Example:
+        >>> predictor_class("m3tr").title
+        'M3TR'
+    """
+    if name not in CLASSES:
+        raise ValueError(f"unknown predictor {name!r}; allowed: {', '.join(CLASSES)}")
+    module, attribute = CLASSES[name].split(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,64 @@
+"""Content of a video as a few numbers: the principal components of each modality's mean row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.predictors.features import PackedRows, Rows, VideoFeatures
+from models.predictors.table import Table
+
+MODALITIES = ("visual", "acoustic", "text")
+COMPONENTS = 12  # per modality
+CHUNK = 1024  # videos read at once
+
+
+@dataclass(frozen=True)
+class ContentComponents:
+    """Principal components of the training videos' mean rows.
+
+    Attributes:
+        means: Modality -> (d,) mean.
+        axes: Modality -> (d, k) orthonormal axes, those of the largest variance first. A modality without a row among the
+            training videos is left out of both.
+    """
+
+    means: dict[str, np.ndarray]
+    axes: dict[str, np.ndarray]
+
+    @classmethod
+    def fit(cls, features: VideoFeatures) -> ContentComponents:
+        """Fit to the training videos, each given once."""
+        means, axes = {}, {}
+        for name in MODALITIES:
+            rows = _mean_rows(getattr(features, name))
+            rows = rows[~np.isnan(rows[:, 0])]
+            if not len(rows):
+                continue
+            means[name] = rows.mean(0)
+            centred = rows - means[name]
+            variance, vectors = np.linalg.eigh(centred.T @ centred / len(rows))  # ascending
+            count = int(min(COMPONENTS, len(rows) - 1, (variance > 1e-9 * max(variance[-1], 1e-30)).sum()))
+            chosen = vectors[:, ::-1][:, :count]
+            # An axis and its opposite are equally right; the largest entry is made positive.
+            largest = np.abs(chosen).argmax(0)
+            axes[name] = chosen * np.sign(chosen[largest, np.arange(count)])
+        return cls(means, axes)
+
+    def table(self, features: VideoFeatures) -> Table:
+        """Return the components of each video, NaN where it lacks the modality."""
+        parts = [(_mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
+        names = [f"{name} {number}" for name, axes in self.axes.items() for number in range(1, axes.shape[1] + 1)]
+        return Table(np.concatenate([np.empty((len(features), 0)), *parts], axis=1), tuple(names))
+
+
+def _mean_rows(rows: Rows | PackedRows) -> np.ndarray:
+    """Return each video's mean row, (n, d) float64; NaN for a video without rows."""
+    means = np.full((len(rows), rows.width), np.nan)
+    for start in range(0, len(rows), CHUNK):
+        values, mask = rows.read(np.arange(start, min(start + CHUNK, len(rows))))
+        count = mask.sum(1)
+        has = count > 0
+        means[start : start + len(values)][has] = values[has].sum(1, dtype=np.float64) / count[has, None]
+    return means

@@ -1,0 +1,88 @@
+"""M3TR as a predictor: its settings, and the process that is trained inside it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Self
+
+from torch import nn
+
+from models.predictors.m3tr import M3TR, M3TRConfig
+from models.predictors.neural_predictor import NeuralPredictor
+from models.predictors.samples import Samples
+from models.predictors.table_embedding import TableColumns
+from models.predictors.training_options import TrainingOptions
+
+SWITCHES = tuple(field.name for field in fields(M3TRConfig) if field.name.startswith("use_"))
+
+
+class M3TRPredictor(NeuralPredictor):
+    """M3TR with its joint loss L = L_pred + gamma L_mhp (section 3.4)."""
+
+    title = "M3TR"
+    code = 3
+    network_class = M3TR
+    reads = (
+        *("dim", "alpha", "dropout", "neighbours", "aggregate", "learning_rate", "batch_size", "weight_decay", "gamma"),
+        *("max_epochs", "patience", "whole_share", "penalty", "penalty_strength", "similarity"),
+        *SWITCHES,
+    )
+
+    def __init__(
+        self,
+        config: M3TRConfig | None = None,
+        options: TrainingOptions | None = None,
+        *,
+        temporal_encoder: nn.Module | None = None,
+    ) -> None:
+        """Build an unfitted predictor.
+
+        Args:
+            config: Hyper-parameters of the network; None for the defaults.
+            options: Options of the training; None for the defaults.
+            temporal_encoder: A `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and is
+                trained too if gamma > 0; samples then need feedback. None uses the stored temporal rows. It is ignored if
+                `config.use_temporal` is False.
+        """
+        self.config = config or M3TRConfig()
+        super().__init__(options, temporal_encoder=temporal_encoder if self.config.use_temporal else None)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
+        """Build an unfitted predictor from the settings in `reads`."""
+        config = M3TRConfig(
+            width=settings["dim"],
+            hidden=settings["dim"],
+            **{name: settings[name] for name in ("alpha", "dropout", "neighbours", "aggregate", *SWITCHES)},
+        )
+        options = TrainingOptions(
+            epochs=settings["max_epochs"],
+            penalty=None if settings["penalty"] == "none" else settings["penalty"],
+            **{
+                name: settings[name]
+                for name in ("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "penalty_strength")
+            },
+        )
+        return cls(config, options, temporal_encoder=temporal_encoder)
+
+    @property
+    def sees_feedback(self) -> bool:
+        """Whether the temporal branch is used."""
+        return self.config.use_temporal
+
+    def build(self, samples: Samples) -> M3TR:
+        """Return a network with initial weights, with a copy of the process inside."""
+        encoder = copy.deepcopy(self.temporal_encoder)
+        if encoder is not None and self.options.gamma == 0:
+            encoder.requires_grad_(False)
+        if self.config.use_metadata and samples.table is None:
+            raise ValueError("use_metadata needs `samples.table`, given None")
+        return M3TR(
+            self.config,
+            samples.features.widths,
+            targets=samples.target.shape[1],
+            columns=TableColumns.of(samples.table) if self.config.use_metadata else None,
+            temporal_encoder=encoder,
+        )

@@ -1,0 +1,53 @@
+"""Options of the training of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of the training.
+
+    Batch size and weight decay are M3TR's (section 4.2.3), and so is dropout 0 in `M3TRConfig`.
+
+    Attributes:
+        learning_rate: Learning rate of AdamW.
+        process_learning_rate: Learning rate of the process inside. It is lower, because the process starts fitted.
+        batch_size: Windows per step.
+        weight_decay: Decoupled weight decay of the network. The process has none.
+        gamma: Weight of the process's loss. With 0 the process stays as it was fitted.
+        epochs: Largest number of epochs.
+        patience: Epochs without a better validation nMSE before training stops.
+        clip: Largest norm of the gradient.
+        penalty: Penalty on the process's influences: "mcp", "scad" or None. Use the penalty of its own fit.
+        penalty_strength: Strength of that penalty.
+        max_branching: Largest branching ratio that the process may reach; None for no limit.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
+    """
+
+    learning_rate: float = 1e-3
+    process_learning_rate: float = 1e-4
+    batch_size: int = 64
+    weight_decay: float = 1e-3
+    gamma: float = 0.1
+    epochs: int = 100
+    patience: int = 15
+    clip: float = 1.0
+    penalty: str | None = None
+    penalty_strength: float = 0.05
+    max_branching: float | None = 0.95
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("learning_rate", "process_learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
+        for name in ("weight_decay", "gamma"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, given {getattr(self, name)}")
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")

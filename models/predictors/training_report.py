@@ -1,0 +1,51 @@
+"""Record of a training: what the loop measured after each pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Results of one pass over the training items.
+
+    Attributes:
+        epoch: Number of the pass, from 1.
+        loss: Mean of L over the pass.
+        prediction_loss: Mean of L_pred.
+        process_loss: Mean of L_mhp; None if the process is not trained.
+        dev_nmse: Validation nMSE after the pass; None without validation items.
+        seconds: Seconds that the pass took, with validation.
+        items_per_second: Training videos per second.
+        seconds_left: Estimated seconds until the last epoch, without early stopping.
+    """
+
+    epoch: int
+    loss: float
+    prediction_loss: float
+    process_loss: float | None
+    dev_nmse: float | None
+    seconds: float
+    items_per_second: float
+    seconds_left: float
+
+
+@dataclass
+class TrainingReport:
+    """Record of one training.
+
+    Attributes:
+        seed: The seed.
+        epochs: Every epoch, in order.
+        best_epoch: The epoch whose weights were kept, from 1.
+        best_dev_nmse: Its validation nMSE; None without validation items.
+        stopped_early: Whether training stopped before the last epoch.
+        seconds: Seconds of the whole training.
+    """
+
+    seed: int
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    best_dev_nmse: float | None = None
+    stopped_early: bool = False
+    seconds: float = 0.0
