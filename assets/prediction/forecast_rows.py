@@ -27,7 +27,7 @@ from assets.protocol.target import measured_targets
 from assets.settings import Settings
 from models.baselines import NotApplicable, neighbour_mean, training_mean
 from models.predictor_table import LINE, MEAN, NEIGHBOURS
-from models.predictors import Predictor, Samples
+from models.predictors import Bank, Predictor, Samples
 from storage.hashing import content_hash
 from storage.store import Store
 
@@ -61,7 +61,9 @@ class ForecastRows:
         """The log-linear extrapolation, fitted to the training items that were observed for longer than each age."""
         counts, final = {}, matrix(read_labels(self.store), self.training["item"].to_list(), "count")
         for age in self.ages:
-            observed = np.ones(len(final), bool) if age is None else (self._hours_observed() > age).to_numpy()
+            observed = (
+                np.ones(len(final), bool) if age is None else (self._hours_observed() > age).fill_null(False).to_numpy()
+            )
             counts[age] = self.counts(self.training["item"].filter(observed).to_list(), age), final[observed]
         protocol = self.settings.protocol
         return Extrapolation.fit(
@@ -116,7 +118,7 @@ class ForecastRows:
         return [line for line in self.extrapolation.lines[-1] if isinstance(line, NotApplicable)]
 
     @cached_property
-    def _bank(self):
+    def _bank(self) -> Bank:
         return bank_of(self.store, self.settings)
 
     def _model(self, model: TrainedModel) -> Predictor:

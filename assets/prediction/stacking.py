@@ -101,7 +101,7 @@ def stack_forecasts(
 ) -> list[Forecast]:
     """Return the stack's forecasts, one per seed, with weights interpolated between the ages of the table.
 
-    Where a member does not apply to a window, the others share its weight.
+    Where a member does not apply to a window, the others share its weight, equally if they have none of their own.
 
     Args:
         weights: The table of weights.
@@ -129,6 +129,8 @@ def stack_forecasts(
         for values, seed in zip(combined, seeds, strict=True):
             parts = np.column_stack([_values(forecasts, name, seed)[:, column] for name in members])  # (n, members)
             share = np.where(np.isnan(parts), 0.0, by_age @ table)
+            nobody = share.sum(1) == 0
+            share[nobody] = ~np.isnan(parts[nobody])
             values[:, column] = (share * np.nan_to_num(parts)).sum(1) / share.sum(1)
     return [Forecast(STACK, seed, values) for seed, values in zip(seeds, combined, strict=True)]
 

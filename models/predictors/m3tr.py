@@ -211,10 +211,14 @@ class M3TR(PredictorNetwork):
         """Whether minibatches need feedback: if a process is inside."""
         return self.temporal_encoder is not None
 
+    @property
+    def reads_tables(self) -> bool:
+        """Whether minibatches need tables: with metadata."""
+        return self.config.use_metadata
+
     def forecast(self, batch: Minibatch) -> Tensor:
         """Return predictions (b, T) for a minibatch."""
-        tables = batch.tables if self.config.use_metadata else None
-        return self(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed, tables=tables)
+        return self(batch.target, batch.neighbours, batch.neighbourhood, completed=batch.completed, tables=batch.tables)
 
     def fit_scales(self, samples: Samples, videos: np.ndarray) -> None:
         """Fit the standardisers; those of the table to all windows, because its counts grow with the age."""

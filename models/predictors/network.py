@@ -26,11 +26,13 @@ class PredictorNetwork(nn.Module, ABC):
         standardise: A `Standardiser` per modality.
         standardise_target: A `Standardiser` of width T.
         reads_feedback: Whether minibatches need feedback.
+        reads_tables: Whether minibatches need tables.
     """
 
     standardise: nn.ModuleDict
     standardise_target: Standardiser
     reads_feedback: bool = False
+    reads_tables: bool = False
 
     @abstractmethod
     def forecast(self, batch: Minibatch) -> Tensor:

@@ -41,6 +41,13 @@ def predict(
     network.to(device).eval()
     predicted = np.empty((len(samples), len(network.standardise_target.mean)))
     for rows in batches(np.arange(len(samples)), batch_size):
-        batch = minibatch(samples, bank, rows, with_feedback=network.reads_feedback, device=device)
+        batch = minibatch(
+            samples,
+            bank,
+            rows,
+            with_feedback=network.reads_feedback,
+            with_tables=network.reads_tables,
+            device=device,
+        )
         predicted[rows] = network.forecast(batch).double().cpu().numpy()
     return predicted

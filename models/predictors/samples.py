@@ -177,7 +177,13 @@ class Minibatch:
 
 
 def minibatch(
-    samples: Samples, bank: Bank, rows: np.ndarray, *, with_feedback: bool, device: torch.device | str = "cpu"
+    samples: Samples,
+    bank: Bank,
+    rows: np.ndarray,
+    *,
+    with_feedback: bool,
+    with_tables: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Minibatch:
     """Return some windows as input of the model.
 
@@ -186,6 +192,7 @@ def minibatch(
         bank: The bank that the neighbours refer to.
         rows: (b,) numbers of the windows.
         with_feedback: Whether the process inside the model makes the temporal rows; `samples.feedback` is needed then.
+        with_tables: Whether the model reads tables; `samples.table` and `bank.table` are needed then.
         device: Device of the tensors.
 
     Returns:
@@ -199,7 +206,7 @@ def minibatch(
         neighbourhood=neighbourhood,
         label=label,
         feedback=samples.feedback.take(torch.from_numpy(rows), device=device) if with_feedback else None,
-        tables=None if None in (samples.table, bank.table) else (samples.table.take(rows), bank.table.take(distinct)),
+        tables=(samples.table.take(rows), bank.table.take(distinct)) if with_tables else None,
     )
 
 

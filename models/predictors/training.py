@@ -66,6 +66,8 @@ def train(
             if part is not None:
                 if network.reads_feedback and part.feedback is None:
                     raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
+                if network.reads_tables and None in (part.table, bank.table):
+                    raise ValueError(f"the network needs the tables of the {name} items and of the bank")
                 part.check_against(bank)
         # Each video once, whatever its number of windows.
         network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
@@ -122,7 +124,14 @@ def _epoch(
     network.train()
     total = np.zeros(3)
     for number, rows in enumerate(batches(order, options.batch_size), start=1):
-        batch = minibatch(samples, bank, rows, with_feedback=network.reads_feedback, device=device)
+        batch = minibatch(
+            samples,
+            bank,
+            rows,
+            with_feedback=network.reads_feedback,
+            with_tables=network.reads_tables,
+            device=device,
+        )
         losses = joint_loss(network, batch, gamma=options.gamma)
         values = np.array([float(loss.detach()) for loss in losses])
         if not np.isfinite(values).all():

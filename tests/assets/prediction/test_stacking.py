@@ -67,6 +67,9 @@ def test_forecasts_use_interpolated_weights_and_a_member_that_does_not_apply_giv
     values = found[1].values[:, 0]
     assert values[0] == 1.0 and values[1] == 4.0 and values[3] == 4.0
     assert 1.5 < values[2] < 3.5
+    unknown = [Forecast(LINE, None, np.array([[np.nan]])), Forecast("M3TR", None, np.array([[3.0]]))]
+    (alone,) = stack_forecasts(table, unknown, np.array([1.0]), targets=["t"], whole=24.0, seeds=[0])
+    assert alone.values.tolist() == [[3.0]]
 
 
 def test_the_best_row_is_served_and_another_by_name():
