@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
 FOLDS = 10
 CONFIDENCE = 0.7  # one-sided; see `fit_stack`
@@ -66,6 +65,8 @@ def fit_stack(forecasts: np.ndarray, target: np.ndarray, items: np.ndarray, *, p
     gain = ((by_prior - target) ** 2 - (without - target) ** 2).mean(0)  # (n,)
     by_item = np.bincount(item, weights=gain) / np.bincount(item)
     mean, error = by_item.mean(), by_item.std(ddof=1) / np.sqrt(count)
+    from scipy import stats  # takes a second to load, which only a fit should pay
+
     quantile = stats.t.ppf(CONFIDENCE, count - 1)
     trust = max(0.0, 1.0 - (quantile * error / mean) ** 2) if mean > 0 else 0.0
     weights = prior + trust * (_on_simplex(forecasts, target) - prior)
@@ -74,6 +75,8 @@ def fit_stack(forecasts: np.ndarray, target: np.ndarray, items: np.ndarray, *, p
 
 def _on_simplex(forecasts: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the least-squares weights (m,) that are at least 0 and sum to 1."""
+    from scipy import optimize
+
     rows = forecasts.reshape(-1, forecasts.shape[-1])
     aims = np.broadcast_to(target, forecasts.shape[:-1]).reshape(-1)
     # Differences from the mean of the members keep the problem well conditioned; with sum 1 the result is the same.

@@ -5,7 +5,7 @@
 FOLDER is the demonstration set and STORE its store, with a fitted process. Prints the process's influence matrix, and the
 response: how many events of each type the process expects more (or fewer) in the three hours after one more event, if
 nothing else happens, averaged over the test items twelve hours after publication. The figure shows the intensity of likes of
-the test item with the largest quarrel.
+the slow burn with the largest quarrel among the test items: its likes would go on without the quarrel.
 """
 
 import argparse
@@ -34,13 +34,15 @@ def response(process: MambaHawkesProcess, times: list[np.ndarray], types: list[n
     """Return (k, k): events of type k (row) expected more within AHEAD after one more event of type m (column) at AT."""
     before = [(t[t < AT], m[t < AT]) for t, m in zip(times, types, strict=True)]
 
+    at = torch.linspace(AT, AT + AHEAD, 31, dtype=torch.float64)[1:] - AHEAD / 60  # middles of 30 steps
+
     def expected(extra: list[int]) -> torch.Tensor:
         batch = EventBatch.from_sequences(
             [np.append(t, [AT] * len(extra)) for t, _ in before],
             [np.append(m, extra).astype(np.int64) for _, m in before],
             t_end=[AT + AHEAD] * len(before),
         )
-        return (process.compensator(batch) - process.compensator(batch, torch.full((len(before),), AT))).mean(0)
+        return AHEAD * process.intensity(batch, at.expand(len(before), -1)).double().mean((0, 1))
 
     base = expected([])
     return np.stack([(expected([kind]) - base).numpy() for kind in range(process.num_types)], axis=1)
@@ -66,7 +68,8 @@ def main() -> None:
     print(f"response within {AHEAD:g} h at {AT:g} h\n", response(process, seen.hours, seen.types).round(3))
     if args.figure:
         truth = pl.read_csv(args.folder / "truth" / "videos.csv", schema_overrides={"item": pl.String})
-        quarrels = truth.filter(pl.col("item").is_in(items), pl.col("quarrel_rate") > 0)
+        steady = pl.col("archetype") == "slow burn"
+        quarrels = truth.filter(pl.col("item").is_in(items), pl.col("quarrel_rate") > 0, steady)
         row = items.index(quarrels.sort("quarrel_rate", descending=True)["item"][0])
         figure = draw_terms(process, seen.batch(), names.index("like"), row=row, names=names)
         figure.savefig(args.figure, dpi=80)

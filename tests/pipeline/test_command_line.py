@@ -19,13 +19,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def evaluated() -> tuple[pl.DataFrame, pl.DataFrame]:
-    metrics = {"age_hours": None, "PLCC": 0.5, "MAE": 1.0, "nMSE_count": 0.9, "PLCC_count": 0.4, "MAE_count": 120.0}
+    metrics = {
+        "target_name": "comment@7d",
+        "age_hours": None,
+        "PLCC": 0.5,
+        "MAE": 1.0,
+        "nMSE_count": 0.9,
+        "PLCC_count": 0.4,
+        "MAE_count": 120.0,
+    }
     rows = [{"predictor": "training mean", "seed": None, "items": 4, "nMSE": 1.0, "SRC": float("nan"), **metrics}]
     rows += [
         {"predictor": "M3TR", "seed": seed, "items": 4, "nMSE": 0.5 + seed / 10, "SRC": 0.7, **metrics}
         for seed in (0, 1)
     ]
-    columns = ("predictor", "seed", "age_hours")
+    columns = ("target_name", "predictor", "seed", "age_hours")
     items = [
         {**{name: row[name] for name in columns}, "item": str(n), "target": float(n), "predicted": n * 0.9}
         for row in rows
@@ -37,7 +45,7 @@ def evaluated() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def test_results_shows_the_table_and_where_it_lies(folder, capsys):
     table, items = evaluated()
-    text = evaluation_markdown(table, items, ["a note"], window="24 h")
+    text = evaluation_markdown(table, items, ["a note"], window="24 h", served={"comment@7d": "M3TR"})
     assert "| **M3TR (2 seeds)** | **0.550 ± 0.635** |" in text
     assert "| training mean | 1.000 | n/a |" in text
     assert "- a note" in text

@@ -159,7 +159,7 @@ def test_the_lists_of_modules_name_some_that_exist():
 def test_what_a_stage_of_this_repository_uses(codes):
     used = {name: set(code.functions) for name, code in codes.items()}
     assert "models.media.frames.sample_frames" in used["frames"]
-    assert "models.predictors.training.train" in used["popularity_model"]
+    assert "models.predictors.training.train" in used["predictor/m3tr"]
     assert "assets.encoding.encoding_tasks.padded" in used["visual_embeddings"]
     assert "models.encoders.handcrafted.visual.measure" in used["encoder/captions/handcrafted"]
     assert "models.encoders.pretrained.preparing.ASTPreparation" in used["encoder/acoustic/pretrained"]

@@ -48,7 +48,7 @@ def test_a_window_of_no_length_is_forecast_without_a_process(settings_of, materi
 
 def test_age_zero_is_trained_on_and_compared_by_content_beside_older_ages(settings_of, materialise, set_from_zero):
     settings = settings_of(data__folder=str(set_from_zero), protocol__ages="[0, 3]")
-    assert materialise(settings, "*neighbours").success
+    assert materialise(settings, ["*neighbours", "*window_columns"]).success
     store = open_store(settings)
     rows = store.stages()["temporal_embeddings"].read(columns=["younger", "younger_keys"]).to_pylist()
     at_zero = [window for row in rows for window in row["younger"] if window["age_hours"] == 0]
@@ -63,7 +63,7 @@ def test_age_zero_is_trained_on_and_compared_by_content_beside_older_ages(settin
     younger = read_neighbours(store, younger=True)
     assert set(younger.filter(pl.col("age_hours") == 0)["mode"]) == {"content"}
     assert "composite" in set(younger.filter(pl.col("age_hours") == 3)["mode"])
-    train = samples_of(store, "train", size=3, age="all", whole_share=0.5)
+    train = samples_of(store, settings, "train", age="all")
     ages = [window.held["age_hours"] for window in train.feedback.windows]
     # training shows windows of age 0; those of age 3 are only compared with
     assert ages.count(0.0) == len(set(train.items)) and 3.0 not in ages

@@ -291,7 +291,7 @@ def test_a_run_that_is_killed_at_the_switch_is_made_good_by_the_next(
 
 def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of, materialise, folder):
     settings, _ = rebuild(settings_of, materialise, folder, titles=[1], model__seeds="[0]")
-    assert materialise(settings, ["neighbours+"]).success
+    assert materialise(settings, ["*popularity_model", "neighbours+"]).success
     bank(settings).activate(1)
     result = materialise(settings, "evaluation")
     assert not result.success

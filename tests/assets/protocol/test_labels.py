@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.protocol.label_check import check_labels
@@ -203,6 +203,7 @@ def reference(curve: list[tuple[int, int]], final: int | None, horizon: int | No
     return None
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     curves=st.lists(
         st.tuples(

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.protocol.observation import measure_popularity, observed
@@ -106,6 +106,7 @@ def test_log2_refuses_a_count_of_zero():
         measure_popularity(videos(a=0, b=0), feedback, Protocol(target="log2"))
 
 
+@settings(deadline=None)
 @given(
     hours=st.lists(st.floats(0, 400, allow_nan=False), min_size=1, max_size=30),
     window=st.floats(0.5, 100),

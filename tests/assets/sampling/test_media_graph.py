@@ -104,16 +104,16 @@ def test_sound_of_a_lost_item_goes_also_before_its_frames_do(tmp_path, settings_
     folder = make(tmp_path / "set", videos=20, uploads=2, workers=2)
     settings = settings_of(data__folder=str(folder), sampling__frames="2")
     assert materialise(settings, ["videos", "frames", "audio"]).success
-    (folder / "demo_videos" / "5.mp4").unlink()
+    (folder / "demo_videos" / "6.mp4").unlink()
     for file in folder.glob("*.csv"):
         lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
         place = 1 if file.name == "demo_pairs.csv" else 0
-        file.write_text("".join(line for line in lines if line.split(",")[place] != "5"), encoding="utf-8")
+        file.write_text("".join(line for line in lines if line.split(",")[place] != "6"), encoding="utf-8")
     assert computed(materialise(settings, "videos"), settings) == {"videos": 1}
     assert computed(materialise(settings, "audio"), settings) == {"audio": 1}
     stages = open_store(settings).stages()
-    assert "5" in stages["frames"].states()["item"].to_list()
-    assert "5" not in stages["audio"].states()["item"].to_list()
+    assert "6" in stages["frames"].states()["item"].to_list()
+    assert "6" not in stages["audio"].states()["item"].to_list()
 
 
 def test_a_title_of_which_nothing_can_be_seen_is_none(tmp_path, settings_of, materialise):

@@ -202,7 +202,7 @@ def test_options_change_the_identity_and_batch_sizes_do_not(cache, tmp_path):
     ("role", "profile", "arguments", "message"),
     [
         ("smell", "tiny", {}, "role must be one of visual, acoustic, text, captions, sounds, not 'smell'"),
-        ("text", "huge", {}, "profile of text must be one of handcrafted, tiny, paper, not 'huge'"),
+        ("text", "huge", {}, "profile of text must be one of handcrafted, light, tiny, paper, not 'huge'"),
         ("text", "handcrafted", {"checkpoint": "a/b"}, "takes no checkpoint"),
         ("text", "handcrafted", {"prompt": "{text}"}, "no option 'prompt'; its options are: width"),
         ("visual", "handcrafted", {"width": 3}, "no option 'width'; its options are: none"),
