@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FOLDS = 10
-CONFIDENCE = 0.8  # one-sided; see `fit_stack`
+CONFIDENCE = 0.7  # one-sided; see `fit_stack`
 SUM_WEIGHT = 1e4  # how strongly least squares is told that the weights sum to 1, in units of the largest difference
 
 
