@@ -33,7 +33,7 @@ from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 
 NAME = "evaluation"
-CODE = 4  # raise it when the same inputs give another result
+CODE = 5  # raise it when the same inputs give another result
 ITEMS = "evaluation_items"
 METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count")
 
