@@ -80,7 +80,7 @@ class NeuralPredictor(ABC):
 
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T); see `models.predictors.prediction.predict`."""
-        return predict(self.network, samples, bank, batch_size=self.options.batch_size, device=device)
+        return predict(self.network, samples, bank, device=device)
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `weights.pt` to a folder, which is created if it does not exist."""

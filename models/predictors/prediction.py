@@ -8,6 +8,8 @@ import torch
 from models.predictors.network import PredictorNetwork
 from models.predictors.samples import Bank, Samples, batches, minibatch
 
+WINDOWS = 256  # per forward pass: a neighbour that many windows share is encoded once
+
 
 @torch.no_grad()
 def predict(
@@ -15,7 +17,7 @@ def predict(
     samples: Samples,
     bank: Bank,
     *,
-    batch_size: int = 64,
+    batch_size: int = WINDOWS,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """Return a fitted network's predictions.

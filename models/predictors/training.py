@@ -81,7 +81,7 @@ def train(
             losses = _epoch(network, samples, bank, optimiser, options, samples.one_window_each(order), epoch, device)
             dev_nmse = None
             if dev is not None:
-                predicted = predict(network, dev, bank, batch_size=options.batch_size, device=device)
+                predicted = predict(network, dev, bank, device=device)
                 dev_nmse = mean_nmse(dev, predicted, scale=network.standardise_target.scale.cpu().numpy())
             now = time.perf_counter()
             report.epochs.append(
