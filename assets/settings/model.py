@@ -38,8 +38,14 @@ class Model(dg.Config):
         0.1, ge=0, description="Weight of the process's likelihood in the joint loss (M3TR section 3.4)."
     )
     max_epochs: int = Field(60, ge=1, description="Highest number of passes over the training videos.")
+    averaging: float = Field(
+        0.95,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the weights, which is what is validated and kept. 0: no averaging.",
+    )
     patience: int = Field(
-        10, ge=1, description="Training stops after this many passes without a better validation nMSE."
+        6, ge=1, description="Training stops after this many passes without a better validation nMSE."
     )
     whole_share: float = Field(
         0.5,

@@ -5,7 +5,7 @@ Equations are those of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/pred
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -241,6 +241,10 @@ class M3TR(PredictorNetwork):
             # Weight decay would pull the fitted process towards 0, away from its fit.
             groups.append({"params": process, "lr": options.process_learning_rate, "weight_decay": 0.0})
         return groups
+
+    def constrained_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the parameters of the process inside."""
+        return () if self.temporal_encoder is None else self.temporal_encoder.parameters()
 
     def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
         """Apply the process's penalty and constraints, if it is trained."""

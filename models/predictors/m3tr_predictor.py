@@ -22,11 +22,11 @@ class M3TRPredictor(NeuralPredictor):
     """M3TR with its joint loss L = L_pred + gamma L_mhp (section 3.4)."""
 
     title = "M3TR"
-    code = 4
+    code = 5
     network_class = M3TR
     reads = (
         *("dim", "alpha", "dropout", "neighbours", "aggregate", "learning_rate", "batch_size", "weight_decay", "gamma"),
-        *("max_epochs", "patience", "whole_share", "penalty", "penalty_strength", "similarity"),
+        *("max_epochs", "patience", "averaging", "whole_share", "penalty", "penalty_strength", "similarity"),
         *SWITCHES,
     )
 
@@ -62,7 +62,10 @@ class M3TRPredictor(NeuralPredictor):
             penalty=None if settings["penalty"] == "none" else settings["penalty"],
             **{
                 name: settings[name]
-                for name in ("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "penalty_strength")
+                for name in (
+                    *("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "averaging"),
+                    "penalty_strength",
+                )
             },
         )
         return cls(config, options, temporal_encoder=temporal_encoder)

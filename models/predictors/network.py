@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -65,6 +65,10 @@ class PredictorNetwork(nn.Module, ABC):
     def parameter_groups(self, options: TrainingOptions) -> list[dict[str, Any]]:
         """Return the optimiser's groups of parameters; by default one, with the learning rate of the options."""
         return [{"params": list(self.parameters()), "lr": options.learning_rate}]
+
+    def constrained_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the parameters whose constraints an average of the weights would break; by default there are none."""
+        return ()
 
     def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
         """Restore constraints after a step of the optimiser; by default there are none."""

@@ -16,6 +16,7 @@ from models.predictors.samples import Bank, Minibatch, Samples, batches, minibat
 from models.predictors.training_options import TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.predictors.validation import check_targets, mean_nmse
+from models.predictors.weight_average import WeightAverage
 
 
 def train(
@@ -73,15 +74,16 @@ def train(
         network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
         network.to(device)
         optimiser = torch.optim.AdamW(network.parameter_groups(options), weight_decay=options.weight_decay)
+        average = WeightAverage(network, decay=options.averaging)
         order = np.random.default_rng(seed)
         report = TrainingReport(seed)
         best: dict[str, Tensor] | None = None
         for epoch in range(1, options.epochs + 1):
             begun = time.perf_counter()
-            losses = _epoch(network, samples, bank, optimiser, options, samples.one_window_each(order), epoch, device)
+            losses = _epoch(average, samples, bank, optimiser, options, samples.one_window_each(order), epoch, device)
             dev_nmse = None
             if dev is not None:
-                predicted = predict(network, dev, bank, device=device)
+                predicted = predict(average.network, dev, bank, device=device)
                 dev_nmse = mean_nmse(dev, predicted, scale=network.standardise_target.scale.cpu().numpy())
             now = time.perf_counter()
             report.epochs.append(
@@ -100,18 +102,18 @@ def train(
                 progress(report.epochs[-1])
             if dev_nmse is None or report.best_dev_nmse is None or dev_nmse < report.best_dev_nmse:
                 report.best_epoch, report.best_dev_nmse = epoch, dev_nmse
-                best = None if dev is None else copy.deepcopy(network.state_dict())
+                best = None if dev is None else copy.deepcopy(average.network.state_dict())
             elif epoch - report.best_epoch >= options.patience:
                 report.stopped_early = True
                 break
     if best is not None:
-        network.load_state_dict(best)
+        average.network.load_state_dict(best)
     report.seconds = time.perf_counter() - started
-    return network.eval(), report
+    return average.network.eval(), report
 
 
 def _epoch(
-    network: PredictorNetwork,
+    average: WeightAverage,
     samples: Samples,
     bank: Bank,
     optimiser: torch.optim.Optimizer,
@@ -121,7 +123,7 @@ def _epoch(
     device: torch.device | str,
 ) -> np.ndarray:
     """Train on the windows `order` once, and return the means of L, L_pred and L_further, (3,)."""
-    network.train()
+    network = average.source.train()
     total = np.zeros(3)
     for number, rows in enumerate(batches(order, options.batch_size), start=1):
         batch = minibatch(
@@ -144,6 +146,7 @@ def _epoch(
         nn.utils.clip_grad_norm_(network.parameters(), options.clip)
         optimiser.step()
         network.after_step(optimiser, batch, options)
+        average.update()
         total += values * len(rows)
     return total / len(order)
 

@@ -20,6 +20,7 @@ class TrainingOptions:
         epochs: Largest number of epochs.
         patience: Epochs without a better validation nMSE before training stops.
         clip: Largest norm of the gradient.
+        averaging: Decay of the moving average of the weights, which is what is validated and kept; 0 for none.
         penalty: Penalty on the process's influences: "mcp", "scad" or None. Use the penalty of its own fit.
         penalty_strength: Strength of that penalty.
         max_branching: Largest branching ratio that the process may reach; None for no limit.
@@ -36,6 +37,7 @@ class TrainingOptions:
     epochs: int = 100
     patience: int = 15
     clip: float = 1.0
+    averaging: float = 0.95
     penalty: str | None = None
     penalty_strength: float = 0.05
     max_branching: float | None = 0.95
@@ -48,6 +50,8 @@ class TrainingOptions:
         for name in ("weight_decay", "gamma"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, given {getattr(self, name)}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in [0, 1), given {self.averaging}")
         for name in ("batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
