@@ -1,9 +1,14 @@
 """The predictors of `model.train`, one model per predictor and seed."""
 
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import dagster as dg
 import polars as pl
 
-from assets.encoding.encoder_choice import device_of
 from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.plots import fit_curve
@@ -18,7 +23,6 @@ from assets.memory.feature_join import usable_items
 from assets.memory.neighbours import neighbours
 from assets.metadata.window_columns import window_columns
 from assets.prediction.input_digests import FITS, TABLES, input_digests
-from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.trained_models import (
     FOLDER,
     TrainedModel,
@@ -27,15 +31,13 @@ from assets.prediction.trained_models import (
     model_fingerprint,
     model_in_service,
     trained_models,
-    unfitted,
 )
+from assets.prediction.training_processes import fit_model, fit_side_by_side, inputs_of, side_by_side
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, keep_validation, read_validation
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
-from models.determinism import deterministic
-from models.predictors import Bank, Samples
-from storage.fingerprint import Fingerprint
+from models.predictors.training_report import TrainingReport
 from storage.hashing import content_hash
 from storage.store import Store
 
@@ -83,10 +85,7 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
                 del todo[model]
     if todo:
         stop_if_planning(reason="; ".join(f"{model}: {reason}" for model, reason in todo.items()))
-        train, dev, bank = _inputs(store, settings)
-        for model in todo:
-            fingerprint = model_fingerprint(store, settings, model, code=CODE)
-            _train(context, store, settings, model, (train, dev, bank), digests, fingerprint)
+        _train(context, store, settings, list(todo), digests)
     keep_validation(context, store, settings)
     versions = [artifact_of(store, model).current() for model in models]
     metadata: dict[str, object] = {"trained": dg.MetadataValue.json([str(model) for model in todo])}
@@ -97,28 +96,43 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     return dg.MaterializeResult(data_version=version_of_artifacts(*versions), metadata=metadata)
 
 
-def _inputs(store: Store, settings: Settings) -> tuple[Samples, Samples, Bank]:
-    """Return the windows of the training and validation items, and the bank."""
-    age = "own" if settings.model.whole_share == 1 else "all"
-    train, dev = (samples_of(store, settings, split, age=age) for split in ("train", "val"))
-    return train, dev, bank_of(store, settings)
-
-
 def _train(
     context: dg.AssetExecutionContext,
     store: Store,
     settings: Settings,
-    model: TrainedModel,
-    inputs: tuple[Samples, Samples, Bank],
+    models: list[TrainedModel],
     digests: dict[str, str],
-    fingerprint: Fingerprint,
 ) -> None:
-    predictor, items = unfitted(store, settings, model), sorted(set(inputs[0].items.tolist()))
-    progress = Progress(context.log, f"popularity_model: {model}", settings.model.max_epochs, unit="passes")
-    with deterministic():
-        report = predictor.fit(
-            *inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress.advance()
-        )
+    """Train the models, those that are worth it side by side, and store each when it is done."""
+    inputs, passes = inputs_of(store, settings), settings.model.max_epochs
+    items = sorted(set(inputs[0].items.tolist()))
+    together = side_by_side(settings, models, windows=len(inputs[0]))
+    for model in models:
+        if model not in together:
+            progress = Progress(context.log, f"popularity_model: {model}", passes, unit="passes")
+            predictor, report = fit_model(store, settings, model, inputs, progress=progress.advance)
+            _keep(context, store, settings, model, report, predictor.save, items, digests)
+    if together:
+        del inputs  # the processes read their own
+        told = f"popularity_model: {', '.join(map(str, together))}"
+        progress = Progress(context.log, told, passes * len(together), unit="passes")
+        with TemporaryDirectory() as folder:
+            for model, report in fit_side_by_side(settings, together, Path(folder), progress=progress.advance):
+                save = partial(shutil.copytree, Path(folder) / model.artifact)
+                _keep(context, store, settings, model, report, save, items, digests)
+
+
+def _keep(
+    context: dg.AssetExecutionContext,
+    store: Store,
+    settings: Settings,
+    model: TrainedModel,
+    report: TrainingReport,
+    save: Callable[[Path], object],
+    items: list[str],
+    digests: dict[str, str],
+) -> None:
+    """Store a fitted model as a new version of its artifact, and log it."""
     metadata = {
         "seed": model.seed,
         "best_epoch": report.best_epoch,
@@ -126,10 +140,11 @@ def _train(
         "seconds": round(report.seconds, 2),
         "curve": [[epoch.epoch, epoch.prediction_loss, epoch.dev_nmse] for epoch in report.epochs],
     }
+    fingerprint = model_fingerprint(store, settings, model, code=CODE)
     with artifact_of(store, model).new(
         inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata
     ) as folder:
-        predictor.save(folder / FOLDER)
+        save(folder / FOLDER)
         keep_facts(folder, dict.fromkeys(("model", "standardisers"), items), digests)
     note_run(context, store, model.artifact, computed=len(items), seconds=report.seconds)
     context.log.info(

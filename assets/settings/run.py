@@ -12,6 +12,12 @@ class Run(dg.Config):
     """How runs execute. Nothing here changes a result."""
 
     workers: int = Field(0, ge=0, description="Processes that decode media files. 0: one per core.")
+    training_processes: int = Field(
+        0,
+        ge=0,
+        description="Models that are trained at once on a CPU, each in a process with one thread. 0: one per core. Small sets "
+        "are trained in one process.",
+    )
     shard_size: int = Field(
         200, ge=1, description="Videos per part file. A killed run loses at most this many videos of work."
     )

@@ -1,0 +1,121 @@
+"""Training of several models at once on a CPU: one process per model, each with one thread.
+
+The steps of a network as small as M3TR's gain nothing from a second thread, but its seeds do not depend on each other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from assets.encoding.encoder_choice import device_of
+from assets.engine.store_access import open_store
+from assets.prediction.predictor_inputs import bank_of, samples_of
+from assets.prediction.trained_models import TrainedModel, unfitted
+from assets.settings import Settings
+from models.determinism import deterministic
+from models.predictor_table import predictor_class
+from models.predictors import Bank, Samples
+from models.predictors.neural_predictor import NeuralPredictor
+from models.predictors.predictor import Predictor
+from models.predictors.training_report import TrainingReport
+from storage.store import Store
+
+Inputs = tuple[Samples, Samples, Bank]
+
+WORTH = 2_000  # training windows from which a network takes longer to train than a process to start
+_POLL = 1.0  # seconds between two looks at the progress
+
+
+def inputs_of(store: Store, settings: Settings) -> Inputs:
+    """Return the windows of the training and validation items, and the bank."""
+    age = "own" if settings.model.whole_share == 1 else "all"
+    train, dev = (samples_of(store, settings, split, age=age) for split in ("train", "val"))
+    return train, dev, bank_of(store, settings)
+
+
+def fit_model(
+    store: Store, settings: Settings, model: TrainedModel, inputs: Inputs, *, progress: Callable[[], None]
+) -> tuple[Predictor, TrainingReport]:
+    """Fit one model in this process.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        model: The model.
+        inputs: See `inputs_of`.
+        progress: Called after each pass.
+    """
+    predictor = unfitted(store, settings, model)
+    with deterministic():
+        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress())
+    return predictor, report
+
+
+def side_by_side(settings: Settings, models: Sequence[TrainedModel], *, windows: int) -> list[TrainedModel]:
+    """Return the models that are worth a process of their own; none unless two can run at once.
+
+    Args:
+        settings: `run.training_processes` bounds their number; on a GPU all models are trained one after the other.
+        models: The models to train.
+        windows: Number of training windows.
+    """
+    networks = [model for model in models if issubclass(predictor_class(model.predictor), NeuralPredictor)]
+    at_once = min(_processes(settings), len(networks))
+    return networks if at_once > 1 and windows >= WORTH and str(device_of(settings)) == "cpu" else []
+
+
+def _processes(settings: Settings) -> int:
+    return settings.run.training_processes or len(os.sched_getaffinity(0))
+
+
+def fit_side_by_side(
+    settings: Settings, models: Sequence[TrainedModel], scratch: Path, *, progress: Callable[[int], None]
+) -> Iterator[tuple[TrainedModel, TrainingReport]]:
+    """Fit models in processes of their own, and yield each when it is done.
+
+    Args:
+        settings: The settings.
+        models: The models.
+        scratch: An empty folder. `scratch / model.artifact` is the folder of a fitted model.
+        progress: Called with the number of passes that were made since the last call.
+
+    Raises:
+        Exception: What a fit raised; the others are still finished, but not yielded.
+    """
+    context = multiprocessing.get_context("spawn")  # a forked child could deadlock on a lock of PyTorch's threads
+    seen = 0
+    with ProcessPoolExecutor(min(_processes(settings), len(models)), context, initializer=_one_thread) as pool:
+        waiting = {pool.submit(_fit, settings.model_dump(), model, scratch / model.artifact): model for model in models}
+        while waiting:
+            done, _ = wait(waiting, timeout=_POLL, return_when=FIRST_COMPLETED)
+            passes = sum(file.stat().st_size for file in scratch.glob("*.passes"))
+            progress(passes - seen)
+            seen = passes
+            for future in done:
+                yield waiting.pop(future), future.result()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _fit(settings: dict[str, Any], model: TrainedModel, folder: Path) -> TrainingReport:
+    """Fit a model and save it to a folder; a file beside it grows by one byte per pass."""
+    own = Settings(**settings)
+    store = open_store(own)
+    passes = folder.with_suffix(".passes")
+
+    def count() -> None:
+        with passes.open("ab") as file:
+            file.write(b".")
+
+    predictor, report = fit_model(store, own, model, inputs_of(store, own), progress=count)
+    predictor.save(folder)
+    return report
