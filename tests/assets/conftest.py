@@ -59,6 +59,7 @@ QUICK = {
     "REELCAST_MODEL__DIM": "8",
     "REELCAST_MODEL__MAX_EPOCHS": "2",
     "REELCAST_MODEL__SEEDS": json.dumps([0, 1]),
+    "REELCAST_MODEL__TRAIN": json.dumps(["m3tr"]),
     "REELCAST_RETRIEVAL__NEIGHBOURS": "3",
     "REELCAST_RUN__WORKERS": "1",
 }

@@ -1,5 +1,6 @@
 """The whole graph as Dagster runs it, on feedback alone: every item lacks video and sound."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from assets.engine.store_access import open_store
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
 from assets.protocol.splits import read_splits
-from assets.settings import Settings
+from assets.settings import Model, Settings
 from models.predictor_table import MEAN, NEIGHBOURS, TRIVIAL
 from storage import catalog
 
@@ -33,7 +34,7 @@ PER_VIDEO = [
 
 @pytest.fixture
 def ran(settings_of, materialise) -> Settings:
-    settings = settings_of()
+    settings = settings_of(model__train=json.dumps(Model().train))
     assert materialise(settings).success
     return settings
 
@@ -99,6 +100,7 @@ def test_every_target_has_its_rows_its_stack_and_its_forecasts(settings_of, mate
     assert set(predicted["model"]) <= {"boosting"}
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_numbers(settings_of, materialise, tmp_path):
     tables = []
     for run in ("first", "second"):
@@ -108,6 +110,7 @@ def test_same_seed_gives_the_same_numbers(settings_of, materialise, tmp_path):
     assert tables[0].equals(tables[1])
 
 
+@pytest.mark.slow
 def test_first_k_drops_short_items_and_predicts_them(settings_of, materialise):
     settings = settings_of(protocol__first_k="12", protocol__label_event="all")
     assert materialise(settings).success

@@ -49,12 +49,13 @@ def test_results_shows_the_table_and_where_it_lies(folder, capsys):
     assert "| **M3TR (2 seeds)** | **0.550 ± 0.635** |" in text
     assert "| training mean | 1.000 | n/a |" in text
     assert "- a note" in text
-    write_results(folder / "results", table=table, items=items, text=text)
+    write_results(folder / "results", table=table, items=items, text=text, hours=24.0)
     assert {file.name for file in (folder / "results").iterdir()} == {
         "evaluation.md",
         "evaluation.csv",
         "test_predictions.csv",
         "evaluation.png",
+        "evaluation_by_age.png",
     }
     assert main(["results"]) == 0
     shown = capsys.readouterr().out

@@ -41,6 +41,7 @@ def test_before_the_first_run_everything_is_new(settings_of):
     assert all(stage.states().is_empty() for stage in store.stages().values())
 
 
+@pytest.mark.slow
 def test_the_plan_is_what_the_run_computes(settings_of, materialise, own_set):
     settings = settings_of(data__folder=str(own_set), **SEED)
     assert materialise(settings).success
@@ -67,6 +68,7 @@ def test_the_plan_is_what_the_run_computes(settings_of, materialise, own_set):
         assert len(recomputed) <= len(plan.todo) + found[name].more, name
 
 
+@pytest.mark.slow
 def test_a_changed_parameter_is_named(settings_of, materialise, own_set):
     settings = settings_of(data__folder=str(own_set), **SEED)
     assert materialise(settings).success

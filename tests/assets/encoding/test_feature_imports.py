@@ -57,6 +57,7 @@ def imported(settings_of, features):
     return make
 
 
+@pytest.mark.slow
 def test_the_whole_graph_on_imported_features(imported, materialise, features):
     settings = imported()
     result = materialise(settings)

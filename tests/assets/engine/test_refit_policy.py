@@ -63,6 +63,7 @@ def test_a_new_item_costs_its_own_rows_only(own_set, settings_of, materialise):
     assert "new" in after["item"]
 
 
+@pytest.mark.slow
 def test_new_feedback_in_the_window_refreshes_the_temporal_row_only(own_set, settings_of, materialise):
     settings = settings_of(data__folder=str(own_set), **SEED)
     assert materialise(settings).success
@@ -81,6 +82,7 @@ def test_new_feedback_in_the_window_refreshes_the_temporal_row_only(own_set, set
     assert plans["temporal_embeddings"]["stale"] == 1
 
 
+@pytest.mark.slow
 def test_a_limit_of_zero_fits_at_any_change(own_set, settings_of, materialise):
     settings = settings_of(data__folder=str(own_set), process__refit_share="0", model__refit_share="0", **SEED)
     assert materialise(settings).success

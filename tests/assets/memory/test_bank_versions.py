@@ -214,6 +214,7 @@ def test_two_builders_one_is_told_to_wait(first, settings_of, materialise, folde
     assert "is building the memory bank right now" in failures(result)
 
 
+@pytest.mark.slow
 def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, capsys):
     monkeypatch.setenv("REELCAST_STORE__PATH", first.store.path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -248,6 +249,7 @@ def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, ca
     assert bank(settings).current().version == 3
 
 
+@pytest.mark.slow
 def test_old_versions_go_by_the_rule(first, settings_of, materialise, folder):
     members = open_bank(open_store(first)).items.tolist()
     for number in members[:3]:
@@ -258,6 +260,7 @@ def test_old_versions_go_by_the_rule(first, settings_of, materialise, folder):
         bank(settings).find(1)
 
 
+@pytest.mark.slow
 def test_data_that_are_again_as_they_were_bring_their_version_back_once(first, settings_of, materialise, folder):
     original = (folder / "videos.csv").read_text()
     settings, _ = rebuild(settings_of, materialise, folder, titles=[1])
@@ -289,6 +292,7 @@ def test_a_run_that_is_killed_at_the_switch_is_made_good_by_the_next(
     assert (current.version, current.metadata["status"]) == (2, "accepted")
 
 
+@pytest.mark.slow
 def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of, materialise, folder):
     settings, _ = rebuild(settings_of, materialise, folder, titles=[1], model__seeds="[0]")
     assert materialise(settings, ["*popularity_model", "neighbours+"]).success
@@ -299,6 +303,7 @@ def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of
     assert materialise(settings, ["neighbours+"]).success
 
 
+@pytest.mark.slow
 def test_without_feedback_or_process_retrieval_falls_back_to_content_and_says_so(settings_of, materialise, folder):
     """Two uploads, one without any feedback and one that the process is made to fail on, and a member it fails on."""
     uploaded = START + 59 * 24 * HOUR

@@ -139,6 +139,7 @@ def computed(result: dg.ExecuteInProcessResult, settings: Settings) -> dict[str,
     return dict(runs.select("asset", "computed").iter_rows())
 
 
+@pytest.mark.slow
 def test_the_pretrained_code_path(small_set, settings_of, materialise):
     settings = settings_of(
         data__folder=str(small_set),
