@@ -27,7 +27,7 @@ class Process(dg.Config):
     penalty_strength: float = Field(0.05, gt=0, description="Gamma of the penalty.")
     learning_rate: float = Field(5e-3, gt=0, description="AdamW's learning rate.")
     batch_size: int = Field(64, ge=1, description="Sequences per training step.")
-    max_epochs: int = Field(30, ge=1, description="Highest number of passes over the training sequences.")
+    max_epochs: int = Field(20, ge=1, description="Highest number of passes over the training sequences.")
     patience: int = Field(
         5, ge=1, description="The fit stops after this many passes without a better validation likelihood."
     )

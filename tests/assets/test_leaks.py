@@ -42,6 +42,7 @@ def ran(tmp_path_factory, plain_set) -> Settings:
         "DATA__FOLDER": str(plain_set),
         "STORE__PATH": str(folder / "store"),
         "STORE__RESULTS": str(folder / "results"),
+        "MODEL__TRAIN": '["m3tr", "boosting", "boosting_content", "stack"]',
     }
     settings = load(environment={**QUICK, **{f"REELCAST_{name}": value for name, value in variables.items()}})
     graph = [*ASSETS, *ASSET_CHECKS]

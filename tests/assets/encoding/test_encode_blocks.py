@@ -46,6 +46,7 @@ def test_no_more_processes_than_blocks(tiny, monkeypatch, blocks, workers):
 
 
 @pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_processes_and_devices_do_not_change_the_rows(tiny, profile):
     work, blocks = work_of(tiny(), profile), blocks_of([*ITEMS, "unknown"], 3)
 

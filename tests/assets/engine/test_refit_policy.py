@@ -44,6 +44,7 @@ def add(folder, name: str, hours: list[float]) -> None:
         file.writelines(f"{name},u1,comment,{START + int(hour * HOUR)}\n" for hour in hours)
 
 
+@pytest.mark.slow
 def test_a_new_item_costs_its_own_rows_only(own_set, settings_of, materialise):
     settings = settings_of(data__folder=str(own_set), **SEED)
     assert materialise(settings).success

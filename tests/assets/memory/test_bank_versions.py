@@ -109,6 +109,7 @@ def test_a_version_that_passes_comes_into_service_with_its_checks(first, setting
         ({"bank__latency_ms": "0.0001"}, "latency"),
     ],
 )
+@pytest.mark.slow
 def test_a_version_that_fails_a_check_leaves_the_old_one_in_service(
     first, settings_of, materialise, folder, limit, check
 ):
@@ -132,6 +133,7 @@ def test_a_version_that_fails_a_check_leaves_the_old_one_in_service(
     assert artifact.current().version == 2
 
 
+@pytest.mark.slow
 def test_the_first_version_refused_leaves_none_and_says_why(settings_of, materialise, folder):
     settings = settings_of(data__folder=str(folder), bank__latency_ms="0.0001")
     result = materialise(settings, ["*neighbours"])
@@ -143,6 +145,7 @@ def test_the_first_version_refused_leaves_none_and_says_why(settings_of, materia
     assert materialise(settings, "neighbours").success
 
 
+@pytest.mark.slow
 def test_an_index_by_name_is_held_to_the_recall(settings_of, materialise, folder):
     settings = settings_of(data__folder=str(folder), bank__index="IVF4,Flat", bank__recall="0.5")
     result = materialise(settings, ["*neighbours"])

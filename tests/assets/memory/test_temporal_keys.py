@@ -52,6 +52,7 @@ def test_without_younger_ages_keys_are_those_of_the_whole_window(windows):
     np.testing.assert_array_equal(ages.query_keys(windows.take(~windows.younger)), KEYS[:2])
 
 
+@pytest.mark.slow
 def test_what_neighbours_are_alike_in_is_a_setting(settings_of, materialise):
     """A model without the temporal branch sees no feedback, in the choice of its neighbours neither."""
     assert materialise(settings_of(), "*neighbours").success

@@ -18,6 +18,7 @@ def small_set(tmp_path_factory):
     return make(tmp_path_factory.mktemp("demonstration") / "set", videos=24, uploads=4, workers=2)
 
 
+@pytest.mark.slow
 def test_handcrafted_from_files_to_predictions(small_set, settings_of, materialise):
     settings = settings_of(data__folder=str(small_set), sampling__frames="4", model__seeds="[0]")
     (small_set / "demo_videos" / "5.mp4").write_bytes(b"no video at all")

@@ -113,6 +113,7 @@ def searched(monkeypatch) -> list[int]:
     distinct=st.sampled_from([None, 3, 40]),
     size=st.integers(1, 6),
 )
+@pytest.mark.slow
 def test_nights_in_a_row_are_as_whole_searches(tmp_path_factory, seed, share, timed, distinct, size):
     folder, random = tmp_path_factory.mktemp("store"), np.random.default_rng(seed)
     answers, banks = Artifact(folder / "answers"), Artifact(folder / "bank")
