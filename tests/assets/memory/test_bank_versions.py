@@ -23,6 +23,8 @@ from storage.durable import StoreError, exclusive
 from storage.rows import Row
 from tests.assets.conftest import HOUR, QUICK, START
 
+pytestmark = pytest.mark.slow  # every test runs most of the graph at least once
+
 UP_TO_BANK = ["*memory_bank"]
 
 
@@ -109,7 +111,6 @@ def test_a_version_that_passes_comes_into_service_with_its_checks(first, setting
         ({"bank__latency_ms": "0.0001"}, "latency"),
     ],
 )
-@pytest.mark.slow
 def test_a_version_that_fails_a_check_leaves_the_old_one_in_service(
     first, settings_of, materialise, folder, limit, check
 ):
@@ -133,7 +134,6 @@ def test_a_version_that_fails_a_check_leaves_the_old_one_in_service(
     assert artifact.current().version == 2
 
 
-@pytest.mark.slow
 def test_the_first_version_refused_leaves_none_and_says_why(settings_of, materialise, folder):
     settings = settings_of(data__folder=str(folder), bank__latency_ms="0.0001")
     result = materialise(settings, ["*neighbours"])
@@ -145,7 +145,6 @@ def test_the_first_version_refused_leaves_none_and_says_why(settings_of, materia
     assert materialise(settings, "neighbours").success
 
 
-@pytest.mark.slow
 def test_an_index_by_name_is_held_to_the_recall(settings_of, materialise, folder):
     settings = settings_of(data__folder=str(folder), bank__index="IVF4,Flat", bank__recall="0.5")
     result = materialise(settings, ["*neighbours"])
@@ -217,7 +216,6 @@ def test_two_builders_one_is_told_to_wait(first, settings_of, materialise, folde
     assert "is building the memory bank right now" in failures(result)
 
 
-@pytest.mark.slow
 def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, capsys):
     monkeypatch.setenv("REELCAST_STORE__PATH", first.store.path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -252,7 +250,6 @@ def test_from_the_shell(first, settings_of, materialise, folder, monkeypatch, ca
     assert bank(settings).current().version == 3
 
 
-@pytest.mark.slow
 def test_old_versions_go_by_the_rule(first, settings_of, materialise, folder):
     members = open_bank(open_store(first)).items.tolist()
     for number in members[:3]:
@@ -263,7 +260,6 @@ def test_old_versions_go_by_the_rule(first, settings_of, materialise, folder):
         bank(settings).find(1)
 
 
-@pytest.mark.slow
 def test_data_that_are_again_as_they_were_bring_their_version_back_once(first, settings_of, materialise, folder):
     original = (folder / "videos.csv").read_text()
     settings, _ = rebuild(settings_of, materialise, folder, titles=[1])
@@ -295,7 +291,6 @@ def test_a_run_that_is_killed_at_the_switch_is_made_good_by_the_next(
     assert (current.version, current.metadata["status"]) == (2, "accepted")
 
 
-@pytest.mark.slow
 def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of, materialise, folder):
     settings, _ = rebuild(settings_of, materialise, folder, titles=[1], model__seeds="[0]")
     assert materialise(settings, ["*popularity_model", "neighbours+"]).success
@@ -306,7 +301,6 @@ def test_neighbours_of_another_version_are_not_predicted_with(first, settings_of
     assert materialise(settings, ["neighbours+"]).success
 
 
-@pytest.mark.slow
 def test_without_feedback_or_process_retrieval_falls_back_to_content_and_says_so(settings_of, materialise, folder):
     """Two uploads, one without any feedback and one that the process is made to fail on, and a member it fails on."""
     uploaded = START + 59 * 24 * HOUR

@@ -12,13 +12,14 @@ from assets.protocol.splits import read_splits
 from assets.settings import Settings
 from pipeline.demonstration import make
 
+pytestmark = pytest.mark.slow  # every test runs most of the graph at least once
+
 
 @pytest.fixture(scope="module")
 def small_set(tmp_path_factory):
     return make(tmp_path_factory.mktemp("demonstration") / "set", videos=24, uploads=4, workers=2)
 
 
-@pytest.mark.slow
 def test_handcrafted_from_files_to_predictions(small_set, settings_of, materialise):
     settings = settings_of(data__folder=str(small_set), sampling__frames="4", model__seeds="[0]")
     (small_set / "demo_videos" / "5.mp4").write_bytes(b"no video at all")
@@ -41,7 +42,6 @@ def test_handcrafted_from_files_to_predictions(small_set, settings_of, materiali
     assert {"item", "score", "ss_modal", "ss_temp", "label"} <= set(best[0])
 
 
-@pytest.mark.slow
 def test_what_a_renamed_file_and_new_feedback_cost(tmp_path, settings_of, materialise):
     folder = make(tmp_path / "set", videos=24, uploads=2, workers=1)
     settings = settings_of(data__folder=str(folder), sampling__frames="2", model__seeds="[0]")
@@ -140,7 +140,6 @@ def computed(result: dg.ExecuteInProcessResult, settings: Settings) -> dict[str,
     return dict(runs.select("asset", "computed").iter_rows())
 
 
-@pytest.mark.slow
 def test_the_pretrained_code_path(small_set, settings_of, materialise):
     settings = settings_of(
         data__folder=str(small_set),
