@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import versions
+from assets.metadata.window_columns import columns_in_service
 from assets.settings import Settings
 from models.predictor_table import CLASSES, predictor_class
 from models.predictors.predictor import Predictor
@@ -82,7 +83,9 @@ def model_in_service(store: Store, model: TrainedModel) -> ArtifactVersion:
 
 
 def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, code: int) -> Fingerprint:
-    """Return what determines a model besides its data: its predictor's code and settings, and the features' versions.
+    """Return what determines a model besides its data: its predictor's code and settings, and its inputs' versions.
+
+    These are the versions of the features and, for a predictor that reads the table of windows, the table's columns.
 
     Args:
         store: The store.
@@ -91,7 +94,10 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
         code: Version of the code that trains every model.
     """
     made = predictor_class(model.predictor)
-    parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **_settings_of(settings, made)}
+    read = _settings_of(settings, made)
+    parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
+    if made.reads_table(read):
+        parameters["columns"] = asdict(columns_in_service(store)[1])
     return Fingerprint(code=code, parameters=parameters, model=versions(store))
 
 

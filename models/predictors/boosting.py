@@ -47,6 +47,11 @@ class Boosting:
         self._columns: list[list[str]] = []
 
     @classmethod
+    def reads_table(cls, settings: Mapping[str, Any]) -> bool:
+        """Return True."""
+        return True
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build an unfitted predictor; neither the settings nor the process change it."""
         return cls()

@@ -50,6 +50,11 @@ class M3TRPredictor(NeuralPredictor):
         super().__init__(options, temporal_encoder=temporal_encoder if self.config.use_temporal else None)
 
     @classmethod
+    def reads_table(cls, settings: Mapping[str, Any]) -> bool:
+        """Return whether metadata are a fourth sequence."""
+        return settings["use_metadata"]
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build an unfitted predictor from the settings in `reads`."""
         config = M3TRConfig(

@@ -35,6 +35,15 @@ class Predictor(Protocol):
         ...
 
     @classmethod
+    def reads_table(cls, settings: Mapping[str, Any]) -> bool:
+        """Return whether a fit reads `Samples.table`, so that other columns of the table need another fit.
+
+        Args:
+            settings: Value of each setting in `reads`.
+        """
+        ...
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build an unfitted predictor.
 
