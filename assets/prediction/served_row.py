@@ -42,10 +42,8 @@ def _best(validation: pl.DataFrame) -> str:
     if STACK not in scores:
         return best
     by_item = everywhere.group_by("predictor", "item").agg(pl.col("error").mean())
-    own, other = (
-        by_item.filter(pl.col("predictor") == name).select("item", name=pl.col("error")) for name in (STACK, best)
-    )
+    own, other = (by_item.filter(pl.col("predictor") == name).select("item", "error") for name in (STACK, best))
     worse = own.join(other, on="item", suffix="_best")
-    difference = (worse["name"] - worse["name_best"]).to_numpy()
+    difference = (worse["error"] - worse["error_best"]).to_numpy()
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
     return STACK if difference.mean() <= error else best

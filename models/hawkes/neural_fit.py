@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
-from models.hawkes.averaging import AveragedProcess
 from models.hawkes.history import counted_events
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.neural_start import initialise, start_from_classical
 from models.hawkes.penalties import shrink
 from models.hawkes.pieces import Pieces
 from models.hawkes.report import Epoch, FitReport
+from models.weight_average import WeightAverage
 
 STEP_EVENTS = 4096  # largest average number of events per step; long sequences make more steps, not larger ones
 STARTING_SHARE = 0.25  # share of max_seconds for the classical process that the fit starts from
@@ -60,7 +60,8 @@ def fit_neural(
     # Every step divides by the same number, so that every event has the same weight however many events a step holds.
     divisor = pieces.scored * per_step / len(pieces)
     optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
-    averaged = AveragedProcess(process, decay=averaging)
+    branching = () if process.excitation is None else [process.excitation.branching]
+    averaged = WeightAverage(process, decay=averaging, exact=branching)
     generator = torch.Generator().manual_seed(seed)
     best, best_weights = -math.inf, None
     step, norm = 0, 0.0
@@ -109,7 +110,7 @@ def fit_neural(
                 process.project_(max_branching=max_branching)
                 averaged.update()
                 step += 1
-            if record(averaged.process, total):
+            if record(averaged.network, total):
                 break
     if best_weights is None:
         raise ArithmeticError("the fit diverged in its first epoch: no finite log-likelihood on dev")

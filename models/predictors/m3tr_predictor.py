@@ -22,7 +22,7 @@ class M3TRPredictor(NeuralPredictor):
     """M3TR with its joint loss L = L_pred + gamma L_mhp (section 3.4)."""
 
     title = "M3TR"
-    code = 5
+    code = 6
     network_class = M3TR
     reads = (
         *("dim", "alpha", "dropout", "neighbours", "aggregate", "learning_rate", "batch_size", "weight_decay", "gamma"),

@@ -16,7 +16,7 @@ from models.predictors.samples import Bank, Minibatch, Samples, batches, minibat
 from models.predictors.training_options import TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.predictors.validation import check_targets, mean_nmse
-from models.predictors.weight_average import WeightAverage
+from models.weight_average import WeightAverage
 
 
 def train(
@@ -74,7 +74,7 @@ def train(
         network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
         network.to(device)
         optimiser = torch.optim.AdamW(network.parameter_groups(options), weight_decay=options.weight_decay)
-        average = WeightAverage(network, decay=options.averaging)
+        average = WeightAverage(network, decay=options.averaging, exact=network.constrained_parameters())
         order = np.random.default_rng(seed)
         report = TrainingReport(seed)
         best: dict[str, Tensor] | None = None
@@ -113,7 +113,7 @@ def train(
 
 
 def _epoch(
-    average: WeightAverage,
+    average: WeightAverage[PredictorNetwork],
     samples: Samples,
     bank: Bank,
     optimiser: torch.optim.Optimizer,
