@@ -142,17 +142,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any
 
 
 def _decode(variable: str, annotation: Any, text: str) -> Any:
-    """Turn a variable's text into a value: `none` unsets, a list is JSON; the schema turns the rest into its types."""
+    """Turn a variable's text into a value: `none` unsets, lists and objects are JSON; the schema converts the rest."""
     if text.strip().lower() == "none":
         return None
-    if get_origin(annotation) is not list:
+    example = {
+        list: "a list is given as JSON, for example [0, 1, 2]",
+        dict: 'an object is given as JSON, for example {"a": 1}',
+    }
+    kind = get_origin(annotation)
+    if kind not in example:
         return text
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidSettings(
-            f"settings refused:\n  {variable}: a list is given as JSON, for example [0, 1, 2]; got {text!r}"
-        ) from error
+        raise InvalidSettings(f"settings refused:\n  {variable}: {example[kind]}; got {text!r}") from error
 
 
 def _allowed(given: str, known: Mapping[str, Any]) -> str:

@@ -94,14 +94,14 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
         code: Version of the code that trains every model.
     """
     made = predictor_class(model.predictor)
-    read = _settings_of(settings, made)
+    read = _settings_of(settings, model.predictor)
     parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
     if made.reads_table(read):
         parameters["columns"] = asdict(columns_in_service(store)[1])
     return Fingerprint(code=code, parameters=parameters, model=versions(store))
 
 
-def _settings_of(settings: Settings, made: type[Predictor]) -> dict[str, Any]:
+def _settings_of(settings: Settings, predictor: str) -> dict[str, Any]:
     """Return the settings that a predictor reads: those of `[model]`, and a few of other sections."""
     known = {
         **settings.model.model_dump(),
@@ -109,14 +109,17 @@ def _settings_of(settings: Settings, made: type[Predictor]) -> dict[str, Any]:
         "similarity": settings.similarity,
         "penalty": settings.process.penalty,
         "penalty_strength": settings.process.penalty_strength,
+        "options": settings.model.options.get(predictor, {}),
     }
-    return {name: known[name] for name in made.reads}
+    return {name: known[name] for name in predictor_class(predictor).reads}
 
 
 def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
     """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
-    made = predictor_class(model.predictor)
-    return made.from_settings(_settings_of(settings, made), temporal_encoder=load_encoder(fitted_process(store)[0]))
+    encoder = load_encoder(fitted_process(store)[0])
+    return predictor_class(model.predictor).from_settings(
+        _settings_of(settings, model.predictor), temporal_encoder=encoder
+    )
 
 
 def load_model(store: Store, settings: Settings, model: TrainedModel) -> Predictor:

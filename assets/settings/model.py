@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import dagster as dg
 from pydantic import Field, field_validator, model_validator
 
-from models.predictor_table import CLASSES, STACK, TRIVIAL
+from models.predictor_table import CLASSES, STACK, TRIVIAL, predictor_class
 
 
 class Model(dg.Config):
@@ -22,6 +22,14 @@ class Model(dg.Config):
         "best",
         description="Row whose forecasts `predictions` holds: a name of `train`, a trivial row, or `best` for the best on "
         "validation items.",
+    )
+    preset: Literal["default", "paper"] = Field(
+        "default", description="Hyper-parameters of every predictor: ours, or those that its paper prints."
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        {},
+        description="Hyper-parameters per predictor, which win over the preset and the shared ones below; for example "
+        "`[model.options.m3tr]` with `alpha = 0.6`.",
     )
     dim: int = Field(64, ge=4, description="d: width of the aligned features.")
     alpha: float = Field(0.8, ge=0, le=1, description="Scale of positive attention; negative attention has 1 - alpha.")
@@ -82,6 +90,16 @@ class Model(dg.Config):
         if len(set(train)) != len(train) or not set(train) <= set(allowed):
             raise ValueError(f"different names among {', '.join(allowed)} are allowed; got {train}")
         return train
+
+    @field_validator("options")
+    @classmethod
+    def _of_predictors(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, given in options.items():
+            try:
+                predictor_class(name).check_options(given)
+            except ValueError as error:
+                raise ValueError(f"options of {name}: {error}") from error
+        return options
 
     @model_validator(mode="after")
     def _servable(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from models.predictors.content_components import ContentComponents
+from models.predictors.own_options import build_options
 from models.predictors.samples import Bank, Samples
 from models.predictors.table import Table
 from models.predictors.training_report import Epoch, TrainingReport
@@ -22,9 +24,41 @@ if TYPE_CHECKING:
     from catboost import CatBoostRegressor, FeaturesData, Pool
 
 FORMAT = 1
-# Chosen on MovieLens-100k and the demonstration set; docs/predictor.md has the comparison.
-DEPTH, LEARNING_RATE, TREES, PATIENCE = 6, 0.1, 1000, 50
 TREES_WITHOUT_VALIDATION = 100
+
+
+@dataclass(frozen=True)
+class BoostingOptions:
+    """Hyper-parameters of CatBoost; the defaults were chosen on two data sets (docs/predictor.md has the comparison).
+
+    Attributes:
+        depth: Depth of a tree.
+        learning_rate: Learning rate.
+        l2: Penalty on the leaves' values.
+        trees: Largest number of trees.
+        patience: Trees without a better validation error before the fit stops.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
+    """
+
+    depth: int = 6
+    learning_rate: float = 0.1
+    l2: float = 3.0
+    trees: int = 1000
+    patience: int = 50
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 1 <= self.depth <= 16:
+            raise ValueError(f"depth must lie in [1, 16], given {self.depth}")
+        for name in ("trees", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, given {self.learning_rate}")
+        if not self.l2 >= 0:
+            raise ValueError(f"l2 must be at least 0, given {self.l2}")
 
 
 class Boosting:
@@ -38,10 +72,11 @@ class Boosting:
     code = 1
     seeded = True
     sees_feedback = True
-    reads: tuple[str, ...] = ("whole_share",)
+    reads: tuple[str, ...] = ("whole_share", "options")
 
-    def __init__(self) -> None:
-        """Build an unfitted predictor."""
+    def __init__(self, options: BoostingOptions | None = None) -> None:
+        """Build an unfitted predictor; None for the default options."""
+        self.options = options or BoostingOptions()
         self._models: list[CatBoostRegressor | float] = []
         self._content: ContentComponents | None = None
         self._columns: list[list[str]] = []
@@ -52,9 +87,22 @@ class Boosting:
         return True
 
     @classmethod
+    def check_options(cls, given: Mapping[str, Any]) -> None:
+        """Check `model.options` of this predictor.
+
+        Raises:
+            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
+        """
+        build_options(given, BoostingOptions)
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
-        """Build an unfitted predictor; neither the settings nor the process change it."""
-        return cls()
+        """Build an unfitted predictor; the process does not change it."""
+        return cls(*build_options(settings["options"], BoostingOptions))
+
+    def obstacle(self, train: Samples, bank: Bank) -> str | None:
+        """Return None: it fits any data."""
+        return None
 
     def fit(
         self,
@@ -79,6 +127,7 @@ class Boosting:
             _fit(
                 _pool(tables["train"], train, column),
                 None if dev is None else _pool(tables["dev"], dev, column),
+                self.options,
                 seed=seed,
             )
             for column in range(train.target.shape[1])
@@ -176,7 +225,7 @@ class BoostingWithContent(Boosting):
         return ContentComponents.fit(train.features.take(np.sort(np.unique(train.items, return_index=True)[1])))
 
 
-def _fit(pool: Pool, dev: Pool | None, *, seed: int) -> CatBoostRegressor | float:
+def _fit(pool: Pool, dev: Pool | None, options: BoostingOptions, *, seed: int) -> CatBoostRegressor | float:
     """Return a fitted model; or the mean of the labels if no column or no label varies, for which there is no model."""
     from catboost import CatBoostError, CatBoostRegressor
 
@@ -185,16 +234,17 @@ def _fit(pool: Pool, dev: Pool | None, *, seed: int) -> CatBoostRegressor | floa
         return float(label[0])
     model = CatBoostRegressor(
         loss_function="RMSE",
-        iterations=TREES_WITHOUT_VALIDATION if dev is None else TREES,
-        learning_rate=LEARNING_RATE,
-        depth=DEPTH,
+        iterations=min(TREES_WITHOUT_VALIDATION, options.trees) if dev is None else options.trees,
+        learning_rate=options.learning_rate,
+        depth=options.depth,
+        l2_leaf_reg=options.l2,
         random_seed=seed,
         thread_count=_threads(),
         allow_writing_files=False,
         verbose=False,
     )
     try:
-        return model.fit(pool, eval_set=dev, early_stopping_rounds=None if dev is None else PATIENCE)
+        return model.fit(pool, eval_set=dev, early_stopping_rounds=None if dev is None else options.patience)
     except CatBoostError as error:
         if "constant" not in str(error):
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
@@ -24,9 +25,12 @@ class M3TRPredictor(NeuralPredictor):
     title = "M3TR"
     code = 6
     network_class = M3TR
+    config_class = M3TRConfig
+    # Appendix L; the width is that of the frozen features.
+    paper = MappingProxyType({"width": 768, "hidden": 768, "learning_rate": 1e-4})
     reads = (
-        *("dim", "alpha", "dropout", "neighbours", "aggregate", "learning_rate", "batch_size", "weight_decay", "gamma"),
-        *("max_epochs", "patience", "averaging", "whole_share", "penalty", "penalty_strength", "similarity"),
+        *NeuralPredictor.reads,
+        *("alpha", "aggregate", "penalty", "penalty_strength", "similarity"),
         *SWITCHES,
     )
 
@@ -46,34 +50,21 @@ class M3TRPredictor(NeuralPredictor):
                 trained too if gamma > 0; samples then need feedback. None uses the stored temporal rows. It is ignored if
                 `config.use_temporal` is False.
         """
-        self.config = config or M3TRConfig()
-        super().__init__(options, temporal_encoder=temporal_encoder if self.config.use_temporal else None)
+        super().__init__(config, options, temporal_encoder=temporal_encoder)
+        if not self.config.use_temporal:
+            self.temporal_encoder = None
 
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:
         """Return whether metadata are a fourth sequence."""
-        return settings["use_metadata"]
+        return settings["options"].get("use_metadata", settings["use_metadata"])
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
-        """Build an unfitted predictor from the settings in `reads`."""
-        config = M3TRConfig(
-            width=settings["dim"],
-            hidden=settings["dim"],
-            **{name: settings[name] for name in ("alpha", "dropout", "neighbours", "aggregate", *SWITCHES)},
-        )
-        options = TrainingOptions(
-            epochs=settings["max_epochs"],
-            penalty=None if settings["penalty"] == "none" else settings["penalty"],
-            **{
-                name: settings[name]
-                for name in (
-                    *("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "averaging"),
-                    "penalty_strength",
-                )
-            },
-        )
-        return cls(config, options, temporal_encoder=temporal_encoder)
+    def further_values(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the switches, the form of the attention, and the penalty of the process's own fit."""
+        penalty = None if settings["penalty"] == "none" else settings["penalty"]
+        values = {name: settings[name] for name in ("alpha", "aggregate", "penalty_strength", *SWITCHES)}
+        return {**values, "penalty": penalty}
 
     @property
     def sees_feedback(self) -> bool:

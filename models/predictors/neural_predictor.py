@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from models.predictors.network import PredictorNetwork
+from models.predictors.own_options import SHARED, build_options, network_options
 from models.predictors.prediction import predict
 from models.predictors.samples import Bank, Samples
 from models.predictors.training import train
@@ -25,20 +28,68 @@ class NeuralPredictor(ABC):
     """A `models.predictors.predictor.Predictor` around a network; a subclass says which network.
 
     Saved are the network's description as JSON and its weights as tensors, no executable pickles.
+
+    Attributes:
+        network_class: The network.
+        config_class: Dataclass of the network's hyper-parameters. Its fields `width`, `hidden`, `dropout` and `neighbours`,
+            where it has them, are set by the settings that all networks share.
+        paper: Printed values of its fields and of those of `TrainingOptions`, for `model.preset = "paper"`.
     """
 
-    network_class: type[PredictorNetwork]
+    network_class: ClassVar[type[PredictorNetwork]]
+    config_class: ClassVar[type]
+    paper: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    reads: ClassVar[tuple[str, ...]] = (*SHARED, "preset", "options", "whole_share")
     seeded = True
 
-    def __init__(self, options: TrainingOptions | None = None, *, temporal_encoder: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        config: Any = None,
+        options: TrainingOptions | None = None,
+        *,
+        temporal_encoder: nn.Module | None = None,
+    ) -> None:
         """Build an unfitted predictor.
 
         Args:
+            config: Hyper-parameters of the network, a `config_class`; None for the defaults.
             options: Options of the training; None for the defaults.
             temporal_encoder: A process for networks that use one. The network trains a copy of it.
         """
+        self.config = self.config_class() if config is None else config
         self.options, self.temporal_encoder = options or TrainingOptions(), temporal_encoder
         self._network: PredictorNetwork | None = None
+
+    @classmethod
+    def reads_table(cls, settings: Mapping[str, Any]) -> bool:
+        """Return False; a subclass that reads `Samples.table` says so."""
+        return False
+
+    @classmethod
+    def further_values(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of hyper-parameters that come from settings besides the shared ones; by default none."""
+        return {}
+
+    @classmethod
+    def check_options(cls, given: Mapping[str, Any]) -> None:
+        """Check `model.options` of this predictor.
+
+        Raises:
+            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
+        """
+        build_options(given, cls.config_class, TrainingOptions)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
+        """Build an unfitted predictor from the settings in `reads`; see `models.predictors.own_options`."""
+        config, options = network_options(
+            cls.config_class, settings, paper=cls.paper, further=cls.further_values(settings)
+        )
+        return cls(config, options, temporal_encoder=temporal_encoder)
+
+    def obstacle(self, train: Samples, bank: Bank) -> str | None:
+        """Return None: it fits any data."""
+        return None
 
     @abstractmethod
     def build(self, samples: Samples) -> PredictorNetwork:

@@ -19,7 +19,8 @@ class Predictor(Protocol):
 
     Attributes:
         title: Name of its row in tables of results.
-        reads: Names of the settings that change its fit; see `from_settings`.
+        reads: Names of the settings that change its fit; see `from_settings`. "options" are those of `model.options` that
+            bear the predictor's name.
         code: Version of its code; raise it when the same inputs give another result.
         seeded: Whether the fit depends on the seed. Without, one model is fitted instead of one per seed.
     """
@@ -44,6 +45,15 @@ class Predictor(Protocol):
         ...
 
     @classmethod
+    def check_options(cls, given: Mapping[str, Any]) -> None:
+        """Check `model.options` of this predictor.
+
+        Raises:
+            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
+        """
+        ...
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build an unfitted predictor.
 
@@ -51,6 +61,15 @@ class Predictor(Protocol):
             settings: Value of each setting in `reads`.
             temporal_encoder: The fitted process, for predictors that train it further or make temporal rows with it.
                 Others ignore it.
+        """
+        ...
+
+    def obstacle(self, train: Samples, bank: Bank) -> str | None:
+        """Return why the predictor cannot be fitted to these data, in words that follow "NAME: "; None if it can.
+
+        Args:
+            train: Windows of the training videos.
+            bank: The videos that neighbours are taken from.
         """
         ...
 

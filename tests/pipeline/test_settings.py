@@ -43,6 +43,12 @@ def test_none_unsets_and_lists_are_json():
     assert settings.model.seeds == [7, 8]
 
 
+def test_options_of_a_predictor_come_from_the_file_or_as_json(write):
+    of_file = load(file=write("[model.options.m3tr]\nalpha = 0.6\n"), environment={})
+    of_variable = load(environment={"REELCAST_MODEL__OPTIONS": '{"m3tr": {"alpha": 0.6}}'})
+    assert of_file.model.options == of_variable.model.options == {"m3tr": {"alpha": 0.6}}
+
+
 def test_first_k_counts_to_the_end_of_the_data():
     assert load(environment={"REELCAST_PROTOCOL__FIRST_K": "5"}).protocol.horizon is None
 
@@ -56,6 +62,9 @@ def test_first_k_counts_to_the_end_of_the_data():
         ("REELCAST_MODEL__DIM", "wide", "valid integer"),
         ("REELCAST_MODEL__SEEDS", "0,1", "given as JSON"),
         ("REELCAST_MODEL__SEEDS", "[1, 1]", "different seeds"),
+        ("REELCAST_MODEL__OPTIONS", "m3tr", "an object is given as JSON"),
+        ("REELCAST_MODEL__OPTIONS", '{"m4tr": {}}', "unknown predictor 'm4tr'; allowed: m3tr"),
+        ("REELCAST_MODEL__OPTIONS", '{"m3tr": {"alfa": 1}}', "options of m3tr: 'alfa' is unknown"),
         ("REELCAST_ENCODERS__PROFILE", "large", "'handcrafted', 'light', 'tiny' or 'paper'"),
         ("REELCAST_ENCODERS__DEVICE", "gpu", "cuda:N"),
         ("REELCAST_ENCODERS__VISUAL", "google/vit", "profile = 'paper'"),
