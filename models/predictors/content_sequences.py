@@ -1,0 +1,91 @@
+"""The two content sequences of a video, audio-visual and textual, standardised, as networks that read rows take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.predictors.features import VideoBatch, VideoFeatures, Widths
+from models.predictors.standardise import Standardiser
+
+CONTENT = ("visual", "acoustic", "text")
+AUDIO_VISUAL, TEXT = "c", "t"  # in the papers' letters
+
+
+class MaskedRows(NamedTuple):
+    """Rows of v videos, padded to a common length.
+
+    Attributes:
+        values: (v, n, w), any value where the mask is False.
+        mask: (v, n) bool, True where there is a row.
+    """
+
+    values: Tensor
+    mask: Tensor
+
+
+class ContentSequences(nn.Module):
+    """Layer that turns features into the audio-visual and the textual sequence.
+
+    An audio-visual row is a frame's vector beside the sound's vector of the same moment, each standardised. A frame without
+    sound, or a sound without a frame, has the training mean in the missing half, and two more channels mark which half is
+    missing. If only one of the two modalities is used, its rows are the sequence.
+
+    Attributes:
+        widths: Width of a row per sequence, "c" (audio-visual) and "t" (textual). A sequence whose modalities are not used is
+            left out.
+    """
+
+    def __init__(
+        self, widths: Widths, *, use_visual: bool = True, use_audio: bool = True, use_text: bool = True
+    ) -> None:
+        """Build the layer for features of `widths`, with the modalities to use."""
+        super().__init__()
+        used = dict(zip(CONTENT, (use_visual, use_audio, use_text), strict=True))
+        self.standardise = nn.ModuleDict({name: Standardiser(getattr(widths, name)) for name in CONTENT if used[name]})
+        self._halves = [name for name in ("visual", "acoustic") if used[name]]
+        audio_visual = sum(getattr(widths, name) for name in self._halves) + 2 * (len(self._halves) == 2)
+        found = {AUDIO_VISUAL: audio_visual, TEXT: widths.text * use_text}
+        self.widths = {name: width for name, width in found.items() if width}
+
+    def fit(self, features: VideoFeatures, videos: np.ndarray) -> None:
+        """Fit the standardisers.
+
+        Args:
+            features: Features of windows.
+            videos: Numbers of the training windows to fit to, one per distinct video.
+        """
+        for name, standardiser in self.standardise.items():
+            standardiser.fit_rows(getattr(features, name).take(videos), name=name)
+
+    def forward(self, videos: VideoBatch) -> dict[str, MaskedRows]:
+        """Return the sequences of v videos by name."""
+        sequences = {}
+        if self._halves:
+            halves = [self._rows(videos, name) for name in self._halves]
+            masks = torch.stack([half.mask for half in halves], -1)  # (v, K, 1 or 2)
+            values = [half.values for half in halves]
+            if len(halves) == 2:
+                values.append((~masks).to(values[0].dtype))
+            sequences[AUDIO_VISUAL] = MaskedRows(torch.cat(values, -1), masks.any(-1))
+        if TEXT in self.widths:
+            sequences[TEXT] = self._rows(videos, "text")
+        return sequences
+
+    def _rows(self, videos: VideoBatch, name: str) -> MaskedRows:
+        rows, mask = getattr(videos, name), getattr(videos, f"{name}_mask")
+        return MaskedRows(self.standardise[name](rows) * mask.unsqueeze(-1), mask)
+
+
+def sequences_present(features: VideoFeatures, modalities: tuple[str, ...] = CONTENT) -> set[str]:
+    """Return which of the two sequences at least one video has, "c" (audio-visual) and "t" (textual).
+
+    Args:
+        features: Features of the videos.
+        modalities: The modalities that a network reads.
+    """
+    present = {name for name in modalities if getattr(features, name).present.any()}
+    return {TEXT if name == "text" else AUDIO_VISUAL for name in present}
