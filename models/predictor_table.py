@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
     "mmra": "models.predictors.mmra:MMRAPredictor",
+    "cban": "models.predictors.cban:CBANPredictor",
+    "clstm": "models.predictors.clstm:CLSTMPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
 }

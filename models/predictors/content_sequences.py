@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from models.predictors.features import VideoBatch, VideoFeatures, Widths
 from models.predictors.standardise import Standardiser
 
-CONTENT = ("visual", "acoustic", "text")
+CONTENT = {"visual": "frames", "acoustic": "sound", "text": "words"}  # modality -> its rows in words
 AUDIO_VISUAL, TEXT = "c", "t"  # in the papers' letters
 
 
@@ -80,12 +81,21 @@ class ContentSequences(nn.Module):
         return MaskedRows(self.standardise[name](rows) * mask.unsqueeze(-1), mask)
 
 
-def sequences_present(features: VideoFeatures, modalities: tuple[str, ...] = CONTENT) -> set[str]:
-    """Return which of the two sequences at least one video has, "c" (audio-visual) and "t" (textual).
+def lacking(features: VideoFeatures, modalities: Collection[str] = CONTENT) -> str | None:
+    """Return which of the two sequences no video has, such as "words" or "frames or sound"; None if there are both.
 
     Args:
         features: Features of the videos.
-        modalities: The modalities that a network reads.
+        modalities: The modalities that make the sequences. A sequence without any is not looked for.
+
+    Example:
+        >>> from models.predictors import Rows
+        >>> some, none = Rows.pad([np.ones((1, 2))], width=2), Rows.pad([None], width=2)
+        >>> lacking(VideoFeatures(visual=some, acoustic=none, text=none, temporal=none))
+        'words'
     """
-    present = {name for name in modalities if getattr(features, name).present.any()}
-    return {TEXT if name == "text" else AUDIO_VISUAL for name in present}
+    for sequence in (("visual", "acoustic"), ("text",)):
+        used = [name for name in sequence if name in modalities]
+        if used and not any(getattr(features, name).present.any() for name in used):
+            return " or ".join(CONTENT[name] for name in used)
+    return None

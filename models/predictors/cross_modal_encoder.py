@@ -137,7 +137,7 @@ class CrossModalEncoder(nn.Module):
             enriched = {name: rows.values for name, rows in embedded.items()}  # they are ReLU(X) already
         vectors = []
         for (name, rows), absent in zip(enriched.items(), self.absent, strict=True):
-            mask, transform = embedded[name].mask, self.transform[name]
-            pooled = self.pool[name](rows, mask, transform, transform.new_zeros(len(transform)))
+            mask = embedded[name].mask
+            pooled = self.pool[name](rows, mask, self.transform[name])
             vectors.append(torch.where(mask.any(1, keepdim=True), pooled, absent))
         return torch.stack(vectors, 1)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from models.predictors.content_network import ContentNetwork
+from models.predictors.content_sequences import lacking
 from models.predictors.features import NeighbourBatch, Widths
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.retrieved_content import RetrievedContent, RetrievedContentConfig
@@ -101,8 +102,9 @@ class MMRAPredictor(NeuralPredictor):
     sees_feedback = False
 
     def obstacle(self, train: Samples, bank: Bank) -> str | None:
-        """Return that frames or words are missing, which attention between the two needs; None if both are present."""
-        return self.config.obstacle(train)
+        """Return which sequence is missing that the network's attention needs; None if none is."""
+        missing = lacking(train.features, self.config.modalities)
+        return missing and f"its network needs frames and words, but no training video has {missing}"
 
     def build(self, samples: Samples) -> MMRA:
         """Return a network with initial weights.

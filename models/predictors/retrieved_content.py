@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.predictors.content_sequences import AUDIO_VISUAL, TEXT, MaskedRows, sequences_present
+from models.predictors.content_sequences import MaskedRows
 from models.predictors.cross_modal_encoder import CrossModalEncoder
 from models.predictors.features import NeighbourBatch
 from models.predictors.neighbour_mean import mean_rows, neighbour_weights, weight_matrix
@@ -72,10 +72,10 @@ class RetrievedContentConfig:
             raise ValueError("at least one of use_visual, use_audio, use_text must be true, given all false")
 
     @property
-    def modalities(self) -> tuple[str, ...]:
+    def modalities(self) -> list[str]:
         """The modalities that are read."""
         used = {"visual": self.use_visual, "acoustic": self.use_audio, "text": self.use_text}
-        return tuple(name for name, is_used in used.items() if is_used)
+        return [name for name, is_used in used.items() if is_used]
 
     def check_neighbours(self, samples: Samples) -> None:
         """Check that enough neighbours were retrieved.
@@ -89,15 +89,6 @@ class RetrievedContentConfig:
                 f"neighbours must be at most retrieval.neighbours, the {retrieved} videos that were retrieved per video, "
                 f"given {self.neighbours}"
             )
-
-    def obstacle(self, samples: Samples) -> str | None:
-        """Return why cross-modal attention cannot be fitted to some training videos; None if it can."""
-        needed = {TEXT} if self.use_text else set()
-        needed |= {AUDIO_VISUAL} if self.use_visual or self.use_audio else set()
-        if needed <= sequences_present(samples.features, self.modalities):
-            return None
-        kind = "frames or sound" if self.use_audio and self.use_visual else "frames" if self.use_visual else "sound"
-        return "no training video has words" if needed == {TEXT} else f"cross-modal attention needs {kind}, and words"
 
 
 class RetrievedContent(nn.Module):
