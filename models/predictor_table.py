@@ -18,6 +18,7 @@ CLASSES: dict[str, str] = {
     "mmra": "models.predictors.mmra:MMRAPredictor",
     "cban": "models.predictors.cban:CBANPredictor",
     "clstm": "models.predictors.clstm:CLSTMPredictor",
+    "mufm": "models.predictors.mufm:MUFMPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
 }

@@ -26,12 +26,13 @@ def batch_of(target: VideoBatch, neighbours: VideoBatch, around: NeighbourBatch)
 
 
 def with_random_weights(network: torch.nn.Module) -> torch.nn.Module:
-    """The network in float64, with weights that its initialisation would leave at zero too."""
+    """The network in float64, with weights that its initialisation would leave at zero too; a process keeps its own."""
     torch.manual_seed(0)
     network = network.double().eval()
     with torch.no_grad():
         for name, value in network.state_dict().items():
-            value.copy_(torch.rand_like(value) + 0.5 if name.endswith("scale") else 0.7 * torch.randn_like(value))
+            if not name.startswith("temporal_encoder."):
+                value.copy_(torch.rand_like(value) + 0.5 if name.endswith("scale") else 0.7 * torch.randn_like(value))
     return network
 
 
