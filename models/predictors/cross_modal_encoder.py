@@ -49,21 +49,24 @@ class StepwiseBipolarAttention(BipolarAttention):
         if not self.signs:
             return x.relu(), y.relu()
         (v, n, d), s = x.shape, len(self.signs)
-        rows = x.reshape(1, v * n, d)
+        rows = x.reshape(1, v * n, d).expand(s, -1, -1)
         scale = x.new_tensor(self.signs)[:, None, None]
 
         def scores(query: Tensor, key: Tensor) -> Tensor:
             """Return (v, s, n, m) products of x's rows, through two matrices, with y's rows."""
-            projected = rows @ query @ key.transpose(1, 2) * scale
+            projected = rows.bmm(query).bmm(key.transpose(1, 2)) * scale
             return (_by_video(projected, v, n).flatten(1, 2) @ y.transpose(1, 2)).view(v, s, n, -1)
 
         x_weights = masked_softmax(scores(self.query, self.key), y_mask[:, None, None], dim=3)
         attended = (x_weights.flatten(1, 2) @ y).view(v, s, n, d).transpose(0, 1).reshape(s, v * n, d)
-        x_change = (attended @ self.value @ self.integrate_x).sum(0).view(v, n, d)  # [P, N] W_1, x enriched from y
+        x_change = attended.bmm(self.value).bmm(self.integrate_x).sum(0).view(v, n, d)  # [P, N] W_1, x enriched from y
 
-        y_weights = masked_softmax(scores(self.key, self.query), x_mask[:, None, :, None], dim=2)
+        if n == 1:  # the softmax over one key is 1, whatever its score
+            y_weights = x_mask[:, None, :, None].to(x.dtype).expand(v, s, n, y.shape[1])
+        else:
+            y_weights = masked_softmax(scores(self.key, self.query), x_mask[:, None, :, None], dim=2)
         value_x = self.value if self.value_x is None else self.value_x
-        values = _by_video(rows @ value_x @ self.integrate_y, v, n)
+        values = _by_video(rows.bmm(value_x).bmm(self.integrate_y), v, n)
         y_change = y_weights.flatten(1, 2).transpose(1, 2) @ values.flatten(1, 2)
         return (x + x_change).relu(), (y + y_change).relu()
 
