@@ -31,11 +31,10 @@ def encoder() -> TemporalEncoder:
     return TemporalEncoder(process.eval(), length=8)
 
 
-@pytest.fixture(scope="module")
-def world(encoder) -> World:
-    made = make_world(items=60, neighbours=3, circles=6)
+def with_feedback(made: World, encoder: TemporalEncoder) -> World:
+    """The same world, whose temporal rows a process makes of random feedback."""
 
-    def with_feedback(samples: Samples, seed: int) -> Samples:
+    def part(samples: Samples, seed: int) -> Samples:
         rng = np.random.default_rng(seed)
         times = [np.sort(rng.uniform(0, 5, rng.integers(0, 12))) for _ in range(len(samples))]
         types = [rng.integers(0, 4, len(at)) for at in times]
@@ -46,9 +45,13 @@ def world(encoder) -> World:
         features = replace(samples.features, temporal=Rows(rows.numpy(), mask.numpy()))
         return replace(samples, features=features, feedback=Feedback(observed, completed))
 
-    train_part, dev = with_feedback(made.train, 0), with_feedback(made.dev, 1)
-    bank = replace(made.bank, features=train_part.features)
-    return World(train_part, dev, made.test, bank, made.noise)
+    train_part, dev, test = (part(samples, seed) for seed, samples in enumerate((made.train, made.dev, made.test)))
+    return World(train_part, dev, test, replace(made.bank, features=train_part.features), made.noise)
+
+
+@pytest.fixture(scope="module")
+def world(encoder) -> World:
+    return with_feedback(make_world(items=60, neighbours=3, circles=6), encoder)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3])
