@@ -57,6 +57,11 @@ class Model(dg.Config):
     patience: int = Field(
         6, ge=1, description="Training stops after this many passes without a better validation nMSE."
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Precision of a network's matrix products while it is trained on a GPU. `auto`: bfloat16 if the GPU has "
+        "it. On a CPU it has no effect.",
+    )
     whole_share: float = Field(
         0.5,
         gt=0,

@@ -134,7 +134,8 @@ class M3TR(PredictorNetwork):
             ValueError: With `aggregate="concat"`, S is not `config.neighbours`.
         """
         if completed is not None:
-            target = target.with_temporal(*self.temporal_encoder(completed))
+            with torch.autocast(target.temporal.device.type, enabled=False):  # a likelihood's gradients need float32
+                target = target.with_temporal(*self.temporal_encoder(completed))
         own_table, their_table = tables or (None, None)
         own = self.encode(target, own_table)  # (b, 3 or 4, d)
         parts = [own.flatten(1)]
@@ -190,13 +191,13 @@ class M3TR(PredictorNetwork):
     def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
         """Apply the process's penalty and constraints, if it is trained."""
         if batch.feedback is not None and options.gamma > 0:
-            # The penalty is defined per sequence, the loss per event.
-            per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+            strength = 0.0
+            if options.penalty is not None:
+                # The penalty is defined per sequence, the loss per event.
+                per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+                strength = options.gamma * options.penalty_strength * float(per_event)
             self.temporal_encoder.constrain_(
-                optimiser,
-                penalty=options.penalty,
-                strength=options.gamma * options.penalty_strength * float(per_event),
-                max_branching=options.max_branching,
+                optimiser, penalty=options.penalty, strength=strength, max_branching=options.max_branching
             )
 
     def description(self) -> dict[str, Any]:

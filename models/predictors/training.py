@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
 from models.predictors.prediction import predict
 from models.predictors.samples import Bank, Minibatch, Samples, batches, minibatch
-from models.predictors.training_options import TrainingOptions
+from models.predictors.training_options import Precision, TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.predictors.training_state import TrainingState
 from models.predictors.validation import check_targets, mean_nmse
@@ -120,7 +121,7 @@ def _step(
         with_tables=network.reads_tables,
         device=device,
     )
-    losses = joint_loss(network, batch, gamma=options.gamma)
+    losses = joint_loss(network, batch, gamma=options.gamma, autocast=_autocast(options.precision, device))
     state.optimiser.zero_grad(set_to_none=True)
     losses[0].backward()
     nn.utils.clip_grad_norm_(network.parameters(), options.clip)
@@ -181,22 +182,41 @@ def _mean_losses(state: TrainingState, options: TrainingOptions, epoch: int) -> 
     return (total / len(state.rows)).tolist()
 
 
-def joint_loss(network: PredictorNetwork, batch: Minibatch, *, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+def _autocast(precision: Precision, device: torch.device | str) -> AbstractContextManager[None]:
+    """Return the context in which the network computes its forecasts."""
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu and (precision == "bfloat16" or (precision == "auto" and torch.cuda.is_bf16_supported())):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def joint_loss(
+    network: PredictorNetwork,
+    batch: Minibatch,
+    *,
+    gamma: float,
+    autocast: AbstractContextManager[None] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the joint loss of a minibatch (section 3.4).
 
     Args:
         network: The network.
         batch: A minibatch with labels.
         gamma: Weight of the network's further loss.
+        autocast: Context in which the network computes its forecasts; None for none. The losses are computed outside.
 
     Returns:
         L, L_pred and L_further, scalars. L_further is 0 if the network reads no feedback or gamma is 0.
     """
-    # On standardised targets the mean squared error is the nMSE.
-    error = network.standardise_target(network.forecast(batch)) - network.standardise_target(batch.label)
+    with autocast or nullcontext():
+        forecast = network.forecast(batch)
+    # On standardised targets the mean squared error is the nMSE. Nothing here depends on which labels are known, because to
+    # know that of a GPU would mean to wait for it.
+    error = network.standardise_target(forecast) - network.standardise_target(batch.label)
     known = ~batch.label.isnan()
-    by_target = [error[:, k][known[:, k]].square().mean() for k in range(error.shape[1]) if known[:, k].any()]
-    prediction_loss = torch.stack(by_target).mean() if by_target else (error.nan_to_num() * 0.0).sum()
+    count = known.sum(0)  # (T,)
+    by_target = torch.where(known, error, 0.0).square().sum(0) / count.clamp(min=1)
+    prediction_loss = by_target.sum() / (count > 0).sum().clamp(min=1)
     if batch.feedback is None or gamma == 0:
         return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
     further_loss = network.further_loss(batch)

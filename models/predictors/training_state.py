@@ -82,7 +82,8 @@ class TrainingState:
         self.report = TrainingReport(
             **held["report"] | {"epochs": [Epoch(**epoch) for epoch in held["report"]["epochs"]]}
         )
-        self.best, self.losses, self.begun = held["best"], held["losses"], held["begun"]
+        self.best, self.begun = held["best"], held["begun"]
+        self.losses = [loss.to(next(self.network.parameters()).device) for loss in held["losses"]]
         self.rows = None if held["rows"] is None else np.array(held["rows"])
         self._started = time.perf_counter() - held["clock"]
         torch.set_rng_state(held["random"][0])
