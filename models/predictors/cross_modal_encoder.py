@@ -122,9 +122,9 @@ class CrossModalEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def embed(self, sequences: Mapping[str, MaskedRows]) -> dict[str, MaskedRows]:
-        """Return embedded rows X of width d, zero where they are masked."""
+        """Return embedded rows X of width d."""
         return {
-            name: MaskedRows(self.dropout(self.embedding[name](values).relu()) * mask.unsqueeze(-1), mask)
+            name: MaskedRows(self.dropout(self.embedding[name](values).relu()), mask)
             for name, (values, mask) in sequences.items()
         }
 

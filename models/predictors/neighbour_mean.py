@@ -51,7 +51,7 @@ def mean_rows(rows: MaskedRows, matrix: Tensor) -> MaskedRows:
     A row's weights are renormalised over the videos that have it, so padding changes nothing.
 
     Args:
-        rows: Rows of u videos; the values are zero where they are masked.
+        rows: Rows of u videos.
         matrix: (b, u), from `weight_matrix`.
 
     Returns:
@@ -60,5 +60,6 @@ def mean_rows(rows: MaskedRows, matrix: Tensor) -> MaskedRows:
     u, n, d = rows.values.shape
     total = matrix @ rows.mask.to(matrix.dtype)  # (b, n)
     mask = total > 0
-    mean = (matrix @ rows.values.reshape(u, n * d)).view(-1, n, d) / torch.where(mask, total, 1.0).unsqueeze(-1)
+    values = rows.values * rows.mask.unsqueeze(-1)
+    mean = (matrix @ values.view(u, n * d)).view(-1, n, d) / torch.where(mask, total, 1.0).unsqueeze(-1)
     return MaskedRows(mean, mask)
