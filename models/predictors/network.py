@@ -27,12 +27,16 @@ class PredictorNetwork(nn.Module, ABC):
         standardise_target: A `Standardiser` of width T.
         reads_feedback: Whether minibatches need feedback.
         reads_tables: Whether minibatches need tables.
+        reads_rows: Whether minibatches need the feature rows of the windows and of their neighbours.
+        reads_posts: Whether minibatches need earlier posts.
     """
 
     standardise: nn.ModuleDict
     standardise_target: Standardiser
     reads_feedback: bool = False
     reads_tables: bool = False
+    reads_rows: bool = True
+    reads_posts: bool = False
 
     @abstractmethod
     def forecast(self, batch: Minibatch) -> Tensor:

@@ -69,6 +69,8 @@ def train(
                     raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
                 if network.reads_tables and None in (part.table, bank.table):
                     raise ValueError(f"the network needs the tables of the {name} items and of the bank")
+                if network.reads_posts and part.posts is None:
+                    raise ValueError(f"the network needs the earlier posts of the {name} items")
                 part.check_against(bank)
         # Each video once, whatever its number of windows.
         network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
@@ -132,6 +134,8 @@ def _epoch(
             rows,
             with_feedback=network.reads_feedback,
             with_tables=network.reads_tables,
+            with_rows=network.reads_rows,
+            with_posts=network.reads_posts,
             device=device,
         )
         losses = joint_loss(network, batch, gamma=options.gamma)

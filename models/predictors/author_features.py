@@ -1,0 +1,98 @@
+"""What a network knows of a post's author and of the time of publication (DSN section 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.predictors.earlier_posts import EarlierPosts
+from models.predictors.standardise import Standardiser
+from models.predictors.table import Table
+
+STATISTICS = "author_"  # the table's columns that begin so are statistics of the author; see docs/metadata.md
+CALENDAR = (12, 31, 24)  # months, days of a month, hours
+
+
+def statistic_names(table: Table | None) -> list[str]:
+    """Return the names of a table's columns that are statistics of the author; none without a table."""
+    return [] if table is None else [name for name in table.numeric_names if name.startswith(STATISTICS)]
+
+
+class AuthorFeatures(nn.Module):
+    """Vector [id, statistics, publication] of each window's own post.
+
+    - id: an embedding. Row 0 is for authors that no training item has; in training a share of the authors is replaced by
+      it, so that it is learned.
+    - statistics: sign(x) log(1 + |x|), standardised on the training items, 0 where unknown; and 1 per known one, else 0.
+    - publication: month, day of the month and hour as one-hot vectors, zero where the time is unknown.
+    """
+
+    def __init__(
+        self,
+        authors: Sequence[str],
+        statistics: Sequence[str],
+        *,
+        embedding: int,
+        unknown: float,
+        calendar: bool,
+    ) -> None:
+        """Build the layer.
+
+        Args:
+            authors: Ids of the training items' authors.
+            statistics: Names of the columns that are read.
+            embedding: Width of the id's embedding.
+            unknown: Share of the authors that are replaced by the unknown one in training.
+            calendar: Whether the time of publication is part of the vector.
+        """
+        super().__init__()
+        self.statistics, self.unknown, self.calendar = list(statistics), unknown, calendar
+        self.embed = nn.Embedding(1 + len(authors), embedding)
+        nn.init.zeros_(self.embed.weight[0])
+        self.standardise = Standardiser(len(self.statistics))
+        self.width = embedding + 2 * len(self.statistics) + sum(CALENDAR) * calendar
+        self._codes = {author: code for code, author in enumerate(authors, start=1)}
+
+    def fit(self, table: Table | None) -> None:
+        """Fit the scales of the statistics to the training items' table."""
+        if self.statistics:
+            self.standardise.fit(self._logarithms(table))
+
+    def forward(self, posts: EarlierPosts, table: Table | None) -> Tensor:
+        """Return vectors (b, width).
+
+        Args:
+            posts: The posts of b windows.
+            table: The table of the same windows; None if no statistic is read.
+
+        Raises:
+            ValueError: The table lacks a statistic that the training items had.
+        """
+        all_posts, device = posts.posts, self.embed.weight.device
+        names = [all_posts.authors[author] if author >= 0 else "" for author in all_posts.author[posts.own].tolist()]
+        codes = torch.tensor([self._codes.get(name, 0) for name in names], device=device)
+        if self.training:
+            codes = codes.masked_fill(torch.rand(len(codes), device=device) < self.unknown, 0)
+        parts = [self.embed(codes)]
+        if self.statistics:
+            values = self.standardise(torch.from_numpy(self._logarithms(table)).to(self.embed.weight))
+            parts += [values.nan_to_num(0.0), (~values.isnan()).to(values)]
+        if self.calendar:
+            dates = torch.from_numpy(all_posts.calendar[posts.own]).to(device)  # (b, 3)
+            for place, (first, count) in enumerate(zip((1, 1, 0), CALENDAR, strict=True)):
+                # Class 0 of `count + 1` classes is the unknown time.
+                classes = (dates[:, place] - first + 1).clamp(min=0)
+                parts.append(functional.one_hot(classes, count + 1)[:, 1:].to(parts[0]))
+        return torch.cat(parts, 1)
+
+    def _logarithms(self, table: Table | None) -> np.ndarray:
+        """Return the statistics (b, u) on a logarithmic scale, NaN where unknown."""
+        missing = sorted(set(self.statistics) - set(table.numeric_names if table is not None else ()))
+        if missing:
+            raise ValueError(f"the table must have the columns of the training; it lacks {', '.join(missing)}")
+        values = table.numeric[:, [table.numeric_names.index(name) for name in self.statistics]]
+        return np.sign(values) * np.log1p(np.abs(values))
