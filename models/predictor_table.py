@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
+    "dsn": "models.predictors.dsn:DSNPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
 }
