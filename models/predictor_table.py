@@ -17,6 +17,9 @@ CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
+    "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
+    "massl": "models.predictors.massl:MASSLPredictor",
+    "att_mlp": "models.predictors.att_mlp:AttMLPPredictor",
 }
 STACK = "stack"  # the convex combination of all other rows
 MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"
