@@ -18,6 +18,9 @@ CLASSES: dict[str, str] = {
     "dsn": "models.predictors.dsn:DSNPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
+    "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
+    "massl": "models.predictors.massl:MASSLPredictor",
+    "att_mlp": "models.predictors.att_mlp:AttMLPPredictor",
 }
 STACK = "stack"  # the convex combination of all other rows
 MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"

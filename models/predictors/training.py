@@ -30,7 +30,7 @@ def train(
     device: torch.device | str = "cpu",
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[PredictorNetwork, TrainingReport]:
-    """Fit a network with the loss L = L_pred + gamma L_further (for M3TR, L_further is L_mhp of section 3.4).
+    """Fit a network with the loss L = L_pred + w L_further (M3TR section 3.4: w is gamma, L_further is L_mhp).
 
     L_pred is the mean over the targets of the minibatch's nMSE on known labels: squared error over the population variance
     of the training targets. The standardisers are fitted on `samples`.
@@ -93,7 +93,7 @@ def train(
                     epoch=epoch,
                     loss=losses[0],
                     prediction_loss=losses[1],
-                    process_loss=losses[2] if network.reads_feedback and options.gamma > 0 else None,
+                    further_loss=losses[2] if network.further_weight(options) > 0 else None,
                     dev_nmse=dev_nmse,
                     seconds=now - begun,
                     items_per_second=len(np.unique(samples.items)) / (now - begun),
@@ -138,7 +138,7 @@ def _epoch(
             with_posts=network.reads_posts,
             device=device,
         )
-        losses = joint_loss(network, batch, gamma=options.gamma)
+        losses = joint_loss(network, batch, weight=network.further_weight(options))
         values = np.array([float(loss.detach()) for loss in losses])
         if not np.isfinite(values).all():
             raise FloatingPointError(
@@ -155,23 +155,23 @@ def _epoch(
     return total / len(order)
 
 
-def joint_loss(network: PredictorNetwork, batch: Minibatch, *, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+def joint_loss(network: PredictorNetwork, batch: Minibatch, *, weight: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the joint loss of a minibatch (section 3.4).
 
     Args:
         network: The network.
         batch: A minibatch with labels.
-        gamma: Weight of the network's further loss.
+        weight: Weight of the network's further loss.
 
     Returns:
-        L, L_pred and L_further, scalars. L_further is 0 if the network reads no feedback or gamma is 0.
+        L, L_pred and L_further, scalars. L_further is 0 if its weight is 0.
     """
     # On standardised targets the mean squared error is the nMSE.
     error = network.standardise_target(network.forecast(batch)) - network.standardise_target(batch.label)
     known = ~batch.label.isnan()
     by_target = [error[:, k][known[:, k]].square().mean() for k in range(error.shape[1]) if known[:, k].any()]
     prediction_loss = torch.stack(by_target).mean() if by_target else (error.nan_to_num() * 0.0).sum()
-    if batch.feedback is None or gamma == 0:
+    if weight == 0:
         return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
     further_loss = network.further_loss(batch)
-    return prediction_loss + gamma * further_loss, prediction_loss, further_loss
+    return prediction_loss + weight * further_loss, prediction_loss, further_loss

@@ -59,7 +59,7 @@ def test_the_joint_loss_is_its_parts(world, encoder, gamma):
     model.standardise_target.fit(world.train.target)
     batch = minibatch(world.train, world.bank, np.arange(7), with_feedback=True)
     with torch.no_grad():
-        loss, prediction_loss, process_loss = (float(part) for part in joint_loss(model, batch, gamma=gamma))
+        loss, prediction_loss, process_loss = (float(part) for part in joint_loss(model, batch, weight=gamma))
         likelihood = encoder.process.log_likelihood(batch.feedback.observed).numpy()
         target = batch.target.with_temporal(*encoder(batch.completed))
     predicted = Reference(model).predict(target, batch.neighbours, batch.neighbourhood)
@@ -113,6 +113,6 @@ def test_without_temporal_rows_no_feedback_is_needed(world, encoder):
     options = TrainingOptions(epochs=1)
     made = M3TRPredictor(config, options, temporal_encoder=encoder)
     report = made.fit(silent, dev, world.bank)
-    assert made.network.temporal_encoder is None and report.epochs[0].process_loss is None
+    assert made.network.temporal_encoder is None and report.epochs[0].further_loss is None
     with pytest.raises(ValueError, match="needs the feedback of the training items"):
         M3TRPredictor(SMALL, options, temporal_encoder=encoder).fit(silent, dev, world.bank)
