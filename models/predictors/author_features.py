@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.predictors.earlier_posts import EarlierPosts
-from models.predictors.standardise import Standardiser
+from models.predictors.pooled_content import PooledColumns
 from models.predictors.table import Table
 
 STATISTICS = "author_"  # the table's columns that begin so are statistics of the author; see docs/metadata.md
@@ -27,7 +26,7 @@ class AuthorFeatures(nn.Module):
 
     - id: an embedding. Row 0 is for authors that no training item has; in training a share of the authors is replaced by
       it, so that it is learned.
-    - statistics: sign(x) log(1 + |x|), standardised on the training items, 0 where unknown; and 1 per known one, else 0.
+    - statistics: see `PooledColumns`.
     - publication: month, day of the month and hour as one-hot vectors, zero where the time is unknown.
     """
 
@@ -50,17 +49,17 @@ class AuthorFeatures(nn.Module):
             calendar: Whether the time of publication is part of the vector.
         """
         super().__init__()
-        self.statistics, self.unknown, self.calendar = list(statistics), unknown, calendar
+        self.unknown, self.calendar = unknown, calendar
         self.embed = nn.Embedding(1 + len(authors), embedding)
         nn.init.zeros_(self.embed.weight[0])
-        self.standardise = Standardiser(len(self.statistics))
-        self.width = embedding + 2 * len(self.statistics) + sum(CALENDAR) * calendar
+        self.statistics = PooledColumns(statistics)
+        self.width = embedding + self.statistics.width + sum(CALENDAR) * calendar
         self._codes = {author: code for code, author in enumerate(authors, start=1)}
 
     def fit(self, table: Table | None) -> None:
         """Fit the scales of the statistics to the training items' table."""
-        if self.statistics:
-            self.standardise.fit(self._logarithms(table))
+        if self.statistics.columns:
+            self.statistics.fit(table)
 
     def forward(self, posts: EarlierPosts, table: Table | None) -> Tensor:
         """Return vectors (b, width).
@@ -78,9 +77,8 @@ class AuthorFeatures(nn.Module):
         if self.training:
             codes = codes.masked_fill(torch.rand(len(codes), device=device) < self.unknown, 0)
         parts = [self.embed(codes)]
-        if self.statistics:
-            values = self.standardise(torch.from_numpy(self._logarithms(table)).to(self.embed.weight))
-            parts += [values.nan_to_num(0.0), (~values.isnan()).to(values)]
+        if self.statistics.columns:
+            parts.append(self.statistics(table).vectors)
         if self.calendar:
             dates = torch.from_numpy(all_posts.calendar[posts.own]).to(device)  # (b, 3)
             for place, (first, count) in enumerate(zip((1, 1, 0), CALENDAR, strict=True)):
@@ -88,11 +86,3 @@ class AuthorFeatures(nn.Module):
                 classes = (dates[:, place] - first + 1).clamp(min=0)
                 parts.append(functional.one_hot(classes, count + 1)[:, 1:].to(parts[0]))
         return torch.cat(parts, 1)
-
-    def _logarithms(self, table: Table | None) -> np.ndarray:
-        """Return the statistics (b, u) on a logarithmic scale, NaN where unknown."""
-        missing = sorted(set(self.statistics) - set(table.numeric_names if table is not None else ()))
-        if missing:
-            raise ValueError(f"the table must have the columns of the training; it lacks {', '.join(missing)}")
-        values = table.numeric[:, [table.numeric_names.index(name) for name in self.statistics]]
-        return np.sign(values) * np.log1p(np.abs(values))

@@ -5,6 +5,7 @@ Equations are those of "Improving Social Media Popularity Prediction with Multip
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,14 +16,13 @@ from models.predictors.author_features import AuthorFeatures
 from models.predictors.category_embedding import CategoryEmbedding, CategoryForm
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.gated_layers import Gate, GatedResidual
-from models.predictors.post_network import PostForm, PostNetwork, PostPredictor
-from models.predictors.samples import Bank, Samples
+from models.predictors.post_network import PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.table import Table
 
 
 @dataclass(frozen=True)
-class DSNConfig:
-    """Hyper-parameters of DSN. The switches are those of the paper's tables 3 to 7.
+class DSNConfig(PostConfig):
+    """Hyper-parameters of DSN, beside those of `PostConfig`. The switches are those of the paper's tables 3 to 7.
 
     Attributes:
         width: d, the width of every layer of the post part.
@@ -31,8 +31,6 @@ class DSNConfig:
         heads: Number of attention heads; it divides `width`.
         alpha: Weight of the unadapted path of the visual adapter, in [0, 1]; 1 switches adaptation off.
         beta: The same for text.
-        dropout: Dropout rate, in [0, 1): of embeddings, in gates, of attention weights, in the output perceptron.
-        unknown_authors: Share of authors that are replaced by the unknown one in training, in [0, 1).
         category: How the levels of a category path are combined (table 6).
         level: Level that is read with category "level", counted from 1.
         use_visual: Whether to read frames (table 4).
@@ -40,8 +38,6 @@ class DSNConfig:
         use_category: Whether to read categories (table 4).
         use_short_term: Whether to use the LSTM with its gate (table 7). Without, eq. 12 becomes f W.
         use_long_term: Whether to use the attention to earlier posts (table 7). Without, eq. 20 reads the own post alone.
-        use_statistics: Whether to read given statistics of the author. They leak if they were collected after the forecast,
-            as the paper's were.
 
     Raises:
         ValueError: A value is outside its range; the message states the range.
@@ -53,8 +49,6 @@ class DSNConfig:
     heads: int = 4
     alpha: float = 0.2
     beta: float = 0.6
-    dropout: float = 0.0
-    unknown_authors: float = 0.05
     category: CategoryForm = "hierarchical"
     level: int = 1
     use_visual: bool = True
@@ -62,21 +56,13 @@ class DSNConfig:
     use_category: bool = True
     use_short_term: bool = True
     use_long_term: bool = True
-    use_statistics: bool = True
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("width", "hidden", "length", "heads", "level"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+        super().__post_init__()
         for name in ("alpha", "beta"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], given {getattr(self, name)}")
-        for name in ("dropout", "unknown_authors"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1), given {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width, given {self.heads} heads and width {self.width}")
         if not (self.use_visual or self.use_text or self.use_category):
             raise ValueError("at least one of use_visual, use_text, use_category must be true, given all false")
 
@@ -221,13 +207,14 @@ class DSNPredictor(PostPredictor):
         }
     )
 
-    def obstacle(self, train: Samples, bank: Bank) -> str | None:
-        """Return why the predictor cannot be fitted to these data; None if it can."""
-        if (reason := super().obstacle(train, bank)) is not None:
-            return reason
-        depth = len(PostForm.of(train).categories)
-        if not (self.config.use_visual or self.config.use_text or depth):
-            return "needs categories; no training item has one"
-        if self.config.use_category and self.config.category == "level" and 0 < depth < self.config.level:
-            return f"reads level {self.config.level} of the categories; those of the training items have {depth}"
+    def content_obstacle(self, present: Set[str], *, depth: int) -> str | None:
+        """Return that all content is lacking that the switches leave, or the level of the categories, if so."""
+        use = self.config
+        used = {name for name in present if getattr(use, f"use_{name}")}
+        if not used and not (use.use_category and depth):
+            switches = {"frames": use.use_visual, "words": use.use_text, "categories": use.use_category}
+            read = " or ".join(name for name, switch in switches.items() if switch)
+            return f"needs {read}; no training item has any"
+        if use.use_category and use.category == "level" and 0 < depth < use.level:
+            return f"reads level {use.level} of the categories; those of the training items have {depth}"
         return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,10 +15,41 @@ from models.predictors.author_features import AuthorFeatures, statistic_names
 from models.predictors.earlier_posts import EarlierPosts, PublishedPosts
 from models.predictors.network import PredictorNetwork
 from models.predictors.neural_predictor import NeuralPredictor
+from models.predictors.own_options import network_options
 from models.predictors.samples import Bank, Minibatch, Samples
 from models.predictors.standardise import Standardiser
 
 MODALITIES = ("visual", "text")
+
+
+@dataclass(frozen=True)
+class PostConfig:
+    """Hyper-parameters that all of these networks have.
+
+    Attributes:
+        dropout: Dropout rate, in [0, 1).
+        unknown_authors: Share of authors that are replaced by the unknown one in training, in [0, 1).
+        use_statistics: Whether to read given statistics of the author. They leak if they were collected after the forecast.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
+    """
+
+    dropout: float = 0.0
+    unknown_authors: float = 0.05
+    use_statistics: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the rates, and of a subclass the whole numbers, which count something, and the heads."""
+        for name in ("dropout", "unknown_authors"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), given {getattr(self, name)}")
+        for field in fields(self):
+            if field.type == "int" and getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} must be at least 1, given {getattr(self, field.name)}")
+        heads, width = getattr(self, "heads", 1), getattr(self, "width", 1)
+        if width % heads:
+            raise ValueError(f"heads must divide width, given {heads} heads and width {width}")
 
 
 @dataclass(frozen=True)
@@ -66,9 +97,9 @@ class PostNetwork(PredictorNetwork):
 
     reads_rows = False
     reads_posts = True
-    config_class: ClassVar[type]
+    config_class: ClassVar[type[PostConfig]]
 
-    def __init__(self, config: Any, form: PostForm) -> None:
+    def __init__(self, config: PostConfig, form: PostForm) -> None:
         """Build the standardisers; a subclass adds its layers.
 
         Args:
@@ -83,7 +114,7 @@ class PostNetwork(PredictorNetwork):
     @property
     def reads_tables(self) -> bool:
         """Whether it reads statistics of the authors."""
-        return any(part.statistics for part in self._author_parts())
+        return any(part.statistics.columns for part in self._author_parts())
 
     def _author_parts(self) -> Iterator[AuthorFeatures]:
         return (part for part in self.modules() if isinstance(part, AuthorFeatures))
@@ -162,13 +193,13 @@ class PostPredictor(NeuralPredictor):
 
     network_class: ClassVar[type[PostNetwork]]
     reads_posts = True
-    needs_authors: ClassVar[bool] = False
     sees_feedback = False
+    needs_authors: ClassVar[bool] = False
 
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:
         """Return whether statistics of the authors are read."""
-        return settings["options"].get("use_statistics", True)
+        return network_options(cls.config_class, settings, paper=cls.paper, further={})[0].use_statistics
 
     def obstacle(self, train: Samples, bank: Bank) -> str | None:
         """Return why the predictor cannot be fitted to these data; None if it can."""
@@ -177,9 +208,17 @@ class PostPredictor(NeuralPredictor):
             return "needs times of publication; no training item has one"
         if self.needs_authors and (posts.author[own] < 0).all():
             return "needs authors; no training item has one"
-        if all(np.isnan(posts.content[name][own, 0]).all() for name in MODALITIES):
-            return "needs frames or words; no training item has any"
-        return None
+        present = {name for name in MODALITIES if not np.isnan(posts.content[name][own, 0]).all()}
+        return self.content_obstacle(present, depth=len(PostForm.of(train).categories))
+
+    def content_obstacle(self, present: Set[str], *, depth: int) -> str | None:
+        """Return why this content is not enough; None if it is. By default frames or words are.
+
+        Args:
+            present: Modalities that some training item has.
+            depth: Levels of the training items' categories.
+        """
+        return None if present else "needs frames or words; no training item has any"
 
     def build(self, samples: Samples) -> PostNetwork:
         """Return a network with initial weights."""

@@ -18,7 +18,7 @@ from tests.assets.conftest import HOUR, QUICK
 from tests.assets.metadata.conftest import variables, write_described_set
 
 CONTENT = ["*metadata_features", "*author_history", "*text_embeddings", "*visual_embeddings"]
-READERS = ["dsn"]
+READERS = ["dsn", "dtcn", "multi_view", "ttc_vlt"]
 
 
 def write_set(folder: Path) -> Path:

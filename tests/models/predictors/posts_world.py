@@ -139,18 +139,25 @@ class PostReference:
             states.append(hidden)
         return np.array(states)
 
+    def statistics(self, table: Table) -> np.ndarray:
+        """The statistics that the network reads, (b, u)."""
+        return table.numeric[:, [table.numeric_names.index(name) for name in self.network.author.statistics.columns]]
+
     def content(self, posts: PublishedPosts, rows: list[int], name: str) -> np.ndarray:
         values = posts.content[name][rows].astype(np.float64)
         scaled = (values - self.weights[f"standardise.{name}.mean"]) / self.weights[f"standardise.{name}.scale"]
         return np.where(np.isnan(values), 0.0, scaled)
 
     def author(self, posts: PublishedPosts, row: int, statistics: np.ndarray, *, calendar: bool) -> np.ndarray:
-        """[id, statistics, which are known, month, day, hour] of one post."""
+        """[id, statistics, which are unknown, month, day, hour] of one post."""
         name = posts.authors[posts.author[row]] if posts.author[row] >= 0 else None
         code = self.form.authors.index(name) + 1 if name in self.form.authors else 0
-        scaled = np.sign(statistics) * np.log1p(np.abs(statistics)) - self.weights["author.standardise.mean"]
-        scaled = scaled / self.weights["author.standardise.scale"]
-        parts = [self.weights["author.embed.weight"][code], np.nan_to_num(scaled), ~np.isnan(scaled)]
+        parts = [self.weights["author.embed.weight"][code]]
+        if len(statistics):
+            logs = np.sign(statistics) * np.log(1.0 + np.abs(statistics))
+            scale = {name: self.weights[f"author.statistics.standardise.{name}"] for name in ("mean", "scale")}
+            marked = np.concatenate([np.nan_to_num((logs - scale["mean"]) / scale["scale"]), np.isnan(logs)])
+            parts.append(marked * (not np.isnan(logs).all()))  # nothing is known: not even that it is unknown
         if calendar:
             for value, first, count in zip(posts.calendar[row], (1, 1, 0), (12, 31, 24), strict=True):
                 parts.append(np.arange(first, first + count) == value)
