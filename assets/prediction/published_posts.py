@@ -31,23 +31,33 @@ def posts_are_read(settings: Settings) -> bool:
 
 
 def earlier_posts(store: Store, settings: Settings, items: Sequence[str]) -> EarlierPosts:
-    """Return the posts up to each item's own.
-
-    Posts of every split count, those of the gap and those without a label too, since only their content is read. Feedback
-    and labels take no part. The order is that of t = 0, and of the data set for equal times. A post that failed in an
-    embedding stage has no content there.
+    """Return the posts up to each item's own; see `published_posts`.
 
     Args:
         store: The store.
         settings: `metadata.time_zone` is that of the calendar.
         items: (n,) ids; an item may occur several times.
     """
-    order, posts = _published_posts(store.root, posts_digest(store), settings.metadata.time_zone)
-    return EarlierPosts(posts, np.array([order[item] for item in items], np.int64))
+    rows, posts = published_posts(store, settings)
+    return EarlierPosts(posts, np.array([rows[item] for item in items], np.int64))
+
+
+def published_posts(store: Store, settings: Settings) -> tuple[dict[str, int], PublishedPosts]:
+    """Return the row of each item, in the order of the rows, and all posts.
+
+    Posts of every split count, those of the gap and those without a label too, since only their content is read. Feedback
+    and labels take no part. The order is that of t = 0, and of the data set for equal times. A post that failed in an
+    embedding stage has no content there. The samples of every split and age share one copy.
+
+    Args:
+        store: The store.
+        settings: `metadata.time_zone` is that of the calendar.
+    """
+    return _published_posts(store.root, posts_digest(store), settings.metadata.time_zone)
 
 
 def posts_digest(store: Store) -> str:
-    """Return a hash of all that `earlier_posts` reads of the store."""
+    """Return a hash of all that `published_posts` reads of the store."""
     frame = _items_and_times(store)
     for name in (metadata_features.NAME, *CONTENT.values()):
         states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
@@ -61,9 +71,9 @@ def _items_and_times(store: Store) -> pl.DataFrame:
     return known_items(store).select("item").join(times, on="item", how="left", maintain_order="left")
 
 
-@lru_cache(maxsize=1)  # the samples of every split and age share one copy
+@lru_cache(maxsize=1)
 def _published_posts(root: Path, digest: str, time_zone: str) -> tuple[dict[str, int], PublishedPosts]:
-    """Return the row of each item, and the posts.
+    """Return what `published_posts` returns.
 
     Args:
         root: The store's folder.

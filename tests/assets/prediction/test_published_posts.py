@@ -11,11 +11,14 @@ import polars as pl
 import pytest
 
 from assets.engine.store_access import open_store
+from assets.prediction.earlier_posts_check import check_earlier_posts
 from assets.prediction.published_posts import earlier_posts, posts_are_read, posts_digest
 from assets.settings import Settings
+from models.predictors import EarlierPosts
 from pipeline.settings import load
 from tests.assets.conftest import HOUR, QUICK
 from tests.assets.metadata.conftest import variables, write_described_set
+from tests.models.predictors.posts_world import make_posts
 
 CONTENT = ["*metadata_features", "*author_history", "*text_embeddings", "*visual_embeddings"]
 READERS = ["dsn", "dtcn", "multi_view", "ttc_vlt"]
@@ -82,12 +85,34 @@ def test_posts_are_read_only_for_a_predictor_that_asks_for_them(folders):
     assert all(posts_are_read(settings_of(folders, model__train=json.dumps([name, "stack"]))) for name in READERS)
 
 
+def test_a_post_that_was_published_later_is_noticed():
+    """The planted leaks: a later time, a later place at an equal time, and another author."""
+    posts = make_posts(40)
+    earlier, items = EarlierPosts(posts, np.arange(40)), [f"item{row}" for row in range(40)]
+    times = [None if np.isnan(time) else round(time * HOUR) for time in posts.time]
+    authors = [posts.authors[code] if code >= 0 else None for code in posts.author]
+    videos = pl.DataFrame({"item": items, "author": authors, "t0": times})
+    assert check_earlier_posts(items, earlier, videos).passed
+    fifth = pl.col("item") == "item5"
+    for leak in (
+        pl.when(fifth).then(pl.col("t0") + 50 * HOUR).otherwise("t0").alias("t0"),
+        pl.when(fifth).then(pl.lit("another")).otherwise("author").alias("author"),
+    ):
+        result = check_earlier_posts(items, earlier, videos.with_columns(leak))
+        assert not result.passed and result.metadata["wrong"].value > 0
+    equal = videos.with_columns(t0=pl.lit(0))
+    assert not check_earlier_posts(items, earlier, equal.reverse()).passed
+
+
 @pytest.mark.slow
 def test_forecasts_are_made_again_when_any_post_has_changed(tmp_path):
     """A post of no split changes: the models stay in service, and what reads earlier posts is forecast again."""
     folders = (write_set(tmp_path / "data"), tmp_path)
     settings = settings_of(folders, model__train=json.dumps([*READERS, "boosting", "stack"]), model__seeds="[0]")
-    assert run(settings, "*").success
+    result = run(settings, "*")
+    assert result.success
+    (checked,) = (check for check in result.get_asset_check_evaluations() if "earlier_posts" in check.check_name)
+    assert checked.passed and checked.metadata["posts"].value == 61
     store = open_store(settings)
     before, digest = store.table("evaluation_items").read(), posts_digest(store)
     assert set(before["predictor"]) >= {"DSN", "boosting", "stack"}
