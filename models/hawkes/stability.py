@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from models.hawkes.scoring import Likelihood, Limits, Parameters, climb
@@ -33,7 +35,13 @@ def spectral_radius_slope(matrix: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def bounded_ratio(
-    likelihood: Likelihood, start: Parameters, limits: Limits, bound: float, *, events: int
+    likelihood: Likelihood,
+    start: Parameters,
+    limits: Limits,
+    bound: float,
+    *,
+    events: int,
+    late: Callable[[], bool] = lambda: False,
 ) -> Parameters:
     """Maximise the likelihood under the constraint that the branching ratio is at most `bound`.
 
@@ -45,6 +53,7 @@ def bounded_ratio(
         limits: Bounds of the parameters.
         bound: Largest branching ratio.
         events: Number of events that are scored.
+        late: Returns True once the time is up; the search then ends with the best that it has found.
 
     Returns:
         The best parameters within the bound; `start` itself if it is within the bound.
@@ -69,8 +78,10 @@ def bounded_ratio(
     tried = [(0.0, ratio)]
     multiplier = 0.1 * events * (ratio - target)
     for _ in range(ATTEMPTS):
+        if late():
+            break
         likelihood.penalty = penalty + multiplier * np.repeat(slope, decays, axis=1)
-        here, _ = climb(likelihood, here, limits, iterations=ITERATIONS)
+        here, _ = climb(likelihood, here, limits, iterations=ITERATIONS, record=lambda *_: late())
         likelihood.penalty = penalty
         ratio, slope = ratio_of(here)
         tried.append((multiplier, ratio))
