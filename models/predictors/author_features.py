@@ -27,7 +27,8 @@ class AuthorFeatures(nn.Module):
     - id: an embedding. Row 0 is for authors that no training item has; in training a share of the authors is replaced by
       it, so that it is learned.
     - statistics: see `PooledColumns`.
-    - publication: month, day of the month and hour as one-hot vectors, zero where the time is unknown.
+    - publication: month, day of the month and hour as one-hot vectors, zero where the time is unknown. A month, day or hour
+      that no training item has is zero too: its weights were never trained.
     """
 
     def __init__(
@@ -55,11 +56,19 @@ class AuthorFeatures(nn.Module):
         self.statistics = PooledColumns(statistics)
         self.width = embedding + self.statistics.width + sum(CALENDAR) * calendar
         self._codes = {author: code for code, author in enumerate(authors, start=1)}
+        self.register_buffer("trained_dates", torch.ones(sum(CALENDAR) * calendar))
 
-    def fit(self, table: Table | None) -> None:
-        """Fit the scales of the statistics to the training items' table."""
+    def fit(self, posts: EarlierPosts, table: Table | None) -> None:
+        """Fit the scales of the statistics, and which dates occur.
+
+        Args:
+            posts: The posts of the training items.
+            table: Their table; None if no statistic is read.
+        """
         if self.statistics.columns:
             self.statistics.fit(table)
+        if self.calendar:
+            self.trained_dates.copy_(self._dates(posts).any(0))
 
     def forward(self, posts: EarlierPosts, table: Table | None) -> Tensor:
         """Return vectors (b, width).
@@ -71,8 +80,8 @@ class AuthorFeatures(nn.Module):
         Raises:
             ValueError: The table lacks a statistic that the training items had.
         """
-        all_posts, device = posts.posts, self.embed.weight.device
-        names = [all_posts.authors[author] if author >= 0 else "" for author in all_posts.author[posts.own].tolist()]
+        known, device = posts.posts, self.embed.weight.device
+        names = [known.authors[author] if author >= 0 else "" for author in known.author[posts.own].tolist()]
         codes = torch.tensor([self._codes.get(name, 0) for name in names], device=device)
         if self.training:
             codes = codes.masked_fill(torch.rand(len(codes), device=device) < self.unknown, 0)
@@ -80,9 +89,14 @@ class AuthorFeatures(nn.Module):
         if self.statistics.columns:
             parts.append(self.statistics(table).vectors)
         if self.calendar:
-            dates = torch.from_numpy(all_posts.calendar[posts.own]).to(device)  # (b, 3)
-            for place, (first, count) in enumerate(zip((1, 1, 0), CALENDAR, strict=True)):
-                # Class 0 of `count + 1` classes is the unknown time.
-                classes = (dates[:, place] - first + 1).clamp(min=0)
-                parts.append(functional.one_hot(classes, count + 1)[:, 1:].to(parts[0]))
+            parts.append(self._dates(posts).to(device) * self.trained_dates)
+        return torch.cat(parts, 1)
+
+    def _dates(self, posts: EarlierPosts) -> Tensor:
+        """Return the one-hot vectors of month, day and hour side by side, (b, 67)."""
+        dates = torch.from_numpy(posts.posts.calendar[posts.own])  # (b, 3)
+        parts = []
+        for place, (first, count) in enumerate(zip((1, 1, 0), CALENDAR, strict=True)):
+            # Class 0 of `count + 1` classes is the unknown time.
+            parts.append(functional.one_hot((dates[:, place] - first + 1).clamp(min=0), count + 1)[:, 1:])
         return torch.cat(parts, 1)

@@ -12,7 +12,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from models.predictors.author_features import AuthorFeatures
 from models.predictors.category_embedding import CategoryEmbedding, CategoryForm
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.gated_layers import Gate, GatedResidual
@@ -101,7 +100,7 @@ class DSN(PostNetwork):
             config: Hyper-parameters and switches.
             form: What the training items look like. Without categories there is no category part.
         """
-        super().__init__(config, form)
+        super().__init__(config, form, author_width=config.width, calendar=True)
         d, dropout = config.width, config.dropout
         kept = {"visual": config.alpha, "text": config.beta}
         used = [name for name in kept if getattr(config, f"use_{name}")]
@@ -119,13 +118,6 @@ class DSN(PostNetwork):
         if config.use_long_term:
             self.query, self.key, self.value = (nn.Linear(d, d, bias=False) for _ in range(3))
         self.combine = nn.Sequential(nn.Linear(d * (1 + config.use_long_term), d), nn.ReLU(), nn.Linear(d, d))
-        self.author = AuthorFeatures(
-            form.authors,
-            form.statistics if config.use_statistics else [],
-            embedding=d,
-            unknown=config.unknown_authors,
-            calendar=True,
-        )
         self.head = nn.Sequential(
             nn.Linear(d + self.author.width, config.hidden),
             nn.ReLU(),

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.predictors.author_features import AuthorFeatures
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.post_network import PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.table import Table
@@ -71,14 +70,7 @@ class DTCN(PostNetwork):
             config: Hyper-parameters.
             form: What the training items look like.
         """
-        super().__init__(config, form)
-        self.author = AuthorFeatures(
-            form.authors,
-            form.statistics if config.use_statistics else [],
-            embedding=config.embedding,
-            unknown=config.unknown_authors,
-            calendar=False,
-        )
+        super().__init__(config, form, author_width=config.embedding, calendar=False)
         inputs = {"visual": form.widths["visual"], "author": self.author.width}
         self.embed = nn.ModuleDict({name: self._joint_embedding(width) for name, width in inputs.items()})
         joint = 2 * (config.embedding // 2)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.predictors.author_features import AuthorFeatures
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.post_network import MODALITIES, PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.table import Table
@@ -57,7 +56,7 @@ class MultiView(PostNetwork):
             config: Hyper-parameters.
             form: What the training items look like.
         """
-        super().__init__(config, form)
+        super().__init__(config, form, author_width=config.width, calendar=True)
         d = config.width
         self.embed = nn.Linear(sum(form.widths[name] for name in MODALITIES), d)
         self.place = nn.Parameter(torch.randn(config.length, d) * d**-0.5)
@@ -65,13 +64,6 @@ class MultiView(PostNetwork):
             d, config.heads, 4 * d, config.dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.transform = nn.TransformerEncoder(block, config.layers, nn.LayerNorm(d), enable_nested_tensor=False)
-        self.author = AuthorFeatures(
-            form.authors,
-            form.statistics if config.use_statistics else [],
-            embedding=d,
-            unknown=config.unknown_authors,
-            calendar=True,
-        )
         self.head = nn.Sequential(
             nn.Linear(3 * d + self.author.width, config.hidden),
             nn.ReLU(),

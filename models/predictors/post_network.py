@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -18,6 +18,7 @@ from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.own_options import network_options
 from models.predictors.samples import Bank, Minibatch, Samples
 from models.predictors.standardise import Standardiser
+from models.predictors.table import Table
 
 MODALITIES = ("visual", "text")
 
@@ -99,25 +100,31 @@ class PostNetwork(PredictorNetwork):
     reads_posts = True
     config_class: ClassVar[type[PostConfig]]
 
-    def __init__(self, config: PostConfig, form: PostForm) -> None:
-        """Build the standardisers; a subclass adds its layers.
+    def __init__(self, config: PostConfig, form: PostForm, *, author_width: int, calendar: bool) -> None:
+        """Build the standardisers and the author's part; a subclass adds its layers.
 
         Args:
             config: Hyper-parameters, a `config_class`.
             form: What the training items look like.
+            author_width: Width of the embedding of an author's id.
+            calendar: Whether the author's part includes the time of publication.
         """
         super().__init__()
         self.config, self.form = config, form
         self.standardise = nn.ModuleDict({name: Standardiser(form.widths[name]) for name in MODALITIES})
         self.standardise_target = Standardiser(form.targets)
+        self.author = AuthorFeatures(
+            form.authors,
+            form.statistics if config.use_statistics else [],
+            embedding=author_width,
+            unknown=config.unknown_authors,
+            calendar=calendar,
+        )
 
     @property
     def reads_tables(self) -> bool:
         """Whether it reads statistics of the authors."""
-        return any(part.statistics.columns for part in self._author_parts())
-
-    def _author_parts(self) -> Iterator[AuthorFeatures]:
-        return (part for part in self.modules() if isinstance(part, AuthorFeatures))
+        return bool(self.author.statistics.columns)
 
     def description(self) -> dict[str, Any]:
         """Return the configuration and the form of the training items."""
@@ -130,11 +137,10 @@ class PostNetwork(PredictorNetwork):
 
     def fit_scales(self, samples: Samples, videos: np.ndarray) -> None:
         """Fit the standardisers to the own posts of the training items; earlier posts of other splits take no part."""
-        posts, own = samples.posts.posts, samples.posts.own[videos]
+        posts = samples.posts.take(videos)
         for name in MODALITIES:
-            self.standardise[name].fit(posts.content[name][own])
-        for part in self._author_parts():
-            part.fit(None if samples.table is None else samples.table.take(videos))
+            self.standardise[name].fit(posts.posts.content[name][posts.own])
+        self.author.fit(posts, None if samples.table is None else samples.table.take(videos))
         self.standardise_target.fit(samples.target[videos])
 
     def forecast(self, batch: Minibatch) -> Tensor:
@@ -142,7 +148,7 @@ class PostNetwork(PredictorNetwork):
         return self.standardise_target.inverse(self(batch.posts, batch.tables[0] if batch.tables else None))
 
     @abstractmethod
-    def forward(self, posts: EarlierPosts, table: Any) -> Tensor:
+    def forward(self, posts: EarlierPosts, table: Table | None) -> Tensor:
         """Return standardised predictions (b, T).
 
         Args:

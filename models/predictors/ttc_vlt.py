@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.predictors.author_features import AuthorFeatures
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.post_network import MODALITIES, PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.samples import Minibatch
@@ -65,16 +64,9 @@ class TTCVLT(PostNetwork):
             config: Hyper-parameters.
             form: What the training items look like.
         """
-        super().__init__(config, form)
+        super().__init__(config, form, author_width=config.width, calendar=False)
         d = config.width
         self.stream = nn.ModuleDict({name: self._perceptron(form.widths[name], d) for name in MODALITIES})
-        self.author = AuthorFeatures(
-            form.authors,
-            form.statistics if config.use_statistics else [],
-            embedding=d,
-            unknown=config.unknown_authors,
-            calendar=False,
-        )
         self.head = self._perceptron(2 * d + self.author.width, form.targets)
 
     def _perceptron(self, inputs: int, outputs: int) -> nn.Sequential:

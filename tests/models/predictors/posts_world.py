@@ -161,6 +161,7 @@ class PostReference:
         if calendar:
             for value, first, count in zip(posts.calendar[row], (1, 1, 0), (12, 31, 24), strict=True):
                 parts.append(np.arange(first, first + count) == value)
+            parts[-3:] = [np.concatenate(parts[-3:]) * self.weights["author.trained_dates"]]
         return np.concatenate(parts).astype(np.float64)
 
 

@@ -155,6 +155,9 @@ def test_the_standardisers_are_fitted_to_training_items_alone():
     network.fit_scales(part, np.arange(30))
     own = POSTS.content["visual"][::2]
     np.testing.assert_allclose(network.standardise["visual"].mean.numpy(), np.nanmean(own, 0), rtol=1e-4)
+    never = np.setdiff1d(np.arange(24), POSTS.calendar[:60:2, 2])
+    assert len(never) and not network.author.trained_dates[43:][never].any()
+    assert network.author.trained_dates.sum() == sum(len(set(column[column >= 0])) for column in POSTS.calendar[::2].T)
     assert PostForm.of(part).authors == sorted({POSTS.authors[code] for code in POSTS.author[::2] if code >= 0})
 
 
