@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 
 from assets.embeddings import text_embeddings, visual_embeddings
-from assets.ingest.videos import known_items
 from assets.memory.feature_join import packed_rows
 from assets.metadata import metadata_features
+from assets.metadata.author_history import published_by
 from assets.metadata.item_metadata import item_metadata
 from assets.protocol.observation import HOUR_MS
-from assets.protocol.popularity import read_popularity
 from assets.settings import Metadata, Settings
 from models.predictor_table import CLASSES, predictor_class
 from models.predictors import EarlierPosts, PublishedPosts
@@ -58,17 +57,11 @@ def published_posts(store: Store, settings: Settings) -> tuple[dict[str, int], P
 
 def posts_digest(store: Store) -> str:
     """Return a hash of all that `published_posts` reads of the store."""
-    frame = _items_and_times(store)
+    frame = published_by(store)
     for name in (metadata_features.NAME, *CONTENT.values()):
         states = store.stages()[name].states().select("item", pl.col("output_hash").alias(name))
         frame = frame.join(states, on="item", how="left", maintain_order="left")
     return content_hash(row_hashes(frame))
-
-
-def _items_and_times(store: Store) -> pl.DataFrame:
-    """Return `item` and `t0` (ms or null) of every video without a failed row, in the order of the data set."""
-    times = read_popularity(store).select("item", "t0")
-    return known_items(store).select("item").join(times, on="item", how="left", maintain_order="left")
 
 
 @lru_cache(maxsize=1)
@@ -81,11 +74,11 @@ def _published_posts(root: Path, digest: str, time_zone: str) -> tuple[dict[str,
         time_zone: Time zone of the calendar.
     """
     store = Store(root)
-    frame = _items_and_times(store).sort("t0", nulls_last=True, maintain_order=True)
-    frame = frame.join(item_metadata(store, Metadata()), on="item", how="left", maintain_order="left")
-    items = frame["item"].to_list()
-    author, authors = _codes(frame["author"])
-    levels = [_codes(frame[name]) for name in frame.columns if name.startswith("category_")]
+    categories = item_metadata(store, Metadata()).select("item", pl.col("^category_\\d+$"))
+    frame = published_by(store).sort("t0", nulls_last=True, maintain_order=True)
+    frame = frame.join(categories, on="item", how="left", maintain_order="left")
+    items, (author, authors) = frame["item"].to_list(), _codes(frame["author"])
+    levels = [_codes(frame[name]) for name in categories.columns[1:]]
     local = pl.from_epoch("t0", time_unit="ms").dt.replace_time_zone("UTC").dt.convert_time_zone(time_zone).dt
     calendar = frame.select(local.month().alias("month"), local.day().alias("day"), local.hour().alias("hour"))
     posts = PublishedPosts(

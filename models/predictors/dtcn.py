@@ -90,9 +90,7 @@ class DTCN(PostNetwork):
             table: Table of the same windows; None if no statistic is read.
         """
         use = self.config
-        author = self.embed["author"](self.author(posts, table)).unsqueeze(
-            1
-        )  # (b, 1, e), the same for all of a sequence
+        author = self.embed["author"](self.author(posts, table)).unsqueeze(1)  # (b, 1, e), for every post of a sequence
         rows = {
             "neighbouring": posts.of_the_author(use.length, within_hours=24 * use.within_days),
             "periodic": posts.of_the_author(use.length, block_hours=use.block_hours),
@@ -106,8 +104,10 @@ class DTCN(PostNetwork):
 
     def _weights(self, posts: EarlierPosts, rows: np.ndarray) -> Tensor:
         """Return the weight of each post in its sequence, (b, l), by its time."""
-        time = posts.posts.time
-        gaps = np.nan_to_num(time[posts.own][:, None] - time[rows]) * SECONDS_PER_HOUR  # an unknown time: the own post
+        own = posts.own[:, None]
+        time = posts.posts.time[np.where(rows >= 0, rows, own)]
+        # A post of unknown time is alone, at no distance from itself.
+        gaps = np.nan_to_num(posts.posts.time[own] - time) * SECONDS_PER_HOUR
         scores = torch.from_numpy(np.exp(-gaps / self.config.decay_seconds)).to(self.standardise_target.mean)
         return scores.masked_fill(~self.present(rows), -torch.inf).softmax(-1)
 
