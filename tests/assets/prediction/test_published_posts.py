@@ -12,8 +12,10 @@ import pytest
 
 from assets.engine.store_access import open_store
 from assets.prediction.earlier_posts_check import check_earlier_posts
-from assets.prediction.published_posts import earlier_posts, posts_are_read, posts_digest
+from assets.prediction.forecast_rows import made_from
+from assets.prediction.published_posts import earlier_posts, posts_are_read
 from assets.settings import Settings
+from models.predictor_table import predictor_class
 from models.predictors import EarlierPosts
 from pipeline.settings import load
 from tests.assets.conftest import HOUR, QUICK
@@ -105,8 +107,8 @@ def test_a_post_that_was_published_later_is_noticed():
 
 
 @pytest.mark.slow
-def test_forecasts_are_made_again_when_any_post_has_changed(tmp_path):
-    """A post of no split changes: the models stay in service, and what reads earlier posts is forecast again."""
+def test_a_run_with_all_of_them_and_what_it_depends_on(tmp_path):
+    """A post of no split gets a category: only forecasts of predictors that read earlier posts depend on it."""
     folders = (write_set(tmp_path / "data"), tmp_path)
     settings = settings_of(folders, model__train=json.dumps([*READERS, "boosting", "stack"]), model__seeds="[0]")
     result = run(settings, "*")
@@ -114,13 +116,13 @@ def test_forecasts_are_made_again_when_any_post_has_changed(tmp_path):
     (checked,) = (check for check in result.get_asset_check_evaluations() if "earlier_posts" in check.check_name)
     assert checked.passed and checked.metadata["posts"].value == 61
     store = open_store(settings)
-    before, digest = store.table("evaluation_items").read(), posts_digest(store)
-    assert set(before["predictor"]) >= {"DSN", "boosting", "stack"}
-    state = store.table("evaluation_items").state()
+    rows = {predictor_class(name).title for name in READERS}
+    assert set(store.table("evaluation").read()["predictor"]) >= rows
+    without = settings_of(folders, model__train='["boosting", "stack"]', model__seeds="[0]")
+    before = [made_from(store, either, "train", "test") for either in (settings, without)]
     videos = pl.read_csv(folders[0] / "videos.csv", schema_overrides={"item": pl.String})
-    title = pl.when(pl.col("item") == "99").then(pl.lit("somebody saw it")).otherwise("title").alias("title")
-    videos.with_columns(title).write_csv(folders[0] / "videos.csv")
-    again = run(settings, "*")
-    assert again.success and posts_digest(store) != digest
-    assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
-    assert store.table("evaluation_items").state().inputs_hash != state.inputs_hash
+    category = pl.when(pl.col("item") == "99").then(pl.lit("talk")).otherwise("category").alias("category")
+    videos.with_columns(category).write_csv(folders[0] / "videos.csv")
+    assert run(settings, CONTENT).success
+    after = [made_from(store, either, "train", "test") for either in (settings, without)]
+    assert after[0] != before[0] and after[1] == before[1]
