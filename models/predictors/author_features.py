@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.predictors.earlier_posts import EarlierPosts
+from models.predictors.features import on_device
 from models.predictors.pooled_content import PooledColumns
 from models.predictors.table import Table
 
 STATISTICS = "author_"  # the table's columns that begin so are statistics of the author; see docs/metadata.md
-CALENDAR = (12, 31, 24)  # months, days of a month, hours
+CALENDAR = ((1, 12), (1, 31), (0, 24))  # first value and number of values: month, day of the month, hour
+DATES = sum(count for _, count in CALENDAR)
 
 
 def statistic_names(table: Table | None) -> list[str]:
@@ -54,9 +56,9 @@ class AuthorFeatures(nn.Module):
         self.embed = nn.Embedding(1 + len(authors), embedding)
         nn.init.zeros_(self.embed.weight[0])
         self.statistics = PooledColumns(statistics)
-        self.width = embedding + self.statistics.width + sum(CALENDAR) * calendar
+        self.width = embedding + self.statistics.width + DATES * calendar
         self._codes = {author: code for code, author in enumerate(authors, start=1)}
-        self.register_buffer("trained_dates", torch.ones(sum(CALENDAR) * calendar))
+        self.register_buffer("trained_dates", torch.ones(DATES * calendar))
 
     def fit(self, posts: EarlierPosts, table: Table | None) -> None:
         """Fit the scales of the statistics, and which dates occur.
@@ -68,7 +70,7 @@ class AuthorFeatures(nn.Module):
         if self.statistics.columns:
             self.statistics.fit(table)
         if self.calendar:
-            self.trained_dates.copy_(self._dates(posts).any(0))
+            self.trained_dates.copy_(torch.from_numpy(self._dates(posts).any(0)))
 
     def forward(self, posts: EarlierPosts, table: Table | None) -> Tensor:
         """Return vectors (b, width).
@@ -82,21 +84,18 @@ class AuthorFeatures(nn.Module):
         """
         known, device = posts.posts, self.embed.weight.device
         names = [known.authors[author] if author >= 0 else "" for author in known.author[posts.own].tolist()]
-        codes = torch.tensor([self._codes.get(name, 0) for name in names], device=device)
+        codes = on_device(np.array([self._codes.get(name, 0) for name in names], np.int64), device)
         if self.training:
             codes = codes.masked_fill(torch.rand(len(codes), device=device) < self.unknown, 0)
         parts = [self.embed(codes)]
         if self.statistics.columns:
             parts.append(self.statistics(table).vectors)
         if self.calendar:
-            parts.append(self._dates(posts).to(device) * self.trained_dates)
+            parts.append(on_device(self._dates(posts), device) * self.trained_dates)
         return torch.cat(parts, 1)
 
-    def _dates(self, posts: EarlierPosts) -> Tensor:
-        """Return the one-hot vectors of month, day and hour side by side, (b, 67)."""
-        dates = torch.from_numpy(posts.posts.calendar[posts.own])  # (b, 3)
-        parts = []
-        for place, (first, count) in enumerate(zip((1, 1, 0), CALENDAR, strict=True)):
-            # Class 0 of `count + 1` classes is the unknown time.
-            parts.append(functional.one_hot((dates[:, place] - first + 1).clamp(min=0), count + 1)[:, 1:])
-        return torch.cat(parts, 1)
+    def _dates(self, posts: EarlierPosts) -> np.ndarray:
+        """Return the one-hot vectors of month, day and hour side by side, (b, 67) bool; all False if the time is unknown."""
+        dates = posts.posts.calendar[posts.own]  # (b, 3)
+        parts = [dates[:, [place]] == np.arange(first, first + count) for place, (first, count) in enumerate(CALENDAR)]
+        return np.concatenate(parts, 1)

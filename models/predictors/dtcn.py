@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.predictors.earlier_posts import EarlierPosts
+from models.predictors.features import on_device
 from models.predictors.post_network import PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.table import Table
 
@@ -108,7 +109,8 @@ class DTCN(PostNetwork):
         time = posts.posts.time[np.where(rows >= 0, rows, own)]
         # A post of unknown time is alone, at no distance from itself.
         gaps = np.nan_to_num(posts.posts.time[own] - time) * SECONDS_PER_HOUR
-        scores = torch.from_numpy(np.exp(-gaps / self.config.decay_seconds)).to(self.standardise_target.mean)
+        like = self.standardise_target.mean
+        scores = on_device(np.exp(-gaps / self.config.decay_seconds), like.device).to(like.dtype)
         return scores.masked_fill(~self.present(rows), -torch.inf).softmax(-1)
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from models.predictors.author_features import AuthorFeatures, statistic_names
 from models.predictors.earlier_posts import EarlierPosts, PublishedPosts
+from models.predictors.features import on_device
 from models.predictors.network import PredictorNetwork
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.own_options import network_options
@@ -168,12 +168,12 @@ class PostNetwork(PredictorNetwork):
             (..., d_name), zero where there is no post or where the post lacks the modality.
         """
         like = self.standardise_target.mean
-        values = self.standardise[name](torch.from_numpy(posts.content[name][rows]).to(like)).nan_to_num(0.0)
-        return values * torch.from_numpy(rows >= 0).to(like).unsqueeze(-1)
+        values = on_device(posts.content[name][rows], like.device).to(like.dtype)
+        return self.standardise[name](values).nan_to_num(0.0) * self.present(rows).unsqueeze(-1)
 
     def present(self, rows: np.ndarray) -> Tensor:
         """Return a bool tensor on the network's device that is True where there is a post."""
-        return torch.from_numpy(rows >= 0).to(self.standardise_target.mean.device)
+        return on_device(rows >= 0, self.standardise_target.mean.device)
 
     def category_codes(self, posts: PublishedPosts, rows: np.ndarray) -> Tensor:
         """Return the codes of the posts' category paths, (..., D) int64; 0 where a category is unknown.
@@ -187,7 +187,7 @@ class PostNetwork(PredictorNetwork):
             of_name = {name: code for code, name in enumerate(known, start=1)}
             place = np.array([0, *(of_name.get(name, 0) for name in names)])
             codes[..., level] = np.where(rows >= 0, place[posts.category[rows, level]], 0)
-        return torch.from_numpy(codes).to(self.standardise_target.mean.device)
+        return on_device(codes, self.standardise_target.mean.device)
 
 
 class PostPredictor(NeuralPredictor):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.predictors.earlier_posts import EarlierPosts
+from models.predictors.features import on_device
 from models.predictors.post_network import MODALITIES, PostConfig, PostForm, PostNetwork, PostPredictor
 from models.predictors.samples import Minibatch
 from models.predictors.table import Table
@@ -95,7 +96,7 @@ class TTCVLT(PostNetwork):
         vectors = [functional.normalize(stream, dim=-1) for stream in self.streams(batch.posts).values()]
         content, own = batch.posts.posts.content, batch.posts.own
         has_both = ~np.any([np.isnan(content[name][own, 0]) for name in MODALITIES], axis=0)
-        both = torch.from_numpy(has_both).to(vectors[0].device)
+        both = on_device(np.flatnonzero(has_both), vectors[0].device)
         scores = vectors[0][both] @ vectors[1][both].T / self.config.temperature
         if len(scores) < 2:
             return scores.sum() * 0.0

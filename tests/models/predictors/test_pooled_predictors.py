@@ -35,14 +35,14 @@ def network_of(name: str, config: ContentConfig | None = None) -> PooledNetwork:
 def results(network: PooledNetwork, batch) -> np.ndarray:
     with torch.no_grad():
         torch.manual_seed(3)
-        losses = joint_loss(network, batch, weight=network.further_weight(TrainingOptions()))
+        losses = joint_loss(network, batch, gamma=network.further_weight(TrainingOptions()))
         return np.append(network.forecast(batch).numpy().ravel(), [float(loss) for loss in losses])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradient_reaches_every_parameter_that_the_loop_trains(name):
     network = network_of(name)
-    joint_loss(network, batch_of(), weight=network.further_weight(TrainingOptions()))[0].backward()
+    joint_loss(network, batch_of(), gamma=network.further_weight(TrainingOptions()))[0].backward()
     trained = {key: value for key, value in network.named_parameters() if not key.startswith("prior.")}
     assert [key for key, value in trained.items() if value.grad is None or not value.grad.any()] == []
 

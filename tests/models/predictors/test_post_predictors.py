@@ -63,7 +63,7 @@ def test_gradient_reaches_every_parameter(name):
         with_rows=False,
         with_posts=True,
     )
-    joint_loss(network, batch, weight=network.further_weight(TrainingOptions()))[0].backward()
+    joint_loss(network, batch, gamma=network.further_weight(TrainingOptions()))[0].backward()
     assert [key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 

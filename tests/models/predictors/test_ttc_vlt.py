@@ -79,7 +79,7 @@ def test_the_loss_adds_the_contrast_of_posts_with_frames_and_words():
     model = make_model()
     weight = model.further_weight(TrainingOptions(gamma=0.3))
     with torch.no_grad():
-        total, prediction, contrast = (float(part) for part in joint_loss(model, batch_of(SAMPLES), weight=weight))
+        total, prediction, contrast = (float(part) for part in joint_loss(model, batch_of(SAMPLES), gamma=weight))
     reference = Reference(model)
     assert weight == 0.3 and total == pytest.approx(prediction + 0.3 * contrast, rel=1e-12)
     assert contrast == pytest.approx(reference.contrast(SAMPLES.posts), rel=1e-10)
