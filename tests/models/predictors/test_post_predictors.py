@@ -117,6 +117,17 @@ def test_it_learns_from_the_own_post_and_a_saved_model_forecasts_the_same(name, 
         np.testing.assert_array_equal(loaded.predict(test, bank_of(test)), predicted)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_that_a_gpu_trained_forecasts_the_same_on_a_cpu(name):
+    parts = split(SAMPLES)
+    model = unfitted(name, epochs=3)
+    model.fit(*parts[:2], bank_of(parts[0]), device="cuda")
+    on_gpu = model.predict(parts[2], bank_of(parts[2]), device="cuda")
+    np.testing.assert_allclose(model.predict(parts[2], bank_of(parts[2])), on_gpu, rtol=1e-3, atol=1e-3)
+
+
 def obstacle(name: str, posts: PublishedPosts) -> str | None:
     samples = samples_of(posts, np.arange(len(posts)), np.zeros((len(posts), 1)))
     return unfitted(name).obstacle(samples, bank_of(samples))
