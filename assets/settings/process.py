@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 
 class Process(dg.Config):
-    """The Mamba-Hawkes process (M3TR section 3.2)."""
+    """The process that models feedback: Mamba-Hawkes, or a simpler one (M3TR section 3.2)."""
 
     intensity: Literal["m3tr", "mufm", "neural", "poisson", "padded"] = Field(
         "m3tr",
