@@ -1,4 +1,4 @@
-"""Hawkes processes: the classical process with exponential kernels, and the Mamba-Hawkes process of M3TR and MUFM.
+"""Point processes: the Mamba-Hawkes process of M3TR and MUFM, the classical Hawkes process, and those of M3TR's table 2.
 
 docs/process.md describes the model, the defaults and their reasons.
 """
