@@ -1,4 +1,4 @@
-"""The whole graph on generated files of MicroLens-100k's size: wall time per step, and the peak memory of all processes.
+"""The whole graph on generated files of MicroLens-100k's size: time per step, CPU time, and the peak memory of all processes.
 
     python -m tests.benchmarks.microlens_size [--items 19738] [--seeds 3] [--rows 1] [--folder FOLDER]
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
