@@ -31,6 +31,7 @@ PREFIX = "MicroLens-100k"
 ITEMS, EVENTS, USERS = 19_738, 719_405, 100_000
 MINUTES, GIGABYTES = 30, 8
 HOUR = 3_600_000
+LATEST_HOURS = 90 * 24  # no comment comes later
 START, END = 1_640_995_200_000, 1_704_067_200_000  # 2022 and 2023
 FEATURES = {
     "visual_embeddings": ("video_features_VideoMAE", 768),
@@ -65,7 +66,7 @@ def write_set(folder: Path, *, items: int, rows: int) -> dict[str, Path]:
     counts = 1 + random.multinomial(events - items, share / share.sum())
     published = random.integers(START, END, items)
     item = np.repeat(np.arange(items), counts)
-    delays = random.lognormal(np.log(30), 1.8, events)  # hours
+    delays = np.minimum(random.lognormal(np.log(30), 1.8, events), LATEST_HOURS)
     times = (published[item] + delays * HOUR).astype(np.int64)
     users = random.zipf(1.3, events) % round(USERS * items / ITEMS)
     order = random.permutation(events)
