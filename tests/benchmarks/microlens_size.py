@@ -137,12 +137,15 @@ def main() -> int:
     for name, seconds in step_seconds((folder / "run.log").read_text()).items():
         if seconds >= 1:
             print(f"{name:60s}{seconds:10.1f} s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (used.ru_utime + used.ru_stime) / 60
+    gigabytes = peak.megabytes / 1024
     print(
-        f"{args.items:,} items, {args.seeds} seeds: {minutes:.1f} minutes, {peak.megabytes / 1024:.2f} GB at the peak"
+        f"{args.items:,} items, {args.seeds} seeds: {minutes:.1f} min, {cpu:.1f} min of CPU, {gigabytes:.2f} GB at the peak"
     )
     if run.returncode:
         print(f"the run failed; see {folder / 'run.log'}")
-    return 0 if not run.returncode and minutes <= MINUTES and peak.megabytes <= GIGABYTES * 1024 else 1
+    return 0 if not run.returncode and minutes <= MINUTES and gigabytes <= GIGABYTES else 1
 
 
 if __name__ == "__main__":
