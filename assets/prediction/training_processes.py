@@ -73,11 +73,9 @@ def side_by_side(settings: Settings, models: Sequence[TrainedModel], *, windows:
         windows: Number of training windows.
     """
     networks = [model for model in models if issubclass(predictor_class(model.predictor), NeuralPredictor)]
-    return (
-        networks
-        if _processes(settings, len(networks)) > 1 and windows >= WORTH and str(device_of(settings)) == "cpu"
-        else []
-    )
+    if _processes(settings, len(networks)) < 2 or windows < WORTH or str(device_of(settings)) != "cpu":
+        return []
+    return networks
 
 
 def _processes(settings: Settings, models: int) -> int:

@@ -72,6 +72,10 @@ def write_set(folder: Path, *, items: int, rows: int) -> dict[str, Path]:
     order = random.permutation(events)
     pairs = pl.DataFrame({"user": users[order] + 1, "item": item[order] + 1, "timestamp": times[order]})
     pairs.write_csv(folder / f"{PREFIX}_pairs.csv")
+    histories = pairs.sort("timestamp").group_by("user", maintain_order=True).agg(pl.col("item").cast(pl.String))
+    histories.with_columns(pl.col("item").list.join(" ")).write_csv(
+        folder / f"{PREFIX}_pairs.tsv", include_header=False, separator="\t"
+    )
     titles = [" ".join(words) for words in random.choice(WORDS, (items, 8))]
     pl.DataFrame({"item": np.arange(items) + 1, "title": titles}).write_csv(
         folder / f"{PREFIX}_title_en.csv", include_header=False
