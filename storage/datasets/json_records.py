@@ -27,8 +27,8 @@ def read_json_records(path: Path, names: Mapping[str, str]) -> Tabular:
             not named are not read.
 
     Returns:
-        The table. All columns are String: numbers as JSON writes them; null where the file has null, an empty text or no
-        such column. Its places are rows from 1.
+        The table. All columns are String: numbers as JSON writes them, 1 and 0 for true and false; null where the file has
+        null, an empty text or no such column. Its places are rows from 1.
 
     Raises:
         DatasetError: The file is no JSON or has another form.
@@ -71,4 +71,6 @@ def read_json_records(path: Path, names: Mapping[str, str]) -> Tabular:
 def _text(value: Any) -> str | None:
     if value is None:
         return None
+    if isinstance(value, bool):
+        value = int(value)
     return (value if isinstance(value, str) else json.dumps(value)).strip() or None

@@ -15,7 +15,9 @@ DAY = 86_400
 def part(name, people, *, columnar=False):
     """The files of a part, in the folder of the years from 2019 on."""
     ids = [{"Uid": uid, "Pid": pid} for uid, pid in people]
-    user = [post | {"photo_count": 100 * row, "ispro": 1, "timezone_offset": "+01:00"} for row, post in enumerate(ids)]
+    user = [
+        post | {"photo_count": 100 * row, "ispro": True, "timezone_offset": "+01:00"} for row, post in enumerate(ids)
+    ]
     if columnar:
         user = {column: {str(row): post[column] for row, post in enumerate(user)} for column in user[0]}
     tables = {
