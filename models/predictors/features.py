@@ -94,7 +94,7 @@ class Rows:
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool, True for a video that has the modality."""
+        """(n,) bool, True for a video with at least one row."""
         return self.mask.any(1)
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class PackedRows:
 
     @property
     def present(self) -> np.ndarray:
-        """(n,) bool, True for a video that has the modality."""
+        """(n,) bool, True for a video with at least one row."""
         return self.lengths > 0
 
     def __len__(self) -> int:
