@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
+from storage.datasets.column_names import fold
 from storage.datasets.counts import parse_measures
 from storage.datasets.dataset import DETAILS, Note
 from storage.datasets.errors import Problems
@@ -12,8 +13,16 @@ from storage.datasets.tabular import Tabular
 
 # No micro-video lasts three hours, so durations above are milliseconds.
 LONGEST_SECONDS = 10_000
+_NUMBERED_HASHTAG = re.compile(r"(?:hashtags?|tags)\d+(?:name|title)?")
 _ISO_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _CLOCK_DURATION = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+
+
+def join_hashtags(table: Tabular) -> None:
+    """Make one column of hashtags of columns such as `hashtags/0/name` and `hashtags/1/name`, unless there is one."""
+    numbered = [column for column in table.further if _NUMBERED_HASHTAG.fullmatch(fold(column))]
+    if numbered and "hashtags" not in table.frame.columns:
+        table.join(numbered, "hashtags")
 
 
 def read_details(table: Tabular, items: pl.Series, notes: list[Note]) -> pl.DataFrame:
@@ -52,8 +61,9 @@ def _text(table: Tabular, name: str, notes: list[Note]) -> pl.Series:
     column = table.frame[name]
     if isinstance(column.dtype, pl.List):
         inner = column.dtype.inner
-        if isinstance(inner, pl.Struct) and "name" in {one.name for one in inner.fields}:
-            column = column.list.eval(pl.element().struct.field("name"))
+        names = [one.name for one in inner.fields if one.name in ("name", "title")] if inner == pl.Struct else []
+        if names:
+            column = column.list.eval(pl.element().struct.field(names[0]))
             inner = pl.String
         if inner == pl.String:
             return column.list.join(" ").alias(name)
