@@ -27,16 +27,8 @@ _PUBLISHED = (
 )
 _TAKEN = (
     (
-        *(
-            "scraped_at",
-            "scraped",
-            "scrape_time",
-            "scrape_date",
-            "scraped_date",
-            "date_scraped",
-            "crawled_at",
-            "crawl_time",
-        ),
+        *("scraped_at", "scraped", "scrape_time", "scrape_date", "scraped_date", "date_scraped"),
+        *("crawled_at", "crawl_time"),
         *("crawl_date", "fetched_at", "fetch_time", "fetch_date", "collected_at", "collect_time", "collection_time"),
         *("collection_date", "retrieved_at", "retrieval_time", "retrieval_date", "snapshot", "snapshot_at"),
         *("snapshot_time", "snapshot_date", "observed_at", "recorded_at", "record_time", "captured_at", "queried_at"),

@@ -24,9 +24,9 @@ _FACTORS = {
     "亿": 10**8,
     "億": 10**8,
 }
-# Blanks between thousands, and before a suffix.
 _PEOPLE = {"follower", "followers", "subscriber", "subscribers", "fan", "fans", "following"}
 _LAST_WORD = re.compile(r"\s+([^\W\d_]+)$")
+# Blanks between thousands, and before a suffix.
 _GAPS = re.compile(r"(?<=\d)[\s_'’](?=\d{3}(?!\d))|(?<=[\d.,])\s+(?=[^\W\d_])")
 
 

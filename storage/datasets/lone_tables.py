@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from storage.datasets.column_names import COUNTER_NAMES, COUNTER_TIERS, EVENT_TIERS, VIDEO_TIERS, Tiers, fold, metric_of
+from storage.datasets.column_names import COUNTER_TIERS, EVENT_TIERS, VIDEO_NAMES, VIDEO_TIERS, Tiers, fold, metric_of
 from storage.datasets.moments_in_names import age_in, date_in
 from storage.datasets.table_files import tables_in
 from storage.datasets.tabular import column_names
 
 Role = Literal["videos", "events", "counters"]
-_ABOUT_VIDEOS = ("title", "published_at", "description")
+_TEXTS = ("title", "description")
+_ABOUT_VIDEOS = tuple(name for name in {**VIDEO_NAMES, **VIDEO_TIERS} if name not in ("item", "scraped_at"))
 
 
 def lone_table(folder: Path) -> list[Path]:
@@ -27,22 +28,24 @@ def lone_table(folder: Path) -> list[Path]:
 def role_of(table: Path) -> tuple[Role, str]:
     """Return which table of the plain layout a file is, and the reason in words.
 
-    A row per video has counts and a title or a publication; a row per reading has counts, and its only time is that of the
-    reading; a row per event has a time and no count.
+    A row of `counters` has counts and a time, and nothing else about the video. A row of `events` has a time, and neither
+    counts nor texts. All other tables are read as `videos`.
 
     Args:
         table: One of the table's files.
     """
     columns = [fold(name) for name in column_names(table)]
-    counts = [name for name in columns if _is_counter(name)]
-    about = [name for name in _ABOUT_VIDEOS if _has(columns, name, VIDEO_TIERS)]
-    long = all(_has(columns, name, COUNTER_TIERS) for name in COUNTER_NAMES if name != "time")
-    if long:
+
+    def has(*names: str, tiers: Tiers) -> bool:
+        return any(_spelled(columns, name, tiers) for name in names)
+
+    counted = any(map(_is_counter, columns))
+    if has("metric", tiers=COUNTER_TIERS) and has("value", tiers=COUNTER_TIERS):
         return "counters", "it has the columns metric and value"
-    if counts and not about and _has(columns, "time", COUNTER_TIERS):
-        return "counters", "it has counts, and neither a title nor a publication"
-    if not counts and not about and _has(columns, "time", EVENT_TIERS):
-        return "events", "it has a time, and neither a title nor a column of counts"
+    if counted and has("time", tiers=COUNTER_TIERS) and not has(*_ABOUT_VIDEOS, tiers=VIDEO_TIERS):
+        return "counters", "it has counts and a time, and nothing else about the videos"
+    if not counted and has("time", tiers=EVENT_TIERS) and not has(*_TEXTS, tiers=VIDEO_TIERS):
+        return "events", "it has a time, and neither counts nor titles"
     return "videos", "it is the only table"
 
 
@@ -51,6 +54,6 @@ def _is_counter(name: str) -> bool:
     return metric_of(name if moment is None else moment.rest) is not None
 
 
-def _has(columns: list[str], name: str, tiers: Tiers) -> bool:
+def _spelled(columns: list[str], name: str, tiers: Tiers) -> bool:
     spellings = {fold(name), *(fold(spelling) for tier in tiers.get(name, ()) for spelling in tier)}
     return not spellings.isdisjoint(columns)

@@ -22,12 +22,14 @@ def notes(dataset) -> str:
         ("user_id,video_id,timestamp", "events"),
         ("user_id,video_id,time_ms,is_click,is_like,duration_ms", "events"),
         ("item,time,type", "events"),
+        ("user,item,created_at", "events"),
         ("video_id,timestamp,views,likes", "counters"),
         ("video_id,scraped_at,views_2024-01-01", "counters"),
         ("id,time,metric,value", "counters"),
         ("video_id,title,timestamp,views", "videos"),
         ("video_id,publish_time,trending_date,views", "videos"),
         ("id,views", "videos"),
+        ("id,author,scraped_at,views,duration", "videos"),
         ("id,title,created_at", "videos"),
     ],
 )
@@ -40,7 +42,9 @@ def test_a_log_of_events(write):
     folder = write({"interactions.csv": f"user_id,video_id,timestamp\nu,a,{T}\nv,a,{T + 5}\nu,b,{T}\n"})
     dataset = open_dataset(folder)
     assert dataset.events.select("item", "user", "time").rows() == [("a", "u", T), ("a", "v", T + 5), ("b", "u", T)]
-    assert "interactions.csv is read as the table events: it has a time, and neither a title nor a" in notes(dataset)
+    assert "interactions.csv is read as the table events: it has a time, and neither counts nor titles" in notes(
+        dataset
+    )
 
 
 def test_a_log_of_counts(write):
