@@ -18,6 +18,7 @@ from assets.encoding.encoder_choice import device_of
 from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.trained_models import TrainedModel, unfitted
+from assets.prediction.training_checkpoints import checkpoint_of
 from assets.settings import Settings
 from models.determinism import deterministic
 from models.predictor_table import predictor_class
@@ -43,7 +44,7 @@ def inputs_of(store: Store, settings: Settings) -> Inputs:
 def fit_model(
     store: Store, settings: Settings, model: TrainedModel, inputs: Inputs, *, progress: Callable[[], None]
 ) -> tuple[Predictor, TrainingReport]:
-    """Fit one model in this process.
+    """Fit one model in this process. The training of a network that was killed continues from its checkpoint.
 
     Args:
         store: The store.
@@ -53,8 +54,13 @@ def fit_model(
         progress: Called after each pass.
     """
     predictor = unfitted(store, settings, model)
+    further = {}
+    if isinstance(predictor, NeuralPredictor):
+        further["checkpoint"] = checkpoint_of(store, settings, model)
     with deterministic():
-        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress())
+        report = predictor.fit(
+            *inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress(), **further
+        )
     return predictor, report
 
 
