@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.datasets.column_names import COUNTER_TIERS, EVENT_TIERS, VIDEO_NAMES, VIDEO_TIERS, Tiers, fold, metric_of
+from storage.datasets.errors import DatasetError
 from storage.datasets.moments_in_names import age_in, date_in
 from storage.datasets.table_files import tables_in
 from storage.datasets.tabular import column_names
@@ -33,8 +34,12 @@ def role_of(table: Path) -> tuple[Role, str]:
 
     Args:
         table: One of the table's files.
+
+    Raises:
+        DatasetError: The file cannot be read, or has neither counts nor a time of events.
     """
-    columns = [fold(name) for name in column_names(table)]
+    written = column_names(table)
+    columns = [fold(name) for name in written]
 
     def has(*names: str, tiers: Tiers) -> bool:
         return any(_spelled(columns, name, tiers) for name in names)
@@ -46,6 +51,13 @@ def role_of(table: Path) -> tuple[Role, str]:
         return "counters", "it has counts and a time, and nothing else about the videos"
     if not counted and has("time", tiers=EVENT_TIERS) and not has(*_TEXTS, tiers=VIDEO_TIERS):
         return "events", "it has a time, and neither counts nor titles"
+    if not counted:
+        raise DatasetError(
+            [
+                f"{table}: the only table has neither counts (views, likes, ...) nor a time of events (time, timestamp, ...); "
+                f"rename the column that is meant. Its columns are {', '.join(written)}"
+            ]
+        )
     return "videos", "it is the only table"
 
 

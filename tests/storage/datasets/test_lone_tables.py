@@ -30,12 +30,23 @@ def notes(dataset) -> str:
         ("video_id,publish_time,trending_date,views", "videos"),
         ("id,views", "videos"),
         ("id,author,scraped_at,views,duration", "videos"),
-        ("id,title,created_at", "videos"),
     ],
 )
 def test_the_columns_say_what_the_table_is(write, header, role):
     folder = write({"export.csv": f"{header}\n{','.join('1' for _ in header.split(','))}\n"})
     assert role_of(folder / "export.csv")[0] == role
+
+
+@pytest.mark.parametrize("header", ["id,title,created_at", "userId,itemId,showTime,click"])
+def test_a_table_without_counts_and_without_a_time_is_one_problem(write, header):
+    row = ",".join("1" for _ in header.split(","))
+    with pytest.raises(DatasetError) as caught:
+        open_dataset(write({"export.csv": f"{header}\n{row}\n{row}\n"}))
+    (problem,) = caught.value.problems
+    assert (
+        "the only table has neither counts (views, likes, ...) nor a time of events" in problem
+        and header[:2] in problem
+    )
 
 
 def test_a_log_of_events(write):
