@@ -92,20 +92,30 @@ _METRICS = {
     **{word: word for word in ("view", "play", "like", "comment", "share", "repost", "retweet", "reply", "loop")},
     **{
         word: word
-        for word in ("save", "bookmark", "download", "dislike", "forward", "favorite", "reaction", "impression")
+        for word in (
+            "save",
+            "bookmark",
+            "download",
+            "dislike",
+            "forward",
+            "favorite",
+            "reaction",
+            "impression",
+            "upvote",
+        )
     },
     "digg": "like",
     "heart": "like",
     "favourite": "favorite",
     "collect": "save",
 }
-_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|numberof|num|n)(?=[a-z])")
-_COUNTED = re.compile(r"(?:counts?|num|numbers?|total)$")
+_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|numberof|noof|num|cnt|n)(?=[a-z])")
+_COUNTED = re.compile(r"(?:counts?|cnt|num|numbers?|total|alltime)$")
 
 
 def fold(name: str) -> str:
-    """Return the form in which column names are compared: equal for `User ID`, `user_id`, `user.id` and `userid`."""
-    return re.sub(r"[\s_\-./\u200b\ufeff]+", "", name).lower()
+    """Return the form in which column names are compared: equal for `User ID`, `user_id`, `user.id` and `userid:`."""
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def metric_of(column: str) -> str | None:

@@ -15,6 +15,10 @@ from storage.datasets.tabular import Tabular
 LONGEST_SECONDS = 10_000
 _NUMBERED_HASHTAG = re.compile(r"(?:hashtags?|tags)\d+(?:name|title)?")
 _ISO_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_WORDED_DURATION = re.compile(
+    r"(?:(\d+)\s*h(?:ours?|rs?)?)?\s*(?:(\d+)\s*m(?:in(?:ute)?s?)?)?\s*(?:(\d+(?:\.\d+)?)\s*s(?:ec(?:ond)?s?)?)?",
+    re.IGNORECASE,
+)
 _CLOCK_DURATION = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -74,13 +78,16 @@ def _text(table: Tabular, name: str, notes: list[Note]) -> pl.Series:
 
 
 def _seconds(column: pl.Series) -> pl.Series:
-    """Return durations in seconds: numbers, `PT1M3S` (ISO-8601) or `1:03`."""
-    values = parse_measures(column).values
+    """Return durations in seconds: numbers, `PT1M3S` (ISO-8601), `1:03` or `1m 3s`."""
     if column.dtype != pl.String:
-        return values
-    left = column.filter(values.is_null() & column.is_not_null()).unique()
-    parsed = pl.Series([_duration(text.strip()) for text in left], dtype=pl.Float64)
-    return values.fill_null(column.replace_strict(left, parsed, default=None, return_dtype=pl.Float64))
+        return parse_measures(column).values
+    texts = column.drop_nulls().unique()
+    told = {text: _duration(text.strip()) for text in texts}
+    told = {text: seconds for text, seconds in told.items() if seconds is not None}
+    parsed = column.replace_strict(told, default=None, return_dtype=pl.Float64)
+    # in `1m` the letter is no million
+    numbers = column.set(column.is_in(list(told)), None)
+    return parsed.fill_null(parse_measures(numbers).values)
 
 
 def _told_in_seconds(table: Tabular, values: pl.Series, notes: list[Note]) -> pl.Series:
@@ -97,7 +104,8 @@ def _duration(text: str) -> float | None:
     if (iso := _ISO_DURATION.fullmatch(text)) and any(iso.groups()):
         days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if clock := _CLOCK_DURATION.fullmatch(text):
+    clock = _CLOCK_DURATION.fullmatch(text) or _WORDED_DURATION.fullmatch(text)
+    if clock and any(clock.groups()):
         hours, minutes, seconds = (float(part or 0) for part in clock.groups())
         return (hours * 60 + minutes) * 60 + seconds
     return None

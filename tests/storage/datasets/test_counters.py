@@ -192,6 +192,7 @@ def test_what_is_refused(write, counters, told):
         ("View Count", "view"), ("viewCount", "view"), ("statistics.viewCount", "view"), ("stats/play_count", "play"),
         ("digg_count", "like"), ("n_likes", "like"), ("number_of_comments", "comment"), ("replies", "reply"),
         ("collectCount", "save"), ("video_shares", "share"), ("total_loops", "loop"), ("retweets", "retweet"),
+        ("Views (total)", "view"), ("# likes", "like"), ("play_cnt", "play"), ("No. of views", "view"),
     ],
 )  # fmt: skip
 def test_usual_names_of_counters(write, column, metric):

@@ -169,6 +169,8 @@ def test_named_columns_become_features(write):
         ("duration_ms", ["1500", ""], [1.5, None]),
         ("length", ["PT1M3S", "1:03"], [63.0, 63.0]),
         ("duration", ["1:00:00", "long"], [3600.0, None]),
+        ("duration", ["31s", "1m 3s", "2 min", "1h2m", "7.5 sec"], [31.0, 63.0, 120.0, 3720.0, 7.5]),
+        ("duration (s)", ["31", "7"], [31.0, 7.0]),
     ],
 )
 def test_durations(write, name, values, seconds):
