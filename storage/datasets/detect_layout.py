@@ -1,4 +1,4 @@
-"""The detection of a data set's layout, MicroLens, plain or Vine, and the function that reads any of them."""
+"""The detection of a data set's layout, MicroLens, plain, Vine, SMPD or SMTPD, and the function that reads any of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,9 @@ from storage.datasets.errors import SHOWN, DatasetError
 from storage.datasets.lone_tables import lone_table, role_of
 from storage.datasets.microlens import find_prefixes, read_microlens
 from storage.datasets.plain import read_plain
+from storage.datasets.smpd import is_smpd, read_smpd
+from storage.datasets.smtpd import FILE as SMTPD_FILE
+from storage.datasets.smtpd import is_smtpd, read_smtpd
 from storage.datasets.table_files import find_table, tables_in
 from storage.datasets.vine import VINE_FILES, is_vine, read_vine
 
@@ -17,7 +20,7 @@ SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 def open_dataset(
     folder: str | Path, *, prefix: str | None = None, as_of: int | None = None, features: Sequence[str] = ()
 ) -> Dataset:
-    r"""Read and validate a data set in the MicroLens, the plain or the Vine layout (docs/datasets.md describes them).
+    r"""Read and validate a data set in any of the layouts that docs/datasets.md describes.
 
     20,000 items with a million events take a few seconds.
 
@@ -72,14 +75,18 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
         return read_plain(folder, as_of=as_of, features=features)
     if is_vine(folder):
         return read_vine(folder, as_of=as_of, features=features)
+    if is_smpd(folder):
+        return read_smpd(folder, as_of=as_of, features=features)
+    if is_smtpd(folder):
+        return read_smtpd(folder, as_of=as_of, features=features)
     if lone := lone_table(folder):
         role, why = role_of(lone[0])
         return read_plain(folder, as_of=as_of, features=features, lone={role: lone}, why=why)
     raise DatasetError(
         [
             f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout), for videos.csv|parquet with "
-            f"events.csv|parquet or counters.csv|parquet (plain layout), and for {', '.join(VINE_FILES)} (Vine)"
-            f"{_unread(folder)}"
+            f"events.csv|parquet or counters.csv|parquet (plain layout), for {', '.join(VINE_FILES)} (Vine), for "
+            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){_unread(folder)}"
         ]
     )
 

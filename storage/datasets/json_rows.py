@@ -45,12 +45,20 @@ def read_json(path: Path) -> pl.DataFrame:
 
 
 def _listed(data: bytes) -> list[object] | None:
-    """Return the objects of a list, of an object's only list such as `{"items": [...]}`, or one that has an item; else None."""
+    """Return the objects of a list, or of an object that holds them; None for other text.
+
+    Such an object has an item itself, has an object per column with the rows' numbers as keys (as pandas writes it), or has
+    one list, such as `{"items": [...]}`.
+    """
     try:
         whole = json.loads(data)
     except ValueError:
         return None
-    if isinstance(whole, dict) and not _ITEM_KEYS.isdisjoint(map(fold, whole)):
+    if isinstance(whole, dict) and whole and all(isinstance(column, dict) for column in whole.values()):
+        keys = [str(row) for row in range(max(map(len, whole.values())))]
+        if all(column.keys() <= set(keys) for column in whole.values()):
+            whole = [{name: column.get(key) for name, column in whole.items()} for key in keys]
+    elif isinstance(whole, dict) and not _ITEM_KEYS.isdisjoint(map(fold, whole)):
         whole = [whole]
     elif isinstance(whole, dict):
         lists = [value for value in whole.values() if isinstance(value, list)]

@@ -109,7 +109,14 @@ def test_json_lines_with_nested_objects(write):
         assert told in problem(write({"videos.jsonl": text}))
 
 
-@pytest.mark.parametrize("wrapped", [lambda rows: rows, lambda rows: {"total": 2, "items": rows}])
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda rows: rows,
+        lambda rows: {"total": 2, "items": rows},
+        lambda rows: {name: {str(n): row[name] for n, row in enumerate(rows)} for name in rows[0]},
+    ],
+)
 def test_a_list_of_json_objects(write, wrapped):
     rows = [
         {"id": "7", "desc": "a", "stats": {"playCount": 10}, "challenges": [{"title": "cat"}, {"title": "dog"}]},
