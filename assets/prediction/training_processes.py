@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from assets.encoding.encoder_choice import device_of
+from assets.engine.peak_memory import PeakMemory
 from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.trained_models import TrainedModel, unfitted
@@ -52,9 +53,10 @@ def fit_model(
         inputs: See `inputs_of`.
         progress: Called after each pass.
     """
-    predictor = unfitted(store, settings, model)
-    with deterministic():
-        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress())
+    predictor, device = unfitted(store, settings, model), device_of(settings)
+    with deterministic(), PeakMemory(device) as memory:
+        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress())
+    report.peak_memory_mb = memory.mb
     return predictor, report
 
 
