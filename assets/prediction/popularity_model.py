@@ -168,6 +168,7 @@ def _keep(
 ) -> None:
     """Store a fitted model as a new version of its artifact, and log it."""
     metadata = {
+        "title": model.title,
         "seed": model.seed,
         "best_epoch": report.best_epoch,
         "best_dev_nmse": report.best_dev_nmse,
