@@ -1,4 +1,4 @@
-"""`reelcast leaderboard`: run every model under several protocols, and compare them on the same items."""
+"""`reelcast leaderboard`, `ablations` and `leak-audit`: run models under several protocols and settings, and compare them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ def add(commands: Any) -> None:
     )
     board.add_argument("--models", default="all", help="names of model.train with commas, or all (default)")
     board.add_argument("--seeds", type=int, default=5, help="number of seeds per model (default: 5)")
+    parts = commands.add_parser(
+        "ablations", help="run a predictor without one of its parts at a time, as its paper does"
+    )
+    parts.add_argument("--of", required=True, help="name of the predictor, such as m3tr or mmra")
+    parts.add_argument("--seeds", type=int, default=3, help="number of seeds per row (default: 3)")
+    commands.add_parser(
+        "scenarios", help="give test videos fake likes, an early surge, ..., and see how far forecasts move"
+    )
+    audit = commands.add_parser(
+        "leak-audit", help="plant one leak at a time, and measure how much it flatters every model"
+    )
+    audit.add_argument("--models", default="all", help="names of model.train with commas, or all (default)")
+    audit.add_argument("--seeds", type=int, default=3, help="number of seeds per model (default: 3)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +52,8 @@ def leaderboard(args: argparse.Namespace) -> int:
     """Fill the protocols' stores, and write the leaderboard over them."""
     import dagster as dg
 
-    from assets.reports.leaderboard import NAME, PROTOCOLS, leaderboard, protocol_arm
+    from assets.reports.leaderboard import NAME, leaderboard, protocol_arm
+    from assets.reports.protocols import PROTOCOLS
     from pipeline.studies import materialise, run_arms
 
     settings, console, names = load(), Console(), args.protocols.split(",")
@@ -49,6 +63,48 @@ def leaderboard(args: argparse.Namespace) -> int:
     run_arms(settings, [protocol_arm(name, changes) for name in names], console)
     materialise(settings, dg.AssetSelection.assets(leaderboard))
     show(console, settings.results_folder() / f"{NAME}.md")
+    return 0
+
+
+def ablations(args: argparse.Namespace) -> int:
+    """Run the ablations of a predictor, and write their report."""
+    from assets.reports.ablations import ablation_arms, report_ablations
+    from pipeline.studies import run_arms
+
+    settings, console = load(), Console()
+    try:
+        arms = ablation_arms(args.of, seeds=seeds(args.seeds))
+    except ValueError as error:
+        raise InvalidSettings(f"--of: {error}") from error
+    run_arms(settings, arms, console)
+    report_ablations(settings, args.of)
+    show(console, settings.results_folder() / f"ablations_{args.of}.md")
+    return 0
+
+
+def leak_audit(args: argparse.Namespace) -> int:
+    """Run the honest protocols and every leak, and write the audit's report."""
+    from assets.reports.leak_audit import audit_arms, report_audit
+    from assets.settings.audit import STUDY
+    from pipeline.studies import run_arms
+
+    settings, console = load(), Console()
+    run_arms(settings, audit_arms(settings, models=models(args.models), seeds=seeds(args.seeds)), console)
+    report_audit(settings)
+    show(console, settings.results_folder() / f"{STUDY}.md")
+    return 0
+
+
+def scenarios(args: argparse.Namespace) -> int:
+    """Forecast the test items in every scenario, and write the report."""
+    from assets.engine.store_access import open_store
+    from assets.reports.scenarios import STUDY, report_scenarios
+    from pipeline.studies import run_scenarios
+
+    settings, console = load(), Console()
+    run_scenarios(settings, console)
+    report_scenarios(settings, open_store(settings))
+    show(console, settings.results_folder() / f"{STUDY}.md")
     return 0
 
 
@@ -76,5 +132,5 @@ def show(console: Console, report: Any) -> None:
     console.print(f"\n{report} and {report.with_suffix('.html')}", markup=False, highlight=False, soft_wrap=True)
 
 
-ACTIONS = {"leaderboard": leaderboard}
+ACTIONS = {"leaderboard": leaderboard, "ablations": ablations, "leak-audit": leak_audit, "scenarios": scenarios}
 COMMANDS = dict.fromkeys(ACTIONS, run)

@@ -9,12 +9,17 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
+from assets.settings.audit import STUDY as AUDIT
 from storage.damage import DamageError
 from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
 from storage.durable import StoreError, check_writable
 from storage.stage import Stage
 from storage.store import Store
+
+
+class PlantedFault(StoreError):
+    """A fault is planted in a store that does not belong to the audit of leaks."""
 
 
 class OtherDataSet(StoreError):
@@ -30,7 +35,13 @@ def open_store(settings: Settings) -> Store:
     Raises:
         storage.store.StoreError: The store's or the results' folder cannot be written, or less than `store.min_free_mb` of
             the disk is free.
+        PlantedFault: `audit.fault` is set, and the store does not belong to the audit.
     """
+    fault, folder = settings.audit.fault, settings.store_folder()
+    if fault != "none" and folder.parent.name != AUDIT:
+        raise PlantedFault(
+            f"audit.fault = {fault!r} is for `reelcast leak-audit` alone; remove it to use the store {folder}"
+        )
     store = Store(settings.store_folder())
     store.check(min_free=settings.store.min_free_mb * 2**20)
     check_writable(settings.results_folder())

@@ -115,6 +115,8 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
     made = predictor_class(model.predictor)
     read = _settings_of(settings, model)
     parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
+    if settings.audit.fault == "scales_of_all_items":
+        parameters["fault"] = settings.audit.fault
     if made.reads_table(read):
         parameters["columns"] = asdict(columns_in_service(store)[1])
     return Fingerprint(code=code, parameters=parameters, model=versions(store))

@@ -18,6 +18,7 @@ from assets.encoding.encoder_choice import device_of
 from assets.engine.peak_memory import PeakMemory
 from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
+from assets.prediction.scales_of_all_items import scale_by_all_items
 from assets.prediction.trained_models import TrainedModel, unfitted
 from assets.settings import Settings
 from models.determinism import deterministic
@@ -54,6 +55,8 @@ def fit_model(
         progress: Called after each pass.
     """
     predictor, device = unfitted(store, settings, model), device_of(settings)
+    if settings.audit.fault == "scales_of_all_items" and isinstance(predictor, NeuralPredictor):
+        scale_by_all_items(predictor, store)
     with deterministic(), PeakMemory(device) as memory:
         report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress())
     report.peak_memory_mb = memory.mb

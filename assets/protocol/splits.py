@@ -28,6 +28,7 @@ NAME = "splits"
 CODE = 1  # raise it when the same inputs give another result
 FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
 OWN_SPLIT = "split.csv"  # a data set's own split, in its folder
+FAULTS = ("torn_duplicates", "labels_of_the_future")  # of `audit.fault`, those that change the split
 DRAWN = "drawn"  # `protocol.split_file`: draw a split although the data set has one
 
 
@@ -58,10 +59,13 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     Items without a label are for prediction.
     """
     store, protocol = open_store(settings), split_protocol(settings)
-    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
+    fault = settings.audit.fault if settings.audit.fault in FAULTS else None
+    fingerprint = Fingerprint(
+        code=CODE, parameters=protocol.model_dump(include=FIELDS) | ({} if fault is None else {"fault": fault})
+    )
     before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
-    frame = make_splits(store, protocol, kept=kept)
+    frame = make_splits(store, protocol, kept=kept, fault=fault)
     sizes = dict(frame["split"].value_counts().iter_rows())
     for side, least in LEAST_ITEMS.items():
         if (have := sizes.get(side, 0)) < least:
@@ -115,7 +119,9 @@ def split_protocol(settings: Settings) -> Protocol:
     return protocol
 
 
-def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
+def make_splits(
+    store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None, fault: str | None = None
+) -> pl.DataFrame:
     """Return the split of every item.
 
     Failed items have a side too, and keep it until they are repaired. `assets.memory.feature_join.usable_items` leaves out
@@ -125,6 +131,8 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
         store: Store with labels and frames.
         protocol: Section `[protocol]` of the settings, from `split_protocol`.
         kept: Splits of the last run by the same protocol. In the random split, its items stay on their side.
+        fault: A fault that the audit of leaks plants: "torn_duplicates" (each item is a group of its own) or
+            "labels_of_the_future" (every label counts as known at publication). None: no fault.
 
     Returns:
         One row per item: `item`, `split` (train | val | test | gap | predict), `protocol`, `group` (of duplicates).
@@ -133,7 +141,8 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
     items = labels.select("item").join(
         known_items(store).select("item", "sha256"), on="item", how="left", maintain_order="left"
     )
-    groups = _duplicates(store, items, protocol.duplicate_bits)
+    torn = fault == "torn_duplicates"
+    groups = np.arange(len(items)) if torn else _duplicates(store, items, protocol.duplicate_bits)
     frame = items.select("item").with_columns(pl.Series("group", groups))
     labelled = labels.filter(pl.col("labelled").fill_null(False))
     candidates = labelled.select("item", "t0", observable_at()).join(
@@ -145,7 +154,7 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
             ids,
             candidates["t0"],
             group,
-            label_times=candidates["observable_at"],
+            label_times=candidates["t0" if fault == "labels_of_the_future" else "observable_at"],
             fractions=protocol.fractions,
         )
     else:

@@ -14,12 +14,13 @@ from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.model_obstacles import read_obstacles
 from assets.protocol.splits import split_protocol
 from assets.reports.costs import model_artifacts, training_costs
-from assets.reports.document import Block, Heading, Paragraph, Picture, as_html, as_markdown
+from assets.reports.document import Heading, Paragraph
 from assets.reports.leaderboard_document import published_blocks, score_blocks
+from assets.reports.protocols import PROTOCOLS
+from assets.reports.report_files import write_report
 from assets.reports.scores import score_rows, strata
 from assets.reports.study import Arm, arm_stores
 from assets.settings import Settings
-from storage.durable import write_text
 from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
@@ -28,10 +29,6 @@ from storage.store import Store
 NAME = "leaderboard"
 STRATA = "leaderboard_strata"
 CODE = 1  # raise it when the same inputs give another result
-PROTOCOLS = {
-    "random": {"split": "paper"},
-    "chronological": {"split": "chronological", "split_file": None},
-}
 FILES = ("leaderboard.md", "leaderboard.html")
 
 
@@ -40,9 +37,9 @@ def protocol_arm(name: str, changes: dict[str, dict[str, object]]) -> Arm:
 
     Args:
         name: A name of `PROTOCOLS`.
-        changes: Further settings, such as the models to train.
+        changes: Settings of other sections, such as the models to train.
     """
-    return Arm(NAME, name, {**changes, "protocol": {**changes.get("protocol", {}), **PROTOCOLS[name]}})
+    return Arm(NAME, name, {**changes, **PROTOCOLS[name]})
 
 
 def _sources(store: Store, settings: Settings) -> dict[str, Store]:
@@ -53,7 +50,7 @@ def _sources(store: Store, settings: Settings) -> dict[str, Store]:
 
 def _own_protocol(settings: Settings) -> str:
     protocol = split_protocol(settings)
-    return next(name for name, changes in PROTOCOLS.items() if changes["split"] == protocol.split)
+    return next(name for name, changes in PROTOCOLS.items() if changes["protocol"]["split"] == protocol.split)
 
 
 def _marks(store: Store, settings: Settings) -> list[str | None]:
@@ -111,22 +108,6 @@ def leaderboard(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
             "results": str(settings.results_folder()),
         },
     )
-
-
-def write_report(settings: Settings, name: str, blocks: list[Block]) -> None:
-    """Write a report's Markdown, its pictures and its HTML into the results' folder.
-
-    Args:
-        settings: Name the folder.
-        name: Name of the files.
-        blocks: The report; its first block is the title.
-    """
-    folder = settings.results_folder()
-    for block in blocks:
-        if isinstance(block, Picture):
-            write_text(folder / block.file, block.svg)
-    write_text(folder / f"{name}.md", as_markdown(blocks) + "\n")
-    write_text(folder / f"{name}.html", as_html(blocks, title=blocks[0].text))
 
 
 def _named(frame: pl.DataFrame, arm: str) -> pl.DataFrame:

@@ -21,32 +21,34 @@ GROUP = ("arm", "target_name", "age_hours")
 STRATA = (50, 200, 500)  # M3TR tables 2 and 4; MUFM's 100 lies between
 
 
-def score_rows(items: pl.DataFrame) -> pl.DataFrame:
+def score_rows(items: pl.DataFrame, *, against: str | None = None) -> pl.DataFrame:
     """Return the metrics of every row.
 
     Args:
         items: Forecasts of test items (`assets.prediction.item_forecasts`) with `arm`, the name of the run that made them.
+        against: Row that `behind` compares with; None for the row with the lowest nMSE.
 
     Returns:
         One row per arm, target, age and predictor, the trivial rows first and then by nMSE: `items`, `seeds`, and per metric of
         `SHOWN` its mean over seeds, `_seed_low` and `_seed_high` (95 % interval over seeds; NaN with one seed), `_item_low`
         and `_item_high` (95 % of resampled test sets). `first` marks the row with the lowest nMSE. `behind` is the nMSE of a
-        row minus that of the first, over the same resampled items, with `behind_low` and `behind_high`.
+        row minus that of `against`, over the same resampled items, with `behind_low` and `behind_high`.
     """
     frames = []
     for key, part in items.group_by(GROUP, maintain_order=True):
         sets = ResampledMetrics(part["item"].n_unique(), resamples=RESAMPLES)
         rows, resampled = [], {}
-        for name, runs in _runs_of_rows(part):
+        for name, runs in runs_of_rows(part):
             scores, resampled[name] = _scores(runs, sets)
             rows.append({"predictor": name, **scores})
         finite = [row for row in rows if math.isfinite(row["nMSE"])]
         best = min(finite, key=lambda row: row["nMSE"], default=None)
+        other = best if against is None else next((row for row in finite if row["predictor"] == against), None)
         for row in finite:
             row["first"] = row is best
-            if row is not best:
-                row["behind"] = row["nMSE"] - best["nMSE"]
-                row |= _ends("behind", resampled[row["predictor"]] - resampled[best["predictor"]])
+            if other is not None and row is not other:
+                row["behind"] = row["nMSE"] - other["nMSE"]
+                row |= ends("behind", resampled[row["predictor"]] - resampled[other["predictor"]])
         rows.sort(key=lambda row: (row["predictor"] not in TRIVIAL, row["nMSE"] if row in finite else math.inf))
         frames.append(pl.DataFrame([{**dict(zip(GROUP, key)), **row} for row in rows], schema=_schema()))
     return pl.concat(frames).with_columns(pl.col("first").fill_null(False))
@@ -66,9 +68,16 @@ def _schema() -> dict[str, type[pl.DataType]]:
     }
 
 
-def _runs_of_rows(part: pl.DataFrame) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield each row's labels and forecasts: column -> (n,) labels or (seeds, n) forecasts, in one order of items."""
-    for (name,), own in part.group_by("predictor", maintain_order=True):
+def runs_of_rows(items: pl.DataFrame) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield each row's labels and forecasts, in the order of the items' ids.
+
+    Args:
+        items: Forecasts of one run, target and age.
+
+    Yields:
+        Name of the row, and its `target` and `count` (n,), `predicted` and `predicted_count` (seeds, n).
+    """
+    for (name,), own in items.group_by("predictor", maintain_order=True):
         seeds = [run.sort("item") for _, run in own.group_by("seed", maintain_order=True)]
         labels = {column: seeds[0][column].to_numpy() for column in ("target", "count")}
         yield (
@@ -88,15 +97,21 @@ def _scores(runs: dict[str, np.ndarray], sets: ResampledMetrics) -> tuple[dict[s
         label, forecast = columns
         over_seeds = interval([float(METRICS[metric](runs[label], run)) for run in runs[forecast]])
         scores |= {name: over_seeds.value, f"{name}_seed_low": over_seeds.low, f"{name}_seed_high": over_seeds.high}
-        scores |= _ends(f"{name}_item", np.mean([found[metric] for found in resampled[tuple(columns)]], axis=0))
+        scores |= ends(f"{name}_item", np.mean([found[metric] for found in resampled[tuple(columns)]], axis=0))
     return scores, np.mean([found["nMSE"] for found in resampled["target", "predicted"]], axis=0)
 
 
-def _ends(name: str, values: np.ndarray) -> dict[str, float]:
-    """Return the ends of the interval that holds 95 % of the defined values; NaN if there are none."""
+def ends(name: str, values: np.ndarray) -> dict[str, float]:
+    """Return the ends of the interval that holds 95 % of the defined values; NaN if there are none.
+
+    Args:
+        name: Prefix of the keys `low` and `high`; empty for none.
+        values: (resamples,) values.
+    """
     defined = values[np.isfinite(values)]
     low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (math.nan, math.nan)
-    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+    prefix = f"{name}_" if name else ""
+    return {f"{prefix}low": float(low), f"{prefix}high": float(high)}
 
 
 def strata(items: pl.DataFrame) -> pl.DataFrame:

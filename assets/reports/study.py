@@ -38,8 +38,8 @@ class Arm:
     def all_changes(self, store: Path) -> dict[str, dict[str, Any]]:
         """Return every setting that differs, the store's folder included.
 
-        Models are trained again at any change: a model that stayed in service through a small change would make an arm depend
-        on what was run before.
+        Models are trained again at any change, and a memory bank is switched however far it drifts: otherwise an arm would
+        depend on what was run before.
 
         Args:
             store: Folder of the data set's store.
@@ -48,6 +48,7 @@ class Arm:
             "store": {"path": str(self.folder(store)), "results": None},
             "model": {"refit_share": 0.0, "serve": "best"},
             "process": {"refit_share": 0.0},
+            "bank": {"drift": 1.0},
         }
         sections = own.keys() | self.changes.keys()
         return {section: {**own.get(section, {}), **self.changes.get(section, {})} for section in sections}
