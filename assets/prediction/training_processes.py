@@ -20,6 +20,7 @@ from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.scales_of_all_items import scale_by_all_items
 from assets.prediction.trained_models import TrainedModel, unfitted
+from assets.prediction.training_checkpoints import checkpoint_of
 from assets.settings import Settings
 from models.determinism import deterministic
 from models.predictor_table import predictor_class
@@ -45,7 +46,7 @@ def inputs_of(store: Store, settings: Settings) -> Inputs:
 def fit_model(
     store: Store, settings: Settings, model: TrainedModel, inputs: Inputs, *, progress: Callable[[], None]
 ) -> tuple[Predictor, TrainingReport]:
-    """Fit one model in this process.
+    """Fit one model in this process. The training of a network that was killed continues from its checkpoint.
 
     Args:
         store: The store.
@@ -54,11 +55,13 @@ def fit_model(
         inputs: See `inputs_of`.
         progress: Called after each pass.
     """
-    predictor, device = unfitted(store, settings, model), device_of(settings)
-    if settings.audit.fault == "scales_of_all_items" and isinstance(predictor, NeuralPredictor):
-        scale_by_all_items(predictor, store)
+    predictor, device, further = unfitted(store, settings, model), device_of(settings), {}
+    if isinstance(predictor, NeuralPredictor):
+        further["checkpoint"] = checkpoint_of(store, settings, model)
+        if settings.audit.fault == "scales_of_all_items":
+            scale_by_all_items(predictor, store)
     with deterministic(), PeakMemory(device) as memory:
-        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress())
+        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress(), **further)
     report.peak_memory_mb = memory.mb
     return predictor, report
 
