@@ -44,8 +44,9 @@ def protocol_arm(name: str, changes: dict[str, dict[str, object]]) -> Arm:
 
 def _sources(store: Store, settings: Settings) -> dict[str, Store]:
     """Return the stores of all protocols; the data set's own store counts unless its protocol has a store of its own."""
-    own = {_own_protocol(settings): store} if store.table(ITEMS).state() is not None else {}
-    return own | arm_stores(settings, NAME, table=ITEMS)
+    arms = arm_stores(settings, NAME, table=ITEMS)
+    is_scored = store.table(ITEMS).state() is not None or not arms
+    return ({_own_protocol(settings): store} if is_scored else {}) | arms
 
 
 def _own_protocol(settings: Settings) -> str:
@@ -53,16 +54,12 @@ def _own_protocol(settings: Settings) -> str:
     return next(name for name, changes in PROTOCOLS.items() if changes["protocol"]["split"] == protocol.split)
 
 
-def _marks(store: Store, settings: Settings) -> list[str | None]:
-    sources = {"own": store} | arm_stores(settings, NAME, table=ITEMS)
-    return [
-        mark
-        for source in sources.values()
-        for mark in (
-            *table_marks(source, ITEMS, OBSTACLES),
-            *artifact_marks(source, *(model_artifacts(source) or [NAME])),
-        )
-    ]
+def _marks(store: Store, settings: Settings) -> list[str]:
+    marks = []
+    for source in (store, *arm_stores(settings, NAME, table=ITEMS).values()):
+        marks += table_marks(source, ITEMS, OBSTACLES)
+        marks += artifact_marks(source, *models) if (models := model_artifacts(source)) else []
+    return marks
 
 
 @dg.asset(
