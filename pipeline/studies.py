@@ -25,7 +25,8 @@ from storage.store import Store
 
 # Stages that no setting of an arm changes: they are computed once, in the data set's own store.
 SHARED = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors, metadata_features)
-# Stages that follow from the feedback of test items, without those that fit something.
+# Stages that follow from the feedback of test items, in order. The stages between them fit something, so they are left out, and
+# Dagster would not know the order in one run.
 RESPONDING = (temporal_embeddings, neighbours, evaluation)
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
@@ -81,8 +82,9 @@ def run_scenarios(settings: Settings, console: Console) -> None:
         if own.store_folder().exists():
             remove_folder(own.store_folder())  # tables and models must be those of the data set's own store
         plant(derive_store(store, own.store_folder()), scenario)
-        # the blocking checks compare the feedback with the data set and would stop the run
-        materialise(own, dg.AssetSelection.assets(*RESPONDING).without_checks())
+        for stage in RESPONDING:
+            # Blocking checks compare the feedback with the data set and would stop the run.
+            materialise(own, dg.AssetSelection.assets(stage).without_checks())
 
 
 def materialise(settings: Settings, selection: dg.AssetSelection) -> None:

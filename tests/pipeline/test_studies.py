@@ -81,6 +81,8 @@ def test_scenarios_move_forecasts_and_train_nothing(settings):
     by_row = table.filter(pl.col("scenario") == "fake_likes")
     assert by_row.filter(pl.col("predictor") == "training mean")["size"].to_list() == [0.0]
     assert by_row.filter(pl.col("predictor") == "boosting")["size"][0] > 0
+    around = table.filter(pl.col("predictor") == "mean of neighbours", pl.col("scenario") == "sleeper_hit")
+    assert around["size"][0] > 0, "other times retrieve other videos"
     for store in arm_stores(settings, "scenarios", table="evaluation_items").values():
         theirs, ours = (one.artifact("popularity_model_boosting_0").current() for one in (store, own))
         assert theirs.created_at == ours.created_at
