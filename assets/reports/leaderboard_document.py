@@ -80,7 +80,7 @@ def _cost_grid(rows: pl.DataFrame) -> Grid:
                 _label(row),
                 behind,
                 _whole(row["parameters"]),
-                _figure(row["training_seconds"], 1),
+                "" if row["training_seconds"] is None else _figure(row["training_seconds"], 1),
                 _whole(row["peak_memory_mb"]),
             ]
         )
