@@ -57,9 +57,8 @@ def run_arms(settings: Settings, arms: Sequence[Arm], console: Console) -> list[
     for number, (arm, own) in enumerate(zip(arms, each, strict=True), start=1):
         console.print(f"{arm.study}: {arm.name} ({number} of {len(arms)}), store {own.store_folder()}", markup=False)
         derive_store(Store(store), own.store_folder())
-        selection = dg.AssetSelection.assets(evaluation).upstream()
         planted = own.audit.fault != "none"  # the blocking checks would find the leak and stop the run
-        materialise(own, selection.without_checks() if planted else selection)
+        materialise(own, dg.AssetSelection.assets(evaluation).upstream(), checked=not planted)
     return each
 
 
@@ -84,15 +83,16 @@ def run_scenarios(settings: Settings, console: Console) -> None:
         plant(derive_store(store, own.store_folder()), scenario)
         for stage in RESPONDING:
             # Blocking checks compare the feedback with the data set and would stop the run.
-            materialise(own, dg.AssetSelection.assets(stage).without_checks())
+            materialise(own, dg.AssetSelection.assets(stage), checked=False)
 
 
-def materialise(settings: Settings, selection: dg.AssetSelection) -> None:
+def materialise(settings: Settings, selection: dg.AssetSelection, *, checked: bool = True) -> None:
     """Run a part of the graph in this process.
 
     Args:
         settings: The settings.
-        selection: The assets, with their checks.
+        selection: The assets.
+        checked: Whether to run the checks beside them, which stop a run that leaks.
 
     Raises:
         RunFailed: A step or a blocking check failed; the log says which.
@@ -100,7 +100,7 @@ def materialise(settings: Settings, selection: dg.AssetSelection) -> None:
     from pipeline.definitions import ASSET_CHECKS, ASSETS
 
     result = dg.materialize(
-        [*ASSETS, *ASSET_CHECKS],
+        [*ASSETS, *(ASSET_CHECKS if checked else [])],
         resources={"settings": settings},
         selection=selection,
         run_config=QUIET,

@@ -109,12 +109,16 @@ def _target_blocks(
 
 
 def _told(differences: pl.DataFrame, full: str) -> Iterator[str]:
+    same = differences.filter(pl.col("behind_low") == 0, pl.col("behind_high") == 0)["predictor"].to_list()
+    differences = differences.filter(~pl.col("predictor").is_in(same))
     better = differences.filter(pl.col("behind_high") < 0)["predictor"].to_list()
     equal = differences.filter(pl.col("behind_low") <= 0, pl.col("behind_high") >= 0)["predictor"].to_list()
     worse = differences.filter(pl.col("behind_low") > 0)["predictor"].to_list()
     for names, said in ((worse, "worse than"), (equal, "not told apart from"), (better, "better than")):
         if names:
             yield f"These rows are {said} {full}: {'; '.join(names)}."
+    if same:
+        yield f"These rows forecast exactly as {full} does, because the data lack what they leave out: {'; '.join(same)}."
 
 
 def _study(of: str) -> str:
