@@ -19,6 +19,7 @@ from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
+from assets.prediction.published_posts import posts_are_read, posts_digest
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
@@ -149,4 +150,5 @@ def made_from(store: Store, settings: Settings, *splits: str) -> str:
         dict(titles.iter_rows()),
         settings.model.seeds,
         [str(model) for model in fitted],
+        *([posts_digest(store)] if posts_are_read(settings) else []),
     )

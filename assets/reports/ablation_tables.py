@@ -55,6 +55,20 @@ ABLATIONS: dict[str, Sequence[AblationTable]] = {
             "noTemporal has no temporal branch and retrieves by content alone. The paper prints its numbers twice, also as "
             "temporal: None.",
         ),
+        AblationTable(
+            "M3TR, table 2, temporal modules",
+            tuple(
+                AblationRow(f"M3TR, temporal: {title}", {}, {"process": {"intensity": intensity, "channels": "state"}})
+                for title, intensity in (
+                    ("Pad&Mask", "padded"),
+                    ("Poisson", "poisson"),
+                    ("Neural HP", "neural"),
+                    ("Mamba HP", "m3tr"),
+                )
+            ),
+            'These rows have the papers\' temporal channels (`process.channels = "state"`). The paper prints Pad&Mask as worse '
+            "worse than no temporal branch, with the numbers of noMHP.",
+        ),
     ),
     "mmra": (
         AblationTable(

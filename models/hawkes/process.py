@@ -127,6 +127,19 @@ class PointProcess(nn.Module):
         """
         return False
 
+    def upper_bound(self, levels: Levels, start: Tensor, end: Tensor) -> Tensor:
+        """Return the largest intensity of each type between `start` and `end`, or an upper bound of it, (g, k).
+
+        Here each type's intensity is monotone between events, so that the larger of both ends is the maximum. A subclass for
+        which that is not so overrides this method.
+
+        Args:
+            levels: Levels of g histories.
+            start: (g,), time since the last event of each history.
+            end: (g,), a later time.
+        """
+        return torch.maximum(self.rate(levels, start[:, None]), self.rate(levels, end[:, None]))[:, 0]
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as values that JSON can store."""
         raise NotImplementedError
@@ -333,10 +346,7 @@ def spectral_radius(matrix: Tensor) -> float:
 
     Eigenvalue solvers can fail on a matrix with equal rows; squaring cannot.
     """
-    power, logarithm = (
-        matrix.detach().double().cpu(),
-        0.0,
-    )  # one copy of a small matrix; each number read waits for a GPU
+    power, logarithm = matrix.detach().double().cpu(), 0.0  # on a GPU, each number read below would wait for it
     for squarings in range(50):
         size = float(power.max())
         if size == 0:

@@ -32,7 +32,7 @@ class ContentComponents:
         """Fit to the training videos, each given once."""
         means, axes = {}, {}
         for name in MODALITIES:
-            rows = _mean_rows(getattr(features, name))
+            rows = mean_rows(getattr(features, name))
             rows = rows[~np.isnan(rows[:, 0])]
             if not len(rows):
                 continue
@@ -48,14 +48,22 @@ class ContentComponents:
 
     def table(self, features: VideoFeatures) -> Table:
         """Return the components of each video, NaN where it lacks the modality."""
-        parts = [(_mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
+        parts = [(mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
         names = [f"{name} {number}" for name, axes in self.axes.items() for number in range(1, axes.shape[1] + 1)]
         return Table(np.concatenate([np.empty((len(features), 0)), *parts], axis=1), tuple(names))
 
 
-def _mean_rows(rows: Rows | PackedRows) -> np.ndarray:
-    """Return each video's mean row, (n, d) float64; NaN for a video without rows."""
-    means = np.full((len(rows), rows.width), np.nan)
+def mean_rows(rows: Rows | PackedRows, *, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Return each video's mean row.
+
+    Args:
+        rows: Rows of n videos of one modality; they are read in chunks, so they may be larger than memory.
+        dtype: Type of the means. Sums are float64 in any case.
+
+    Returns:
+        (n, d), NaN for a video without rows.
+    """
+    means = np.full((len(rows), rows.width), np.nan, dtype)
     for start in range(0, len(rows), CHUNK):
         values, mask = rows.read(np.arange(start, min(start + CHUNK, len(rows))))
         count = mask.sum(1)

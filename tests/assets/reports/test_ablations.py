@@ -9,6 +9,7 @@ from assets.reports.ablations import ablation_arms
 from assets.reports.published import published_numbers
 from assets.settings.variant import parse_variants
 from models.predictor_table import CLASSES, predictor_class
+from pipeline.settings import changed
 
 
 @pytest.mark.parametrize("of", [name for name in ABLATIONS if name in CLASSES])
@@ -18,6 +19,12 @@ def test_every_row_is_a_variant_of_its_predictor_with_a_name_and_a_title_of_its_
     assert len(parse_variants(variants)) == sum(len(table.rows) for table in ABLATIONS[of])
     assert arms[0].changes["model"]["train"][0] == of, "the full model is trained beside its variants"
     assert all(of not in arm.changes["model"]["train"] for arm in arms[1:])
+
+
+@pytest.mark.parametrize("of", [name for name in ABLATIONS if name in CLASSES])
+def test_every_arm_has_settings_that_are_allowed(settings_of, of):
+    for arm in ablation_arms(of, seeds=[0]):
+        changed(settings_of(), arm.all_changes(settings_of().store_folder()))
 
 
 def test_a_row_that_needs_other_neighbours_gets_a_store_of_its_own():
