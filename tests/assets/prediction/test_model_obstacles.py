@@ -52,7 +52,7 @@ def test_the_run_stops_where_nothing_is_left(settings_of, materialise, no_conten
     ("variants", "message"),
     [
         ({"m3tr": SILENT}, "no predictor has"),
-        ({"a": {**SILENT, "predictor": "mlp"}}, "unknown predictor 'mlp'"),
+        ({"a": {**SILENT, "predictor": "cnn"}}, "unknown predictor 'cnn'"),
         ({"a": {**SILENT, "options": {"deep": 2}}}, "the variant a: 'deep' is unknown"),
         ({"a": {**SILENT, "title": "stack"}}, "which another row has"),
         ({"a": {**SILENT, "names": 1}}, "has a field 'names'; allowed: predictor, title, options"),
