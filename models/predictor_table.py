@@ -24,6 +24,8 @@ CLASSES: dict[str, str] = {
     "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
     "massl": "models.predictors.massl:MASSLPredictor",
     "att_mlp": "models.predictors.att_mlp:AttMLPPredictor",
+    "mlp": "models.predictors.mlp:MLPPredictor",
+    "skapp": "models.predictors.skapp:SKAPPPredictor",
     "dsn": "models.predictors.dsn:DSNPredictor",
     "dtcn": "models.predictors.dtcn:DTCNPredictor",
     "multi_view": "models.predictors.multi_view:MultiViewPredictor",
