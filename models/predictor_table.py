@@ -17,6 +17,10 @@ CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
+    "svr": "models.predictors.svr:SVR",
+    "svr_counts": "models.predictors.svr:SVRWithCounts",
+    "hyfea": "models.predictors.hyfea:HyFea",
+    "hyfea_counts": "models.predictors.hyfea:HyFeaWithCounts",
 }
 STACK = "stack"  # the convex combination of all other rows
 MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"

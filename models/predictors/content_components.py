@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +29,33 @@ class ContentComponents:
     axes: dict[str, np.ndarray]
 
     @classmethod
-    def fit(cls, features: VideoFeatures) -> ContentComponents:
-        """Fit to the training videos, each given once."""
+    def fit(
+        cls,
+        features: VideoFeatures,
+        *,
+        modalities: Sequence[str] = MODALITIES,
+        components: int = COMPONENTS,
+        centred: bool = True,
+    ) -> ContentComponents:
+        """Fit to the training videos, each given once.
+
+        Args:
+            features: Their features.
+            modalities: Modalities to reduce.
+            components: Largest number of components per modality.
+            centred: Whether to subtract the mean first. Without, this is the truncated singular value decomposition, and the
+                means are zero.
+        """
         means, axes = {}, {}
-        for name in MODALITIES:
-            rows = _mean_rows(getattr(features, name))
+        for name in modalities:
+            rows = mean_rows(getattr(features, name))
             rows = rows[~np.isnan(rows[:, 0])]
             if not len(rows):
                 continue
-            means[name] = rows.mean(0)
-            centred = rows - means[name]
-            variance, vectors = np.linalg.eigh(centred.T @ centred / len(rows))  # ascending
-            count = int(min(COMPONENTS, len(rows) - 1, (variance > 1e-9 * max(variance[-1], 1e-30)).sum()))
+            means[name] = rows.mean(0) if centred else np.zeros(rows.shape[1])
+            rows = rows - means[name]
+            variance, vectors = np.linalg.eigh(rows.T @ rows / len(rows))  # ascending
+            count = int(min(components, len(rows) - 1, (variance > 1e-9 * max(variance[-1], 1e-30)).sum()))
             chosen = vectors[:, ::-1][:, :count]
             # An axis and its opposite are equally right; the largest entry is made positive.
             largest = np.abs(chosen).argmax(0)
@@ -48,12 +64,12 @@ class ContentComponents:
 
     def table(self, features: VideoFeatures) -> Table:
         """Return the components of each video, NaN where it lacks the modality."""
-        parts = [(_mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
+        parts = [(mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
         names = [f"{name} {number}" for name, axes in self.axes.items() for number in range(1, axes.shape[1] + 1)]
         return Table(np.concatenate([np.empty((len(features), 0)), *parts], axis=1), tuple(names))
 
 
-def _mean_rows(rows: Rows | PackedRows) -> np.ndarray:
+def mean_rows(rows: Rows | PackedRows) -> np.ndarray:
     """Return each video's mean row, (n, d) float64; NaN for a video without rows."""
     means = np.full((len(rows), rows.width), np.nan)
     for start in range(0, len(rows), CHUNK):

@@ -71,7 +71,7 @@ def train(
                     raise ValueError(f"the network needs the tables of the {name} items and of the bank")
                 part.check_against(bank)
         # Each video once, whatever its number of windows.
-        network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
+        network.fit_scales(samples, samples.first_windows)
         network.to(device)
         optimiser = torch.optim.AdamW(network.parameter_groups(options), weight_decay=options.weight_decay)
         average = WeightAverage(network, decay=options.averaging, exact=network.constrained_parameters())

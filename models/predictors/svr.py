@@ -1,0 +1,225 @@
+"""Support vector regression on the content of a video (Khosla et al. 2014), optionally with what was counted so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from models.predictors.column_groups import columns_of
+from models.predictors.content_components import MODALITIES, mean_rows
+from models.predictors.features import VideoFeatures
+from models.predictors.installed_extra import import_library, missing_library
+from models.predictors.regression_predictor import RegressionPredictor, target_scale
+from models.predictors.row_scaler import RowScaler, compress
+from models.predictors.samples import Bank, Samples
+
+PENALTIES, WIDTHS = (0.1, 1.0, 10.0), (0.01, 0.1)  # the grid of C and epsilon
+CHUNK = 1024  # windows compared with all support vectors at once
+
+
+@dataclass(frozen=True)
+class SVROptions:
+    """Hyper-parameters of the regression, on standardised targets.
+
+    Attributes:
+        penalty: C, the weight of the errors; None chooses from 0.1, 1 and 10 by the validation windows, or 1 without them.
+        epsilon: Half the width of the tube without an error; None chooses from 0.01 and 0.1, or 0.1 without validation.
+        exact_rows: Largest number of training windows for the exact fit, whose cost is quadratic. More windows are fitted
+            with the Nystroem approximation of the kernel.
+        landmarks: Windows that the approximation is built on.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
+    """
+
+    penalty: float | None = None
+    epsilon: float | None = None
+    exact_rows: int = 10_000
+    landmarks: int = 1_000
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.penalty is not None and not self.penalty > 0:
+            raise ValueError(f"penalty must be above 0, given {self.penalty}")
+        if self.epsilon is not None and not self.epsilon >= 0:
+            raise ValueError(f"epsilon must be at least 0, given {self.epsilon}")
+        for name in ("exact_rows", "landmarks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class KernelSum:
+    """The fitted function f(x) = sum_i w_i exp(-gamma |x - z_i|^2) + b of one target.
+
+    Attributes:
+        points: (m, d) the support vectors z_i, or the landmarks.
+        weights: (m,) w_i.
+        constants: (2,) gamma and b.
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+    constants: np.ndarray
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Return f of rows (n, d), (n,)."""
+        gamma, intercept = self.constants
+        squares = (self.points**2).sum(1)
+        parts = [np.empty(0)]
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            distance = (part**2).sum(1)[:, None] + squares - 2.0 * part @ self.points.T
+            parts.append(np.exp(-gamma * np.maximum(distance, 0.0)) @ self.weights)
+        return np.concatenate(parts) + intercept
+
+
+class SVR(RegressionPredictor):
+    """Epsilon-insensitive regression with a Gaussian kernel on x = [mean frame, mean sound, mean word].
+
+    Every channel is standardised on the training videos, and a missing modality is their mean. gamma is 1 / (d var(x)). C and
+    epsilon come from a grid on the validation windows. Saved are the support vectors as arrays, no pickles.
+    """
+
+    title = "SVR"
+    code = 1
+    seeded = False
+    options_class = SVROptions
+    paper = MappingProxyType({"penalty": 1.0, "epsilon": 0.1})
+    file = "svr.json"
+
+    def __init__(self, options: SVROptions | None = None) -> None:
+        """Build an unfitted predictor; None for the default options."""
+        super().__init__(options)
+        self._rows: RowScaler | None = None
+        self._target: RowScaler | None = None
+        self._functions: list[KernelSum] = []
+
+    @classmethod
+    def reads_table(cls, settings: object) -> bool:
+        """Return whether counts are read."""
+        return cls.sees_feedback
+
+    def obstacle(self, train: Samples, bank: Bank) -> str | None:
+        """Return that the data have no content or that scikit-learn is missing, else None."""
+        return missing_library("sklearn") or (None if has_content(train.features) else "has no frames, sound or words")
+
+    def fit_targets(self, train: Samples, dev: Samples | None, *, seed: int) -> int:
+        """Fit a function per target; see `SVROptions` for the choice of C and epsilon."""
+        used, raw = self.windows_used(train), self._raw(train)
+        labels = train.target[used]
+        self._rows, self._target = RowScaler.fit(raw[used]), RowScaler(np.nanmean(labels, 0), target_scale(labels))
+        rows, target = self._standardised(raw, train)
+        held = None if dev is None else self._standardised(self._raw(dev), dev)
+        self._functions = []
+        for column in range(target.shape[1]):
+            known = used & ~np.isnan(target[:, column])
+            weights = train.weights_of(known) * known.sum()
+            fitted = [
+                _fit(rows[known], target[known, column], weights, penalty, epsilon, self.options)
+                for penalty, epsilon in self._grid(held is not None)
+            ]
+            errors = [0.0] * len(fitted)
+            if held is not None and len(fitted) > 1 and (there := ~np.isnan(held[1][:, column])).any():
+                share = dev.weights_of(there)
+                errors = [share @ (made(held[0][there]) - held[1][there, column]) ** 2 for made in fitted]
+            self._functions.append(fitted[int(np.argmin(errors))])
+        return 0
+
+    def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
+        """Return forecasts (n, T) float64, on the scale of the targets."""
+        rows = self._rows.transform(self._raw(samples))
+        standardised = np.column_stack([function(rows) for function in self._functions])
+        return standardised * self._target.scale + self._target.mean
+
+    def save(self, folder: Path) -> None:
+        """Write `svr.json` and the arrays `svr.npz`."""
+        self.write_description(folder, {"targets": len(self._functions)})
+        arrays = {
+            f"{name} {part}": getattr(getattr(self, f"_{name}"), part) for name in SCALES for part in ("mean", "scale")
+        }
+        for number, function in enumerate(self._functions):
+            arrays |= {f"{part} {number}": getattr(function, part) for part in PARTS}
+        np.savez(folder / "svr.npz", **arrays)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: The folder holds no model.
+            ValueError: The model has another format.
+        """
+        targets = self.read_description(folder)["targets"]
+        with np.load(folder / "svr.npz") as stored:
+            self._rows, self._target = (RowScaler(stored[f"{name} mean"], stored[f"{name} scale"]) for name in SCALES)
+            self._functions = [KernelSum(*(stored[f"{part} {number}"] for part in PARTS)) for number in range(targets)]
+
+    def _raw(self, samples: Samples) -> np.ndarray:
+        """Return x before it is standardised, (n, d); NaN where a modality is missing."""
+        return content_rows(samples)
+
+    def _standardised(self, raw: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+        """Return x (n, d) and the targets (n, T), standardised."""
+        return self._rows.transform(raw), (samples.target - self._target.mean) / self._target.scale
+
+    def _grid(self, validated: bool) -> Iterator[tuple[float, float]]:
+        """Return pairs of C and epsilon to fit."""
+        options = self.options
+        penalties = [options.penalty] if options.penalty is not None else PENALTIES if validated else [1.0]
+        widths = [options.epsilon] if options.epsilon is not None else WIDTHS if validated else [0.1]
+        return product(penalties, widths)
+
+
+class SVRWithCounts(SVR):
+    """The same with the counts of the window, which the papers' baseline does not see."""
+
+    title = "SVR + observed counts"
+    sees_feedback = True
+    reads = (*SVR.reads, "whole_share")
+
+    def _raw(self, samples: Samples) -> np.ndarray:
+        if samples.table is None:
+            raise ValueError("SVR with counts needs `samples.table`, given None")
+        return np.column_stack([content_rows(samples), compress(columns_of(samples.table, ["counts"]).numeric)])
+
+
+SCALES = ("rows", "target")
+PARTS = ("points", "weights", "constants")
+
+
+def content_rows(samples: Samples) -> np.ndarray:
+    """Return the mean rows of all modalities side by side, (n, d); NaN where a modality is missing."""
+    _, first, video = np.unique(samples.items, return_index=True, return_inverse=True)
+    features = samples.features.take(first)  # windows of a video share its content
+    return np.concatenate([mean_rows(getattr(features, name)) for name in MODALITIES], axis=1)[video]
+
+
+def has_content(features: VideoFeatures) -> bool:
+    """Return whether any video has a frame, a sound or a word."""
+    return any(not np.isnan(mean_rows(getattr(features, name))).all() for name in MODALITIES)
+
+
+def _fit(
+    rows: np.ndarray, target: np.ndarray, weights: np.ndarray, penalty: float, epsilon: float, options: SVROptions
+) -> KernelSum:
+    """Return the function fitted to rows (n, d) and targets (n,) with weights of mean 1."""
+    spread = rows.var()
+    gamma = 1.0 / (rows.shape[1] * spread) if spread > 0 else 1.0
+    if len(rows) <= options.exact_rows:
+        model = import_library("sklearn.svm").SVR(kernel="rbf", C=penalty, epsilon=epsilon, gamma=gamma)
+        model.fit(rows, target, sample_weight=weights)
+        return KernelSum(model.support_vectors_, model.dual_coef_[0], np.array([gamma, model.intercept_[0]]))
+    kernel = import_library("sklearn.kernel_approximation").Nystroem(
+        gamma=gamma, n_components=options.landmarks, random_state=0
+    )
+    mapped = kernel.fit_transform(rows)
+    model = import_library("sklearn.svm").LinearSVR(C=penalty, epsilon=epsilon, random_state=0, max_iter=10_000)
+    model.fit(mapped, target, sample_weight=weights)
+    constants = np.array([gamma, model.intercept_[0]])
+    return KernelSum(kernel.components_, kernel.normalization_.T @ model.coef_, constants)
