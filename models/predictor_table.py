@@ -19,6 +19,7 @@ CLASSES: dict[str, str] = {
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
     "svr": "models.predictors.svr:SVR",
     "svr_counts": "models.predictors.svr:SVRWithCounts",
+    "tmall": "models.predictors.tmall:TMALL",
     "hyfea": "models.predictors.hyfea:HyFea",
     "hyfea_counts": "models.predictors.hyfea:HyFeaWithCounts",
 }
