@@ -22,6 +22,7 @@ from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, served_rows
 from assets.prediction.trained_models import artifact_names
+from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, read_validation
 from assets.protocol.labels import target_names
@@ -51,7 +52,7 @@ FILE = "predictions.csv"
     reads=lambda store, settings: [
         *stage_marks(store),
         *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
-        *artifact_marks(store, *FITS, *artifact_names(settings)),
+        *artifact_marks(store, *FITS, *artifact_names(settings), *tuned_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )

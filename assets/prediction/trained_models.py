@@ -9,6 +9,7 @@ from typing import Any
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import versions
 from assets.metadata.window_columns import columns_in_service
+from assets.prediction.tuned_options import PRESET, tuned_options
 from assets.settings import Settings
 from models.predictor_table import CLASSES, predictor_class
 from models.predictors.predictor import Predictor
@@ -94,22 +95,26 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
         code: Version of the code that trains every model.
     """
     made = predictor_class(model.predictor)
-    read = _settings_of(settings, model.predictor)
+    read = _settings_of(store, settings, model.predictor)
     parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
     if made.reads_table(read):
         parameters["columns"] = asdict(columns_in_service(store)[1])
     return Fingerprint(code=code, parameters=parameters, model=versions(store))
 
 
-def _settings_of(settings: Settings, predictor: str) -> dict[str, Any]:
-    """Return the settings that a predictor reads: those of `[model]`, and a few of other sections."""
+def _settings_of(store: Store, settings: Settings, predictor: str) -> dict[str, Any]:
+    """Return the settings that a predictor reads: those of `[model]`, and a few of other sections.
+
+    With `model.preset = "tuned"` the options that a search found are among its own options, which win over them.
+    """
     known = {
         **settings.model.model_dump(),
         "neighbours": settings.retrieval.neighbours,
         "similarity": settings.similarity,
         "penalty": settings.process.penalty,
         "penalty_strength": settings.process.penalty_strength,
-        "options": settings.model.options.get(predictor, {}),
+        "preset": "default" if settings.model.preset == PRESET else settings.model.preset,
+        "options": {**tuned_options(store, settings, predictor), **settings.model.options.get(predictor, {})},
     }
     return {name: known[name] for name in predictor_class(predictor).reads}
 
@@ -118,7 +123,7 @@ def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor
     """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
     encoder = load_encoder(fitted_process(store)[0])
     return predictor_class(model.predictor).from_settings(
-        _settings_of(settings, model.predictor), temporal_encoder=encoder
+        _settings_of(store, settings, model.predictor), temporal_encoder=encoder
     )
 
 

@@ -24,7 +24,7 @@ from models.predictor_table import predictor_class
 from models.predictors import Bank, Samples
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.predictor import Predictor
-from models.predictors.training_report import TrainingReport
+from models.predictors.training_report import Epoch, TrainingReport
 from storage.store import Store
 
 Inputs = tuple[Samples, Samples, Bank]
@@ -41,7 +41,13 @@ def inputs_of(store: Store, settings: Settings) -> Inputs:
 
 
 def fit_model(
-    store: Store, settings: Settings, model: TrainedModel, inputs: Inputs, *, progress: Callable[[], None]
+    store: Store,
+    settings: Settings,
+    model: TrainedModel,
+    inputs: Inputs,
+    *,
+    progress: Callable[[], None],
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[Predictor, TrainingReport]:
     """Fit one model in this process.
 
@@ -51,10 +57,16 @@ def fit_model(
         model: The model.
         inputs: See `inputs_of`.
         progress: Called after each pass.
+        on_epoch: Called with the results of each pass. An exception that it raises ends the fit.
     """
+
+    def passed(epoch: Epoch) -> None:
+        progress()
+        on_epoch(epoch)
+
     predictor = unfitted(store, settings, model)
     with deterministic():
-        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress())
+        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=passed)
     return predictor, report
 
 

@@ -12,6 +12,7 @@ import torch
 from models.predictors.content_components import ContentComponents
 from models.predictors.regression_predictor import RegressionPredictor
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace, Span
 from models.predictors.table import Table
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Boosting(RegressionPredictor):
     reads: tuple[str, ...] = ("whole_share", "options")
     options_class: ClassVar[type[BoostingOptions]] = BoostingOptions
     file = "boosting.json"
+    space: ClassVar[SearchSpace] = {
+        "depth": Span(3, 10),
+        "learning_rate": Span(0.01, 0.3, log=True),
+        "l2": Span(1.0, 30.0, log=True),
+    }
 
     def __init__(self, options: BoostingOptions | None = None) -> None:
         """Build an unfitted predictor; None for the default options."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from models.predictors.column_groups import Group, columns_of, group_of
 from models.predictors.content_components import ContentComponents
 from models.predictors.row_scaler import compress
 from models.predictors.samples import Samples
+from models.predictors.search_space import Choice, SearchSpace
 from models.predictors.table import Table
 
 
@@ -47,6 +48,7 @@ class HyFea(Boosting):
     reads = ("options",)
     options_class = HyFeaOptions
     file = "hyfea.json"
+    space: ClassVar[SearchSpace] = {**Boosting.space, "components": Choice((16, 32, 64, 128, 256))}
     groups: tuple[Group, ...] = tuple(group for group in get_args(Group) if group != "counts")
 
     def _fit_content(self, train: Samples) -> ContentComponents:

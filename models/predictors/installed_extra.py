@@ -1,4 +1,4 @@
-"""Libraries that only some predictors need, imported when one of them is used."""
+"""Libraries that only some predictors and the search for hyper-parameters need, imported when they are used."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def import_library(module: str) -> ModuleType:
         ImportError: The library is not installed; the message says how to install it.
     """
     if told := missing_library(module.split(".")[0]):
-        raise ImportError(f"this predictor {told}")
+        raise ImportError(told)
     return import_module(module)

@@ -6,6 +6,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -16,6 +17,7 @@ from torch import nn
 
 from models.predictors.own_options import build_options
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace
 from models.predictors.training_report import Epoch, TrainingReport
 from models.predictors.validation import check_targets, mean_nmse
 
@@ -25,12 +27,14 @@ class RegressionPredictor(ABC):
 
     Attributes:
         options_class: Dataclass of its hyper-parameters.
+        space: Ranges of those that a search varies.
         paper: Printed values of its fields, for `model.preset = "paper"`.
         file: File that describes a saved model.
         format: Version of the saved model's format.
     """
 
     options_class: ClassVar[type]
+    space: ClassVar[SearchSpace]
     paper: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     file: ClassVar[str]
     format: ClassVar[int] = 1
@@ -55,6 +59,15 @@ class RegressionPredictor(ABC):
             ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
         """
         build_options(given, cls.options_class)
+
+    @classmethod
+    def search_space(cls) -> SearchSpace:
+        """Return the options that a search for hyper-parameters varies, with their ranges."""
+        return cls.space
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the value of every option."""
+        return asdict(self.options)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from models.predictors.installed_extra import import_library, missing_library
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler, compress
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace, Span
 
 PENALTIES, WIDTHS = (0.1, 1.0, 10.0), (0.01, 0.1)  # the grid of C and epsilon
 CHUNK = 1024  # windows compared with all support vectors at once
@@ -93,6 +95,7 @@ class SVR(RegressionPredictor):
     options_class = SVROptions
     paper = MappingProxyType({"penalty": 1.0, "epsilon": 0.1})
     file = "svr.json"
+    space: ClassVar[SearchSpace] = {"penalty": Span(0.03, 30.0, log=True), "epsilon": Span(0.003, 0.3, log=True)}
 
     def __init__(self, options: SVROptions | None = None) -> None:
         """Build an unfitted predictor; None for the default options."""

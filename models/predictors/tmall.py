@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from models.predictors.installed_extra import missing_library
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler, compress
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace, Span
 from models.predictors.similarity_graph import scaled_laplacian
 from models.predictors.svr import has_content
 
@@ -71,6 +73,10 @@ class TMALL(RegressionPredictor):
     seeded = False
     options_class = TMALLOptions
     file = "tmall.json"
+    space: ClassVar[SearchSpace] = {
+        **dict.fromkeys(("agreement", "smoothness", "penalty"), Span(0.01, 100.0, log=True)),
+        "neighbours": Span(5, 100, log=True),
+    }
 
     def __init__(self, options: TMALLOptions | None = None) -> None:
         """Build an unfitted predictor; None for the default options."""
