@@ -20,6 +20,7 @@ CLASSES: dict[str, str] = {
     "svr": "models.predictors.svr:SVR",
     "svr_counts": "models.predictors.svr:SVRWithCounts",
     "tmall": "models.predictors.tmall:TMALL",
+    "mftm": "models.predictors.mftm:MFTM",
     "hyfea": "models.predictors.hyfea:HyFea",
     "hyfea_counts": "models.predictors.hyfea:HyFeaWithCounts",
 }

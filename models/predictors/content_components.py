@@ -1,4 +1,4 @@
-"""Content of a video as a few numbers: the principal components of each modality's mean row."""
+"""Content of a video as numbers: each modality's mean row, and its principal components."""
 
 from __future__ import annotations
 
@@ -78,3 +78,20 @@ def mean_rows(rows: Rows | PackedRows) -> np.ndarray:
         has = count > 0
         means[start : start + len(values)][has] = values[has].sum(1, dtype=np.float64) / count[has, None]
     return means
+
+
+def content_rows(items: np.ndarray, features: VideoFeatures) -> np.ndarray:
+    """Return the mean rows of all modalities side by side, (n, d); NaN where a modality is missing.
+
+    Args:
+        items: (n,) id of each window's video; windows of a video share its content.
+        features: Features of each window's video.
+    """
+    _, first, video = np.unique(items, return_index=True, return_inverse=True)
+    own = features.take(first)
+    return np.concatenate([mean_rows(getattr(own, name)) for name in MODALITIES], axis=1)[video]
+
+
+def has_content(features: VideoFeatures) -> bool:
+    """Return whether any video has a frame, a sound or a word."""
+    return any(not np.isnan(mean_rows(getattr(features, name))).all() for name in MODALITIES)

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from models.predictors.column_groups import columns_of
-from models.predictors.content_components import MODALITIES, mean_rows
-from models.predictors.features import VideoFeatures
+from models.predictors.content_components import content_rows, has_content
 from models.predictors.installed_extra import import_library, missing_library
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler, compress
@@ -165,7 +164,7 @@ class SVR(RegressionPredictor):
 
     def _raw(self, samples: Samples) -> np.ndarray:
         """Return x before it is standardised, (n, d); NaN where a modality is missing."""
-        return content_rows(samples)
+        return content_rows(samples.items, samples.features)
 
     def _standardised(self, raw: np.ndarray, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
         """Return x (n, d) and the targets (n, T), standardised."""
@@ -189,23 +188,13 @@ class SVRWithCounts(SVR):
     def _raw(self, samples: Samples) -> np.ndarray:
         if samples.table is None:
             raise ValueError("SVR with counts needs `samples.table`, given None")
-        return np.column_stack([content_rows(samples), compress(columns_of(samples.table, ["counts"]).numeric)])
+        return np.column_stack(
+            [content_rows(samples.items, samples.features), compress(columns_of(samples.table, ["counts"]).numeric)]
+        )
 
 
 SCALES = ("rows", "target")
 PARTS = ("points", "weights", "constants")
-
-
-def content_rows(samples: Samples) -> np.ndarray:
-    """Return the mean rows of all modalities side by side, (n, d); NaN where a modality is missing."""
-    _, first, video = np.unique(samples.items, return_index=True, return_inverse=True)
-    features = samples.features.take(first)  # windows of a video share its content
-    return np.concatenate([mean_rows(getattr(features, name)) for name in MODALITIES], axis=1)[video]
-
-
-def has_content(features: VideoFeatures) -> bool:
-    """Return whether any video has a frame, a sound or a word."""
-    return any(not np.isnan(mean_rows(getattr(features, name))).all() for name in MODALITIES)
 
 
 def _fit(

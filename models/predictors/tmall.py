@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_array
 
 from models.predictors.column_groups import columns_of
-from models.predictors.content_components import MODALITIES, mean_rows
+from models.predictors.content_components import MODALITIES, has_content, mean_rows
 from models.predictors.graph_regression import GraphRegression, GraphWeights
 from models.predictors.installed_extra import missing_library
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
@@ -21,7 +21,6 @@ from models.predictors.row_scaler import RowScaler, compress
 from models.predictors.samples import Bank, Samples
 from models.predictors.search_space import SearchSpace, Span
 from models.predictors.similarity_graph import scaled_laplacian
-from models.predictors.svr import has_content
 
 GRID = (0.1, 1.0, 10.0)
 SOCIAL = "social"

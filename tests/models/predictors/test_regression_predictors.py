@@ -14,6 +14,14 @@ from tests.models.predictors.tabular import padded, tabular_world, twice, withou
 QUICK = {
     "svr": {"penalty": 1.0, "epsilon": 0.1},
     "svr_counts": {"penalty": 1.0, "epsilon": 0.1},
+    "mftm": {
+        "trees": 20,
+        "learning_rate": 0.2,
+        "epochs": 8,
+        "batch_size": 32,
+        "width": 8,
+        "tabnet_learning_rate": 0.05,
+    },
     "tmall": {"agreement": 1.0, "smoothness": 1.0, "penalty": 1.0, "neighbours": 10},
     "hyfea": {"trees": 30, "learning_rate": 0.3, "depth": 3},
     "hyfea_counts": {"trees": 30, "learning_rate": 0.3, "depth": 3},
