@@ -116,6 +116,8 @@ class TemporalEncoder(nn.Module):
         if channels not in CHANNELS:
             raise ValueError(f"channels must be one of {', '.join(get_args(Channels))}; given {channels!r}")
         self.process, self.length, self.channels = process, length, channels
+        # Influences that are exactly 0 before any further training, which a penalised training leaves at 0.
+        self.register_buffer("support", process.branching_matrix() > 0, persistent=False)
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
 
@@ -187,14 +189,14 @@ class TemporalEncoder(nn.Module):
 
         Args:
             optimiser: Adam or AdamW, which has just taken a step.
-            penalty: "mcp" or "scad" first takes the penalty's proximal step, which keeps and creates exact zeros. None skips
-                it.
+            penalty: "mcp" or "scad" first takes the penalty's proximal step, which creates exact zeros, and sets the influences
+                that were 0 when the encoder was built to 0 again. None does neither.
             strength: The penalty's gamma, in units of the loss that the optimiser minimises.
             max_branching: Largest branching ratio; None for no bound.
         """
         if penalty is not None and self.process.excitation is not None:
             shrink(self.process, optimiser, penalty, strength)
-        self.process.project_(max_branching=max_branching)
+        self.process.project_(max_branching=max_branching, support=None if penalty is None else self.support)
 
     @torch.no_grad()
     def fit_standardiser(self, completed_batches: Iterable[Completed]) -> None:

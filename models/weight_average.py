@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,6 +20,8 @@ class WeightAverage(Generic[Network]):
 
     Attributes:
         source: The network in training.
+        network: The network with the averaged weights.
+        steps: Number of updates so far.
     """
 
     def __init__(self, network: Network, *, decay: float, exact: Iterable[nn.Parameter] = ()) -> None:
@@ -32,26 +34,20 @@ class WeightAverage(Generic[Network]):
             exact: Parameters of the network that are copied without averaging, because an average would break their
                 constraints, such as a penalty's zeros or a bound on the branching ratio.
         """
-
-        def average(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
-            keep = min(decay, (1 + int(steps)) / (10 + int(steps)))  # forget the first steps quickly
-            for mine, new in zip(averaged, current):
-                mine.lerp_(new, 1 - keep)
-
-        self.source = network
-        self._model = AveragedModel(network, multi_avg_fn=average)
+        self.source, self.steps, self._decay = network, 0, decay
+        self.network = copy.deepcopy(network)
         wanted = {id(parameter) for parameter in exact}
-        pairs = zip(self.network.parameters(), network.parameters(), strict=True)
-        self._exact = [(mine, new) for mine, new in pairs if id(new) in wanted]
-
-    @property
-    def network(self) -> Network:
-        """The network with the averaged weights."""
-        return self._model.module
+        parameters = zip(self.network.parameters(), network.parameters(), strict=True)
+        self._pairs = [(mine, new, id(new) in wanted) for mine, new in parameters]
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self) -> None:
         """Add the current weights to the average; call it after every step of the optimiser."""
-        self._model.update_parameters(self.source)
-        for mine, new in self._exact:
+        # The first step is copied, and the first steps are forgotten quickly.
+        keep = min(self._decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
+        for mine, new, is_exact in self._pairs:
+            mine.lerp_(new, 1.0 if is_exact else 1.0 - keep)  # a weight of 1 copies
+        for mine, new in self._buffers:
             mine.copy_(new)
+        self.steps += 1

@@ -146,11 +146,11 @@ def _token(marks: Marks, store: Store, settings: Settings) -> str | None:
     if None in files:
         return None
     options = settings.model_dump(mode="json", exclude=NO_RESULT)
-    return content_hash(files, json.dumps(options, sort_keys=True), _code())
+    return content_hash(files, json.dumps(options, sort_keys=True), code_mark())
 
 
 @functools.cache
-def _code() -> str:
+def code_mark() -> str:
     """Return a digest of the project's source; results of other versions of the code are not used again."""
     files = sorted(file for package in PACKAGES for file in (PROJECT / package).rglob("*.py"))
     return content_hash([file.read_bytes() for file in files])

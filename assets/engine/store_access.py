@@ -12,9 +12,13 @@ from assets.settings import Settings
 from storage.damage import DamageError
 from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
+from storage.datasets.source_mark import source_mark
 from storage.durable import StoreError, check_writable
 from storage.stage import Stage
 from storage.store import Store
+
+LARGEST_KEPT = 2**29  # bytes of events of a data set that stays in memory between two steps
+_last_read: dict[tuple[object, ...], Dataset] = {}  # at most one
 
 
 class OtherDataSet(StoreError):
@@ -40,13 +44,24 @@ def open_store(settings: Settings) -> Store:
 def read_dataset(store: Store, settings: Settings) -> Dataset:
     """Read and validate the data set that the settings name.
 
+    Several steps of a run need it. The last one read is kept in memory, unless it is large, and serves again while its files
+    are the same.
+
     Raises:
         storage.datasets.DatasetError: The data set is invalid; the message lists the problems by file and line.
         OtherDataSet: The store belongs to another data set.
     """
-    folder = settings.data_folder()
-    data = settings.data
-    dataset = open_dataset(folder, prefix=data.prefix, as_of=data.as_of_ms, features=data.features)
+    folder, data = settings.data_folder(), settings.data
+    mark = source_mark(folder)
+    key = (folder, mark, data.prefix, data.as_of_ms, tuple(data.features))
+    if mark is None or key not in _last_read:
+        _last_read.clear()
+        dataset = open_dataset(folder, prefix=data.prefix, as_of=data.as_of_ms, features=data.features)
+        # Files that changed while they were read have another mark now.
+        if mark is not None and dataset.events.estimated_size() <= LARGEST_KEPT and source_mark(folder) == mark:
+            _last_read[key] = dataset
+    else:
+        dataset = _last_read[key]
     claim(store, folder)
     return dataset
 

@@ -18,6 +18,7 @@ from assets.encoding.encoder_choice import device_of
 from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
 from assets.prediction.trained_models import TrainedModel, unfitted
+from assets.prediction.training_checkpoints import checkpoint_of
 from assets.settings import Settings
 from models.determinism import deterministic
 from models.predictor_table import predictor_class
@@ -48,6 +49,7 @@ def fit_model(
     *,
     progress: Callable[[], None],
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resumable: bool = True,
 ) -> tuple[Predictor, TrainingReport]:
     """Fit one model in this process.
 
@@ -58,6 +60,7 @@ def fit_model(
         inputs: See `inputs_of`.
         progress: Called after each pass.
         on_epoch: Called with the results of each pass. An exception that it raises ends the fit.
+        resumable: Whether the training of a network that was killed continues from its checkpoint.
     """
 
     def passed(epoch: Epoch) -> None:
@@ -65,8 +68,11 @@ def fit_model(
         on_epoch(epoch)
 
     predictor = unfitted(store, settings, model)
+    further = {}
+    if resumable and isinstance(predictor, NeuralPredictor):
+        further["checkpoint"] = checkpoint_of(store, settings, model)
     with deterministic():
-        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=passed)
+        report = predictor.fit(*inputs, seed=model.seed, device=device_of(settings), progress=passed, **further)
     return predictor, report
 
 

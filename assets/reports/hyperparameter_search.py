@@ -111,7 +111,9 @@ def search(
 
         options = {name: suggest(trial, name, values) for name, values in space.items()}
         chosen = _with_options(settings, predictor, {**options, **fixed})
-        return fit_model(store, chosen, model, inputs, progress=lambda: None, on_epoch=report)[1].best_dev_nmse
+        # A trial's checkpoint would replace that of a training that was killed.
+        fitted = fit_model(store, chosen, model, inputs, progress=lambda: None, on_epoch=report, resumable=False)
+        return fitted[1].best_dev_nmse
 
     def tell(study: Study, trial: Any) -> None:
         value = (

@@ -35,8 +35,10 @@ class Model(dg.Config):
     )
     dim: int = Field(64, ge=4, description="d: width of the aligned features.")
     alpha: float = Field(0.8, ge=0, le=1, description="Scale of positive attention; negative attention has 1 - alpha.")
-    aggregate: Literal["attention", "concat"] = Field(
-        "attention", description="Weight the neighbours by similarity (MMRA eq. 4), or concatenate them (M3TR eq. 5)."
+    aggregate: Literal["attention", "rows", "concat"] = Field(
+        "attention",
+        description="Average the neighbours' vectors weighted by similarity, average their rows before the network in the "
+        "same way (MMRA eq. 4), or concatenate the vectors (M3TR eq. 5).",
     )
     learning_rate: float = Field(
         1e-3, gt=0, description="AdamW's learning rate. The paper uses 1e-5 and 1e-4, for 20,000 videos."
@@ -56,6 +58,11 @@ class Model(dg.Config):
     )
     patience: int = Field(
         6, ge=1, description="Training stops after this many passes without a better validation nMSE."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Precision of a network's matrix products while it is trained on a GPU. `auto`: bfloat16 if the GPU has "
+        "it. On a CPU it has no effect.",
     )
     whole_share: float = Field(
         0.5,

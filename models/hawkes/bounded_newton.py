@@ -38,6 +38,16 @@ class Quadratic:
 
         return Quadratic(self.gradient, [raised(block) for block in self.blocks], self.borders, raised(self.corner))
 
+    def tilted(self, slope: np.ndarray) -> Quadratic:
+        """Return the model of one block plus a linear function of the block's variables after the first.
+
+        Args:
+            slope: (p - 1,), added to the gradient.
+        """
+        level = self.gradient[0].copy()
+        level[1:] += slope
+        return Quadratic([level, *self.gradient[1:]], self.blocks, self.borders, self.corner)
+
     def decrease(self, step: list[np.ndarray]) -> float:
         """Return how much lower the model is after `step`, given per block and then for the border."""
         *parts, edge = step

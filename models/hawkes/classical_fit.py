@@ -45,13 +45,16 @@ def fit_classical(
     batches = batches_of(train, BATCH_NUMBERS // (k * decays))
     limits = _limits(train, k, decays, window)
 
+    def late() -> bool:
+        return max_seconds is not None and time.monotonic() - began > max_seconds
+
     def record(point: Parameters, value: float) -> bool:
         put(process, point)
         score = score_of(process, dev, window)
         report.curve.append(Epoch(len(report.curve), -value / scored, score, time.monotonic() - began))
         if progress is not None:
             progress(report.curve[-1])
-        return max_seconds is not None and report.curve[-1].seconds > max_seconds
+        return late()
 
     likelihood = Likelihood(batches, window, k, decays, shared=shared)
     many = k * (1 + k * decays * (1 if shared else 2)) ** 2 > LARGEST_HESSIAN
@@ -66,6 +69,8 @@ def fit_classical(
     # The likelihood has several maxima as a function of the rates, so each group of types continues from its best start.
     best, value = ascend(starts[0], EXPLORING) if len(starts) > 1 else (starts[0], None)
     for start in starts[1:]:
+        if late():
+            break
         point, reached = ascend(start, EXPLORING)
         for kinds in likelihood.groups:
             if reached[kinds].sum() < value[kinds].sum():
@@ -80,7 +85,7 @@ def fit_classical(
         likelihood.penalty = np.repeat(weights * len(train), decays, axis=1)
         best, _ = ascend(best)
     if max_branching is not None and not many:
-        best = bounded_ratio(likelihood, best, limits, max_branching, events=scored)
+        best = bounded_ratio(likelihood, best, limits, max_branching, events=scored, late=late)
     process.initialised.fill_(True)
     put(process, best)
     if max_branching is not None:

@@ -333,7 +333,7 @@ def spectral_radius(matrix: Tensor) -> float:
 
     Eigenvalue solvers can fail on a matrix with equal rows; squaring cannot.
     """
-    power, logarithm = matrix.detach().double(), 0.0
+    power, logarithm = matrix.detach().double().cpu(), 0.0  # on a GPU, each number read below would wait for it
     for squarings in range(50):
         size = float(power.max())
         if size == 0:

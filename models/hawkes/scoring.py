@@ -85,6 +85,12 @@ class Likelihood:
         self.groups = [list(range(num_types))] if shared else [[kind] for kind in range(num_types)]
         self.penalty = np.zeros((num_types, num_types * decays))
 
+    @property
+    def standstill(self) -> float:
+        """Change of the likelihood, in nats, below which an iteration counts as idle."""
+        nats, per_event = STANDSTILL
+        return max(nats, per_event * sum(batch.num_events for batch in self.batches))
+
     def evaluate(self, here: Parameters, kinds: list[int]) -> tuple[np.ndarray, dict[int, Quadratic]]:
         """Evaluate the value and a local quadratic model at some parameters.
 
@@ -193,15 +199,13 @@ def climb(
     Returns:
         The best point and minus its (penalised) log-likelihood by type.
     """
-    here, groups = start.copy(), likelihood.groups
-    nats, per_event = STANDSTILL
-    standstill = max(nats, per_event * sum(batch.num_events for batch in likelihood.batches))
+    here, groups, standstill = start.copy(), likelihood.groups, likelihood.standstill
     value, models = likelihood.evaluate(here, [kind for group in groups for kind in group])
     damping, idle = np.full(len(groups), FIRST_DAMPING), np.zeros(len(groups), np.int64)
     active = list(range(len(groups)))
     for _ in range(iterations):
         trial = here.copy()
-        expected = {number: _move(trial, groups[number], models, damping[number], limits) for number in active}
+        expected = {number: move(trial, groups[number], models, damping[number], limits) for number in active}
         moved = [kind for number in active for kind in groups[number]]
         reached, ahead = likelihood.evaluate(trial, moved)
         for number in list(active):
@@ -211,7 +215,7 @@ def climb(
                 here.take(trial, kinds)
                 value[kinds] = reached[kinds]
                 models |= {kind: ahead[kind] for kind in kinds}
-            damping[number] = _next_damping(damping[number], gain, expected[number])
+            damping[number] = next_damping(damping[number], gain, expected[number])
             idle[number] = idle[number] + 1 if abs(gain) < standstill else 0
             if idle[number] == 2 or damping[number] > LARGEST_DAMPING:
                 active.remove(number)
@@ -220,7 +224,7 @@ def climb(
     return here, value
 
 
-def _next_damping(damping: float, gain: float, expected: float) -> float:
+def next_damping(damping: float, gain: float, expected: float) -> float:
     """Return the damping after a step, by the ratio of its gain to the gain that the local model expected (Nielsen 1999)."""
     if gain < 0:
         return damping * RAISE
@@ -228,7 +232,7 @@ def _next_damping(damping: float, gain: float, expected: float) -> float:
     return max(damping * min(max(change, LOWER), 2.0), LEAST_DAMPING)
 
 
-def _move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], damping: float, limits: Limits) -> float:
+def move(trial: Parameters, kinds: list[int], models: dict[int, Quadratic], damping: float, limits: Limits) -> float:
     """Apply the step of a group of types to `trial`, in place, and return the gain that the local model expects of it."""
     parts = [models[kind] for kind in kinds]
     whole = Quadratic(

@@ -22,7 +22,8 @@ Example:
 
 from models.predictors.features import Neighbourhood, Rows, VideoFeatures, Widths
 from models.predictors.feedback import Feedback
-from models.predictors.m3tr import M3TR, M3TRConfig
+from models.predictors.m3tr import M3TR
+from models.predictors.m3tr_config import M3TRConfig
 from models.predictors.m3tr_predictor import M3TRPredictor
 from models.predictors.predictor import Predictor
 from models.predictors.samples import Bank, Samples

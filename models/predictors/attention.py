@@ -59,8 +59,10 @@ class BipolarAttention(nn.Module):
         if not self.signs:
             return x.relu(), y.relu()
         (v, n, d), m, s = x.shape, y.shape[1], len(self.signs)
-        scale = x.new_tensor(self.signs)[:, None, None]
-        metric = self.query @ self.key.transpose(1, 2) * scale  # (s, d, d)
+        products = (self.query @ self.key.transpose(1, 2)).split(1)
+        metric = torch.cat(
+            [product * factor for product, factor in zip(products, self.signs, strict=True)]
+        )  # (s, d, d)
         # X metric Y' are the scores of x's queries; X metric' Y' are those of y's queries, transposed.
         x_scores = self._scores(x, metric, y)  # (v, n, s, m)
         y_scores = self._scores(x, metric.transpose(1, 2), y)

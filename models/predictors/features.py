@@ -12,6 +12,17 @@ from torch import Tensor
 MODALITIES = ("visual", "acoustic", "text", "temporal")
 
 
+def on_device(values: np.ndarray, device: torch.device | str) -> Tensor:
+    """Return an array as a tensor on a device.
+
+    The copy to a GPU starts from pinned memory and runs beside the work that is queued there, so that the CPU can go on.
+    """
+    tensor = torch.from_numpy(values)
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 @dataclass(frozen=True)
 class Rows:
     """Feature rows of n videos for one modality, padded to a common length.
@@ -245,13 +256,13 @@ class VideoFeatures:
             if name in ("visual", "acoustic") and mask.shape[1] < frames:
                 padding = ((0, 0), (0, frames - mask.shape[1]))
                 values, mask = np.pad(values, (*padding, (0, 0))), np.pad(mask, padding)
-            tensors[name] = torch.from_numpy(values).to(device).float()  # float16 halves the bytes that go to a GPU
             # The sum takes one pass. Only if it is not finite is each value checked.
-            if not torch.isfinite(tensors[name].sum()):
-                finite = torch.isfinite(tensors[name]).all(-1).all(-1).cpu().numpy()
+            if not torch.isfinite(torch.from_numpy(values).sum(dtype=torch.float32)):
+                finite = np.isfinite(values).all((1, 2))
                 for row in np.asarray(index)[~finite][:1]:
                     raise ValueError(f"the {name} features of video {row} are not finite")
-            tensors[f"{name}_mask"] = torch.from_numpy(mask).to(device)
+            tensors[name] = on_device(values, device).float()  # float16 halves the bytes that go to a GPU
+            tensors[f"{name}_mask"] = on_device(mask, device)
         return VideoBatch(**tensors)
 
 
@@ -345,10 +356,10 @@ class Neighbourhood:
         index = np.zeros(mask.shape, np.int64)
         index[mask] = position
         batch = NeighbourBatch(
-            index=torch.from_numpy(index).to(device),
-            score=torch.from_numpy(np.where(mask, self.score[rows], 0).astype(np.float32)).to(device),
-            mask=torch.from_numpy(mask).to(device),
-            label=torch.from_numpy(np.where(mask[..., None], self.label[rows], 0).astype(np.float32)).to(device),
+            index=on_device(index, device),
+            score=on_device(np.where(mask, self.score[rows], 0).astype(np.float32), device),
+            mask=on_device(mask, device),
+            label=on_device(np.where(mask[..., None], self.label[rows], 0).astype(np.float32), device),
         )
         return distinct, batch
 

@@ -6,8 +6,8 @@ Equations are those of M3TR (arXiv 2411.15455v2), appendices E and F. `docs/pred
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.predictors.attention import BipolarAttention
 from models.predictors.features import MODALITIES, NeighbourBatch, VideoBatch, Widths
 from models.predictors.feedback import Completed
+from models.predictors.m3tr_config import M3TRConfig
 from models.predictors.network import PredictorNetwork
 from models.predictors.pooling import AttentivePooling
 from models.predictors.samples import Minibatch, Samples
@@ -30,65 +31,6 @@ PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
 # A fourth one that the papers lack: metadata and counts.
 METADATA = "m"
 PAIRS_WITH_METADATA = (("c", METADATA), ("t", METADATA), ("s", METADATA))
-
-
-@dataclass(frozen=True)
-class M3TRConfig:
-    """Hyper-parameters of the network. The `use_` switches are those of M3TR's ablations (table 2).
-
-    Attributes:
-        width: d, the width of every embedded row.
-        hidden: Units of the output perceptron's hidden layer.
-        alpha: Balance of positive and negative attention, in [0, 1].
-        dropout: Dropout rate, in [0, 1).
-        neighbours: S, the number of retrieved videos per video.
-        aggregate: "attention" averages the neighbours, weighted by similarity (MMRA eq. 4, M3TR appendix F.2). "concat"
-            keeps all S separate (M3TR eq. 5), so the first linear layer of the output perceptron grows S-fold.
-        use_visual: Whether to read frames.
-        use_audio: Whether to read sound.
-        use_text: Whether to read text.
-        use_temporal: Whether to read temporal rows.
-        use_retrieval: Whether to read retrieved videos.
-        use_labels: Whether to read the retrieved videos' labels.
-        use_metadata: Whether to read the table of metadata and counts as a fourth sequence, which the paper does not have.
-        use_positive: Whether to use positive attention.
-        use_negative: Whether to use negative attention.
-
-    Raises:
-        ValueError: A value is outside its range; the message states the range.
-    """
-
-    width: int = 64
-    hidden: int = 64
-    alpha: float = 0.8
-    dropout: float = 0.0
-    neighbours: int = 10
-    aggregate: Literal["attention", "concat"] = "attention"
-    use_visual: bool = True
-    use_audio: bool = True
-    use_text: bool = True
-    use_temporal: bool = True
-    use_retrieval: bool = True
-    use_labels: bool = True
-    use_metadata: bool = False
-    use_positive: bool = True
-    use_negative: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        for name in ("width", "hidden", "neighbours"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], given {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
-        if self.aggregate not in ("attention", "concat"):
-            raise ValueError(f"unknown aggregate {self.aggregate!r}; allowed: attention, concat")
-        if not (self.use_visual or self.use_audio or self.use_text or self.use_temporal):
-            raise ValueError(
-                "at least one of use_visual, use_audio, use_text, use_temporal must be true, given all false"
-            )
 
 
 class M3TR(PredictorNetwork):
@@ -192,7 +134,8 @@ class M3TR(PredictorNetwork):
             ValueError: With `aggregate="concat"`, S is not `config.neighbours`.
         """
         if completed is not None:
-            target = target.with_temporal(*self.temporal_encoder(completed))
+            with torch.autocast(target.temporal.device.type, enabled=False):  # a likelihood's gradients need float32
+                target = target.with_temporal(*self.temporal_encoder(completed))
         own_table, their_table = tables or (None, None)
         own = self.encode(target, own_table)  # (b, 3 or 4, d)
         parts = [own.flatten(1)]
@@ -201,8 +144,7 @@ class M3TR(PredictorNetwork):
                 raise ValueError(
                     f"the model takes {self.config.neighbours} neighbours per video, given {neighbourhood.index.shape[1]}"
                 )
-            encoded = self.encode(neighbours, their_table) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
-            parts += self._retrieved(own, encoded, neighbourhood)
+            parts += self._retrieved(own, neighbours, their_table, neighbourhood)
         standardised = self.head(torch.cat(parts, -1))  # (b, T)
         return self.standardise_target.inverse(standardised)
 
@@ -249,13 +191,13 @@ class M3TR(PredictorNetwork):
     def after_step(self, optimiser: torch.optim.Optimizer, batch: Minibatch, options: TrainingOptions) -> None:
         """Apply the process's penalty and constraints, if it is trained."""
         if batch.feedback is not None and options.gamma > 0:
-            # The penalty is defined per sequence, the loss per event.
-            per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+            strength = 0.0
+            if options.penalty is not None:
+                # The penalty is defined per sequence, the loss per event.
+                per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+                strength = options.gamma * options.penalty_strength * float(per_event)
             self.temporal_encoder.constrain_(
-                optimiser,
-                penalty=options.penalty,
-                strength=options.gamma * options.penalty_strength * float(per_event),
-                max_branching=options.max_branching,
+                optimiser, penalty=options.penalty, strength=strength, max_branching=options.max_branching
             )
 
     def description(self) -> dict[str, Any]:
@@ -295,10 +237,10 @@ class M3TR(PredictorNetwork):
 
         Targets and retrieved videos share the weights.
         """
-        x, masks = self._sequences(videos)
-        if self.config.use_metadata:
-            x[METADATA] = self.dropout(self.embed_table(table).relu())
-            masks[METADATA] = torch.ones(x[METADATA].shape[:2], dtype=torch.bool, device=x[METADATA].device)
+        return self._fuse(*self._sequences(videos, table))
+
+    def _fuse(self, x: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
+        """Return C, T and S of embedded sequences, (v, 3, d): attention between them, then pooling."""
         enriched: dict[str, list[Tensor]] = {name: [] for name in self.sequences}
         for first, second in self.pairs:
             pair = self.attention[first + second](x[first], x[second], masks[first], masks[second])
@@ -323,8 +265,8 @@ class M3TR(PredictorNetwork):
         halves = combine.weight.t().view(len(self.sequences) - 1, self.config.width, -1)  # W: (2d, d)
         return self.pool[name](enriched, mask, (self.transform[name] @ halves).flatten(0, 1), combine.bias)
 
-    def _sequences(self, videos: VideoBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return X^c, X^t, X^s (v, rows, d) and their masks (v, rows) (eq. 26-28)."""
+    def _sequences(self, videos: VideoBatch, table: Table | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return X^c, X^t, X^s (v, rows, d) and their masks (v, rows) (eq. 26-28); with metadata, a fourth sequence."""
         use = self.config
         visual, visual_mask = self._rows(videos, "visual", use.use_visual)
         acoustic, acoustic_mask = self._rows(videos, "acoustic", use.use_audio)
@@ -336,7 +278,11 @@ class M3TR(PredictorNetwork):
         audio_visual = torch.cat([visual, acoustic, absent], -1)  # eq. 26
         masks = {"c": visual_mask | acoustic_mask, "t": text_mask, "s": temporal_mask}
         rows = {"c": audio_visual, "t": text, "s": temporal}
-        return {name: self.dropout(self.embed[name](rows[name]).relu()) for name in SEQUENCES}, masks
+        x = {name: self.dropout(self.embed[name](rows[name]).relu()) for name in SEQUENCES}
+        if self.config.use_metadata:
+            x[METADATA] = self.dropout(self.embed_table(table).relu())
+            masks[METADATA] = torch.ones(x[METADATA].shape[:2], dtype=torch.bool, device=x[METADATA].device)
+        return x, masks
 
     def _rows(self, videos: VideoBatch, name: str, used: bool) -> tuple[Tensor, Tensor]:
         rows, mask = getattr(videos, name), getattr(videos, f"{name}_mask")
@@ -344,22 +290,63 @@ class M3TR(PredictorNetwork):
             return torch.zeros_like(rows), torch.zeros_like(mask)
         return self.standardise[name](rows) * mask.unsqueeze(-1), mask
 
-    def _retrieved(self, own: Tensor, encoded: Tensor, neighbourhood: NeighbourBatch) -> list[Tensor]:
+    def _retrieved(
+        self, own: Tensor, neighbours: VideoBatch, table: Table | None, neighbourhood: NeighbourBatch
+    ) -> list[Tensor]:
         """Return the retrieved part of H and the cross-sample interactions I, each (b, ...) (appendix F.2)."""
-        (b, s), d = neighbourhood.index.shape, self.config.width
-        mask = neighbourhood.mask.unsqueeze(-1)  # (b, S, 1)
-        videos = encoded.flatten(1)[neighbourhood.index] * mask  # (b, S, 3d), or 4d with metadata
-        parts = [videos.view(b, s, len(self.sequences), d)]
-        if self.config.use_labels:
-            parts.append((self._labels(neighbourhood.label) * mask).unsqueeze(2))
+        use, mask = self.config, neighbourhood.mask[..., None, None]  # (b, S, 1, 1)
+        by_rows = use.aggregate == "rows" and len(neighbours)
+        if by_rows:
+            videos = self._fuse(*self._average_rows(*self._sequences(neighbours, table), neighbourhood)).unsqueeze(1)
+            videos = videos * mask.any(1, keepdim=True)  # (b, 1, 3, d), or 4 vectors with metadata
+        else:
+            encoded = self.encode(neighbours, table) if len(neighbours) else own.new_zeros(1, *own.shape[1:])
+            videos = encoded[neighbourhood.index] * mask  # (b, S, 3, d)
+        parts = [videos]
+        if use.use_labels:
+            label = self._labels(neighbourhood.label).unsqueeze(2) * mask  # (b, S, 1, d)
+            parts.append(self._average(label, neighbourhood) if by_rows else label)
         retrieved = torch.cat(parts, 2)  # (b, S, 4, d): C^r, T^r, S^r, L^r
-        if self.config.aggregate == "attention":
-            weight = _masked_softmax(neighbourhood.score, neighbourhood.mask)  # MMRA eq. 4
-            retrieved = torch.einsum("bs,bsmd->bmd", weight, retrieved).unsqueeze(1)  # (b, 1, 4, d)
-        # Inner products of C, T, S with each of C^r, T^r, S^r, L^r. The division by sqrt(d) keeps them on the scale of
-        # the other coordinates of H.
-        interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / d**0.5
+        if use.aggregate != "concat" and not by_rows:
+            retrieved = self._average(retrieved, neighbourhood)  # (b, 1, 4, d)
+        if use.interaction == "product":
+            interactions = torch.einsum("bmd,bskd->bsmkd", own, retrieved)
+        else:
+            # Inner products of C, T, S with each of C^r, T^r, S^r, L^r. The division by sqrt(d) keeps them on the scale of
+            # the other coordinates of H.
+            interactions = torch.einsum("bmd,bskd->bsmk", own, retrieved) / use.width**0.5
         return [retrieved.flatten(1), interactions.flatten(1)]
+
+    def _average(self, vectors: Tensor, neighbourhood: NeighbourBatch) -> Tensor:
+        """Return the mean of the neighbours' vectors (b, S, m, d), weighted by similarity, (b, 1, m, d) (MMRA eq. 4)."""
+        return torch.einsum("bs,bsmd->bmd", self._weights(neighbourhood), vectors).unsqueeze(1)
+
+    def _average_rows(
+        self, x: dict[str, Tensor], masks: dict[str, Tensor], neighbourhood: NeighbourBatch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the means of the neighbours' rows as b sequences (b, rows, d) with masks (b, rows) (MMRA eq. 4).
+
+        Row j is the mean of the neighbours' rows j, weighted by similarity. The weights of the neighbours that have a row j
+        sum to 1; a row that no neighbour has is masked.
+
+        Args:
+            x: Sequences of the u distinct neighbours, (u, rows, d).
+            masks: Their masks, (u, rows).
+            neighbourhood: (b, S), which of the u videos each target has.
+        """
+        weight = self._weights(neighbourhood)
+        of_video = weight.new_zeros(len(weight), len(x["c"])).scatter_add(1, neighbourhood.index, weight)  # (b, u)
+        averaged, present = {}, {}
+        for name, rows in x.items():
+            share = (of_video @ masks[name].to(weight)).unsqueeze(-1)  # (b, rows, 1)
+            total = of_video @ (rows * masks[name].unsqueeze(-1)).flatten(1)  # (b, rows d)
+            averaged[name] = total.view(*share.shape[:2], -1) / torch.where(share > 0, share, 1.0)
+            present[name] = share.squeeze(-1) > 0
+        return averaged, present
+
+    def _weights(self, neighbourhood: NeighbourBatch) -> Tensor:
+        """Return the neighbours' weights (b, S), which sum to 1; zeros for a video without neighbours."""
+        return _masked_softmax(neighbourhood.score / self.config.temperature, neighbourhood.mask)
 
     def _labels(self, label: Tensor) -> Tensor:
         """Return labels (b, S, T) embedded, (b, S, d). An unknown label is the mean, and a learned vector marks it."""
@@ -372,7 +359,8 @@ class M3TR(PredictorNetwork):
             return own * d
         kinds = own + use.use_labels
         copies = use.neighbours if use.aggregate == "concat" else 1
-        return own * d + copies * kinds * (d + own)
+        width = d if use.interaction == "product" else 1
+        return own * d + copies * kinds * (d + own * width)
 
 
 def _uniform(*shape: int) -> nn.Parameter:

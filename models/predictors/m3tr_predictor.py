@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from models.predictors.m3tr import M3TR, M3TRConfig
+from models.predictors.m3tr import M3TR
+from models.predictors.m3tr_config import M3TRConfig
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.samples import Samples
 from models.predictors.table_embedding import TableColumns
@@ -23,11 +24,28 @@ class M3TRPredictor(NeuralPredictor):
     """M3TR with its joint loss L = L_pred + gamma L_mhp (section 3.4)."""
 
     title = "M3TR"
-    code = 6
+    code = 7
     network_class = M3TR
     config_class = M3TRConfig
-    # Appendix L; the width is that of the frozen features.
-    paper = MappingProxyType({"width": 768, "hidden": 768, "learning_rate": 1e-4})
+    # Section 4.2.3 and eq. 5. The width is that of the frozen features. Printed are one learning rate for the whole network
+    # and no average of weights.
+    paper = MappingProxyType(
+        {
+            "width": 768,
+            "hidden": 768,
+            "alpha": 0.8,
+            "dropout": 0.0,
+            "aggregate": "concat",
+            "temperature": 1.0,
+            "interaction": "inner",
+            "use_metadata": False,
+            "learning_rate": 1e-5,
+            "process_learning_rate": 1e-5,
+            "batch_size": 64,
+            "weight_decay": 1e-3,
+            "averaging": 0.0,
+        }
+    )
     reads = (
         *NeuralPredictor.reads,
         *("alpha", "aggregate", "penalty", "penalty_strength", "similarity"),

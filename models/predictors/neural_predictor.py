@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
 from models.predictors.own_options import SHARED, build_options, network_options
 from models.predictors.prediction import predict
@@ -126,6 +127,7 @@ class NeuralPredictor(ABC):
         *,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        checkpoint: Checkpoint | None = None,
         progress: Callable[[Epoch], None] | None = None,
     ) -> TrainingReport:
         """Train the network; see `models.predictors.training.train`."""
@@ -138,6 +140,7 @@ class NeuralPredictor(ABC):
             options=self.options,
             seed=seed,
             device=device,
+            checkpoint=checkpoint,
             progress=progress,
         )
         return report

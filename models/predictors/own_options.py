@@ -13,7 +13,13 @@ Options = TypeVar("Options")
 # Settings of `[model]` that every network has, and the fields that they fill.
 NETWORK = {"dim": ("width", "hidden"), "dropout": ("dropout",), "neighbours": ("neighbours",)}
 TRAINING = {
-    **{name: (name,) for name in ("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "averaging")},
+    **{
+        name: (name,)
+        for name in (
+            *("learning_rate", "batch_size", "weight_decay", "gamma", "patience", "averaging"),
+            "precision",
+        )
+    },
     "max_epochs": ("epochs",),
 }
 SHARED = (*NETWORK, *TRAINING)

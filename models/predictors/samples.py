@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures
+from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures, on_device
 from models.predictors.feedback import Completed, Feedback, FeedbackSource
 from models.predictors.table import Table
 
@@ -204,7 +204,7 @@ def minibatch(
         The b windows.
     """
     distinct, neighbourhood = samples.neighbourhood.batch(rows, device=device)
-    label = None if samples.target is None else torch.from_numpy(samples.target[rows].astype(np.float32)).to(device)
+    label = None if samples.target is None else on_device(samples.target[rows].astype(np.float32), device)
     return Minibatch(
         target=samples.features.batch(rows, device=device),
         neighbours=bank.features.batch(distinct, device=device),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
 from models.predictors.prediction import predict
 from models.predictors.samples import Bank, Minibatch, Samples, batches, minibatch
-from models.predictors.training_options import TrainingOptions
+from models.predictors.training_options import Precision, TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
+from models.predictors.training_state import TrainingState
 from models.predictors.validation import check_targets, mean_nmse
-from models.weight_average import WeightAverage
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     options: TrainingOptions | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[PredictorNetwork, TrainingReport]:
     """Fit a network with the loss L = L_pred + gamma L_further (for M3TR, L_further is L_mhp of section 3.4).
@@ -47,7 +49,9 @@ def train(
         options: Options of the training; None for the defaults.
         seed: Seed of the weights, of the order of the videos and of the choice of their windows.
         device: Device to train on.
-        progress: Function to call after each epoch.
+        checkpoint: Where the training keeps its state, and continues from if it was killed; removed at the end. None keeps
+            none.
+        progress: Function to call after each epoch, and for the epochs of a training that continues.
 
     Returns:
         The network in evaluation mode, and the record of the training.
@@ -59,114 +63,160 @@ def train(
     """
     options = options or TrainingOptions()
     check_targets(samples, dev)
-    started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
         torch.manual_seed(seed)
         network = build()
-        for name, part in (("training", samples), ("validation", dev)):
-            if part is not None:
-                if network.reads_feedback and part.feedback is None:
-                    raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
-                if network.reads_tables and None in (part.table, bank.table):
-                    raise ValueError(f"the network needs the tables of the {name} items and of the bank")
-                part.check_against(bank)
+        _check_inputs(network, samples, dev, bank)
         # Each video once, whatever its number of windows.
         network.fit_scales(samples, samples.first_windows)
-        network.to(device)
-        optimiser = torch.optim.AdamW(network.parameter_groups(options), weight_decay=options.weight_decay)
-        average = WeightAverage(network, decay=options.averaging, exact=network.constrained_parameters())
-        order = np.random.default_rng(seed)
-        report = TrainingReport(seed)
-        best: dict[str, Tensor] | None = None
-        for epoch in range(1, options.epochs + 1):
-            begun = time.perf_counter()
-            losses = _epoch(average, samples, bank, optimiser, options, samples.one_window_each(order), epoch, device)
-            dev_nmse = None
-            if dev is not None:
-                predicted = predict(average.network, dev, bank, device=device)
-                dev_nmse = mean_nmse(dev, predicted, scale=network.standardise_target.scale.cpu().numpy())
-            now = time.perf_counter()
-            report.epochs.append(
-                Epoch(
-                    epoch=epoch,
-                    loss=losses[0],
-                    prediction_loss=losses[1],
-                    process_loss=losses[2] if network.reads_feedback and options.gamma > 0 else None,
-                    dev_nmse=dev_nmse,
-                    seconds=now - begun,
-                    items_per_second=len(np.unique(samples.items)) / (now - begun),
-                    seconds_left=(now - started) / epoch * (options.epochs - epoch),
-                )
-            )
+        state = TrainingState(network.to(device), options, seed)
+        if checkpoint is not None and (held := checkpoint.read()) is not None:
+            state.restore(held)
+            for epoch in state.report.epochs if progress is not None else ():
+                progress(epoch)
+        while len(state.report.epochs) < options.epochs and not state.report.stopped_early:
+            if state.rows is None:
+                state.begun, state.rows = state.clock, samples.one_window_each(state.order)
+            for rows in list(batches(state.rows, options.batch_size))[len(state.losses) :]:
+                _step(state, samples, bank, rows, options, device)
+                if checkpoint is not None:
+                    checkpoint.write_if_due(state.held)
+            _end_epoch(state, samples, dev, bank, options, device)
             if progress is not None:
-                progress(report.epochs[-1])
-            if dev_nmse is None or report.best_dev_nmse is None or dev_nmse < report.best_dev_nmse:
-                report.best_epoch, report.best_dev_nmse = epoch, dev_nmse
-                best = None if dev is None else copy.deepcopy(average.network.state_dict())
-            elif epoch - report.best_epoch >= options.patience:
-                report.stopped_early = True
-                break
-    if best is not None:
-        average.network.load_state_dict(best)
-    report.seconds = time.perf_counter() - started
-    return average.network.eval(), report
+                progress(state.report.epochs[-1])
+    if state.best is not None:
+        state.average.network.load_state_dict(state.best)
+    if checkpoint is not None:
+        checkpoint.remove()
+    state.report.seconds = state.clock
+    return state.average.network.eval(), state.report
 
 
-def _epoch(
-    average: WeightAverage[PredictorNetwork],
+def _check_inputs(network: PredictorNetwork, samples: Samples, dev: Samples | None, bank: Bank) -> None:
+    """Raise ValueError if the samples lack what the network reads, or do not fit the bank."""
+    for name, part in (("training", samples), ("validation", dev)):
+        if part is not None:
+            if network.reads_feedback and part.feedback is None:
+                raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
+            if network.reads_tables and None in (part.table, bank.table):
+                raise ValueError(f"the network needs the tables of the {name} items and of the bank")
+            part.check_against(bank)
+
+
+def _step(
+    state: TrainingState,
     samples: Samples,
     bank: Bank,
-    optimiser: torch.optim.Optimizer,
+    rows: np.ndarray,
     options: TrainingOptions,
-    order: np.ndarray,
-    epoch: int,
     device: torch.device | str,
-) -> np.ndarray:
-    """Train on the windows `order` once, and return the means of L, L_pred and L_further, (3,)."""
-    network = average.source.train()
-    total = np.zeros(3)
-    for number, rows in enumerate(batches(order, options.batch_size), start=1):
-        batch = minibatch(
-            samples,
-            bank,
-            rows,
-            with_feedback=network.reads_feedback,
-            with_tables=network.reads_tables,
-            device=device,
+) -> None:
+    """Take one step of the optimiser on the windows `rows`."""
+    network = state.network.train()
+    batch = minibatch(
+        samples,
+        bank,
+        rows,
+        with_feedback=network.reads_feedback,
+        with_tables=network.reads_tables,
+        device=device,
+    )
+    losses = joint_loss(network, batch, gamma=options.gamma, autocast=_autocast(options.precision, device))
+    state.optimiser.zero_grad(set_to_none=True)
+    losses[0].backward()
+    nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+    state.optimiser.step()
+    network.after_step(state.optimiser, batch, options)
+    state.average.update()
+    # Read at the end of the epoch: reading a number of a GPU waits for all its work.
+    state.losses.append(torch.stack([loss.detach() for loss in losses]))
+
+
+def _end_epoch(
+    state: TrainingState,
+    samples: Samples,
+    dev: Samples | None,
+    bank: Bank,
+    options: TrainingOptions,
+    device: torch.device | str,
+) -> None:
+    """Validate after an epoch, add it to the report, keep its weights if they are the best, and decide whether to stop."""
+    network, report, number = state.network, state.report, len(state.report.epochs) + 1
+    loss, prediction_loss, further_loss = _mean_losses(state, options, number)
+    dev_nmse = None
+    if dev is not None:
+        predicted = predict(state.average.network, dev, bank, device=device)
+        dev_nmse = mean_nmse(dev, predicted, scale=network.standardise_target.scale.cpu().numpy())
+    now = state.clock
+    report.epochs.append(
+        Epoch(
+            epoch=number,
+            loss=loss,
+            prediction_loss=prediction_loss,
+            process_loss=further_loss if network.reads_feedback and options.gamma > 0 else None,
+            dev_nmse=dev_nmse,
+            seconds=now - state.begun,
+            items_per_second=len(np.unique(samples.items)) / (now - state.begun),
+            seconds_left=now / number * (options.epochs - number),
         )
-        losses = joint_loss(network, batch, gamma=options.gamma)
-        values = np.array([float(loss.detach()) for loss in losses])
+    )
+    if dev_nmse is None or report.best_dev_nmse is None or dev_nmse < report.best_dev_nmse:
+        report.best_epoch, report.best_dev_nmse = number, dev_nmse
+        state.best = None if dev is None else copy.deepcopy(state.average.network.state_dict())
+    elif number - report.best_epoch >= options.patience:
+        report.stopped_early = True
+    state.rows, state.losses = None, []
+
+
+def _mean_losses(state: TrainingState, options: TrainingOptions, epoch: int) -> list[float]:
+    """Return the means of L, L_pred and L_further over the epoch's windows."""
+    total = np.zeros(3)
+    losses = torch.stack(state.losses).cpu().double().numpy()  # (steps, 3)
+    for number, (values, rows) in enumerate(zip(losses, batches(state.rows, options.batch_size)), start=1):
         if not np.isfinite(values).all():
             raise FloatingPointError(
                 f"the loss is not finite at epoch {epoch}, batch {number} "
                 f"(L {values[0]}, L_pred {values[1]}, L_further {values[2]}); try a smaller learning rate"
             )
-        optimiser.zero_grad(set_to_none=True)
-        losses[0].backward()
-        nn.utils.clip_grad_norm_(network.parameters(), options.clip)
-        optimiser.step()
-        network.after_step(optimiser, batch, options)
-        average.update()
         total += values * len(rows)
-    return total / len(order)
+    return (total / len(state.rows)).tolist()
 
 
-def joint_loss(network: PredictorNetwork, batch: Minibatch, *, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+def _autocast(precision: Precision, device: torch.device | str) -> AbstractContextManager[None]:
+    """Return the context in which the network computes its forecasts."""
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu and (precision == "bfloat16" or (precision == "auto" and torch.cuda.is_bf16_supported())):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def joint_loss(
+    network: PredictorNetwork,
+    batch: Minibatch,
+    *,
+    gamma: float,
+    autocast: AbstractContextManager[None] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the joint loss of a minibatch (section 3.4).
 
     Args:
         network: The network.
         batch: A minibatch with labels.
         gamma: Weight of the network's further loss.
+        autocast: Context in which the network computes its forecasts; None for none. The losses are computed outside.
 
     Returns:
         L, L_pred and L_further, scalars. L_further is 0 if the network reads no feedback or gamma is 0.
     """
-    # On standardised targets the mean squared error is the nMSE.
-    error = network.standardise_target(network.forecast(batch)) - network.standardise_target(batch.label)
+    with autocast or nullcontext():
+        forecast = network.forecast(batch)
+    # On standardised targets the mean squared error is the nMSE. Nothing here depends on which labels are known, because to
+    # know that of a GPU would mean to wait for it.
+    error = network.standardise_target(forecast) - network.standardise_target(batch.label)
     known = ~batch.label.isnan()
-    by_target = [error[:, k][known[:, k]].square().mean() for k in range(error.shape[1]) if known[:, k].any()]
-    prediction_loss = torch.stack(by_target).mean() if by_target else (error.nan_to_num() * 0.0).sum()
+    count = known.sum(0)  # (T,)
+    by_target = torch.where(known, error, 0.0).square().sum(0) / count.clamp(min=1)
+    prediction_loss = by_target.sum() / (count > 0).sum().clamp(min=1)
     if batch.feedback is None or gamma == 0:
         return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
     further_loss = network.further_loss(batch)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class TrainingOptions:
         penalty: Penalty on the process's influences: "mcp", "scad" or None. Use the penalty of its own fit.
         penalty_strength: Strength of that penalty.
         max_branching: Largest branching ratio that the process may reach; None for no limit.
+        precision: Precision of the network's matrix products in training, on a GPU; weights, standardisers, the process inside
+            and forecasts are float32 in any case. "auto" is bfloat16 on a GPU that has it. On a CPU all are float32.
 
     Raises:
         ValueError: A value is outside its range; the message states the range.
@@ -41,6 +46,7 @@ class TrainingOptions:
     penalty: str | None = None
     penalty_strength: float = 0.05
     max_branching: float | None = 0.95
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -52,6 +58,8 @@ class TrainingOptions:
                 raise ValueError(f"{name} must be at least 0, given {getattr(self, name)}")
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging must lie in [0, 1), given {self.averaging}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, given {self.precision!r}")
         for name in ("batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")

@@ -11,8 +11,14 @@ from models.scan.recurrence import linear_recurrence
 from models.scan.sequential import sequential_scan
 
 BLOCK = 8  # events whose pairwise decays are computed at once
-SLAB = 65536  # numbers per step of the sequential scan; with fewer, overhead dominates its time
+SLAB = 2**16  # numbers per step of the sequential scan; with fewer, overhead dominates its time
+CUDA_SLAB = 2**22  # the same on a GPU, where starting a kernel costs more and numbers cost less
 MIN_STRETCH = 16  # events per stretch, at least
+
+
+def slab_of(device: torch.device) -> int:
+    """Return the numbers per step of the sequential scan below which overhead dominates its time on a device."""
+    return CUDA_SLAB if device.type == "cuda" else SLAB
 
 
 def stretched_scan(
@@ -25,7 +31,7 @@ def stretched_scan(
     """
     b, length, d = x.shape
     n = A.shape[1]
-    stretches = max(1, min(SLAB // max(b * n * d, 1), length // MIN_STRETCH))
+    stretches = max(1, min(slab_of(x.device) // max(b * n * d, 1), length // MIN_STRETCH))
     size = -(-length // stretches)
     x, delta, B, C = _folded(x, delta, B, C, stretches, size)
     x, B, C, delta = (part.flatten(0, 1) for part in (x, B, C, delta))

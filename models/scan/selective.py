@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.scan.discretization import DISCRETIZATIONS, input_weight
 from models.scan.fused import can_fuse, fused_scan
-from models.scan.parallel import SLAB, block_scan, stretched_scan
+from models.scan.parallel import block_scan, slab_of, stretched_scan
 from models.scan.sequential import sequential_scan
 
 BACKENDS = ("auto", "sequential", "parallel", "fused")
@@ -114,7 +114,7 @@ def _run(
         return torch.zeros_like(x), state
     if backend != "sequential" and A.shape[0] == 1:
         return block_scan(x, delta, A, B, C, state, discretization)
-    if backend == "parallel" or (backend == "auto" and b * n * d < SLAB / 4 and length >= 64):
+    if backend == "parallel" or (backend == "auto" and b * n * d < slab_of(x.device) / 4 and length >= 64):
         return stretched_scan(x, delta, A, B, C, state, discretization)
     return sequential_scan(x, delta, A, B, C, state, discretization)
 

@@ -136,7 +136,7 @@ def train(arguments):
 
     data = {name: list(batches(name)) for name in ("train", "dev", "test")}
     results = {}
-    for name in MODELS:
+    for name in arguments.models:
         model = make(name, num_types)
         optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE[name])
         rng, began, best, kept = np.random.default_rng(0), time.monotonic(), -math.inf, None
@@ -182,6 +182,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--model", choices=list(MODELS), default="THP", help="with step")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="with train")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     (train if arguments.what == "train" else measure)(arguments)

@@ -135,8 +135,10 @@ def most_frequent(train: EventBatch, test: EventBatch) -> dict[str, float]:
     return {"acc@t": float(hits), "acc": float(hits)}
 
 
-def peers(python: str, splits: dict[str, EventBatch], seconds: float, threads: int) -> dict[str, dict[str, float]]:
-    """EasyTPP's THP and NHP, trained and evaluated by the interpreter `python`."""
+def peers(
+    python: str, splits: dict[str, EventBatch], seconds: float, threads: int, models: list[str]
+) -> dict[str, dict[str, float]]:
+    """Return the figures of EasyTPP's models, trained and evaluated by the interpreter `python`."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
         parts = {
@@ -146,7 +148,7 @@ def peers(python: str, splits: dict[str, EventBatch], seconds: float, threads: i
         }
         np.savez(data, **parts)
         script = Path(__file__).with_name("easytpp_peer.py")
-        options = ["--data", str(data), "--seconds", str(seconds), "--threads", str(threads)]
+        options = ["--data", str(data), "--seconds", str(seconds), "--threads", str(threads), "--models", *models]
         done = subprocess.run([python, str(script), "train", *options], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -173,6 +175,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="training time of each process, at most")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--easytpp", metavar="PYTHON", help="interpreter of an environment with easy-tpp")
+    parser.add_argument(
+        "--peers", nargs="+", choices=["THP", "NHP"], default=["THP", "NHP"], help="its models to train"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -188,7 +193,7 @@ def main() -> None:
         results[name] = evaluate(process, splits["test"]) | {"seconds": seconds}
         print(table({name: results[name]}), flush=True)  # a run takes an hour, and may be stopped
     if arguments.easytpp:
-        results |= peers(arguments.easytpp, splits, arguments.seconds, arguments.threads)
+        results |= peers(arguments.easytpp, splits, arguments.seconds, arguments.threads, arguments.peers)
     print(table(results))
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")

@@ -98,7 +98,7 @@ def test_equals_the_reference_over_long_sequences_in_float64(rule, backend, shar
 @pytest.mark.gpu
 @pytest.mark.parametrize("backend", ["sequential", "parallel", "fused"])
 def test_on_a_gpu_it_equals_the_reference(backend):
-    """Written where there is no GPU; the fused kernel is taken where mamba-ssm is installed."""
+    """The fused kernel is taken where mamba-ssm is installed."""
     if backend == "fused":
         pytest.importorskip("mamba_ssm")
     parts = inputs(500, dtype=torch.float32)

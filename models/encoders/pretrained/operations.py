@@ -56,19 +56,19 @@ def operations_by_part(
     with torch.device("meta"), quietly():
         match role:
             case "visual":
-                model = AutoModel.from_config(config, **IMAGE_MODELS[config.model_type].arguments)
+                model = AutoModel.from_config(config, **IMAGE_MODELS[config.model_type].arguments).eval()
                 return {"all": _counted(lambda: model(_picture(config)))}
             case "acoustic":
-                model = ASTModel(config)
+                model = ASTModel(config).eval()
                 return {"all": _counted(lambda: model(torch.zeros(1, config.max_length, config.num_mel_bins)))}
             case "text":
-                model = AutoModel.from_config(config)
+                model = AutoModel.from_config(config).eval()
                 length = min(text_tokens, config.max_position_embeddings)
                 return {"all": _counted(lambda: model(torch.zeros(1, length, dtype=torch.long)))}
             case "captions":
                 return _blip2(config, new_tokens)
             case "sounds":
-                model = ClapModel(config).audio_model
+                model = ClapModel(config).audio_model.eval()
                 side, mel = config.audio_config.spec_size, config.audio_config.num_mel_bins
                 sound = torch.zeros(1, 1, side * (side // mel), mel)  # the model folds it into an image of side x side
                 return {"all": _counted(lambda: model(sound, is_longer=None))}
@@ -76,7 +76,10 @@ def operations_by_part(
 
 def _blip2(config: PreTrainedConfig, new_tokens: int) -> dict[str, float]:
     """Count BLIP-2's operations. All words pass the language model at once, which costs the same as one by one with a cache."""
-    model = Blip2ForConditionalGeneration(config)
+    # A model in training mode may decide by a random number whether to leave out a layer, and `meta` has no numbers.
+    model = Blip2ForConditionalGeneration(config).eval()
+    # Before choosing a kernel, some versions look whether the attention mask is all ones, which `meta` cannot tell.
+    model.language_model.config._attn_implementation = "eager"
     queries, vision, words = config.num_query_tokens, config.vision_config, config.text_config
     seen = torch.zeros(1, (vision.image_size // vision.patch_size) ** 2 + 1, vision.hidden_size)
 

@@ -36,7 +36,8 @@ def fits(monkeypatch):
         everything |= {"penalty": "none", "penalty_strength": 0.05}
         return predictor_class(model.predictor).from_settings(everything, temporal_encoder=None)
 
-    def fit_model(store, settings, model, inputs, *, progress, on_epoch):
+    def fit_model(store, settings, model, inputs, *, progress, on_epoch, resumable):
+        assert not resumable
         options = unfitted(store, settings, model).hyperparameters()
         made.append(options)
         nmse = abs(options["learning_rate"] - 0.05)

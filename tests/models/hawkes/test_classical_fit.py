@@ -8,6 +8,7 @@ import torch
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, classical_fit, fit
 from models.hawkes.fit import evaluate
+from models.hawkes.scoring import Likelihood
 from models.hawkes.stability import spectral_radius_slope
 from models.thinning import simulate
 from tests.models.hawkes.test_hawkes_fit import empty, truth
@@ -102,3 +103,19 @@ def test_shared_rates_are_fitted_without_long_runs_of_rejected_steps():
     report = fit(fitted, data, data[torch.arange(20)])
     assert len(report.curve) < 60  # 45; rejected steps made it 73
     assert report.best.train > evaluate(process, data)
+
+
+def test_the_search_for_the_bound_heeds_the_time_and_keeps_the_bound(explosive, monkeypatch):
+    """After the first pass the time is up: no pass over the events follows, apart from those that score the result."""
+    passes = []
+    evaluate_once = Likelihood.evaluate
+
+    def counted(likelihood, *arguments):
+        passes.append(arguments)
+        return evaluate_once(likelihood, *arguments)
+
+    monkeypatch.setattr(Likelihood, "evaluate", counted)
+    with pytest.warns(UserWarning, match="has not converged"):
+        report = fit(ExponentialHawkes(2), explosive, explosive, max_branching=0.5, max_seconds=1e-9)
+    assert len(passes) <= 6
+    assert report.branching_ratio <= 0.5 + 1e-12

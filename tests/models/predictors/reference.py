@@ -7,6 +7,8 @@ import numpy as np
 from models.predictors import M3TR, Table
 from models.predictors.features import NeighbourBatch, VideoBatch
 
+Rows = dict[str, tuple[np.ndarray, np.ndarray]]  # of each sequence its rows and their numbers
+
 PAIRS = (("c", "t"), ("t", "s"), ("c", "s"))
 
 
@@ -30,8 +32,8 @@ class Reference:
         tables: tuple[Table, Table] | None = None,
     ) -> np.ndarray:
         own_table, their_table = tables or (None, None)
-        own = [self.encode(target, video, own_table) for video in range(len(target))]
-        others = [self.encode(neighbours, video, their_table) for video in range(len(neighbours))]
+        own = [self.fuse(self.embedded(target, video, own_table)) for video in range(len(target))]
+        others = [self.embedded(neighbours, video, their_table) for video in range(len(neighbours))]
         return np.array([self.forecast(vectors, others, hood, video) for video, vectors in enumerate(own)])  # (b, T)
 
     def linear(self, name: str, x: np.ndarray) -> np.ndarray:
@@ -61,18 +63,43 @@ class Reference:
             rows.append(self.weights[f"embed_table.categories.{column}.weight"][code])
         return np.maximum(rows, 0.0)
 
-    def encode(self, videos: VideoBatch, video: int, table: Table | None = None) -> list[np.ndarray]:
-        """C, T and S of one video (appendix F.1), and M with metadata."""
+    def embedded(self, videos: VideoBatch, video: int, table: Table | None) -> Rows:
+        """X^c, X^t and X^s of one video, X^m with metadata, each with the numbers of its rows (eq. 26 to 28)."""
         use = self.config
         visual, seen = self.rows(videos, video, "visual", use.use_visual)
         acoustic, heard = self.rows(videos, video, "acoustic", use.use_audio)
         text, said = self.rows(videos, video, "text", use.use_text)
         temporal, there = self.rows(videos, video, "temporal", use.use_temporal)
-        frames = np.concatenate([visual, acoustic, ~seen[:, None], ~heard[:, None]], axis=1)[seen | heard]  # eq. 26
-        raw = {"c": frames, "t": text[said], "s": temporal[there]}
-        x = {name: np.maximum(self.linear(f"embed.{name}", values), 0.0) for name, values in raw.items()}  # eq. 27, 28
+        frames = np.concatenate([visual, acoustic, ~seen[:, None], ~heard[:, None]], axis=1)  # eq. 26
+        raw = {"c": (frames, seen | heard), "t": (text, said), "s": (temporal, there)}
+        x = {
+            name: (np.maximum(self.linear(f"embed.{name}", values[mask]), 0.0), np.flatnonzero(mask))  # eq. 27, 28
+            for name, (values, mask) in raw.items()
+        }
         if table is not None:
-            x["m"] = self.metadata(table, video)
+            rows = self.metadata(table, video)
+            x["m"] = rows, np.arange(len(rows))
+        return x
+
+    def mean_rows(self, neighbours: list[Rows], weights: list[float]) -> Rows:
+        """Row j is the weighted mean of the rows j of the neighbours that have one (MMRA eq. 4)."""
+        averaged = {}
+        for name in neighbours[0]:
+            numbers = np.unique(np.concatenate([video[name][1] for video in neighbours]))
+            rows = np.zeros((len(numbers), self.config.width))
+            for place, number in enumerate(numbers):
+                having = [
+                    (weight, video[name][0][list(video[name][1]).index(number)])
+                    for weight, video in zip(weights, neighbours, strict=True)
+                    if number in video[name][1]
+                ]
+                rows[place] = sum(w * row for w, row in having) / sum(w for w, _ in having)
+            averaged[name] = rows, numbers
+        return averaged
+
+    def fuse(self, embedded: Rows) -> list[np.ndarray]:
+        """C, T and S of one video (appendix F.1), and M with metadata."""
+        use, x = self.config, {name: rows for name, (rows, _) in embedded.items()}
         enriched: dict[str, list[np.ndarray]] = {name: [] for name in x}
         for first, second in PAIRS + tuple((name, "m") for name in ("c", "t", "s") if "m" in x):
             enriched[first].append(self.enrich(first + second, x[first], x[second], "integrate_x"))
@@ -106,22 +133,28 @@ class Reference:
         h = [np.concatenate(own)]
         if use.use_retrieval:
             ranks = np.flatnonzero(hood.mask[video].numpy())
+            near = [others[int(hood.index[video, rank])] for rank in ranks]
             kinds = len(own) + use.use_labels
             retrieved = np.zeros((hood.mask.shape[1], kinds, d))  # C^r, T^r, S^r, L^r of each neighbour
-            for rank in ranks:
-                retrieved[rank, : len(own)] = others[int(hood.index[video, rank])]
+            for rank, rows in zip(ranks, near, strict=True):
+                retrieved[rank, : len(own)] = self.fuse(rows)
                 if use.use_labels:
                     label = self.standardise("standardise_target", hood.label[video, rank].double().numpy())
                     retrieved[rank, -1] = self.linear("embed_label", np.where(np.isnan(label), 0.0, label))
                     if len(label) > 1:
                         retrieved[rank, -1] += self.weights["unknown_label"][np.isnan(label)].sum(axis=0)
-            if use.aggregate == "attention":  # MMRA eq. 4
+            if use.aggregate != "concat":
                 weights = np.zeros(len(retrieved))
                 if len(ranks):
-                    weights[ranks] = softmax(hood.score[video].double().numpy()[ranks])
+                    weights[ranks] = softmax(hood.score[video].double().numpy()[ranks] / use.temperature)
                 retrieved = np.tensordot(weights, retrieved, axes=1)[None]
-            interactions = [[[vector @ kind for kind in copy] for vector in own] for copy in retrieved]
-            h += [retrieved.ravel(), np.array(interactions).ravel() / np.sqrt(d)]
+                if use.aggregate == "rows" and near:
+                    retrieved[0, : len(own)] = self.fuse(self.mean_rows(near, weights[ranks]))
+            if use.interaction == "product":
+                interactions = [[[vector * kind for kind in copy] for vector in own] for copy in retrieved]
+            else:
+                interactions = [[[vector @ kind / np.sqrt(d) for kind in copy] for vector in own] for copy in retrieved]
+            h += [retrieved.ravel(), np.array(interactions).ravel()]
         hidden = np.maximum(self.linear("head.0", np.concatenate(h)), 0.0)
         output = self.linear("head.3", hidden)
         return output * self.weights["standardise_target.scale"] + self.weights["standardise_target.mean"]

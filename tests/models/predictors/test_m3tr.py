@@ -59,6 +59,12 @@ CONFIGS = [
     CONFIG,
     replace(CONFIG, aggregate="concat"),
     replace(CONFIG, aggregate="concat", use_labels=False),
+    replace(CONFIG, aggregate="concat", interaction="product"),
+    replace(CONFIG, aggregate="rows"),
+    replace(CONFIG, aggregate="rows", temperature=0.2, interaction="product"),
+    replace(CONFIG, aggregate="rows", use_labels=False),
+    replace(CONFIG, temperature=0.2),
+    replace(CONFIG, interaction="product"),
     replace(CONFIG, use_positive=False, use_negative=False),
     *(replace(CONFIG, **{switch: False}) for switch in SWITCHES),
 ]
@@ -79,6 +85,46 @@ def test_a_wrong_weight_would_be_noticed(name):
     reference.weights[name] += 1e-3 * np.random.default_rng(0).standard_normal(reference.weights[name].shape)
     found = reference.predict(videos(4, 0), videos(5, 1), hood())
     assert np.abs(found - predict(model)).max() > 1e-8
+
+
+@pytest.mark.parametrize(
+    ("config", "other"),
+    [
+        (replace(CONFIG, temperature=0.2), {"temperature": 0.3}),
+        (replace(CONFIG, aggregate="rows"), {"aggregate": "attention"}),
+        (replace(CONFIG, aggregate="rows", temperature=0.2), {"temperature": 1.0}),
+    ],
+    ids=repr,
+)
+def test_another_average_of_the_neighbours_would_be_noticed(config, other):
+    model = make_model(config)
+    reference = Reference(model)
+    reference.config = replace(config, **other)
+    found = reference.predict(videos(4, 0), videos(5, 1), hood())
+    assert np.abs(found - predict(model)).max() > 1e-6
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, aggregate="rows"), replace(CONFIG, interaction="product")])
+def test_more_padding_and_more_masked_neighbours_change_nothing(config):
+    model, target, neighbours, around = make_model(config), videos(4, 0), videos(5, 1), hood()
+
+    def padded(batch: VideoBatch) -> VideoBatch:
+        parts = {name: getattr(batch, name) for name in ROWS} | {f"{n}_mask": getattr(batch, f"{n}_mask") for n in ROWS}
+        pads = {name: (0, 0, 0, 3) if parts[name].ndim == 3 else (0, 3) for name in parts}
+        return VideoBatch(**{name: torch.nn.functional.pad(part, pads[name]) for name, part in parts.items()})
+
+    more = {name: torch.nn.functional.pad(getattr(around, name), (0, 2)) for name in ("index", "score", "mask")}
+    more["label"] = torch.nn.functional.pad(around.label, (0, 0, 0, 2), value=7.0)
+    with torch.no_grad():
+        found = model(padded(target), padded(neighbours), NeighbourBatch(**more)).numpy()
+    np.testing.assert_allclose(found, predict(model), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, aggregate="rows"), replace(CONFIG, interaction="product")])
+def test_the_gradient_reaches_every_parameter(config):
+    model = make_model(config)
+    model(videos(4, 0), videos(5, 1), hood()).square().sum().backward()
+    assert [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()] == []
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
@@ -103,7 +149,7 @@ def test_every_switch_takes_something_away(switch):
     assert switch not in ("use_labels", "use_retrieval") or not np.array_equal(predict(make_model(CONFIG)), changed)
 
 
-@pytest.mark.parametrize("aggregate", ["attention", "concat"])
+@pytest.mark.parametrize("aggregate", ["attention", "rows", "concat"])
 def test_a_batch_in_which_nobody_has_a_neighbour_gets_a_forecast_without(aggregate):
     model = make_model(replace(CONFIG, aggregate=aggregate))
     alone = replace(hood(), mask=torch.zeros(4, 3).bool(), index=torch.zeros(4, 3).long())

@@ -36,7 +36,10 @@ def make_model(config=WITH) -> M3TR:
     return model
 
 
-@pytest.mark.parametrize("config", [WITH, replace(WITH, aggregate="concat"), replace(WITH, use_labels=False)])
+@pytest.mark.parametrize(
+    "config",
+    [WITH, replace(WITH, aggregate="concat"), replace(WITH, aggregate="rows"), replace(WITH, use_labels=False)],
+)
 def test_the_forward_pass_is_that_of_the_reference(config):
     model, tables = make_model(config), (table_of(4, 1), table_of(5, 2))
     with torch.no_grad():

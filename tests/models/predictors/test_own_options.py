@@ -22,6 +22,7 @@ SETTINGS = {
     "max_epochs": 3,
     "patience": 2,
     "averaging": 0.0,
+    "precision": "auto",
     "whole_share": 0.5,
     "penalty": "none",
     "penalty_strength": 0.05,
@@ -46,7 +47,8 @@ def test_the_settings_of_all_networks_reach_the_network_and_its_training():
 def test_printed_values_win_over_settings_and_own_options_over_both():
     paper = made(preset="paper")
     assert {
-        name: getattr(paper.config, name, None) or getattr(paper.options, name) for name in M3TRPredictor.paper
+        name: getattr(paper.config if hasattr(paper.config, name) else paper.options, name)
+        for name in M3TRPredictor.paper
     } == dict(M3TRPredictor.paper)
     own = made(preset="paper", options={"width": 12, "patience": 9, "use_audio": False})
     assert (own.config.width, own.config.hidden, own.options.patience) == (12, paper.config.hidden, 9)
@@ -60,7 +62,9 @@ def test_printed_values_win_over_settings_and_own_options_over_both():
         ("m3tr", {"alpha": 1.5}, "alpha must lie in"),
         ("m3tr", {"alpha": "0.5"}, "alpha must be float, given '0.5'"),
         ("m3tr", {"width": True}, "width must be int, given True"),
-        ("m3tr", {"aggregate": "mean"}, "aggregate must be one of 'attention', 'concat', given 'mean'"),
+        ("m3tr", {"aggregate": "mean"}, "aggregate must be one of 'attention', 'rows', 'concat', given 'mean'"),
+        ("m3tr", {"temperature": 0}, "temperature must be above 0, given 0"),
+        ("m3tr", {"precision": "float16"}, "precision must be one of 'auto', 'float32', 'bfloat16', given 'float16'"),
         ("boosting", {"depth": 17}, "depth must lie in"),
         ("boosting", {"width": 3}, "'width' is unknown; allowed: depth"),
     ],
