@@ -29,7 +29,8 @@ class Choice:
 
 
 SearchSpace = Mapping[str, Span | Choice]
-# Those of the papers' searches (M3TR section 4.2.3, MUFM figure 4) that a network may have.
+# Those of the papers' searches (M3TR section 4.2.3, MUFM figure 4) that a network may have, and the temperature of the
+# neighbours' weights, which at the printed value of 1 are nearly equal.
 NETWORK_SPACE: dict[str, Span | Choice] = {
     "learning_rate": Span(1e-4, 1e-2, log=True),
     "batch_size": Choice((16, 32, 64, 128)),
@@ -37,4 +38,5 @@ NETWORK_SPACE: dict[str, Span | Choice] = {
     "dropout": Span(0.0, 0.5),
     "alpha": Span(0.0, 1.0),
     "neighbours": Span(1, 10),
+    "temperature": Span(0.02, 2.0, log=True),
 }

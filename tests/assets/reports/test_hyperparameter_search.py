@@ -101,7 +101,8 @@ def test_an_option_that_the_user_set_is_not_searched(settings_of, fits):
 
 def test_hopeless_passes_of_a_network_are_pruned_and_its_neighbours_bounded(settings_of, fits, tmp_path):
     result = run(settings_of(), "m3tr", trials=12)
-    assert {"learning_rate", "batch_size", "weight_decay", "dropout", "alpha", "neighbours"} == set(result.options)
+    searched = {"learning_rate", "batch_size", "weight_decay", "dropout", "alpha", "neighbours", "temperature"}
+    assert searched == set(result.options)
     assert {options["neighbours"] for options in fits} == {1, 2, 3}
     states = {trial.state.name for trial in result.study.trials}
     assert states == {"COMPLETE", "PRUNED"}
