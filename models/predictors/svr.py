@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -31,8 +31,8 @@ class SVROptions:
     Attributes:
         penalty: C, the weight of the errors; None chooses from 0.1, 1 and 10 by the validation windows, or 1 without them.
         epsilon: Half the width of the tube without an error; None chooses from 0.01 and 0.1, or 0.1 without validation.
-        exact_rows: Largest number of training windows for the exact fit, whose cost is quadratic. More windows are fitted
-            with the Nystroem approximation of the kernel.
+        exact_rows: Largest number of training windows for the exact fit, whose memory is quadratic (0.8 GB for 10,000).
+            More windows are fitted with the Nystroem approximation of the kernel.
         landmarks: Windows that the approximation is built on.
 
     Raises:
@@ -72,13 +72,19 @@ class KernelSum:
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Return f of rows (n, d), (n,)."""
         gamma, intercept = self.constants
-        squares = (self.points**2).sum(1)
         parts = [np.empty(0)]
         for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            distance = (part**2).sum(1)[:, None] + squares - 2.0 * part @ self.points.T
-            parts.append(np.exp(-gamma * np.maximum(distance, 0.0)) @ self.weights)
+            parts.append(gaussian_kernel(rows[start : start + CHUNK], self.points, gamma) @ self.weights)
         return np.concatenate(parts) + intercept
+
+
+def gaussian_kernel(first: np.ndarray, second: np.ndarray, gamma: float) -> np.ndarray:
+    """Return exp(-gamma |x_i - z_j|^2) of rows x (n, d) and z (m, d), (n, m)."""
+    squares = first @ second.T
+    squares *= -2.0
+    squares += (first**2).sum(1)[:, None]
+    squares += (second**2).sum(1)
+    return np.exp(-gamma * np.maximum(squares, 0.0, out=squares), out=squares)
 
 
 class SVR(RegressionPredictor):
@@ -123,10 +129,8 @@ class SVR(RegressionPredictor):
         for column in range(target.shape[1]):
             known = used & ~np.isnan(target[:, column])
             weights = train.weights_of(known) * known.sum()
-            fitted = [
-                _fit(rows[known], target[known, column], weights, penalty, epsilon, self.options)
-                for penalty, epsilon in self._grid(held is not None)
-            ]
+            grid = list(self._grid(held is not None))
+            fitted = _fit(rows[known], target[known, column], weights, grid, self.options)
             errors = [0.0] * len(fitted)
             if held is not None and len(fitted) > 1 and (there := ~np.isnan(held[1][:, column])).any():
                 share = dev.weights_of(there)
@@ -198,20 +202,30 @@ PARTS = ("points", "weights", "constants")
 
 
 def _fit(
-    rows: np.ndarray, target: np.ndarray, weights: np.ndarray, penalty: float, epsilon: float, options: SVROptions
-) -> KernelSum:
-    """Return the function fitted to rows (n, d) and targets (n,) with weights of mean 1."""
-    spread = rows.var()
+    rows: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray,
+    grid: Sequence[tuple[float, float]],
+    options: SVROptions,
+) -> list[KernelSum]:
+    """Return a function per pair of C and epsilon, fitted to rows (n, d) and targets (n,) with weights of mean 1."""
+    svm, spread = import_library("sklearn.svm"), rows.var()
     gamma = 1.0 / (rows.shape[1] * spread) if spread > 0 else 1.0
+    made = []
     if len(rows) <= options.exact_rows:
-        model = import_library("sklearn.svm").SVR(kernel="rbf", C=penalty, epsilon=epsilon, gamma=gamma)
-        model.fit(rows, target, sample_weight=weights)
-        return KernelSum(model.support_vectors_, model.dual_coef_[0], np.array([gamma, model.intercept_[0]]))
-    kernel = import_library("sklearn.kernel_approximation").Nystroem(
+        kernel = gaussian_kernel(rows, rows, gamma)  # one matrix product is much faster than libsvm's own
+        for penalty, epsilon in grid:
+            model = svm.SVR(kernel="precomputed", C=penalty, epsilon=epsilon).fit(kernel, target, sample_weight=weights)
+            constants = np.array([gamma, model.intercept_[0]])
+            made.append(KernelSum(rows[model.support_], model.dual_coef_[0], constants))
+        return made
+    nystroem = import_library("sklearn.kernel_approximation").Nystroem(
         gamma=gamma, n_components=options.landmarks, random_state=0
     )
-    mapped = kernel.fit_transform(rows)
-    model = import_library("sklearn.svm").LinearSVR(C=penalty, epsilon=epsilon, random_state=0, max_iter=10_000)
-    model.fit(mapped, target, sample_weight=weights)
-    constants = np.array([gamma, model.intercept_[0]])
-    return KernelSum(kernel.components_, kernel.normalization_.T @ model.coef_, constants)
+    mapped = nystroem.fit_transform(rows)
+    for penalty, epsilon in grid:
+        model = svm.LinearSVR(C=penalty, epsilon=epsilon, random_state=0, max_iter=1_000)
+        model.fit(mapped, target, sample_weight=weights)
+        constants = np.array([gamma, model.intercept_[0]])
+        made.append(KernelSum(nystroem.components_, nystroem.normalization_.T @ model.coef_, constants))
+    return made
