@@ -23,6 +23,13 @@ CLASSES: dict[str, str] = {
     "mftm": "models.predictors.mftm:MFTM",
     "hyfea": "models.predictors.hyfea:HyFea",
     "hyfea_counts": "models.predictors.hyfea:HyFeaWithCounts",
+    "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
+    "massl": "models.predictors.massl:MASSLPredictor",
+    "att_mlp": "models.predictors.att_mlp:AttMLPPredictor",
+    "dsn": "models.predictors.dsn:DSNPredictor",
+    "dtcn": "models.predictors.dtcn:DTCNPredictor",
+    "multi_view": "models.predictors.multi_view:MultiViewPredictor",
+    "ttc_vlt": "models.predictors.ttc_vlt:TTCVLTPredictor",
 }
 STACK = "stack"  # the convex combination of all other rows
 MEAN, NEIGHBOURS, LINE = "training mean", "mean of neighbours", "log-linear extrapolation"

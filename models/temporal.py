@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from models import hawkes
 from models.events import EventBatch, row_numbers
-from models.hawkes import MambaHawkesProcess
 from models.hawkes.history import gaps_of
 from models.hawkes.neural_fit import shrink
+from models.hawkes.row_source import RowSource
 from models.hawkes.similar_lengths import rows_in_order, similar_lengths
-from models.thinning import simulate
+from models.thinning import HISTORIES, simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
 QUIET_HORIZON = (
@@ -97,25 +97,35 @@ class TemporalEncoder(nn.Module):
         (True, torch.Size([2, 5]))
     """
 
-    def __init__(self, process: MambaHawkesProcess, *, length: int, channels: Channels = "all") -> None:
+    def __init__(
+        self,
+        process: RowSource,
+        *,
+        length: int,
+        channels: Channels = "all",
+        history: Literal["updated", "frozen"] = "updated",
+    ) -> None:
         """Build the encoder.
 
         Args:
-            process: The process; it becomes a submodule.
+            process: The process; it becomes a submodule. `models.hawkes.RawEvents` stands for none: sequences are not extended.
             length: Rows per item.
             channels: Channels of a row. "state": h and the log intensities, as in the papers. "state+rate": these, the count
                 and the rate. "all": these and all hand-made channels. "handmade": the hand-made channels alone; then the
                 process only simulates.
+            history: Whether simulated events change the intensity of later ones; see `models.thinning.simulate`.
 
         Raises:
-            ValueError: The length is below 1, or the channels are unknown.
+            ValueError: The length is below 1, or the channels or the history are unknown.
         """
         super().__init__()
         if length < 1:
             raise ValueError(f"length must be at least 1; given {length}")
         if channels not in CHANNELS:
             raise ValueError(f"channels must be one of {', '.join(get_args(Channels))}; given {channels!r}")
-        self.process, self.length, self.channels = process, length, channels
+        if history not in HISTORIES:
+            raise ValueError(f"history must be one of {', '.join(HISTORIES)}; given {history!r}")
+        self.process, self.length, self.channels, self.history = process, length, channels, history
         # Influences that are exactly 0 before any further training, which a penalised training leaves at 0.
         self.register_buffer("support", process.branching_matrix() > 0, persistent=False)
         self.register_buffer("mean", torch.zeros(self.width))
@@ -125,7 +135,7 @@ class TemporalEncoder(nn.Module):
     def width(self) -> int:
         """Width of a row."""
         with_state, handmade = CHANNELS[self.channels]
-        return with_state * (self.process.hidden + self.process.num_types) + len(handmade)
+        return with_state * self.process.row_width + len(handmade)
 
     def complete(
         self,
@@ -160,6 +170,8 @@ class TemporalEncoder(nn.Module):
             SimulationError: The process's intensity is not finite.
         """
         given = Completed.unextended(batch, total, age, window)
+        if not self.process.simulates:
+            return given
         is_extended = (given.total <= given.observed) & ((given.age > 0) | (given.total > 0))
         needed = torch.clamp(self.length - batch.lengths, min=0).where(is_extended, 0)
         if max_events is not None:
@@ -167,7 +179,13 @@ class TemporalEncoder(nn.Module):
         until = batch.t_end + QUIET_HORIZON * self.length * float(self.process.time_scale)
         was_training = self.process.training
         events = simulate(
-            self.process, batch, length=batch.lengths + needed, until=until, seeds=seeds, allow_unstable=True
+            self.process,
+            batch,
+            length=batch.lengths + needed,
+            until=until,
+            seeds=seeds,
+            history=self.history,
+            allow_unstable=True,
         )
         self.process.train(was_training)
         return replace(given, events=events, simulated=events.lengths - batch.lengths)
@@ -240,11 +258,7 @@ class TemporalEncoder(nn.Module):
         with_state, handmade = CHANNELS[self.channels]
         parts = []
         if with_state:
-            h = self.process.hidden_states(events)
-            levels = self.process.levels(events, h).at(row.flatten(), position.flatten())
-            just_after = torch.zeros(position.numel(), 1, dtype=torch.float64, device=event.device)
-            log_rate = self.process.log_rate(levels, just_after).view(*position.shape, self.process.num_types)
-            parts += [h[row, position], log_rate]
+            parts.append(self.process.rows_after(events, row, position))
         total, age = completed.total.double(), completed.age
         by_name = {
             "time": gaps_of(events).start[row, position].log1p(),
@@ -318,7 +332,8 @@ def save(encoder: TemporalEncoder, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     hawkes.save(encoder.process, folder / PROCESS)
     torch.save({"mean": encoder.mean, "std": encoder.std}, folder / STANDARDISER)
-    (folder / CONFIG).write_text(json.dumps({"length": encoder.length, "channels": encoder.channels}) + "\n")
+    config = {"length": encoder.length, "channels": encoder.channels, "history": encoder.history}
+    (folder / CONFIG).write_text(json.dumps(config) + "\n")
 
 
 def load(folder: str | Path, *, device: torch.device | str = "cpu") -> TemporalEncoder:

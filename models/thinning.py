@@ -222,11 +222,11 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
 
 
 def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the intensity's exact maximum over the next interval, and the length of the interval.
+    """Return an exact upper bound of the intensity over the next interval, and the length of the interval.
 
-    Between events every type's intensity is monotone, so its maximum is at an end of the interval. A falling intensity has
-    its maximum at the beginning. For a rising intensity, the interval is short enough that the bound implies only a few
-    expected events. So every interval needs only a few proposals, however low the intensity is and however fast it rises.
+    A falling intensity has its maximum at the beginning of the interval. For a rising one `PointProcess.upper_bound` gives
+    the bound, and the interval is short enough that the bound implies only a few expected events. So every interval needs only
+    a few proposals, however low the intensity is and however fast it rises.
 
     Args:
         process: The process.
@@ -235,15 +235,14 @@ def _bound(process: PointProcess, levels: Levels, elapsed: Tensor, left: Tensor)
         left: (a,) time until the end of the simulation.
 
     Returns:
-        The maximum (a,), and the length of the interval (a,), at most `left`.
+        The bound (a,), and the length of the interval (a,), at most `left`.
     """
     here = process.rate(levels, elapsed[:, None])[:, 0].double()
     if not process.rising:
         return here.sum(-1), left
     horizon = torch.minimum(2 / here.sum(-1).clamp_min(FAINTEST), left)
     while True:
-        there = process.rate(levels, (elapsed + horizon)[:, None])[:, 0].double()
-        ceiling = torch.maximum(here, there).sum(-1)
+        ceiling = process.upper_bound(levels, elapsed, elapsed + horizon).double().sum(-1)
         steep = ceiling * horizon > EXPECTED
         if not bool(steep.any()):
             return ceiling, horizon

@@ -9,7 +9,8 @@ from storage.hashing import content_hash
 
 FRACTIONS = (0.8, 0.1, 0.1)
 NAMES = ("train", "val", "test")
-# Split of items whose label became known too late for training, and which are too old for the test split.
+# Split of items that are used for nothing: their label became known too late for training and they are too old for the test
+# split, or a published split does not have them.
 GAP = "gap"
 
 
@@ -58,15 +59,16 @@ def paper(
         groups: (n,) duplicate group of each item.
         seed: Seed of the draw.
         fractions: Shares of training, validation and test, by default 0.8, 0.1 and 0.1.
-        given: A published split [item, split]. It is used unchanged, even if it tears a group (see `torn_groups`).
+        given: A published split [item, split]. It is used unchanged, even if it tears a group (see `torn_groups`). Items that
+            it lacks are in the gap.
         kept: An earlier draw [item, split]. Its items keep their split and only the others are drawn. So a model that was
             fitted on an item never meets it again in the test split.
 
     Returns:
-        [item, split], in the order of `items`; `split` is train, val or test.
+        [item, split], in the order of `items`; `split` is train, val, test, or gap if a published split lacks the item.
 
     Raises:
-        ValueError: There is not one group per item, the fractions are not allowed, or `given` lacks an item.
+        ValueError: There is not one group per item, or the fractions are not allowed.
 
     Example:
         >>> paper(["a", "b", "c"], np.array([1, 1, 2]), seed=0, fractions=(0.5, 0.0, 0.5))["split"].n_unique()
@@ -76,13 +78,7 @@ def paper(
     frame = pl.DataFrame({"item": list(items), "group": groups}, schema={"item": pl.String, "group": pl.Int64})
     if given is not None:
         joined = frame.join(given, on="item", how="left", maintain_order="left")
-        absent = joined.filter(pl.col("split").is_null())
-        if absent.height:
-            raise ValueError(
-                f"the given split lacks {absent.height:,} of {len(items):,} items, first: {absent['item'][0]}; "
-                "every item needs one"
-            )
-        return joined.select("item", "split")
+        return joined.select("item", pl.col("split").fill_null(GAP))
     sizes = frame.group_by("group").agg(size=pl.len(), first=pl.col("item").min())
     draw = pl.Series("draw", [content_hash(seed, first) for first in sizes["first"]], dtype=pl.String)
     drawn = sizes.with_columns(draw).sort("draw")

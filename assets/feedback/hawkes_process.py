@@ -22,11 +22,19 @@ from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.popularity import popularity, read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences, vocabulary
 from assets.protocol.splits import items_of, read_splits, splits
-from assets.settings import Settings
+from assets.settings import Process, Settings
 from models import temporal
 from models.determinism import deterministic
 from models.goodness import time_rescaling
-from models.hawkes import FitReport, MambaHawkesProcess, fit
+from models.hawkes import (
+    FitReport,
+    MambaHawkesProcess,
+    NeuralHawkesProcess,
+    PoissonProcess,
+    RawEvents,
+    RowSource,
+    fit,
+)
 from models.hawkes.influence import draw, influence_graph
 from models.pictures import draw_qq
 from models.temporal import TemporalEncoder
@@ -124,14 +132,18 @@ def _windows(
 def _fit_encoder(
     context: dg.AssetExecutionContext, settings: Settings, train: Sequences, dev: Sequences, types: list[str]
 ) -> tuple[TemporalEncoder, dict[str, object]]:
-    """Return the encoder with its fitted process, and the metadata of the fit."""
+    """Return the encoder with its fitted process, and the metadata of the fit, which is empty where nothing is fitted."""
     config = settings.process
-    process, report = _fit(context, settings, train, dev, len(types))
-    encoder = TemporalEncoder(process, length=config.length, channels=config.channels)
+    torch.manual_seed(config.seed)
+    process = new_process(config, len(types))
+    report = _fit(context, settings, process, train, dev) if process.simulates else None
+    encoder = TemporalEncoder(process, length=config.length, channels=config.channels, history=config.history)
     encoder.fit_standardiser(
         encoder.complete(part.batch(), seeds=item_seeds(part.items, config.seed), **part.observation())
         for part in train.blocks(COMPLETED_AT_ONCE)
     )
+    if report is None:
+        return encoder, {}
     goodness = time_rescaling(process, dev.batch())
     return encoder, {
         "dev_ks_statistic": goodness.statistic,
@@ -148,12 +160,20 @@ def _fit_encoder(
     }
 
 
-def _fit(
-    context: dg.AssetExecutionContext, settings: Settings, train: Sequences, dev: Sequences, num_types: int
-) -> tuple[MambaHawkesProcess, FitReport]:
-    config = settings.process
-    torch.manual_seed(config.seed)
-    process = MambaHawkesProcess(
+def new_process(config: Process, num_types: int) -> RowSource:
+    """Return the process that the settings name, not fitted yet.
+
+    Args:
+        config: Section `[process]` of the settings.
+        num_types: Number of event types.
+    """
+    if config.intensity == "neural":
+        return NeuralHawkesProcess(num_types, hidden=config.hidden)
+    if config.intensity == "poisson":
+        return PoissonProcess(num_types)
+    if config.intensity == "padded":
+        return RawEvents(num_types)
+    return MambaHawkesProcess(
         num_types,
         intensity=config.intensity,
         hidden=config.hidden,
@@ -161,9 +181,21 @@ def _fit(
         layers=config.layers,
         decays=config.decays,
         input_rule=config.input_rule,
+        shared_decays=config.shared_decays,
+        softness=config.softness,
+        learn_softness=config.learn_softness,
+        log_gaps=config.log_gaps,
     )
+
+
+def _fit(
+    context: dg.AssetExecutionContext, settings: Settings, process: RowSource, train: Sequences, dev: Sequences
+) -> FitReport:
+    config = settings.process
     batch = train.batch()
-    context.log.info("hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, num_types)
+    context.log.info(
+        "hawkes_process: %d sequences, %d events, %d types", len(train.items), batch.num_events, process.num_types
+    )
     passes = config.max_epochs + 1  # one more for the initial state
     progress = Progress(context.log, "hawkes_process", passes, unit="passes")
     with deterministic(), warnings.catch_warnings(record=True) as caught:
@@ -184,7 +216,7 @@ def _fit(
     for warning in caught:
         context.log.warning("hawkes_process: %s", warning.message)
     progress.finish()
-    return process, report
+    return report
 
 
 def item_seeds(items: Sequence[str], seed: int) -> list[int]:
@@ -218,12 +250,12 @@ def _result(version: ArtifactVersion, *, changed_since_fit: int) -> dg.Materiali
 def _pictures(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
     """Return the fit's curve, a Q-Q plot if validation items have feedback, and which types excite which if m3tr was fitted."""
     encoder = load_encoder(version)
-    if encoder is None:
+    if encoder is None or not encoder.process.simulates:
         return {}
     pictures = {"curve": fit_curve(version.metadata["curve"], label="log-likelihood per event (nats)")}
     if quantiles := version.metadata["quantiles"]:
         pictures["dev_quantiles"] = picture(draw_qq(*quantiles, title="validation items"))
-    if encoder.process.excitation is not None:  # mufm has no influence matrix
+    if encoder.process.excitation is not None:  # only m3tr has an influence matrix
         graph = influence_graph(encoder.process, names=version.metadata["types"])
         pictures["influence"] = picture(draw(graph))
     return pictures

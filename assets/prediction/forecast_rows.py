@@ -18,6 +18,7 @@ from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.predictor_inputs import bank_of
+from assets.prediction.published_posts import posts_are_read, posts_digest
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service, trained_models
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
@@ -146,4 +147,5 @@ def made_from(store: Store, settings: Settings, *splits: str) -> str:
         [[state.inputs_hash, state.fingerprint] for state in tables],
         dict(titles.iter_rows()),
         settings.model.seeds,
+        *([posts_digest(store)] if posts_are_read(settings) else []),
     )

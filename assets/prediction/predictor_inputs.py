@@ -13,6 +13,7 @@ from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
 from assets.memory.neighbours import read_neighbours
 from assets.metadata.window_table import window_table
+from assets.prediction.published_posts import earlier_posts, posts_are_read
 from assets.protocol.labels import label_matrix, target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
@@ -119,6 +120,7 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
         table=window_table(
             store, settings, ids, [hour if window.younger else None for hour, window in zip(hours, windows)]
         ),
+        posts=earlier_posts(store, settings, ids) if posts_are_read(settings) else None,
     )
 
 

@@ -85,12 +85,31 @@ def side_by_side(settings: Settings, models: Sequence[TrainedModel], *, windows:
         windows: Number of training windows.
     """
     networks = [model for model in models if issubclass(predictor_class(model.predictor), NeuralPredictor)]
-    at_once = min(_processes(settings), len(networks))
-    return networks if at_once > 1 and windows >= WORTH and str(device_of(settings)) == "cpu" else []
+    if _processes(settings, len(networks)) < 2 or windows < WORTH or str(device_of(settings)) != "cpu":
+        return []
+    return networks
 
 
-def _processes(settings: Settings) -> int:
-    return settings.run.training_processes or len(os.sched_getaffinity(0))
+def _processes(settings: Settings, models: int) -> int:
+    return min(models, settings.run.training_processes or pool_size(models, len(os.sched_getaffinity(0))))
+
+
+def pool_size(models: int, cores: int) -> int:
+    """Return how many of several models to train at once so that no core is idle in the last round.
+
+    Three models on two cores, one after the other two, would leave a core idle for half of the time. All three at once take
+    three quarters of it.
+
+    Args:
+        models: Number of models, which take about the same time.
+        cores: Number of cores.
+
+    Example:
+        >>> pool_size(3, 2), pool_size(4, 2), pool_size(5, 2)
+        (3, 2, 3)
+    """
+    sizes = (size for size in range(cores, 2 * cores) if models % size == 0 or models % size >= cores)
+    return next(sizes, cores)
 
 
 def fit_side_by_side(
@@ -109,7 +128,7 @@ def fit_side_by_side(
     """
     context = multiprocessing.get_context("spawn")  # a forked child could deadlock on a lock of PyTorch's threads
     seen = 0
-    with ProcessPoolExecutor(min(_processes(settings), len(models)), context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(_processes(settings, len(models)), context, initializer=_one_thread) as pool:
         waiting = {pool.submit(_fit, settings.model_dump(), model, scratch / model.artifact): model for model in models}
         while waiting:
             done, _ = wait(waiting, timeout=_POLL, return_when=FIRST_COMPLETED)

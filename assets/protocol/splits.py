@@ -19,7 +19,7 @@ from assets.sampling.frames import FRAMES
 from assets.settings import Protocol, Settings
 from storage.datasets import read_splits as read_split_file
 from storage.duplicates import duplicate_groups
-from storage.file_marks import files_mark
+from storage.file_marks import files_mark, tree_mark
 from storage.fingerprint import Fingerprint
 from storage.splits import GAP, NAMES, chronological, paper
 from storage.store import Store
@@ -48,7 +48,7 @@ class SplitTooSmall(RuntimeError):
     reads=lambda store, settings: [
         *stage_marks(store, "videos", "frames"),
         *table_marks(store, "popularity", "labels"),
-        files_mark([path] if (path := split_protocol(settings).split_file) else []),
+        _split_file_mark(split_protocol(settings)),
     ],
     makes=lambda store, settings: table_marks(store, NAME),
 )
@@ -61,16 +61,19 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
     before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
-    frame = make_splits(store, protocol, kept=kept)
+    published = read_split_file(protocol.split_file) if protocol.split_file else None
+    frame = make_splits(store, protocol, published=published, kept=kept)
     sizes = dict(frame["split"].value_counts().iter_rows())
     for side, least in LEAST_ITEMS.items():
         if (have := sizes.get(side, 0)) < least:
-            gap = f" ({sizes[GAP]} are in the gap before the test items)" if GAP in sizes else ""
+            gap = f" ({sizes[GAP]} are in the gap, which is used for nothing)" if GAP in sizes else ""
             raise SplitTooSmall(
                 f"the {side} split has {have} items{gap}; at least {least} are needed. See [protocol] fractions and split"
             )
     _refuse_targets_without_labels(frame, read_labels(store))
-    if GAP in sizes:
+    if published is not None:
+        _tell_differences(context, frame, published, protocol.split_file)
+    elif GAP in sizes:
         context.log.info(
             "splits: %d labelled items are in the gap: their label was not known when the first test item was published, or a "
             "later copy of them is a test item",
@@ -87,6 +90,31 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
             "protocol": protocol.split_file or protocol.split,
         },
     )
+
+
+def _tell_differences(
+    context: dg.AssetExecutionContext, frame: pl.DataFrame, published: pl.DataFrame, file: str
+) -> None:
+    """Tell how many items only the published split has, and how many labelled items only the data set has."""
+    unknown = published.join(frame, on="item", how="anti", maintain_order="left")["item"]
+    if len(unknown):
+        context.log.info(
+            "splits: %d of %d items of %s are not in the data set, first: %s",
+            len(unknown),
+            len(published),
+            file,
+            unknown[0],
+        )
+    lacking = frame.filter(pl.col("split") == GAP)["item"]
+    if len(lacking):
+        labelled = int((frame["split"] != "predict").sum())
+        context.log.warning(
+            "splits: %d of %d labelled items are not in %s and are used for nothing, first: %s",
+            len(lacking),
+            labelled,
+            file,
+            lacking[0],
+        )
 
 
 def _refuse_targets_without_labels(frame: pl.DataFrame, labels: pl.DataFrame) -> None:
@@ -115,7 +143,17 @@ def split_protocol(settings: Settings) -> Protocol:
     return protocol
 
 
-def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None = None) -> pl.DataFrame:
+def _split_file_mark(protocol: Protocol) -> str:
+    """Return a mark of the published split's file, or of all files of its folder."""
+    if not protocol.split_file:
+        return files_mark([])
+    path = Path(protocol.split_file).expanduser()
+    return tree_mark(path) if path.is_dir() else files_mark([path])
+
+
+def make_splits(
+    store: Store, protocol: Protocol, *, published: pl.DataFrame | None = None, kept: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Return the split of every item.
 
     Failed items have a side too, and keep it until they are repaired. `assets.memory.feature_join.usable_items` leaves out
@@ -124,6 +162,7 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
     Args:
         store: Store with labels and frames.
         protocol: Section `[protocol]` of the settings, from `split_protocol`.
+        published: The published split, if the protocol names one.
         kept: Splits of the last run by the same protocol. In the random split, its items stay on their side.
 
     Returns:
@@ -149,7 +188,6 @@ def make_splits(store: Store, protocol: Protocol, *, kept: pl.DataFrame | None =
             fractions=protocol.fractions,
         )
     else:
-        published = read_split_file(Path(protocol.split_file)) if protocol.split_file else None
         sides = paper(ids, group, seed=protocol.split_seed, fractions=protocol.fractions, given=published, kept=kept)
     return (
         frame.join(sides.select("item", "split"), on="item", how="left", maintain_order="left")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, model_validator
 
 
 class Process(dg.Config):
-    """The Mamba-Hawkes process (M3TR section 3.2)."""
+    """The process that models feedback: Mamba-Hawkes, or a simpler one (M3TR section 3.2)."""
 
-    intensity: Literal["m3tr", "mufm"] = Field("m3tr", description="Form of the intensity: M3TR eq. 1 or MUFM eq. 13.")
+    intensity: Literal["m3tr", "mufm", "neural", "poisson", "padded"] = Field(
+        "m3tr",
+        description="The process: M3TR eq. 1, MUFM eq. 13, or another one of M3TR's table 2. `neural`: the neural Hawkes "
+        "process. `poisson`: a constant rate per item. `padded`: no process; rows are the types, gaps and times of "
+        "the observed events.",
+    )
     hidden: int = Field(32, ge=1, description="Channels of an event's embedding.")
     state: int = Field(8, ge=1, description="State size per channel.")
     layers: int = Field(1, ge=1, description="Number of stacked selective scans.")
@@ -20,6 +25,28 @@ class Process(dg.Config):
     )
     decays: int = Field(
         1, ge=1, le=16, description="Exponentials per pair of event types in the classical part (m3tr only)."
+    )
+    shared_decays: bool | None = Field(
+        None,
+        description="Whether all pairs of event types have the same decay rates (m3tr only). Unset: from 17 types on. "
+        "M3TR eq. 1 has rates of their own.",
+    )
+    softness: float | None = Field(
+        1.0,
+        gt=0,
+        description="Softness of the link before the fit, relative to a type's mean intensity. Unset: the softplus of M3TR "
+        "eq. 1 as printed, on a clock whose unit is the mean gap.",
+    )
+    learn_softness: bool = Field(True, description="Learn the softness of the link.")
+    log_gaps: bool = Field(
+        True,
+        description="Embed the gap before an event. The papers embed only its type; the gap then acts through the "
+        "state's decay.",
+    )
+    history: Literal["updated", "frozen"] = Field(
+        "updated",
+        description="Whether simulated events change the intensity of later ones. `frozen`: the papers' thinning of an "
+        "inhomogeneous Poisson process, whose intensity depends on observed events only.",
     )
     penalty: Literal["none", "mcp", "scad"] = Field(
         "none", description="Sparsity penalty on the influence matrix (M3TR theorem 3.1)."
@@ -60,3 +87,11 @@ class Process(dg.Config):
         description="Fit again once this share of the training and validation items is new, removed or changed. "
         "0: at any change.",
     )
+
+    @model_validator(mode="after")
+    def _penalisable(self) -> Self:
+        if self.penalty != "none" and self.intensity != "m3tr":
+            raise ValueError(
+                f"penalty {self.penalty!r} needs intensity 'm3tr', whose influences it shrinks; given {self.intensity!r}"
+            )
+        return self

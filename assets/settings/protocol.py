@@ -54,8 +54,9 @@ class Protocol(dg.Config):
     )
     split_file: str | None = Field(
         None,
-        description="CSV file (item,split) of a published split, used instead of a drawn one. Unset: `split.csv` in the data "
-        "set's folder, if it has one and `split` is `paper`. `drawn`: draw one anyway.",
+        description="Published split that is used instead of a drawn one: a CSV file (item,split), or a folder with train.txt, "
+        "val.txt and test.txt. Unset: `split.csv` in the data set's folder, if it has one and `split` is `paper`. `drawn`: "
+        "draw one anyway.",
     )
     fractions: list[float] = Field([0.8, 0.1, 0.1], description="Shares of train, validation and test.")
     split_seed: int = Field(0, ge=0, description="Seed of the random split.")

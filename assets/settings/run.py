@@ -15,8 +15,8 @@ class Run(dg.Config):
     training_processes: int = Field(
         0,
         ge=0,
-        description="Models that are trained at once on a CPU, each in a process with one thread. 0: one per core. Small sets "
-        "are trained in one process.",
+        description="Models that are trained at once on a CPU, each in a process with one thread. 0: one per core, or a few "
+        "more where that leaves no core idle at the end. Small sets are trained in one process.",
     )
     shard_size: int = Field(
         200, ge=1, description="Videos per part file. A killed run loses at most this many videos of work."

@@ -14,6 +14,7 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events
 from models.hawkes.initialisation import decay_grid, has_sources, rate_bounds, type_rates
 from models.hawkes.penalised import select_influences
+from models.hawkes.process import PointProcess
 from models.hawkes.quasi_newton import climb_quasi_newton
 from models.hawkes.report import Epoch, FitReport
 from models.hawkes.scoring import ITERATIONS, Likelihood, Limits, Parameters, climb
@@ -110,7 +111,7 @@ def batches_of(events: EventBatch, most: int) -> list[EventBatch]:
 
 
 @torch.no_grad()
-def score_of(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
+def score_of(process: PointProcess, events: EventBatch, window: str) -> float:
     """Return the log-likelihood per event, in nats."""
     total = sum(float(process.log_likelihood(batch, window=window).sum()) for batch in batches_of(events, MOST_EVENTS))
     return total / max(int(counted_events(events, window).sum()), 1)

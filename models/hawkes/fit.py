@@ -13,6 +13,7 @@ from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.history import counted_events, window_bounds
 from models.hawkes.neural_fit import fit_neural, totals
 from models.hawkes.pieces import Pieces
+from models.hawkes.poisson import PoissonProcess, fit_poisson
 from models.hawkes.process import PointProcess
 from models.hawkes.report import Epoch, FitReport
 
@@ -47,6 +48,8 @@ def fit(
       weights are averaged over the last steps, and those that score best on `dev` are kept. The fit stops after `patience`
       passes without a better score on `dev`. m3tr starts at the classical process fitted to `train`, which it contains,
       and keeps that start if nothing scores better on `dev`.
+    - NeuralHawkesProcess: the same, from random weights.
+    - PoissonProcess: L-BFGS for the prior. Of the arguments below it uses only window and progress.
     - ExponentialHawkes: Fisher scoring from several starts. The decay rates stay within the range that the data can
       resolve. Of the arguments below it uses only penalty, strength, window, max_branching, max_seconds and progress.
 
@@ -131,12 +134,17 @@ def fit(
             progress=progress,
         )
         report.events_ratio = _events_ratio(process, train, window)
+    elif isinstance(process, PoissonProcess):
+        if penalty is not None:
+            raise ValueError("a Poisson process has no influence matrix to penalise; use penalty=None")
+        report = fit_poisson(process, train, dev, window=window, progress=progress)
+        report.events_ratio = _events_ratio(process, train, window)
     else:
         if penalty is not None and (strength is None or process.excitation is None):
             raise ValueError(
                 "a penalty needs a strength for a MambaHawkesProcess; only ExponentialHawkes can select one by BIC"
                 if strength is None
-                else "mufm has no influence matrix to penalise; use penalty=None"
+                else "only m3tr has an influence matrix to penalise; use penalty=None"
             )
         report = fit_neural(
             process,
@@ -166,7 +174,7 @@ def fit(
 
 
 @torch.no_grad()
-def _events_ratio(process: ExponentialHawkes, events: EventBatch, window: str) -> float:
+def _events_ratio(process: PointProcess, events: EventBatch, window: str) -> float:
     """Return the expected events per observed event."""
     expected = sum(
         float(process.log_likelihood_parts(batch, window=window)[1].sum()) for batch in batches_of(events, MOST_EVENTS)
@@ -186,6 +194,6 @@ def evaluate(process: PointProcess, events: EventBatch, *, window: str = "observ
         Nats per event, summed in float64.
     """
     process.eval()
-    if isinstance(process, ExponentialHawkes):
+    if isinstance(process, (ExponentialHawkes, PoissonProcess)):
         return score_of(process, events, window)
     return totals(process, Pieces(process, events, window)).per_event

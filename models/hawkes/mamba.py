@@ -16,7 +16,8 @@ from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
 from models.hawkes.link import log_soft_link, soft_link
 from models.hawkes.network import MambaNetwork, NetworkMemory
-from models.hawkes.process import Levels, PointProcess, Snapshot
+from models.hawkes.process import Levels, Snapshot
+from models.hawkes.row_source import RowSource
 from models.scan import DISCRETIZATIONS
 
 INTENSITIES = ("m3tr", "mufm")
@@ -59,7 +60,7 @@ class Carried:
         return cls(network, sums, slopes, parts[0].log_rate)
 
 
-class MambaHawkesProcess(PointProcess):
+class MambaHawkesProcess(RowSource):
     """A point process whose intensity depends on the state h of a Mamba network (M3TR eq. 1, MUFM eq. 46).
 
     The state h is that after the last event strictly before t, so it is constant between events. With t_j the time of that
@@ -231,6 +232,11 @@ class MambaHawkesProcess(PointProcess):
     def hidden_states(self, batch: EventBatch) -> Tensor:
         """Return h (b, l + 1, hidden): before the first event, and after every event."""
         return self._run_network(batch)[0]
+
+    def hidden_and_levels(self, batch: EventBatch) -> tuple[Tensor, Levels]:
+        """Return h at every position, as `hidden_states` does, and the levels there."""
+        h = self.hidden_states(batch)
+        return h, self.levels(batch, h)
 
     def encode(self, batch: EventBatch, carried: Carried | None = None) -> Levels:
         """Return the levels at every position.

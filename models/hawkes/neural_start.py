@@ -11,13 +11,16 @@ from models.hawkes.classical_fit import fit_classical
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.initialisation import decay_grid, longest_window, mean_gap, type_rates
 from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.neural_hawkes import NeuralHawkesProcess
 
 LEAST_SOFTNESS = 1e-3  # least softness at the start, relative to a type's mean rate
 SHARE_OF_BASELINE = 0.25  # largest ratio of softness to baseline at the start; softplus(4) is 4.02
 
 
 @torch.no_grad()
-def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, seed: int) -> None:
+def initialise(
+    process: MambaHawkesProcess | NeuralHawkesProcess, events: EventBatch, *, window: str, seed: int
+) -> None:
     """Initialise a process from data, in place: its time scale, baseline and softness, and new network weights.
 
     Args:
@@ -28,8 +31,13 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, 
     """
     scale = mean_gap(events, window)
     process.time_scale.fill_(scale)
+    process.initialised.fill_(True)
+    rates = type_rates(events, process.num_types, window) * scale
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if isinstance(process, NeuralHawkesProcess):
+            process.reset_parameters(rates)
+            return
         for module in process.network.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
@@ -43,12 +51,10 @@ def initialise(process: MambaHawkesProcess, events: EventBatch, *, window: str, 
         period = process.network.clock.period
         longest = max(2 * longest_window(events, window) / scale, 8.0)
         period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
-    rates = type_rates(events, process.num_types, window) * scale
     relative = process.config()["softness"]
     softness = torch.ones_like(rates) if relative is None else relative * rates
     # Half of each type's rate, so that the other half is left for the network to explain.
     _set_level(process, 0.5 * rates, softness)
-    process.initialised.fill_(True)
 
 
 def start_from_classical(

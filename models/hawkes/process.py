@@ -127,6 +127,19 @@ class PointProcess(nn.Module):
         """
         return False
 
+    def upper_bound(self, levels: Levels, start: Tensor, end: Tensor) -> Tensor:
+        """Return the largest intensity of each type between `start` and `end`, or an upper bound of it, (g, k).
+
+        Here each type's intensity is monotone between events, so that the larger of both ends is the maximum. A subclass for
+        which that is not so overrides this method.
+
+        Args:
+            levels: Levels of g histories.
+            start: (g,), time since the last event of each history.
+            end: (g,), a later time.
+        """
+        return torch.maximum(self.rate(levels, start[:, None]), self.rate(levels, end[:, None]))[:, 0]
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as values that JSON can store."""
         raise NotImplementedError

@@ -12,17 +12,26 @@ import torch
 
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.mamba import MambaHawkesProcess
+from models.hawkes.neural_hawkes import NeuralHawkesProcess
+from models.hawkes.poisson import PoissonProcess
 from models.hawkes.process import PointProcess
+from models.hawkes.raw_events import RawEvents
 
 CONFIG, WEIGHTS = "process.json", "weights.pt"
-_KINDS = {"exponential": ExponentialHawkes, "mamba": MambaHawkesProcess}
+_KINDS = {
+    "exponential": ExponentialHawkes,
+    "mamba": MambaHawkesProcess,
+    "neural": NeuralHawkesProcess,
+    "poisson": PoissonProcess,
+    "raw": RawEvents,
+}
 
 
 def save(process: PointProcess, folder: str | Path) -> None:
     """Write a process to a folder, as process.json and weights.pt.
 
     Args:
-        process: An ExponentialHawkes or a MambaHawkesProcess.
+        process: A process of this package.
         folder: The folder; it is created if it does not exist, and files of an earlier process are overwritten.
     """
     folder = Path(folder)
@@ -63,7 +72,7 @@ def load(folder: str | Path, *, device: torch.device | str = "cpu") -> PointProc
         raise ValueError(f"{folder / CONFIG}: kind {kind!r}; allowed: {', '.join(_KINDS)}")
     weights = torch.load(folder / WEIGHTS, map_location=device, weights_only=True)
     process = _KINDS[kind](**config)
-    if weights["baseline"].dtype == torch.float64:
+    if any(weights[name].dtype == torch.float64 for name, _ in process.named_parameters()):
         process.double()
     process.load_state_dict(weights)
     return process.to(device).eval()

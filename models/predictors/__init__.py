@@ -20,6 +20,7 @@ Example:
     (2, (8, 1))
 """
 
+from models.predictors.earlier_posts import EarlierPosts, PublishedPosts
 from models.predictors.features import Neighbourhood, Rows, VideoFeatures, Widths
 from models.predictors.feedback import Feedback
 from models.predictors.m3tr import M3TR
@@ -34,12 +35,14 @@ from models.predictors.training_report import Epoch, TrainingReport
 __all__ = [
     "M3TR",
     "Bank",
+    "EarlierPosts",
     "Epoch",
     "Feedback",
     "M3TRConfig",
     "M3TRPredictor",
     "Neighbourhood",
     "Predictor",
+    "PublishedPosts",
     "Rows",
     "Samples",
     "Table",

@@ -69,9 +69,17 @@ class ContentComponents:
         return Table(np.concatenate([np.empty((len(features), 0)), *parts], axis=1), tuple(names))
 
 
-def mean_rows(rows: Rows | PackedRows) -> np.ndarray:
-    """Return each video's mean row, (n, d) float64; NaN for a video without rows."""
-    means = np.full((len(rows), rows.width), np.nan)
+def mean_rows(rows: Rows | PackedRows, *, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Return each video's mean row.
+
+    Args:
+        rows: Rows of n videos of one modality; they are read in chunks, so they may be larger than memory.
+        dtype: Type of the means. Sums are float64 in any case.
+
+    Returns:
+        (n, d), NaN for a video without rows.
+    """
+    means = np.full((len(rows), rows.width), np.nan, dtype)
     for start in range(0, len(rows), CHUNK):
         values, mask = rows.read(np.arange(start, min(start + CHUNK, len(rows))))
         count = mask.sum(1)

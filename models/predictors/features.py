@@ -92,6 +92,11 @@ class Rows:
         """Largest number of rows per video, r."""
         return self.values.shape[1]
 
+    @property
+    def present(self) -> np.ndarray:
+        """(n,) bool, True for a video with at least one row."""
+        return self.mask.any(1)
+
     def __len__(self) -> int:
         """Return the number of videos."""
         return len(self.values)
@@ -163,6 +168,11 @@ class PackedRows:
     def width(self) -> int:
         """Width d of a row."""
         return self.values.shape[1]
+
+    @property
+    def present(self) -> np.ndarray:
+        """(n,) bool, True for a video with at least one row."""
+        return self.lengths > 0
 
     def __len__(self) -> int:
         """Return the number of videos."""

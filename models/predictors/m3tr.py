@@ -168,6 +168,10 @@ class M3TR(PredictorNetwork):
         if self.config.use_metadata:
             self.embed_table.fit(samples.table)
 
+    def further_weight(self, options: TrainingOptions) -> float:
+        """Return gamma with a process inside, else 0."""
+        return options.gamma if self.reads_feedback else 0.0
+
     def further_loss(self, batch: Minibatch) -> Tensor:
         """Return L_mhp, the negative log-likelihood per event of the windows' observed events."""
         events = batch.feedback.observed.lengths.sum().clamp(min=1)

@@ -66,10 +66,12 @@ class M3TRPredictor(NeuralPredictor):
             options: Options of the training; None for the defaults.
             temporal_encoder: A `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and is
                 trained too if gamma > 0; samples then need feedback. None uses the stored temporal rows. It is ignored if
-                `config.use_temporal` is False.
+                `config.use_temporal` is False or if it has no parameters.
         """
         super().__init__(config, options, temporal_encoder=temporal_encoder)
-        if not self.config.use_temporal:
+        # Without parameters there is nothing to train, and the stored rows are the encoder's.
+        has_process = temporal_encoder is not None and any(True for _ in temporal_encoder.parameters())
+        if not self.config.use_temporal or not has_process:
             self.temporal_encoder = None
 
     @classmethod

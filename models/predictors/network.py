@@ -27,12 +27,16 @@ class PredictorNetwork(nn.Module, ABC):
         standardise_target: A `Standardiser` of width T.
         reads_feedback: Whether minibatches need feedback.
         reads_tables: Whether minibatches need tables.
+        reads_rows: Whether minibatches need the feature rows of the windows and of their neighbours.
+        reads_posts: Whether minibatches need earlier posts.
     """
 
     standardise: nn.ModuleDict
     standardise_target: Standardiser
     reads_feedback: bool = False
     reads_tables: bool = False
+    reads_rows: bool = True
+    reads_posts: bool = False
 
     @abstractmethod
     def forecast(self, batch: Minibatch) -> Tensor:
@@ -58,8 +62,12 @@ class PredictorNetwork(nn.Module, ABC):
             self.standardise[name].fit_rows(getattr(samples.features, name).take(videos), name=name)
         self.standardise_target.fit(samples.target[videos])
 
+    def further_weight(self, options: TrainingOptions) -> float:
+        """Return the weight of `further_loss` in the training loss; 0, the default, if there is none."""
+        return 0.0
+
     def further_loss(self, batch: Minibatch) -> Tensor:
-        """Return the loss that `TrainingOptions.gamma` weighs; called only if the network reads feedback."""
+        """Return a loss besides that of the forecasts, a scalar; called only if `further_weight` is above 0."""
         raise NotImplementedError
 
     def parameter_groups(self, options: TrainingOptions) -> list[dict[str, Any]]:

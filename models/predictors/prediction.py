@@ -49,6 +49,8 @@ def predict(
             rows,
             with_feedback=network.reads_feedback,
             with_tables=network.reads_tables,
+            with_rows=network.reads_rows,
+            with_posts=network.reads_posts,
             device=device,
         )
         predicted[rows] = network.forecast(batch).double().cpu().numpy()

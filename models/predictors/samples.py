@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures, on_device
 from models.predictors.feedback import Completed, Feedback, FeedbackSource
 from models.predictors.table import Table
@@ -55,6 +56,7 @@ class Samples:
         age: (n,) hours since t = 0 at the end of each window, NaN for an item's complete window; None if unknown.
         share: (n,) > 0, weight of each window among those of its video; None weights them equally.
         table: Metadata and counts known at the end of each window; None if there are none.
+        posts: The posts up to each window's own; None if no predictor reads them.
 
     Raises:
         ValueError: The numbers of windows differ, the target is not (n, T), a target is infinite, or a share is not positive.
@@ -68,12 +70,13 @@ class Samples:
     age: np.ndarray | None = None
     share: np.ndarray | None = None
     table: Table | None = None
+    posts: EarlierPosts | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
         numbers = {
             name: len(part)
-            for name in ("items", "features", "neighbourhood", "target", "feedback", "age", "share", "table")
+            for name in ("items", "features", "neighbourhood", "target", "feedback", "age", "share", "table", "posts")
             if (part := getattr(self, name)) is not None
         }
         if len(set(numbers.values())) > 1:
@@ -160,20 +163,22 @@ class Minibatch:
     """The model's input for b windows, and the labels.
 
     Attributes:
-        target: Features of the b windows' videos.
-        neighbours: Features of the u distinct videos retrieved for them.
+        target: Features of the b windows' videos; None if the network reads no rows.
+        neighbours: Features of the u distinct videos retrieved for them; None if the network reads no rows.
         neighbourhood: (b, S), which of the u videos each window has.
         label: (b, T) float32, NaN where unknown; or None.
         feedback: Feedback of the b windows, or None.
         tables: Tables of the b windows and of the u videos, or None.
+        posts: The posts up to those of the b windows, or None.
     """
 
-    target: VideoBatch
-    neighbours: VideoBatch
+    target: VideoBatch | None
+    neighbours: VideoBatch | None
     neighbourhood: NeighbourBatch
     label: Tensor | None
     feedback: Feedback | None
     tables: tuple[Table, Table] | None = None
+    posts: EarlierPosts | None = None
 
     @property
     def completed(self) -> Completed | None:
@@ -188,6 +193,8 @@ def minibatch(
     *,
     with_feedback: bool,
     with_tables: bool = False,
+    with_rows: bool = True,
+    with_posts: bool = False,
     device: torch.device | str = "cpu",
 ) -> Minibatch:
     """Return some windows as input of the model.
@@ -198,6 +205,8 @@ def minibatch(
         rows: (b,) numbers of the windows.
         with_feedback: Whether the process inside the model makes the temporal rows; `samples.feedback` is needed then.
         with_tables: Whether the model reads tables; `samples.table` and `bank.table` are needed then.
+        with_rows: Whether the model reads the feature rows of the windows and of their neighbours.
+        with_posts: Whether the model reads earlier posts; `samples.posts` is needed then.
         device: Device of the tensors.
 
     Returns:
@@ -206,12 +215,13 @@ def minibatch(
     distinct, neighbourhood = samples.neighbourhood.batch(rows, device=device)
     label = None if samples.target is None else on_device(samples.target[rows].astype(np.float32), device)
     return Minibatch(
-        target=samples.features.batch(rows, device=device),
-        neighbours=bank.features.batch(distinct, device=device),
+        target=samples.features.batch(rows, device=device) if with_rows else None,
+        neighbours=bank.features.batch(distinct, device=device) if with_rows else None,
         neighbourhood=neighbourhood,
         label=label,
         feedback=samples.feedback.take(torch.from_numpy(rows), device=device) if with_feedback else None,
         tables=(samples.table.take(rows), bank.table.take(distinct)) if with_tables else None,
+        posts=samples.posts.take(rows) if with_posts else None,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.predictors.features import on_device
 from models.predictors.standardise import Standardiser
 from models.predictors.table import Table
 
@@ -71,11 +72,11 @@ class TableEmbedding(nn.Module):
             raise ValueError(
                 f"the table must have the columns of the training, given {', '.join([*names[0], *names[1]])}"
             )
-        values = torch.from_numpy(table.numeric).to(self.slope)
+        values = on_device(table.numeric, self.slope.device).to(self.slope.dtype)
         known = ~values.isnan().unsqueeze(-1)  # (n, p, 1)
         values = self.standardise(values).nan_to_num(0.0).unsqueeze(-1)
         parts = [torch.where(known, values * self.slope + self.bias, self.missing)]
         for column, (embedding, codes) in enumerate(zip(self.categories, self._codes, strict=True)):
             index = np.array([codes.get(name, 0) for name in table.categorical[:, column]], np.int64)
-            parts.append(embedding(torch.from_numpy(index).to(self.slope.device)).unsqueeze(1))
+            parts.append(embedding(on_device(index, self.slope.device)).unsqueeze(1))
         return torch.cat(parts, 1)

@@ -188,7 +188,7 @@ class Graph:
 def vectors_of(samples: Samples, windows: np.ndarray) -> Mapping[str, np.ndarray]:
     """Return a vector per modality and window, (m, d) float32; NaN where a video lacks the modality."""
     features = samples.features.take(windows)
-    vectors = {name: mean_rows(getattr(features, name)).astype(np.float32) for name in MODALITIES}
+    vectors = {name: mean_rows(getattr(features, name), dtype=np.float32) for name in MODALITIES}
     if samples.table is not None:
         social = compress(columns_of(samples.table, ["user"]).numeric[windows]).astype(np.float32)
         if social.shape[1]:

@@ -32,7 +32,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> tuple[PredictorNetwork, TrainingReport]:
-    """Fit a network with the loss L = L_pred + gamma L_further (for M3TR, L_further is L_mhp of section 3.4).
+    """Fit a network with the loss L = L_pred + gamma L_further (M3TR section 3.4: L_further is L_mhp).
 
     L_pred is the mean over the targets of the minibatch's nMSE on known labels: squared error over the population variance
     of the training targets. The standardisers are fitted on `samples`.
@@ -100,6 +100,8 @@ def _check_inputs(network: PredictorNetwork, samples: Samples, dev: Samples | No
                 raise ValueError(f"a temporal encoder needs the feedback of the {name} items")
             if network.reads_tables and None in (part.table, bank.table):
                 raise ValueError(f"the network needs the tables of the {name} items and of the bank")
+            if network.reads_posts and part.posts is None:
+                raise ValueError(f"the network needs the earlier posts of the {name} items")
             part.check_against(bank)
 
 
@@ -119,9 +121,12 @@ def _step(
         rows,
         with_feedback=network.reads_feedback,
         with_tables=network.reads_tables,
+        with_rows=network.reads_rows,
+        with_posts=network.reads_posts,
         device=device,
     )
-    losses = joint_loss(network, batch, gamma=options.gamma, autocast=_autocast(options.precision, device))
+    gamma, autocast = network.further_weight(options), _autocast(options.precision, device)
+    losses = joint_loss(network, batch, gamma=gamma, autocast=autocast)
     state.optimiser.zero_grad(set_to_none=True)
     losses[0].backward()
     nn.utils.clip_grad_norm_(network.parameters(), options.clip)
@@ -153,7 +158,7 @@ def _end_epoch(
             epoch=number,
             loss=loss,
             prediction_loss=prediction_loss,
-            process_loss=further_loss if network.reads_feedback and options.gamma > 0 else None,
+            further_loss=further_loss if network.further_weight(options) > 0 else None,
             dev_nmse=dev_nmse,
             seconds=now - state.begun,
             items_per_second=len(np.unique(samples.items)) / (now - state.begun),
@@ -206,7 +211,7 @@ def joint_loss(
         autocast: Context in which the network computes its forecasts; None for none. The losses are computed outside.
 
     Returns:
-        L, L_pred and L_further, scalars. L_further is 0 if the network reads no feedback or gamma is 0.
+        L, L_pred and L_further, scalars. L_further is 0 if gamma is 0.
     """
     with autocast or nullcontext():
         forecast = network.forecast(batch)
@@ -217,7 +222,7 @@ def joint_loss(
     count = known.sum(0)  # (T,)
     by_target = torch.where(known, error, 0.0).square().sum(0) / count.clamp(min=1)
     prediction_loss = by_target.sum() / (count > 0).sum().clamp(min=1)
-    if batch.feedback is None or gamma == 0:
+    if gamma == 0:
         return prediction_loss, prediction_loss, prediction_loss.new_zeros(())
     further_loss = network.further_loss(batch)
     return prediction_loss + gamma * further_loss, prediction_loss, further_loss

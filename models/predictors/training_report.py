@@ -13,7 +13,7 @@ class Epoch:
         epoch: Number of the pass, from 1.
         loss: Mean of L over the pass.
         prediction_loss: Mean of L_pred.
-        process_loss: Mean of L_mhp; None if the process is not trained.
+        further_loss: Mean of L_further (M3TR: L_mhp); None without it.
         dev_nmse: Validation nMSE after the pass; None without validation items.
         seconds: Seconds that the pass took, with validation.
         items_per_second: Training videos per second.
@@ -23,7 +23,7 @@ class Epoch:
     epoch: int
     loss: float
     prediction_loss: float
-    process_loss: float | None
+    further_loss: float | None
     dev_nmse: float | None
     seconds: float
     items_per_second: float

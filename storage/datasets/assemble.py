@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,14 +9,14 @@ import polars as pl
 from storage.datasets.clean_events import NO_EVENTS, check_publication, clean_events
 from storage.datasets.clock import end_of_data, tell_moment
 from storage.datasets.counters import CounterTable, clean_counters
-from storage.datasets.dataset import DETAILS, Dataset, Note
+from storage.datasets.dataset import DETAILS, Dataset, Layout, Note
 from storage.datasets.errors import DatasetError
 from storage.datasets.tabular import Tabular
 
 
 def assemble(
     folder: Path,
-    layout: Literal["microlens", "plain", "vine"],
+    layout: Layout,
     prefix: str | None,
     *,
     videos: pl.DataFrame,

@@ -32,6 +32,7 @@ DETAILS = pl.Schema(
     }
 )
 DEFAULT_EVENT_TYPE = "comment"
+Layout = Literal["microlens", "plain", "vine", "smpd", "smtpd"]
 
 
 class Note(NamedTuple):
@@ -52,7 +53,7 @@ class Dataset:
 
     Attributes:
         folder: The data set's folder.
-        layout: "microlens", "plain" or "vine".
+        layout: "microlens", "plain", "vine", "smpd" or "smtpd".
         prefix: The MicroLens prefix, None in other layouts.
         videos: One row per item that any file names (title, feedback, media, tag), in natural order: item str, path
             str|None (absolute media file), title str|None, category str|None, author str|None, published_at int64 unix
@@ -76,7 +77,7 @@ class Dataset:
     """
 
     folder: Path
-    layout: Literal["microlens", "plain", "vine"]
+    layout: Layout
     prefix: str | None
     videos: pl.DataFrame
     events: pl.DataFrame

@@ -1,4 +1,4 @@
-"""The detection of a data set's layout, MicroLens, plain or Vine, and the function that reads any of them."""
+"""The detection of a data set's layout, MicroLens, plain, Vine, SMPD or SMTPD, and the function that reads any of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,9 @@ from storage.datasets.dataset import Dataset
 from storage.datasets.errors import DatasetError
 from storage.datasets.microlens import find_prefixes, read_microlens
 from storage.datasets.plain import read_plain
+from storage.datasets.smpd import is_smpd, read_smpd
+from storage.datasets.smtpd import FILE as SMTPD_FILE
+from storage.datasets.smtpd import is_smtpd, read_smtpd
 from storage.datasets.table_files import find_table, lone_table
 from storage.datasets.vine import VINE_FILES, is_vine, read_vine
 
@@ -14,7 +17,7 @@ from storage.datasets.vine import VINE_FILES, is_vine, read_vine
 def open_dataset(
     folder: str | Path, *, prefix: str | None = None, as_of: int | None = None, features: Sequence[str] = ()
 ) -> Dataset:
-    r"""Read and validate a data set in the MicroLens, the plain or the Vine layout (docs/datasets.md describes them).
+    r"""Read and validate a data set in any of the layouts that docs/datasets.md describes.
 
     20,000 items with a million events take a few seconds.
 
@@ -69,6 +72,10 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
         return read_plain(folder, as_of=as_of, features=features)
     if is_vine(folder):
         return read_vine(folder, as_of=as_of, features=features)
+    if is_smpd(folder):
+        return read_smpd(folder, as_of=as_of, features=features)
+    if is_smtpd(folder):
+        return read_smtpd(folder, as_of=as_of, features=features)
     if table := lone_table(folder):
         return read_plain(folder, as_of=as_of, features=features, videos=[table])
     named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events", "counters"))
@@ -76,6 +83,7 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
     raise DatasetError(
         [
             f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout), for videos.csv|parquet with "
-            f"events.csv|parquet or counters.csv|parquet (plain layout), and for {', '.join(VINE_FILES)} (Vine){there}"
+            f"events.csv|parquet or counters.csv|parquet (plain layout), for {', '.join(VINE_FILES)} (Vine), for "
+            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){there}"
         ]
     )

@@ -1,4 +1,4 @@
-"""A reader of published splits: a CSV with the header `video_id,split`."""
+"""A reader of published splits: a CSV with the header `video_id,split`, or a folder with a file per split."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import polars as pl
 from storage.datasets.dataset import Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
 from storage.datasets.microlens import ITEM
+from storage.datasets.published_splits import SPLITS, read_split_folder
 from storage.datasets.tabular import read_tabular
 
-SPLITS = ("train", "val", "test")
 SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -18,7 +18,7 @@ def read_splits(path: str | Path) -> pl.DataFrame:
 
     Args:
         path: A CSV with the header `video_id,split` or `item,split`; the splits are train, val and test (training, valid
-            and validation are allowed too).
+            and validation are allowed too). Or a folder with `train.txt`, `val.txt` and `test.txt`; see `read_split_folder`.
 
     Returns:
         item str, split str (train, val or test).
@@ -26,9 +26,16 @@ def read_splits(path: str | Path) -> pl.DataFrame:
     Raises:
         DatasetError: A split has another name or is empty, an item is given twice, or the file has no rows.
     """
-    path = Path(path).absolute()
+    path = Path(path).expanduser().absolute()
+    if path.is_dir():
+        return read_split_folder(path)
     if not path.is_file():
-        raise DatasetError([f"{path}: no such file; a CSV with the header video_id,split is needed"])
+        raise DatasetError(
+            [
+                f"{path}: no such file; a CSV with the header video_id,split is needed, or a folder with train.txt, val.txt "
+                "and test.txt"
+            ]
+        )
     notes: list[Note] = []
     table = read_tabular(path, names={"item": ITEM, "split": ("split",)}, required=("item", "split"), notes=notes)
     problems = Problems()

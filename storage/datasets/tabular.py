@@ -28,10 +28,19 @@ _INDEX_COLUMN = re.compile(r"|unnamed: ?\d+|__index_level_\d+__", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
+    """Where the rows of one file are.
+
+    Attributes:
+        path: The file.
+        unit: "line" of a text file, "row" of a parquet or JSON file.
+        lines: (rows,) number of each row in the file, from 1.
+        warnings: Texts about what looked unusual.
+    """
+
     path: Path
-    unit: str  # "line" of a CSV, "row" of a parquet file
-    lines: np.ndarray  # (rows,)
+    unit: str
+    lines: np.ndarray
     warnings: Sequence[str] = ()
 
 
@@ -45,7 +54,7 @@ class Tabular:
         written: Each column's name in the frame -> its name in the file.
     """
 
-    def __init__(self, frame: pl.DataFrame, parts: Sequence[_Part], names: Names, written: Mapping[str, str]):
+    def __init__(self, frame: pl.DataFrame, parts: Sequence[Part], names: Names, written: Mapping[str, str]):
         """Combine the rows of all files with the places that they came from."""
         self.frame = frame
         self.further = [column for column in frame.columns if column not in names]
@@ -268,12 +277,12 @@ def read_headless(path: Path, columns: Sequence[str], separator: str, notes: lis
         )
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
     names = {column: (column,) for column in columns}
-    return Tabular(frame, [_Part(path, "line", np.array(lines, dtype=np.int64))], names, {})
+    return Tabular(frame, [Part(path, "line", np.array(lines, dtype=np.int64))], names, {})
 
 
 def _read_part(
     path: Path, names: Names, tiers: Tiers, required: tuple[str, ...], why: str
-) -> tuple[pl.DataFrame, _Part, dict[str, str], str | None]:
+) -> tuple[pl.DataFrame, Part, dict[str, str], str | None]:
     """Return a file's rows, its part, the written name of each column, and the separator of a CSV."""
     spelled = {fold(spelling): name for name, spellings in names.items() for spelling in spellings}
     loose = {fold(spelling): name for name in tiers for tier in tiers[name] for spelling in tier}
@@ -308,7 +317,7 @@ def _read_part(
         if blank.any():
             frame, lines = frame.filter(~blank), lines[~blank.to_numpy()]
     written = {name: columns[number].strip() for number, name in renamed.items()}
-    return frame, _Part(path, unit, lines, warnings), written, separator
+    return frame, Part(path, unit, lines, warnings), written, separator
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -69,6 +69,7 @@ def test_every_rule_blocks_the_run():
         "no_neighbour_leaks_a_label",
         "model_is_fitted_on_training_items",
         "stack_is_fitted_on_validation_items",
+        "earlier_posts_were_published_before",
         "metrics_are_over_the_whole_split",
         "failed_share",
     }

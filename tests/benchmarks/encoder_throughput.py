@@ -146,6 +146,7 @@ def encoder_of(role: str, folder: Path, device: Device, options: CaptionOptions)
         case "sounds":
             ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(folder)
             model = device.built(ClapModel, config := ClapConfig())
+            config.save_pretrained(folder)
             tokenizer = tokenization.roberta()
             encoder = CLAPDescriber(model, CLAPPreparation(located), tokenizer, SoundOptions(), **told)
             return encoder, config, [model.audio_model]

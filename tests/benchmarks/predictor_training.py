@@ -5,7 +5,8 @@
 Per model: training videos per second (a pass with its batches, without validation), milliseconds per step, parameters, and
 the peak memory of the fit above what the features take: of the process, or of the GPU with `--device cuda`. The first pass
 is not counted. The features of a video are 10 frames and 10 sounds of width 768, 12 words of width 1024, and 64 temporal rows
-of width 64; each video has 10 neighbours. Numbers do not depend on what the features mean.
+of width 64; each video has 10 neighbours, and a tenth as many authors as videos post in one month. Numbers do not depend on
+what the features mean.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 
 from models.predictor_table import CLASSES, predictor_class
-from models.predictors import Bank, Neighbourhood, Rows, Samples, VideoFeatures
+from models.predictors import Bank, EarlierPosts, Neighbourhood, PublishedPosts, Rows, Samples, VideoFeatures
+from models.predictors.content_components import mean_rows
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.own_options import build_options
 from models.predictors.training_options import TrainingOptions
@@ -41,8 +43,24 @@ def random_inputs(videos: int) -> tuple[Samples, Bank]:
     index = (np.arange(videos)[:, None] + random.integers(1, videos, shape)) % videos
     label = random.standard_normal((*shape, 1)).astype(np.float32)
     found = Neighbourhood(index, random.random(shape).astype(np.float32), np.ones(shape, bool), label)
-    items = np.arange(videos).astype(str)
-    return Samples(items, features, found, random.standard_normal((videos, 1))), Bank(items, features)
+    items, target = np.arange(videos).astype(str), random.standard_normal((videos, 1))
+    posts = EarlierPosts(random_posts(features, random), np.arange(videos))
+    return Samples(items, features, found, target, posts=posts), Bank(items, features)
+
+
+def random_posts(features: VideoFeatures, random: np.random.Generator) -> PublishedPosts:
+    """Return the videos as posts of one month by a tenth as many authors, with categories of two levels."""
+    count, names = len(features), ("visual", "text")
+    levels = [random.integers(0, size, count) for size in (11, 78)]
+    return PublishedPosts(
+        time=np.sort(random.uniform(0.0, 720.0, count)),
+        content={name: mean_rows(getattr(features, name), dtype=np.float32) for name in names},
+        calendar=np.column_stack([np.ones(count, int), random.integers(1, 31, count), random.integers(0, 24, count)]),
+        author=random.integers(0, count // 10, count),
+        authors=tuple(map(str, range(count // 10))),
+        category=np.column_stack(levels),
+        categories=tuple(tuple(map(str, range(1, size))) for size in (11, 78)),
+    )
 
 
 def measure(name: str, samples: Samples, bank: Bank, arguments: argparse.Namespace) -> dict[str, float]:

@@ -79,6 +79,18 @@ def test_rows_hold_what_they_say(encoder):
     torch.testing.assert_close(rows[2, :, -4:], summary.expand(LENGTH, 4))
 
 
+def test_a_frozen_history_gives_other_simulated_events_and_is_saved(encoder, tmp_path):
+    """The rows of observed events stay; simulated ones come as if none of them had excited the next."""
+    frozen = TemporalEncoder(encoder.process, length=LENGTH, history="frozen")
+    temporal.save(frozen, tmp_path)
+    completed = temporal.load(tmp_path).complete(make_batch(), seeds=[1, 2, 3, 4])
+    updated = encoder.complete(make_batch(), seeds=[1, 2, 3, 4])
+    assert torch.equal(completed.events.times[2, :5], updated.events.times[2, :5])
+    assert float(completed.events.times[1, 15]) > float(updated.events.times[1, 15])  # less excitation, later events
+    with pytest.raises(ValueError, match="history must be one of updated, frozen; given 'melted'"):
+        TemporalEncoder(encoder.process, length=LENGTH, history="melted")
+
+
 @pytest.mark.parametrize(
     "channels, places",
     [

@@ -38,3 +38,23 @@ def test_settings_win_over_a_set_s_own_split(with_own_split, settings_of):
 
 def test_a_set_without_a_split_has_a_drawn_one(settings_of):
     assert split_protocol(settings_of()).split_file is None
+
+
+def test_items_that_a_published_split_lacks_are_used_for_nothing_and_told_once(
+    with_own_split, settings_of, materialise, tmp_path, capfd
+):
+    given = pl.read_csv(with_own_split / "split.csv", schema_overrides={"item": pl.String})
+    sides = {side: given.filter(split=side)["item"].to_list() for side in ("train", "val", "test")}
+    left_out = sides["train"].pop()
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for side, items in sides.items():
+        (folder / f"{side}.txt").write_text("\n".join([*items, f"unknown-{side}"]))
+    settings = settings_of(data__folder=str(with_own_split), protocol__split_file=str(folder))
+    assert materialise(settings, "*splits").success
+    used = dict(read_splits(open_store(settings)).select("item", "split").iter_rows())
+    assert used[left_out] == "gap"
+    assert {item for item, side in used.items() if side == "val"} <= set(sides["val"])
+    told = capfd.readouterr().err
+    assert told.count("labelled items are not in") == 1 and f"used for nothing, first: {left_out}" in told
+    assert told.count(f"3 of {len(given) + 2} items of") == 1

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from models.events import EventBatch
-from models.hawkes import ExponentialHawkes, MambaHawkesProcess
+from models.hawkes import ExponentialHawkes, MambaHawkesProcess, NeuralHawkesProcess, PoissonProcess
 
-KINDS = ("exponential", "shared decays", "m3tr", "m3tr shared", "m3tr zoh", "m3tr counts", "mufm")
+KINDS = ("exponential", "shared decays", "m3tr", "m3tr shared", "m3tr zoh", "m3tr counts", "mufm", "neural", "poisson")
 
 
 def make_process(kind, *, num_types=3, seed=0):
@@ -15,6 +15,15 @@ def make_process(kind, *, num_types=3, seed=0):
     if kind in ("exponential", "shared decays"):
         process = ExponentialHawkes(num_types, decays=2, shared=kind == "shared decays")
         process.baseline.data.uniform_(0.2, 0.6)
+    elif kind == "neural":
+        process = NeuralHawkesProcess(num_types, hidden=6).double()
+        process.time_scale.fill_(0.7)
+        process.head.weight.data.normal_()
+        process.log_softness.data.normal_(std=0.3)
+    elif kind == "poisson":
+        process = PoissonProcess(num_types).double()
+        process.log_shape.data.normal_(std=0.5)
+        process.log_exposure.data.normal_(std=0.5)
     else:
         process = MambaHawkesProcess(
             num_types,
@@ -24,8 +33,8 @@ def make_process(kind, *, num_types=3, seed=0):
             layers=2,
             decays=2,
             shared_decays=kind == "m3tr shared",
-            count_scales=3 if kind in ("m3tr counts", "mufm") else 0,
-            clock_periods=2 if kind in ("m3tr counts", "mufm") else 0,
+            count_scales=3 if kind in ("m3tr counts", "mufm", "neural", "poisson") else 0,
+            clock_periods=2 if kind in ("m3tr counts", "mufm", "neural", "poisson") else 0,
             input_rule="zoh" if kind == "m3tr zoh" else "impulse",
         ).double()
         process.time_scale.fill_(0.7)

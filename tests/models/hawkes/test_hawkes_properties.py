@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.integrate import cubature
 
 from models.events import EventBatch, EventError
-from models.hawkes import ExponentialHawkes
 from models.hawkes.process import spectral_radius
 from tests.models.hawkes.conftest import KINDS, make_batch, make_process
 
@@ -162,6 +161,8 @@ def test_gap_compensators_add_up_to_the_compensator(process):
 
 
 def test_components_add_up(process):
+    if not hasattr(process, "components"):
+        pytest.skip("its intensity is not a sum of terms")
     batch = make_batch(seed=2)
     at = torch.rand(4, 6, dtype=torch.float64) * 6
     baseline, excitation, neural = process.components(batch, at)
@@ -254,14 +255,16 @@ def test_without_an_end_the_compensator_is_what_it_tends_to(process):
     endless = process.compensator(batch, upto=torch.full((4,), math.inf))
     far = process.compensator(batch, upto=torch.full((4,), 1e6))
     falling = torch.zeros(3, dtype=torch.bool)
-    if not isinstance(process, ExponentialHawkes) and process.form == "mufm":
+    if getattr(process, "form", None) == "mufm":
         assert process.slope.tolist() == pytest.approx([-0.3, -0.05, 0.2])
         falling = process.slope < 0
     torch.testing.assert_close(endless[:, falling], far[:, falling], rtol=1e-12, atol=0)
     assert bool(torch.isinf(endless[:, ~falling]).all()) and bool(torch.isfinite(far).all())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind != "poisson"]
+)  # PyTorch's own derivatives, of any order
 @pytest.mark.parametrize("training", [False, True])
 def test_second_derivatives_are_refused_and_not_wrong(kind, training):
     process = make_process(kind).requires_grad_(True).train(training)

@@ -54,7 +54,7 @@ def whole(world, encoder) -> tuple[M3TRPredictor, TrainingReport]:  # noqa: F811
 
 
 def curve(report: TrainingReport) -> list[tuple[float, ...]]:
-    return [(epoch.loss, epoch.prediction_loss, epoch.process_loss, epoch.dev_nmse) for epoch in report.epochs]
+    return [(epoch.loss, epoch.prediction_loss, epoch.further_loss, epoch.dev_nmse) for epoch in report.epochs]
 
 
 @pytest.mark.parametrize("steps", [[3], [4, 1, 3]], ids=["at the end of a pass", "three times"])

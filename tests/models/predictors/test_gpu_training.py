@@ -64,7 +64,7 @@ def test_the_process_inside_learns_in_float32(encoder, precision):  # noqa: F811
     model = M3TRPredictor(replace(CONFIG, neighbours=3), options, temporal_encoder=encoder)
     report = model.fit(made.train, made.dev, made.bank, device="cuda")
     process = model.network.temporal_encoder.process
-    assert np.isfinite(report.best_dev_nmse) and np.isfinite(report.epochs[-1].process_loss)
+    assert np.isfinite(report.best_dev_nmse) and np.isfinite(report.epochs[-1].further_loss)
     assert bool((process.excitation.branching >= 0).all()) and process.branching_ratio() <= 0.95 + 1e-6
 
 

@@ -156,6 +156,6 @@ def test_without_temporal_rows_no_feedback_is_needed(world, encoder):
     options = TrainingOptions(epochs=1)
     made = M3TRPredictor(config, options, temporal_encoder=encoder)
     report = made.fit(silent, dev, world.bank)
-    assert made.network.temporal_encoder is None and report.epochs[0].process_loss is None
+    assert made.network.temporal_encoder is None and report.epochs[0].further_loss is None
     with pytest.raises(ValueError, match="needs the feedback of the training items"):
         M3TRPredictor(SMALL, options, temporal_encoder=encoder).fit(silent, dev, world.bank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 
 import numpy as np
@@ -125,6 +126,14 @@ def test_the_gradient_reaches_every_parameter(config):
     model = make_model(config)
     model(videos(4, 0), videos(5, 1), hood()).square().sum().backward()
     assert [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()] == []
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, aggregate="rows", temperature=0.2, interaction="product")])
+def test_a_network_built_from_its_description_with_its_weights_forecasts_the_same(config):
+    model = make_model(config)
+    again = M3TR.from_description(json.loads(json.dumps(model.description())), temporal_encoder=None).double().eval()
+    again.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(predict(again), predict(model))
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
