@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import dagster as dg
@@ -56,20 +56,27 @@ def tuned_names(settings: Settings) -> list[str]:
     return [f"{NAME}_{name}" for name in CLASSES] if settings.model.preset == PRESET else []
 
 
-def note_tuned(context: dg.AssetExecutionContext, store: Store, settings: Settings) -> None:
+def note_tuned(
+    context: dg.AssetExecutionContext, store: Store, settings: Settings, predictors: Collection[str]
+) -> None:
     """Log which predictors have no search and so keep their defaults.
 
+    Args:
+        context: The asset's context.
+        store: The store.
+        settings: The settings; nothing is logged unless `model.preset` is "tuned".
+        predictors: Names of the predictors to train.
+
     Raises:
-        NothingTuned: None of them has one.
+        NothingTuned: None of them has a search.
     """
     if settings.model.preset != PRESET:
         return
-    names = [name for name in settings.model.train if name in CLASSES]
-    untuned = [name for name in names if tuned_artifact(store, name).current() is None]
-    if untuned == names:
+    untuned = [name for name in predictors if tuned_artifact(store, name).current() is None]
+    if len(untuned) == len(predictors):
         raise NothingTuned(
-            f'model.preset is "tuned", but no search was made for {", ".join(names)}; make one '
-            f'(reelcast search --models {",".join(names)}), or set model.preset = "default"'
+            f'model.preset is "tuned", but no search was made for {", ".join(predictors)}; make one '
+            f'(reelcast search --models {",".join(predictors)}), or set model.preset = "default"'
         )
     for name in untuned:
         context.log.warning("popularity_model: %s was not searched; its defaults are used", predictor_class(name).title)

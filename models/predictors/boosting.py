@@ -100,6 +100,10 @@ class Boosting(RegressionPredictor):
         ]
         return max((model.tree_count_ for model in self._models if not isinstance(model, float)), default=0)
 
+    def parameter_count(self) -> int:
+        """Return the number of leaves of all trees."""
+        return sum(1 if isinstance(model, float) else len(model.get_leaf_values()) for model in self._models)
+
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T).
 

@@ -127,6 +127,11 @@ class MFTM(RegressionPredictor):
             forest.best_iteration if forest.best_iteration > 0 else forest.num_trees() for forest in self._forests
         )
 
+    def parameter_count(self) -> int:
+        """Return the number of leaves of all trees and of TabNet's weights."""
+        leaves = sum(tree["num_leaves"] for forest in self._forests for tree in forest.dump_model()["tree_info"])
+        return leaves + sum(weights.numel() for tabnet in self._tabnets for weights in tabnet.network.parameters())
+
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T) float64, on the scale of the targets."""
         rows, share = self._form.rows(samples), self.options.trees_share

@@ -93,6 +93,7 @@ class RegressionPredictor(ABC):
         check_targets(train, dev)
         started, report = time.perf_counter(), TrainingReport(seed)
         report.best_epoch = self.fit_targets(train, dev, seed=seed)
+        report.parameters = self.parameter_count()
         if dev is not None:
             report.best_dev_nmse = mean_nmse(dev, self.predict(dev, bank), scale=target_scale(train.target))
         report.seconds = time.perf_counter() - started
@@ -101,6 +102,10 @@ class RegressionPredictor(ABC):
     @abstractmethod
     def fit_targets(self, train: Samples, dev: Samples | None, *, seed: int) -> int:
         """Fit to every target, and return the number of steps (trees or passes) of the longest fit; 0 if it has none."""
+
+    @abstractmethod
+    def parameter_count(self) -> int:
+        """Return how many numbers the fitted model consists of."""
 
     @abstractmethod
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:

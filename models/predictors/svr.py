@@ -138,6 +138,10 @@ class SVR(RegressionPredictor):
             self._functions.append(fitted[int(np.argmin(errors))])
         return 0
 
+    def parameter_count(self) -> int:
+        """Return the number of support vectors' values and weights, with one constant per target."""
+        return sum(function.points.size + function.weights.size + 1 for function in self._functions)
+
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T) float64, on the scale of the targets."""
         rows = self._rows.transform(self._raw(samples))

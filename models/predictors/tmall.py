@@ -109,6 +109,10 @@ class TMALL(RegressionPredictor):
                 self._weights[column] = candidates[int(np.argmin(errors))]
         return 0
 
+    def parameter_count(self) -> int:
+        """Return the number of values of the training videos' vectors, which a forecast needs."""
+        return sum(rows.size for rows in self._vectors.values())
+
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T) float64; they depend on all samples that are given together."""
         graph = self._graph(samples)

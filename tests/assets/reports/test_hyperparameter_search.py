@@ -114,13 +114,13 @@ def test_what_was_found_is_used_with_the_preset_and_own_options_win(settings_of,
     monkeypatch.setattr(trained_models, "versions", lambda store: {})
     columns = WindowColumns(["fps"], {}, {}, ["like"], [])
     monkeypatch.setattr(trained_models, "columns_in_service", lambda store: (None, columns))
-    plain, tuned = settings_of(), settings_of(model__preset="tuned", model__train='["boosting", "m3tr"]')
+    plain, tuned = settings_of(), settings_of(model__preset="tuned")
     context = SimpleNamespace(log=SimpleNamespace(warning=lambda line, *args: lines.append(line % args)))
     lines: list[str] = []
     with pytest.raises(NothingTuned, match="reelcast search --models boosting,m3tr"):
-        note_tuned(context, open_store(tuned), tuned)
+        note_tuned(context, open_store(tuned), tuned, ["boosting", "m3tr"])
     found, store = run(plain, trials=4), open_store(plain)
-    note_tuned(context, store, tuned)
+    note_tuned(context, store, tuned, ["boosting", "m3tr"])
     assert lines == ["popularity_model: M3TR was not searched; its defaults are used"]
     own = settings_of(model__preset="tuned", model__options='{"boosting": {"depth": 9}}')
     read = [
