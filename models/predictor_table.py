@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
+    "mmra": "models.predictors.mmra:MMRAPredictor",
+    "cban": "models.predictors.cban:CBANPredictor",
+    "clstm": "models.predictors.clstm:CLSTMPredictor",
+    "mufm": "models.predictors.mufm:MUFMPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
     "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
