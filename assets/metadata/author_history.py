@@ -13,8 +13,9 @@ from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.videos import VIDEOS, known_items
+from assets.metadata.later_author_statistics import later_author_statistics
 from assets.protocol.labels import NAME as LABELS
-from assets.protocol.labels import read_labels, target_names
+from assets.protocol.labels import observable_at, read_labels, target_names
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import popularity, read_popularity
 from assets.protocol.splits import items_of, read_splits, splits
@@ -23,7 +24,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "author_history"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 DAY_MS = 24 * HOUR_MS
 VERIFIED = 1000  # videos per author that the check recomputes
 
@@ -45,9 +46,14 @@ def author_history(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     """Compute every video's history. In the random split, labels of validation and test items count for nothing."""
     store = open_store(settings)
     targets = target_names(store)
-    counted = labels_that_count(read_labels(store), read_splits(store), settings.protocol.split)
-    frame = histories(published_by(store), counted, targets)
-    keep_table(context, store, NAME, frame, Fingerprint(code=CODE, parameters={"split": settings.protocol.split}))
+    videos, labels, parameters = published_by(store), read_labels(store), {"split": settings.protocol.split}
+    if settings.audit.fault == "later_author_statistics":
+        parameters["fault"] = settings.audit.fault
+        frame = later_author_statistics(videos, labels, targets)
+    else:
+        counted = labels_that_count(labels, videos, read_splits(store), settings.protocol.split)
+        frame = histories(videos, counted, targets)
+    keep_table(context, store, NAME, frame, Fingerprint(code=CODE, parameters=parameters))
     return dg.MaterializeResult(
         data_version=version_of_table(frame),
         metadata={
@@ -64,20 +70,28 @@ def published_by(store: Store) -> pl.DataFrame:
     return known_items(store).select("item", "author").join(clocks, on="item", how="left", maintain_order="left")
 
 
-def labels_that_count(labels: pl.DataFrame, sides: pl.DataFrame, split: str) -> pl.DataFrame:
-    """Return the labels that may be part of a history.
+def labels_that_count(labels: pl.DataFrame, videos: pl.DataFrame, sides: pl.DataFrame, split: str) -> pl.DataFrame:
+    """Return the labels that may be part of a history, each with the time from which it may be.
 
     In the random split, validation and test items are published between the training items, and their labels are held out:
-    only labels of training items count. In the chronological split, every label counts from the time on at which it is known,
-    as it would for a forecaster at work.
+    only labels of training items count. In the chronological split, every label with a time counts from then on, as it
+    would for a forecaster at work. A final count without a time counts from its item's publication on
+    (`assets.protocol.labels.observable_at`), and only if a predictor is trained on it anyway.
 
     Args:
-        labels: The table `labels`. A label without a time never counts, since nobody knows when it was known.
+        labels: The table `labels`.
+        videos: `item`, `t0` (ms). The labels of other items count for nothing.
         sides: The table `splits`.
         split: `protocol.split`.
+
+    Returns:
+        `item`, `target`, `observable_at` (ms), `value`.
     """
-    known = labels.drop_nulls(["label_time", "value"])
-    return known if split == "chronological" else known.filter(pl.col("item").is_in(items_of(sides, "train")))
+    known = labels.drop_nulls("value").join(videos.select("item", "t0"), on="item").with_columns(observable_at())
+    counts = pl.col("item").is_in(items_of(sides, "train"))
+    if split == "chronological":
+        counts |= pl.col("label_time").is_not_null()
+    return known.filter(counts).drop_nulls("observable_at").select("item", "target", "observable_at", "value")
 
 
 def histories(videos: pl.DataFrame, labels: pl.DataFrame, targets: Sequence[str]) -> pl.DataFrame:
@@ -85,18 +99,18 @@ def histories(videos: pl.DataFrame, labels: pl.DataFrame, targets: Sequence[str]
 
     Args:
         videos: `item`, `author`, `t0` (ms), one row per item. Without author or t0 the history is unknown.
-        labels: `item`, `target`, `label_time` (ms), `value`; see `labels_that_count`.
+        labels: `item`, `target`, `observable_at` (ms), `value`; see `labels_that_count`.
         targets: Names of the targets, in the order of the columns.
 
     Returns:
         One row per item, in the order of `videos`: `item`; `history_items`, the author's videos with an earlier t = 0;
         `history_days_since`, days since the latest of them; and per target `history_known TARGET`, the number of the author's
-        labels with a `label_time` before t = 0, and of these labels `history_mean`, `history_last` (known last; of equal
+        labels that were observable before t = 0, and of these labels `history_mean`, `history_last` (known last; of equal
         times the video published last) and `history_max`.
 
     Example:
         >>> videos = pl.DataFrame({"item": ["a", "b"], "author": ["x", "x"], "t0": [0, 5 * 86_400_000]})
-        >>> labels = pl.DataFrame({"item": ["a"], "target": ["like@1d"], "label_time": [86_400_000], "value": [3.0]})
+        >>> labels = pl.DataFrame({"item": ["a"], "target": ["like@1d"], "observable_at": [86_400_000], "value": [3.0]})
         >>> histories(videos, labels, ["like@1d"]).row(1)
         ('b', 1.0, 5.0, 1.0, 3.0, 3.0, 3.0)
     """
@@ -108,12 +122,12 @@ def histories(videos: pl.DataFrame, labels: pl.DataFrame, targets: Sequence[str]
         ((pl.col("t0") - pl.col("previous")) / DAY_MS).alias("history_days_since")
     )
     frame = earlier.drop("previous").sort("t0")
-    of_author = labels.join(known, on="item").sort("label_time", "t0", "item")
+    of_author = labels.join(known, on="item").sort("observable_at", "t0", "item")
     for target in targets:
         value = pl.col("value")
         running = of_author.filter(pl.col("target") == target).select(
             "author",
-            "label_time",
+            "observable_at",
             pl.int_range(1, pl.len() + 1).over("author").cast(pl.Float64).alias(f"history_known {target}"),
             (value.cum_sum() / pl.int_range(1, pl.len() + 1)).over("author").alias(f"history_mean {target}"),
             value.alias(f"history_last {target}"),
@@ -122,11 +136,11 @@ def histories(videos: pl.DataFrame, labels: pl.DataFrame, targets: Sequence[str]
         frame = frame.join_asof(
             running,
             left_on="t0",
-            right_on="label_time",
+            right_on="observable_at",
             by="author",
             allow_exact_matches=False,
             check_sortedness=False,  # both sides are sorted by time
-        ).drop("label_time")
+        ).drop("observable_at")
         frame = frame.with_columns(pl.col(f"history_known {target}").fill_null(0.0))
     return videos.select("item").join(frame.drop("author", "t0"), on="item", how="left", maintain_order="left")
 
@@ -168,11 +182,14 @@ def check_histories(
     Returns:
         The check's result. At most `VERIFIED` videos per author are compared, evenly spread over time.
     """
-    counted = labels if split == "chronological" else labels.filter(pl.col("item").is_in(items_of(sides, "train")))
+    fitted = pl.col("item").is_in(items_of(sides, "train"))
+    timed = pl.col("label_time").is_not_null()
+    counted = labels.filter(fitted | timed if split == "chronological" else fitted)
     known = videos.filter(pl.col("author").is_not_null() & pl.col("t0").is_not_null())
     of_author: dict[tuple[str, str], list[np.ndarray]] = {}
-    ordered = counted.drop_nulls(["label_time", "value"]).join(known, on="item").sort("label_time", "t0", "item")
-    for author, target, times, values in ordered.group_by("author", "target").agg("label_time", "value").iter_rows():
+    since = pl.when(timed).then("label_time").otherwise("t0").alias("since")
+    ordered = counted.drop_nulls("value").join(known, on="item").with_columns(since).sort("since", "t0", "item")
+    for author, target, times, values in ordered.group_by("author", "target").agg("since", "value").iter_rows():
         of_author[author, target] = [np.array(times), np.array(values)]
     targets = labels["target"].unique().to_list()
     wrong = []

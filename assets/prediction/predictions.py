@@ -1,6 +1,6 @@
 """One forecast per item without a label, as a count and on the target's scale, with the neighbours it is based on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import numpy as np
@@ -19,8 +19,9 @@ from assets.prediction.counted import counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
+from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
-from assets.prediction.served_row import BEST, served_rows
+from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, read_validation
@@ -34,7 +35,7 @@ from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "predictions"
-CODE = 5  # raise it when the same inputs give another result
+CODE = 6  # raise it when the same inputs give another result
 FILE = "predictions.csv"
 
 
@@ -50,7 +51,7 @@ FILE = "predictions.csv"
     "predictions",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *table_marks(store, *TABLES, OBSTACLES, VALIDATION, WEIGHTS),
         *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
@@ -62,7 +63,8 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     below the events counted of the item so far, including those after its observation window.
     """
     store = open_store(settings)
-    served = served_rows(read_validation(store), serve=settings.model.serve)
+    ranked = ranked_rows(read_validation(store), serve=settings.model.serve)
+    served = {target: rows[0] for target, rows in ranked.items()}
     for target, row in served.items():
         why = "it is best on the validation items" if settings.model.serve == BEST else "model.serve names it"
         context.log.info("predictions: %s is forecast by %s: %s", target, row, why)
@@ -77,12 +79,13 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
                 "target": settings.protocol.target,
                 "ages": settings.protocol.ages,
                 "train": settings.model.train,
-                "served": served,
+                "served": ranked,
             },
         ),
-        compute=lambda: _predict(store, settings, served),
+        compute=lambda: _predict(store, settings, ranked),
     )
     stop_if_plan_is_empty()
+    _tell_other_rows(context, frame, served)
     folder = settings.results_folder()
     flat = frame.with_columns(pl.col("neighbours").list.eval(pl.element().struct.field("item")).list.join(" "))
     write_text(folder / FILE, flat.write_csv())
@@ -108,7 +111,17 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     )
 
 
-def _predict(store: Store, settings: Settings, served: Mapping[str, str]) -> pl.DataFrame:
+def _tell_other_rows(context: dg.AssetExecutionContext, frame: pl.DataFrame, served: Mapping[str, str]) -> None:
+    """Log how many items got the forecast of another row, because the served one does not apply to them."""
+    others = frame.filter(pl.col("model") != pl.col("target_name").replace(served))
+    for target, row, items in others.group_by("target_name", "model", maintain_order=True).len().iter_rows():
+        context.log.warning(
+            "predictions: %s: %s does not apply to %d items, because it lacks an input; they are forecast by %s",
+            *(target, served[target], items, row),
+        )
+
+
+def _predict(store: Store, settings: Settings, ranked: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     samples = samples_of(store, settings, "predict")
     items, names, rows = samples.items.tolist(), target_names(store), ForecastRows(store, settings)
     counted = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
@@ -125,11 +138,11 @@ def _predict(store: Store, settings: Settings, served: Mapping[str, str]) -> pl.
     )
     frame = pl.concat(
         _of_target(
-            [forecast.values[:, column] for forecast in forecasts if forecast.row == served[name]],
+            served_forecasts(forecasts, ranked[name], column),
             counted[:, column],
             items,
             scale=settings.protocol.target,
-            named={"target_name": name, "model": served[name]},
+            target=name,
         )
         for column, name in enumerate(names)
     )
@@ -143,28 +156,19 @@ def _predict(store: Store, settings: Settings, served: Mapping[str, str]) -> pl.
 
 
 def _of_target(
-    by_seed: list[np.ndarray],
-    counted: np.ndarray,
-    items: list[str],
-    *,
-    scale: targets.Transform,
-    named: Mapping[str, str],
+    forecasts: pl.DataFrame, counted: np.ndarray, items: list[str], *, scale: targets.Transform, target: str
 ) -> pl.DataFrame:
-    values = np.stack(by_seed) if by_seed else np.full((1, len(items)), np.nan)
-    mean = values.mean(axis=0)
-    return pl.DataFrame(
-        {
-            "item": items,
-            "predicted": mean,
-            "predicted_low": values.min(axis=0),
-            "predicted_high": values.max(axis=0),
-            "predicted_count": np.fmax(targets.inverse(mean, scale), counted),
-            "counted_so_far": counted,
-            "seeds": np.full(len(items), len(values), dtype=np.int32),
-        },
-        schema_overrides={"item": pl.String},
-    ).with_columns(
-        pl.col("counted_so_far").fill_nan(None).cast(pl.Int64), **{name: pl.lit(text) for name, text in named.items()}
+    count = np.fmax(targets.inverse(forecasts["predicted"].to_numpy(), scale), counted)
+    return forecasts.select(
+        pl.Series("item", items, dtype=pl.String),
+        "predicted",
+        "predicted_low",
+        "predicted_high",
+        pl.Series("predicted_count", count),
+        pl.Series("counted_so_far", counted).fill_nan(None).cast(pl.Int64),
+        "seeds",
+        pl.lit(target).alias("target_name"),
+        "model",
     )
 
 

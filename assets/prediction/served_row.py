@@ -1,10 +1,13 @@
-"""Which row of the tables of results is served as the forecast of a target."""
+"""Which row of the tables of results is served as the forecast of a target, and what is served where it does not apply."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
+from assets.prediction.forecast import Forecast
 from models.predictor_table import STACK, row_title
 
 BEST = "best"
@@ -21,13 +24,62 @@ def served_rows(validation: pl.DataFrame, *, serve: str) -> dict[str, str]:
         validation: The table `validation_items`.
         serve: The setting `model.serve`.
     """
-    rows: dict[str, str] = {}
+    return {target: rows[0] for target, rows in ranked_rows(validation, serve=serve).items()}
+
+
+def ranked_rows(validation: pl.DataFrame, *, serve: str) -> dict[str, list[str]]:
+    """Return the row that is served, per target, and then the others that apply at every age, best on validation first.
+
+    Args:
+        validation: The table `validation_items`.
+        serve: The setting `model.serve`.
+    """
+    rows: dict[str, list[str]] = {}
     for (target,), of_target in validation.group_by("target_name", maintain_order=True):
-        rows[target] = _best(of_target) if serve == BEST else row_title(serve)
+        best, scores = _best(of_target)
+        first = best if serve == BEST else row_title(serve)
+        rows[target] = [first, *sorted(scores.keys() - {first}, key=lambda row: (scores[row], row))]
     return rows
 
 
-def _best(validation: pl.DataFrame) -> str:
+def served_forecasts(forecasts: Sequence[Forecast], rows: Sequence[str], column: int) -> pl.DataFrame:
+    """Return the forecasts of the first row that applies to each of n items, with the mean over its seeds.
+
+    A row does not apply to an item of which it lacks an input: the log-linear extrapolation needs a count.
+
+    Args:
+        forecasts: Forecasts of the n items by every row.
+        rows: Names of rows, the preferred one first.
+        column: Number of the target.
+
+    Returns:
+        n rows: `model`, `predicted`, `predicted_low` and `predicted_high` (lowest and highest seed), `seeds`.
+    """
+    n = len(forecasts[0].values)
+    parts = []
+    for row in rows:
+        by_seed = [forecast.values[:, column] for forecast in forecasts if forecast.row == row]
+        if not by_seed:
+            continue
+        values = np.stack(by_seed)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "place": np.arange(n),
+                    "model": [row] * n,
+                    "predicted": values.mean(axis=0),
+                    "predicted_low": values.min(axis=0),
+                    "predicted_high": values.max(axis=0),
+                    "seeds": np.full(n, len(values), dtype=np.int32),
+                },
+                schema_overrides={"model": pl.String},
+            ).filter(pl.col("predicted").is_not_nan())
+        )
+    return pl.concat(parts).unique("place", keep="first", maintain_order=True).sort("place").drop("place")
+
+
+def _best(validation: pl.DataFrame) -> tuple[str, dict[str, float]]:
+    """Return the best row of a target, and the error of every row that applies at every age."""
     ages = validation["age_hours"].n_unique()
     errors = (
         validation.with_columns(error=(pl.col("predicted") - pl.col("target")) ** 2)
@@ -40,10 +92,10 @@ def _best(validation: pl.DataFrame) -> str:
     scores = dict(at_age.group_by("predictor", maintain_order=True).agg(pl.col("error").mean()).iter_rows())
     best = min(scores, key=scores.__getitem__)
     if STACK not in scores:
-        return best
+        return best, scores
     by_item = everywhere.group_by("predictor", "item").agg(pl.col("error").mean())
     own, other = (by_item.filter(pl.col("predictor") == name).select("item", "error") for name in (STACK, best))
     worse = own.join(other, on="item", suffix="_best")
     difference = (worse["error"] - worse["error_best"]).to_numpy()
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
-    return STACK if difference.mean() <= error else best
+    return (STACK if difference.mean() <= error else best), scores

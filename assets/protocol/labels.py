@@ -162,8 +162,8 @@ def _at_the_end(clocks: pl.DataFrame, timed: pl.DataFrame, final: pl.DataFrame) 
 def observable_at() -> pl.Expr:
     """Return from which ms a label may be used by items published then or later, from columns `label_time` and `t0`.
 
-    When a final count without a time was known is unknown. It counts as known from its item's publication, so that the
-    chronological protocol goes by publication alone (docs/protocol.md).
+    It is unknown when a final count without a time was known. It counts as known from its item's publication: for the
+    chronological split, for neighbours and for authors' histories (docs/protocol.md, "Final counts without a time").
     """
     return pl.coalesce("label_time", "t0").alias("observable_at")
 

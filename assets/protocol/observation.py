@@ -205,10 +205,11 @@ def _notes(frame: pl.DataFrame, labels: pl.DataFrame, targets: list[MeasuredTarg
     if between := known.filter(pl.col("source") == "interpolated").height:
         notes.append(f"{between} labels are interpolated between the snapshots around the horizon")
     untimed = known.filter(pl.col("label_time").is_null()).height
-    if untimed and protocol.split == "chronological":
+    if untimed:
+        what = "the chronological split, neighbours and " if protocol.split == "chronological" else ""
         notes.append(
-            f"{untimed} labels are final counts without a time. So the chronological split and the neighbours go by "
-            "publication alone, and may use labels that were not known yet"
+            f"{untimed} labels are final counts without a time. They count as known from publication on, so {what}authors' "
+            "histories may use labels that were not known yet (docs/protocol.md)"
         )
     if early:
         notes.append(

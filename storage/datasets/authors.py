@@ -61,11 +61,14 @@ def read_author_table(paths: Sequence[Path], problems: Problems, notes: list[Not
     return frame.sort("author", "time", nulls_last=True)
 
 
-def authors_of_videos(table: Tabular, problems: Problems, notes: list[Note]) -> tuple[pl.DataFrame | None, list[str]]:
+def authors_of_videos(
+    table: Tabular, times: pl.Series | None, problems: Problems, notes: list[Note]
+) -> tuple[pl.DataFrame | None, list[str]]:
     """Return the statistics of authors that `videos` holds in its rows, and the names of their columns.
 
     Args:
         table: The table `videos`.
+        times: (rows,) when each row was taken, unix ms or null; None if the table has no counts.
         problems: Problems are added here.
         notes: What was assumed is added here.
     """
@@ -79,9 +82,7 @@ def authors_of_videos(table: Tabular, problems: Problems, notes: list[Note]) -> 
     if "author" not in table.frame.columns or not statistics:
         return None, []
     authors = table.texts("author", problems, [])
-    if "scraped_at" in table.frame.columns:
-        times = read_times(table, "scraped_at", Problems(), [], any_form=True)
-    else:
+    if times is None:
         times = pl.Series("time", [None] * len(authors), dtype=pl.Int64)
     told = ", ".join(f"{column!r} is read as the author's {series.name}" for column, series in statistics.items())
     notes.append(Note("info", f"{table.name}: {told}"))

@@ -127,6 +127,9 @@ def read_times(table: Tabular, name: str, problems: Problems, notes: list[Note],
         return pl.Series(name, [None] * len(column), dtype=pl.Int64)
     times = to_milliseconds(column, iso=any_form)
     unread = times.is_null() & column.is_not_null()
+    if any_form and unread.any() and (seconds := _fractional_seconds(column)) is not None:
+        notes.append(Note("info", f"{table.name}: {name} is in seconds since 1970"))
+        return seconds
     if any_form and column.dtype == pl.String and unread.any():
         texts = column.str.strip_chars()
         left = texts.filter(unread).unique(maintain_order=True)
@@ -147,6 +150,16 @@ def read_times(table: Tabular, name: str, problems: Problems, notes: list[Note],
         notes.append(Note("info", f"{table.name}: {name} is in {told}"))
     _check_clock(table, name, times, problems)
     return times
+
+
+def _fractional_seconds(column: pl.Series) -> pl.Series | None:
+    """Return unix seconds with fractions as milliseconds; None unless all values are between 2000 and 2100."""
+    if not (column.dtype == pl.String or column.dtype.is_float()):
+        return None
+    values = column.cast(pl.Float64, strict=False)
+    if values.null_count() > column.null_count() or not values.is_between(_CLOCK_STARTS, _CLOCK_ENDS).all():
+        return None
+    return (values * 1000).round().cast(pl.Int64).alias(column.name)
 
 
 def _other_clock(times: pl.Series) -> tuple[pl.Series, str] | None:

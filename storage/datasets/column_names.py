@@ -14,10 +14,12 @@ _ITEM = (
     ("video_id", "item_id"),
     ("aweme_id", "photo_id", "post_id", "clip_id", "media_id", "vid", "bvid"),
     ("id",),
+    ("url", "video_url", "web_video_url", "link", "permalink"),
 )
 _PUBLISHED = (
     (
         *("published", "publish_time", "published_time", "publish_date", "published_date", "date_published"),
+        *("posted", "posted_on", "uploaded", "uploaded_on", "published_on", "publication_date", "publication_time"),
         *("upload_time", "upload_date", "uploaded_at", "posted_at", "post_time", "post_date", "date_posted"),
         *("created", "created_at", "create_time", "creation_time", "creation_date", "created_utc", "release_date"),
     ),
@@ -25,11 +27,12 @@ _PUBLISHED = (
 )
 _TAKEN = (
     (
-        *("scraped", "scrape_time", "scrape_date", "scraped_date", "date_scraped", "crawled_at", "crawl_time"),
+        *("scraped_at", "scraped", "scrape_time", "scrape_date", "scraped_date", "date_scraped"),
+        *("crawled_at", "crawl_time"),
         *("crawl_date", "fetched_at", "fetch_time", "fetch_date", "collected_at", "collect_time", "collection_time"),
         *("collection_date", "retrieved_at", "retrieval_time", "retrieval_date", "snapshot", "snapshot_at"),
         *("snapshot_time", "snapshot_date", "observed_at", "recorded_at", "record_time", "captured_at", "queried_at"),
-        *("query_time", "extracted_at", "trending_date", "as_of"),
+        *("query_time", "extracted_at", "trending_date", "as_of", "epoch"),
     ),
 )
 PLAIN_TIMES = ("time", "timestamp", "datetime", "date")
@@ -62,7 +65,7 @@ VIDEO_TIERS: Tiers = {
     ),
     "width": (("video_width", "video_meta_width"),),
     "height": (("video_height", "video_meta_height"),),
-    "hashtags": (("hashtag",), ("tags", "video_tags", "keywords")),
+    "hashtags": (("hashtag",), ("tags", "video_tags", "keywords"), ("challenges",)),
     "description": (("description", "video_description", "desc"),),
 }
 EVENT_NAMES: Names = {name: (name,) for name in ("item", "user", "type", "time")}
@@ -89,20 +92,30 @@ _METRICS = {
     **{word: word for word in ("view", "play", "like", "comment", "share", "repost", "retweet", "reply", "loop")},
     **{
         word: word
-        for word in ("save", "bookmark", "download", "dislike", "forward", "favorite", "reaction", "impression")
+        for word in (
+            "save",
+            "bookmark",
+            "download",
+            "dislike",
+            "forward",
+            "favorite",
+            "reaction",
+            "impression",
+            "upvote",
+        )
     },
     "digg": "like",
     "heart": "like",
     "favourite": "favorite",
     "collect": "save",
 }
-_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|numberof|num|n)(?=[a-z])")
-_COUNTED = re.compile(r"(?:counts?|num|numbers?|total)$")
+_WRAPPED = re.compile(r"^(?:statistics|stats|publicmetrics|video|total|numberof|noof|num|cnt|n)(?=[a-z])")
+_COUNTED = re.compile(r"(?:counts?|cnt|num|numbers?|total|alltime)$")
 
 
 def fold(name: str) -> str:
-    """Return the form in which column names are compared: equal for `User ID`, `user_id`, `user.id` and `userid`."""
-    return re.sub(r"[\s_\-./\u200b\ufeff]+", "", name).lower()
+    """Return the form in which column names are compared: equal for `User ID`, `user_id`, `user.id` and `userid:`."""
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def metric_of(column: str) -> str | None:

@@ -17,9 +17,11 @@ from storage.datasets.column_names import (
     fold,
     metric_of,
 )
-from storage.datasets.counts import parse_counts
+from storage.datasets.counts import common_mark, parse_counts
 from storage.datasets.dataset import COUNTERS, Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
+from storage.datasets.moments_in_names import date_in
+from storage.datasets.snapshot_columns import SnapshotColumn, snapshot_columns
 from storage.datasets.tabular import Tabular, read_tabular
 
 # Columns that describe an item and are no counter, although they may be numbers.
@@ -58,7 +60,8 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
     if not table.frame.height:
         raise DatasetError([f"{table.path}: there are no counts"])
     items = table.ids("item", problems, notes)
-    times = read_count_times(table, "time", problems, notes)
+    snapshots = snapshot_columns(table, notes)
+    times = read_count_times(table, "time", problems, notes, told=not snapshots)
     long = {"metric", "value"} & set(table.frame.columns)
     if len(long) == 1:
         (there,) = long
@@ -77,32 +80,65 @@ def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[No
         frame = _counts(table, "value", items, times, metrics.replace_strict(spellings, default=None), problems, notes)
         table.tell_further(notes)
         return CounterTable(table, frame)
-    columns = metric_columns(table, problems, any_number=True)
-    if not columns:
+    columns = metric_columns(table, problems, any_number=True, leave=[one.column for one in snapshots])
+    if not (columns or snapshots):
         raise DatasetError(
             [
                 f"{table.path}: no column of counts among {', '.join(table.frame.columns)}; allowed are "
                 "item,time,metric,value, or item,time and one column per metric, named after it"
             ]
         )
-    table.tell_further(notes, used=set(columns.values()))
+    table.tell_further(notes, used={*columns.values(), *(one.column for one in snapshots)})
     if about := [column for column in table.further if fold(column) in _ABOUT_ITEMS - _TIMES]:
         text = f"{table.name}: {', '.join(about)} describe items and are not read here; put them into videos.csv"
         notes.append(Note("warning", text))
-    return wide_counts(table, columns, items, times, problems, notes)
+    return wide_counts(table, columns, items, times, problems, notes, snapshots=snapshots)
 
 
-def read_count_times(table: Tabular, name: str, problems: Problems, notes: list[Note]) -> pl.Series:
-    """Return when each row's counts were taken, unix ms; null where the table does not say. A note tells how many."""
-    if name not in table.frame.columns:
-        times = pl.Series(name, [None] * table.frame.height, dtype=pl.Int64)
-    else:
+def read_count_times(
+    table: Tabular, name: str, problems: Problems, notes: list[Note], *, told: bool = True
+) -> pl.Series:
+    """Return when each row's counts were taken, unix ms; null where the table does not say.
+
+    If the table has no such column, but parts that repeat items and are named by date, the dates of the names are taken.
+
+    Args:
+        table: The table.
+        name: The column of times.
+        problems: Problems are added here.
+        notes: What was assumed is added here.
+        told: Whether a note tells how many rows have no time.
+    """
+    if name in table.frame.columns:
         times = read_times(table, name, problems, notes, any_form=True)
+    elif (dates := _dates_of_parts(table)) is not None:
+        times = dates
+        notes.append(
+            Note(
+                "info",
+                f"{table.name}: its counts were taken at the dates in the files' names, 00:00 UTC if only a date",
+            )
+        )
+    else:
+        times = pl.Series(name, [None] * table.frame.height, dtype=pl.Int64)
     unknown = times.null_count()
-    if unknown:
+    if unknown and told:
         among = "every row" if unknown == len(times) else f"{unknown:,} of {len(times):,} rows"
         notes.append(Note("info", f"{table.name}: {among} without a time: final counts"))
     return times
+
+
+def _dates_of_parts(table: Tabular) -> pl.Series | None:
+    """Return the date in the name of each row's file; None unless each file has its own, and files repeat items."""
+    names = table.part_names()
+    dates = {name: date_in(name) for name in names.unique()}
+    moments = {moment.at for moment in dates.values() if moment is not None}
+    if len(dates) < 2 or len(moments) < len(dates):
+        return None
+    parts = table.frame.select("item", part=names).unique()
+    if parts["item"].is_unique().all():
+        return None
+    return names.replace_strict({name: moment.at for name, moment in dates.items()}, return_dtype=pl.Int64)
 
 
 def metric_columns(
@@ -148,6 +184,9 @@ def wide_counts(
     times: pl.Series,
     problems: Problems,
     notes: list[Note],
+    *,
+    snapshots: Sequence[SnapshotColumn] = (),
+    published: pl.Series | None = None,
 ) -> CounterTable:
     """Return the counts of a wide table.
 
@@ -158,12 +197,21 @@ def wide_counts(
         times: (rows,) when the counts were taken, unix ms, or null.
         problems: Problems are added here: values that are no numbers.
         notes: What was assumed is added here.
+        snapshots: Columns that hold a metric at a moment of their own.
+        published: (rows,) publication of each row's item, unix ms or null. Default: unknown.
     """
     _tell_metrics(table, {column: metric for metric, column in columns.items()}, notes)
-    frames = [
-        _counts(table, column, items, times, pl.repeat(metric, len(items), eager=True), problems, notes)
-        for metric, column in columns.items()
-    ]
+    if published is None:
+        published = pl.repeat(None, len(items), dtype=pl.Int64, eager=True)
+    mark = common_mark([table.frame[column] for column in (*columns.values(), *(one.column for one in snapshots))])
+
+    def counts(column: str, metric: str, taken: pl.Series) -> pl.DataFrame:
+        metrics = pl.repeat(metric, len(items), eager=True)
+        return _counts(table, column, items, taken, metrics, problems, notes, mark=mark)
+
+    frames = [counts(column, metric, times) for metric, column in columns.items()]
+    # a count at an unknown moment is no final count
+    frames += [counts(one.column, one.metric, one.times(published)).drop_nulls("time") for one in snapshots]
     return CounterTable(table, pl.concat(frames))
 
 
@@ -181,8 +229,10 @@ def _counts(
     metrics: pl.Series,
     problems: Problems,
     notes: list[Note],
+    *,
+    mark: str | None = None,
 ) -> pl.DataFrame:
-    counts = parse_counts(table.frame[column])
+    counts = parse_counts(table.frame[column], mark=mark)
     if counts.problem:
         problems.add(table.path, f"{column}: {counts.problem}; write whole numbers without points and commas")
     if counts.told:

@@ -1,12 +1,13 @@
 """Counts as people write them: 1,234,567 and 541.2K and 1,2 Mio; one reading of points and commas per column."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from storage.datasets.column_names import metric_of
 from storage.datasets.ids import missing_words
 
 _NUMBER = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(?:[eE]([+-]?\d+))?([^\W\d_]*)\+?")
@@ -23,6 +24,8 @@ _FACTORS = {
     "亿": 10**8,
     "億": 10**8,
 }
+_PEOPLE = {"follower", "followers", "subscriber", "subscribers", "fan", "fans", "following"}
+_LAST_WORD = re.compile(r"\s+([^\W\d_]+)$")
 # Blanks between thousands, and before a suffix.
 _GAPS = re.compile(r"(?<=\d)[\s_'’](?=\d{3}(?!\d))|(?<=[\d.,])\s+(?=[^\W\d_])")
 
@@ -44,12 +47,18 @@ class Counts:
     problem: str | None = None
 
 
-def parse_counts(column: pl.Series) -> Counts:
+def parse_counts(column: pl.Series, *, mark: str | None = None) -> Counts:
     """Return a column's numbers. Text may have thousands separators, a decimal point or comma, and a suffix such as K.
+
+    A word for what is counted may follow the number: `1.2M views`.
 
     A point or comma is a decimal one or separates thousands in the whole column. A number such as `1,234567` or `541,2K`
     shows the first, one such as `1,234,567` the second. If nothing in the column shows it, `1,234` is 1234, because a count
     is whole; `1.234` could be either and is ambiguous.
+
+    Args:
+        column: The column.
+        mark: Decimal mark of other columns of the table, for a column that does not show its own (`common_mark`).
 
     Example:
         >>> parse_counts(pl.Series(["541.2K", "1,234", None, "12"])).values.to_list()
@@ -70,15 +79,14 @@ def parse_counts(column: pl.Series) -> Counts:
         return Counts(nothing, np.flatnonzero(column.is_not_null().to_numpy()))
     text = column.str.strip_chars()
     text = pl.select(pl.when((text != "") & ~missing_words(text) & ~text.is_in(["-", "--"])).then(text)).to_series()
-    plain = pl.select(pl.when(text.str.contains(r"^[+-]?\d+(?:\.0*)?$")).then(text)).to_series()
+    plain = pl.select(pl.when(text.str.contains(r"^[+-]?\d+(?:\.0{0,2})?$")).then(text)).to_series()
     values = plain.str.strip_prefix("+").cast(pl.Float64, strict=False)
     left = text.filter(values.is_null() & text.is_not_null()).unique(maintain_order=True)
     if not len(left):
         return Counts(values.alias(column.name), none)
 
-    bodies = {one: _NUMBER.fullmatch(_GAPS.sub("", one)) for one in left.to_list()}
-    found = {one: match for one, match in bodies.items() if match and match[4].lower() in _FACTORS}
-    decimal, ambiguous = _decimal_mark(found)
+    found = _numbers(left)
+    decimal, ambiguous = _decimal_mark(found, mark)
     if ambiguous:
         return Counts(values, none, problem=ambiguous)
     read = {one: _value(match, decimal) for one, match in found.items()}
@@ -105,9 +113,48 @@ def parse_measures(column: pl.Series) -> Counts:
     return parse_counts(column)
 
 
-def _decimal_mark(numbers: Mapping[str, re.Match[str]]) -> tuple[str, str | None]:
-    """Return the decimal mark of a column's numbers, and both readings in words if it cannot be told."""
-    shown: dict[str, str] = {}  # decimal mark -> the first number that shows it
+def common_mark(columns: Iterable[pl.Series]) -> str | None:
+    """Return the decimal mark that some of the columns show; None if none shows it, or they differ.
+
+    Example:
+        >>> common_mark([pl.Series(["1.234"]), pl.Series(["1.234.567"])])
+        ','
+    """
+    texts = [column.str.strip_chars() for column in columns if column.dtype == pl.String]
+    marks = {mark for text in texts for mark in _shown(_numbers(text.filter(text.str.contains("[.,]")).unique()))[0]}
+    return marks.pop() if len(marks) == 1 else None
+
+
+def _numbers(texts: pl.Series) -> dict[str, re.Match[str]]:
+    """Return the parts of each text that is a number, perhaps with a word for what is counted after it."""
+    bodies = {}
+    for text in texts.to_list():
+        word = _LAST_WORD.search(text)
+        counted = word and (metric_of(word[1]) or word[1].lower() in _PEOPLE)
+        number = text[: word.start()] if counted else text
+        bodies[text] = _NUMBER.fullmatch(_GAPS.sub("", number))
+    return {text: match for text, match in bodies.items() if match and match[4].lower() in _FACTORS}
+
+
+def _decimal_mark(numbers: Mapping[str, re.Match[str]], mark: str | None) -> tuple[str, str | None]:
+    """Return the decimal mark of a column's numbers, and both readings in words if it cannot be told.
+
+    Args:
+        numbers: The numbers, from `_numbers`.
+        mark: The decimal mark if no number shows it; None if that is unknown.
+    """
+    shown, undecided = _shown(numbers)
+    if len(shown) == 2:
+        return ".", f"{shown['.']!r} has '.' as its decimal mark, and {shown[',']!r} has ','"
+    if undecided and not shown and mark is None:
+        number, before, after, suffix = undecided
+        return ".", f"{number!r} is {before}{after}{suffix} or the fraction {before}.{after}{suffix}"
+    return next(iter(shown), mark or "."), None
+
+
+def _shown(numbers: Mapping[str, re.Match[str]]) -> tuple[dict[str, str], tuple[str, str, str, str] | None]:
+    """Return decimal mark -> the first number that shows it, and the parts of a number that could have either mark."""
+    shown: dict[str, str] = {}
     undecided = None
     for number, match in numbers.items():
         body, suffix = match[2], match[4]
@@ -122,12 +169,7 @@ def _decimal_mark(numbers: Mapping[str, re.Match[str]]) -> tuple[str, str | None
             shown.setdefault(last, number)
         elif last == "." or suffix:
             undecided = undecided or (number, before, after, suffix)
-    if len(shown) == 2:
-        return ".", f"{shown['.']!r} has '.' as its decimal mark, and {shown[',']!r} has ','"
-    if undecided and not shown:
-        number, before, after, suffix = undecided
-        return ".", f"{number!r} is {before}{after}{suffix} or the fraction {before}.{after}{suffix}"
-    return next(iter(shown), "."), None
+    return shown, undecided
 
 
 def _value(match: re.Match[str], decimal: str) -> float | None:

@@ -18,6 +18,7 @@ from storage.datasets.file_bytes import not_utf8, read_text_bytes
 
 SEPARATORS = ",;\t|"
 CHUNK = 1 << 26
+_STATED = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,7 @@ def read_csv(path: Path, *, names: Iterable[str], item_names: Iterable[str]) -> 
         DatasetError: The file is empty or not UTF-8, rows have more or fewer fields than the header, or a quoted field
             swallows rows.
     """
-    data = read_text_bytes(path)
-    body = data.lstrip(b"\r\n")
-    if not body.strip():
-        raise DatasetError([f"{path}: the file is empty"])
-    skipped = data.count(b"\n", 0, len(data) - len(body))
-    try:
-        head = body[: body.find(b"\n") if b"\n" in body else len(body)].decode().rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, body, error) from error
-    separator, header = _header(head, frozenset(names))
+    body, skipped, separator, header = _begin(path, frozenset(names))
     width = len(header)
     item = next((place for place, name in enumerate(header) if fold(name) in item_names), 0)
 
@@ -90,6 +82,31 @@ def read_csv(path: Path, *, names: Iterable[str], item_names: Iterable[str]) -> 
     return CsvText(header, frame, lines, notes, separator)
 
 
+def read_header(path: Path, *, names: Iterable[str] = ()) -> list[str]:
+    """Return the column names of a CSV file, as they are written; see `read_csv`."""
+    return _begin(path, frozenset(names))[3]
+
+
+def _begin(path: Path, names: frozenset[str]) -> tuple[bytes, int, str, list[str]]:
+    """Return a file's text from its header on, the number of lines before it, the separator, and the header.
+
+    A first line such as `sep=;`, which spreadsheets write and read, names the separator.
+    """
+    data = read_text_bytes(path)
+    body, stated = data.lstrip(b"\r\n"), None
+    if found := _STATED.match(body):
+        body, stated = body[found.end() :].lstrip(b"\r\n"), found[1].decode()
+    if not body.strip():
+        raise DatasetError([f"{path}: the file is empty"])
+    skipped = data.count(b"\n", 0, len(data) - len(body))
+    try:
+        head = body[: body.find(b"\n") if b"\n" in body else len(body)].decode().rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, body, error) from error
+    separator, header = _header(head, names, stated)
+    return body, skipped, separator, header
+
+
 def _schema(width: int) -> dict[str, type[pl.DataType]]:
     return {str(place): pl.String for place in range(width)}
 
@@ -105,8 +122,8 @@ def _decode(path: Path, data: bytes) -> str:
         raise not_utf8(path, data, error) from error
 
 
-def _header(head: str, names: frozenset[str]) -> tuple[str, list[str]]:
-    """Return the separator that gives most known names, then most names, and the names that it gives."""
+def _header(head: str, names: frozenset[str], stated: str | None) -> tuple[str, list[str]]:
+    """Return the separator and the names that it gives: the stated one, else that with most known names, then most names."""
 
     def names_by(separator: str) -> list[str]:
         return next(_split(head, separator)).fields
@@ -115,7 +132,7 @@ def _header(head: str, names: frozenset[str]) -> tuple[str, list[str]]:
         header = names_by(separator)
         return sum(fold(name) in names for name in header), len(header)
 
-    separator = max(SEPARATORS, key=score)
+    separator = stated or max(SEPARATORS, key=score)
     return separator, names_by(separator)
 
 

@@ -8,7 +8,10 @@ EARLIEST_YEAR = 1970
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 _ONE_ORDER = tuple(
     date + clock
-    for date in ("%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y")
+    for date in (
+        *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y"),
+        *("%b %d, %Y", "%B %d, %Y", "%b %d %Y"),
+    )
     for clock in _CLOCKS
 )
 _WITH_ZONE = (
@@ -56,6 +59,9 @@ def parse_dates(texts: pl.Series) -> Dates:
         if (times := _parse(zoned, form)) is not None:
             return _only(texts, times)
     zoneless = zoned.str.replace(r"\s*\+0000$", "").str.replace(r"(\d)T(\d)", "${1} ${2}")
+    # a weekday tells nothing more, and neither does the point of an abbreviated month or a comma before the time
+    zoneless = zoneless.str.replace(r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+", "")
+    zoneless = zoneless.str.replace(r"\b([A-Za-z]{3})\.", "${1}").str.replace(r",\s*(\d{1,2}:\d\d)", " ${1}")
     for form in _ONE_ORDER:
         if (times := _parse(zoneless, form)) is not None:
             return _only(texts, times)

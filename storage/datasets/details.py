@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 
+from storage.datasets.column_names import fold
 from storage.datasets.counts import parse_measures
 from storage.datasets.dataset import DETAILS, Note
 from storage.datasets.errors import Problems
@@ -12,8 +13,20 @@ from storage.datasets.tabular import Tabular
 
 # No micro-video lasts three hours, so durations above are milliseconds.
 LONGEST_SECONDS = 10_000
+_NUMBERED_HASHTAG = re.compile(r"(?:hashtags?|tags)\d+(?:name|title)?")
 _ISO_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_WORDED_DURATION = re.compile(
+    r"(?:(\d+)\s*h(?:ours?|rs?)?)?\s*(?:(\d+)\s*m(?:in(?:ute)?s?)?)?\s*(?:(\d+(?:\.\d+)?)\s*s(?:ec(?:ond)?s?)?)?",
+    re.IGNORECASE,
+)
 _CLOCK_DURATION = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+
+
+def join_hashtags(table: Tabular) -> None:
+    """Make one column of hashtags of columns such as `hashtags/0/name` and `hashtags/1/name`, unless there is one."""
+    numbered = [column for column in table.further if _NUMBERED_HASHTAG.fullmatch(fold(column))]
+    if numbered and "hashtags" not in table.frame.columns:
+        table.join(numbered, "hashtags")
 
 
 def read_details(table: Tabular, items: pl.Series, notes: list[Note]) -> pl.DataFrame:
@@ -52,8 +65,9 @@ def _text(table: Tabular, name: str, notes: list[Note]) -> pl.Series:
     column = table.frame[name]
     if isinstance(column.dtype, pl.List):
         inner = column.dtype.inner
-        if isinstance(inner, pl.Struct) and "name" in {one.name for one in inner.fields}:
-            column = column.list.eval(pl.element().struct.field("name"))
+        names = [one.name for one in inner.fields if one.name in ("name", "title")] if inner == pl.Struct else []
+        if names:
+            column = column.list.eval(pl.element().struct.field(names[0]))
             inner = pl.String
         if inner == pl.String:
             return column.list.join(" ").alias(name)
@@ -64,13 +78,16 @@ def _text(table: Tabular, name: str, notes: list[Note]) -> pl.Series:
 
 
 def _seconds(column: pl.Series) -> pl.Series:
-    """Return durations in seconds: numbers, `PT1M3S` (ISO-8601) or `1:03`."""
-    values = parse_measures(column).values
+    """Return durations in seconds: numbers, `PT1M3S` (ISO-8601), `1:03` or `1m 3s`."""
     if column.dtype != pl.String:
-        return values
-    left = column.filter(values.is_null() & column.is_not_null()).unique()
-    parsed = pl.Series([_duration(text.strip()) for text in left], dtype=pl.Float64)
-    return values.fill_null(column.replace_strict(left, parsed, default=None, return_dtype=pl.Float64))
+        return parse_measures(column).values
+    texts = column.drop_nulls().unique()
+    told = {text: _duration(text.strip()) for text in texts}
+    told = {text: seconds for text, seconds in told.items() if seconds is not None}
+    parsed = column.replace_strict(told, default=None, return_dtype=pl.Float64)
+    # in `1m` the letter is no million
+    numbers = column.set(column.is_in(list(told)), None)
+    return parsed.fill_null(parse_measures(numbers).values)
 
 
 def _told_in_seconds(table: Tabular, values: pl.Series, notes: list[Note]) -> pl.Series:
@@ -87,7 +104,8 @@ def _duration(text: str) -> float | None:
     if (iso := _ISO_DURATION.fullmatch(text)) and any(iso.groups()):
         days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if clock := _CLOCK_DURATION.fullmatch(text):
+    clock = _CLOCK_DURATION.fullmatch(text) or _WORDED_DURATION.fullmatch(text)
+    if clock and any(clock.groups()):
         hours, minutes, seconds = (float(part or 0) for part in clock.groups())
         return (hours * 60 + minutes) * 60 + seconds
     return None

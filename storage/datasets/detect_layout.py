@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage.datasets.dataset import Dataset
-from storage.datasets.errors import DatasetError
+from storage.datasets.errors import SHOWN, DatasetError
+from storage.datasets.lone_tables import lone_table, role_of
 from storage.datasets.microlens import find_prefixes, read_microlens
 from storage.datasets.plain import read_plain
 from storage.datasets.smpd import is_smpd, read_smpd
 from storage.datasets.smtpd import FILE as SMTPD_FILE
 from storage.datasets.smtpd import is_smtpd, read_smtpd
-from storage.datasets.table_files import find_table, lone_table
+from storage.datasets.table_files import find_table, tables_in
 from storage.datasets.vine import VINE_FILES, is_vine, read_vine
+
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 def open_dataset(
@@ -76,14 +79,25 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
         return read_smpd(folder, as_of=as_of, features=features)
     if is_smtpd(folder):
         return read_smtpd(folder, as_of=as_of, features=features)
-    if table := lone_table(folder):
-        return read_plain(folder, as_of=as_of, features=features, videos=[table])
-    named = sorted(path.name for path in folder.iterdir() if path.stem.lower() in ("videos", "events", "counters"))
-    there = f"; {', '.join(named)} cannot be read" if named else ""
+    if lone := lone_table(folder):
+        role, why = role_of(lone[0])
+        return read_plain(folder, as_of=as_of, features=features, lone={role: lone}, why=why)
     raise DatasetError(
         [
             f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout), for videos.csv|parquet with "
             f"events.csv|parquet or counters.csv|parquet (plain layout), for {', '.join(VINE_FILES)} (Vine), for "
-            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){there}"
+            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){_unread(folder)}"
         ]
     )
+
+
+def _unread(folder: Path) -> str:
+    """Return what the folder holds beside a known layout, for the error."""
+    told = ""
+    if len(tables := [path.name for path in tables_in(folder)]) > 1:
+        told += f"; of the tables {', '.join(tables[:SHOWN])}, name the one with a row per video videos, that with a row per "
+        told += "event events, and that with counts counters"
+    sheets = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SPREADSHEETS)
+    if sheets:
+        told += f"; {', '.join(sheets[:SHOWN])} cannot be read: export each sheet as CSV"
+    return told

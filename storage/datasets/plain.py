@@ -9,7 +9,7 @@ Each table is one file, several files (`events-1.csv`, ...) or a folder of files
 `counters` is needed; columns of counts may also be in `videos`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +31,12 @@ TABLES = ("videos", "events", "counters", "authors")
 
 
 def read_plain(
-    folder: Path, *, as_of: int | None = None, features: Sequence[str] = (), videos: Sequence[Path] | None = None
+    folder: Path,
+    *,
+    as_of: int | None = None,
+    features: Sequence[str] = (),
+    lone: Mapping[str, Sequence[Path]] | None = None,
+    why: str = "",
 ) -> Dataset:
     """Read a folder in the plain layout.
 
@@ -39,7 +44,8 @@ def read_plain(
         folder: The data set's folder.
         as_of: When the data were collected, unix ms; see `assemble`.
         features: Names of the columns of `videos` that become features.
-        videos: Files of the table `videos`. Default: those named so.
+        lone: Table -> its files, if the folder's only table is not named after what it holds. Default: files named so.
+        why: Why that table is taken as `lone` says, in words.
 
     Raises:
         DatasetError: The data cannot be used; the error has all problems.
@@ -52,9 +58,9 @@ def read_plain(
         except DatasetError as error:
             problems.found += error.problems
     problems.raise_if_any()
-    if videos is not None:
-        files["videos"] = list(videos)
-        notes.append(Note("info", f"{videos[0].name}, the only table, is read as the table of videos"))
+    for name, paths in (lone or {}).items():
+        files[name] = list(paths)
+        notes.append(Note("info", f"{paths[0].name} is read as the table {name}: {why}"))
 
     listed = _EMPTY
     authors, events = None, None

@@ -6,11 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from storage.datasets.errors import DatasetError
-from storage.datasets.table_files import find_table, lone_table
+from storage.datasets.lone_tables import lone_table
+from storage.datasets.table_files import find_table
 from storage.file_marks import contents_mark, tree_mark
 from storage.hashing import content_hash
 
-UNREAD = {".jsonl", ".ndjson", ".zip", ".bz2", ".xz"}  # formats whose columns `_names_files` does not look at
+UNREAD = {".json", ".jsonl", ".ndjson", ".zip", ".bz2", ".xz"}  # formats whose columns `_names_files` does not look at
 
 
 def source_mark(folder: str | Path) -> str | None:
@@ -24,7 +25,7 @@ def source_mark(folder: str | Path) -> str | None:
     if not folder.is_dir():
         return None
     try:
-        tables = find_table(folder, "videos") or [table for table in [lone_table(folder)] if table]
+        tables = find_table(folder, "videos") or lone_table(folder)
     except DatasetError:
         return None  # the reader reports the problem
     if any(_names_files(table) for table in tables):

@@ -7,7 +7,7 @@ from storage.datasets.dataset import Note, natural_key
 from storage.datasets.errors import DatasetError
 from storage.datasets.file_bytes import COMPRESSED_SUFFIXES
 
-FORMATS = ("csv", "tsv", "parquet", "jsonl", "ndjson")
+FORMATS = ("csv", "tsv", "parquet", "jsonl", "ndjson", "json")
 _COMPRESSED = "|".join(re.escape(suffix) for suffix in COMPRESSED_SUFFIXES)
 
 
@@ -75,11 +75,10 @@ def find_table(
     return list(stems.values())
 
 
-def lone_table(folder: Path) -> Path | None:
-    """Return the only table in a folder, whatever its name; None if there is none or several."""
+def tables_in(folder: Path) -> list[Path]:
+    """Return all tables in a folder, whatever their names, in natural order."""
     pattern = table_pattern(".+?", FORMATS)
-    tables = [path for path in _visible(folder) if path.is_file() and pattern.fullmatch(path.name)]
-    return tables[0] if len(tables) == 1 else None
+    return [path for path in _visible(folder) if path.is_file() and pattern.fullmatch(path.name)]
 
 
 def _visible(folder: Path, *, deep: bool = False) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A table with a header, read from one or several CSV or parquet files, that knows the file and line of each row."""
+"""A table with a header, read from one or several files, that knows the file and line of each row."""
 
 import difflib
 import io
@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 
 from storage.datasets.column_names import Names, Tiers, fold
-from storage.datasets.csv_text import read_csv
+from storage.datasets.csv_text import read_csv, read_header
 from storage.datasets.dataset import Note
 from storage.datasets.errors import LOCATED, DatasetError, Problems
-from storage.datasets.file_bytes import read_bytes, read_text_bytes
+from storage.datasets.file_bytes import read_bytes
 from storage.datasets.ids import canonical_ids, float_ids, missing_words
 from storage.datasets.item_text_csv import read_lines
+from storage.datasets.json_rows import is_json, read_json
 
 PARQUET = b"PAR1"
-JSON_LINES = {".jsonl", ".ndjson"}
 THROUGH_A_FLOAT = (
     "went through a floating-point number, in which different long ids become equal; write text or integers"
 )
@@ -75,11 +75,23 @@ class Tabular:
         first = self._parts[0].path
         return first if len(self._parts) == 1 else first.parent
 
+    def part_names(self) -> pl.Series:
+        """Return the name of each row's file, without its suffixes, (rows,)."""
+        stems = [part.path.name.split(".")[0] for part in self._parts]
+        return pl.Series("part", np.repeat(stems, [len(part.lines) for part in self._parts]), dtype=pl.String)
+
     def adopt(self, column: str, name: str) -> None:
         """Give a further column a standard name."""
         self.frame = self.frame.rename({column: name})
         self.further.remove(column)
         self.written[name] = self.written.pop(column, column)
+
+    def join(self, columns: Sequence[str], name: str) -> None:
+        """Replace further columns of text by one column with a standard name, which has their values with blanks between."""
+        joined = pl.concat_str(columns, separator=" ", ignore_nulls=True)
+        self.frame = self.frame.with_columns(pl.when(joined != "").then(joined).alias(name)).drop(columns)
+        self.further = [column for column in self.further if column not in columns]
+        self.written[name] = columns[0]
 
     def where(self, rows: Iterable[int]) -> list[str]:
         """Return the place of each row, for messages: file and line (CSV) or file and row (parquet, from 1)."""
@@ -288,13 +300,11 @@ def _read_part(
     loose = {fold(spelling): name for name in tiers for tier in tiers[name] for spelling in tier}
     separator = None
     warnings: list[str] = []
-    with path.open("rb") as file:
-        parquet = file.read(len(PARQUET)) == PARQUET
-    if parquet or path.suffix.lower() in (".parquet", ".pq"):
+    if _is_parquet(path):
         frame, unit = _read_parquet(path), "row"
         columns, lines, place = frame.columns, np.arange(1, frame.height + 1), str(path)
-    elif JSON_LINES.intersection(suffix.lower() for suffix in path.suffixes[-2:]):
-        frame, unit = _read_json_lines(path), "row"
+    elif is_json(path):
+        frame, unit = read_json(path), "row"
         columns, lines, place = frame.columns, np.arange(1, frame.height + 1), str(path)
     else:
         known = loose | spelled
@@ -327,19 +337,22 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         raise DatasetError([f"{path}: cannot be read as parquet: {str(error).splitlines()[0]}"]) from error
 
 
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    """Return one row per line; the fields of nested objects become columns such as `stats.playCount`."""
-    data = read_text_bytes(path)
-    if not data.strip():
-        raise DatasetError([f"{path}: the file is empty; one JSON object per line is needed"])
-    try:
-        frame = pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-        while nested := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
-            frame = frame.unnest(nested, separator=".")
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError([f"{path}: cannot be read as one JSON object per line: {reason}"]) from error
-    return frame
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, as they are written.
+
+    Raises:
+        DatasetError: The file cannot be read.
+    """
+    if _is_parquet(path):
+        return _read_parquet(path).columns
+    if is_json(path):
+        return read_json(path).columns
+    return read_header(path)
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET or path.suffix.lower() in (".parquet", ".pq")
 
 
 def _standard_names(

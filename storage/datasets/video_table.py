@@ -13,9 +13,10 @@ from storage.datasets.clock import read_times
 from storage.datasets.column_names import PLAIN_TIMES, VIDEO_NAMES, VIDEO_TIERS, fold
 from storage.datasets.counters import CounterTable, metric_columns, read_count_times, wide_counts
 from storage.datasets.dataset import Note
-from storage.datasets.details import read_details
+from storage.datasets.details import join_hashtags, read_details
 from storage.datasets.errors import LOCATED, Problems
 from storage.datasets.named_features import named_features
+from storage.datasets.snapshot_columns import snapshot_columns
 from storage.datasets.tabular import Tabular, read_tabular
 
 
@@ -56,22 +57,27 @@ def read_video_table(
         DatasetError: A file cannot be read, or lacks a column that was asked for.
     """
     table = read_tabular(paths, names=VIDEO_NAMES, tiers=VIDEO_TIERS, required=("item",), notes=notes)
+    join_hashtags(table)
     items = table.ids("item", problems, notes)
     features, named = named_features(table, asked)
-    metrics = metric_columns(table, problems, any_number=False, leave=named)
+    snapshots = snapshot_columns(table, notes, leave=named)
+    dated = [one.column for one in snapshots]
+    metrics = metric_columns(table, problems, any_number=False, leave=[*named, *dated])
     _place_plain_time(table, bool(metrics), named, problems, notes)
     times = read_count_times(table, "scraped_at", problems, notes) if metrics else None
-    counters = None if times is None else wide_counts(table, metrics, items, times, problems, notes)
-    authors, author_columns = authors_of_videos(table, problems, notes)
+    authors, author_columns = authors_of_videos(table, times, problems, notes)
 
     texts = [table.texts(name, problems, notes) for name in ("path", "title", "category", "author")]
     if "published_at" in table.frame.columns:
         published = read_times(table, "published_at", problems, notes, any_form=True)
     else:
         published = pl.Series("published_at", [None] * len(items), dtype=pl.Int64)
+    counters = None
+    if metrics or snapshots:
+        counters = wide_counts(table, metrics, items, times, problems, notes, snapshots=snapshots, published=published)
     listed = pl.DataFrame([items, *texts, published.alias("published_at")])
     details = read_details(table, items, notes)
-    unread = [column for column in table.further if column not in {*named, *metrics.values(), *author_columns}]
+    unread = [column for column in table.further if column not in {*named, *metrics.values(), *dated, *author_columns}]
     table.tell_further(notes, used=set(table.further) - set(unread))
     further = table.frame.select(items, *unread)
 

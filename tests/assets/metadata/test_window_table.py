@@ -68,7 +68,7 @@ def test_an_event_or_a_snapshot_after_the_age_stops_the_run(described, materiali
 
 def test_an_authors_future_labels_stop_the_run(described, materialise, monkeypatch):
     def too_early(*arguments):
-        return original(*arguments).with_columns(pl.col("label_time") - 47 * 3_600_000)
+        return original(*arguments).with_columns(pl.col("observable_at") - 47 * 3_600_000)
 
     original = assets.metadata.author_history.labels_that_count
     monkeypatch.setattr(assets.metadata.author_history, "labels_that_count", too_early)

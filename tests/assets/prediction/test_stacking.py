@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
-from assets.prediction.served_row import served_rows
+from assets.prediction.served_row import ranked_rows, served_forecasts, served_rows
 from assets.prediction.stacking import ENOUGH, fit_stacks, stack_forecasts
 from assets.settings.model import Model
 from models.baselines import LogLinear, NotApplicable
@@ -115,3 +115,30 @@ def test_an_age_without_a_line_has_no_forecast():
     assert isinstance(fitted.lines[0][0], NotApplicable)
     found = fitted.predict(np.array([[0.0], [3.0], [np.nan]]), np.array([0.0, np.nan, np.nan]))[:, 0]
     assert np.isnan(found[0]) and np.isfinite(found[1]) and np.isnan(found[2])
+
+
+def test_where_the_served_row_does_not_apply_the_next_best_is_served():
+    validation = pl.DataFrame(
+        {
+            "target_name": ["t"] * 6,
+            "predictor": ["M3TR", "M3TR", LINE, LINE, MEAN, MEAN],
+            "age_hours": [None] * 6,
+            "item": ["a", "b"] * 3,
+            "predicted": [1.0, 2.0, 1.5, 2.0, 5.0, 5.0],
+            "target": [1.0, 2.0] * 3,
+        },
+        schema_overrides={"age_hours": pl.Float64},
+    )
+    assert ranked_rows(validation, serve="best") == {"t": ["M3TR", LINE, MEAN]}
+    rows = ranked_rows(validation, serve=LINE)["t"]
+    assert rows == [LINE, "M3TR", MEAN]
+    forecasts = [
+        Forecast(MEAN, None, np.full((3, 1), 7.0)),
+        Forecast(LINE, None, np.array([[1.0], [np.nan], [np.nan]])),
+        Forecast("M3TR", 0, np.array([[2.0], [3.0], [np.nan]])),
+        Forecast("M3TR", 1, np.array([[2.0], [5.0], [np.nan]])),
+    ]
+    served = served_forecasts(forecasts, rows, 0)
+    assert served["model"].to_list() == [LINE, "M3TR", MEAN] and served["seeds"].to_list() == [1, 2, 1]
+    assert served.select("predicted", "predicted_low", "predicted_high").rows() == [(1, 1, 1), (4, 3, 5), (7, 7, 7)]
+    assert served_forecasts(forecasts, ["M3TR", "no such row", MEAN], 0)["predicted"].to_list() == [2.0, 4.0, 7.0]

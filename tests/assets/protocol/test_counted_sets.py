@@ -12,6 +12,7 @@ from assets.protocol.labels import label_matrix, read_labels, target_names
 from assets.protocol.popularity import read_popularity
 from tests.assets.conftest import HOUR, START
 
+EVENTS = ["item", "user", "time", "type"]
 ITEMS = [f"v{number}" for number in range(30)]
 VIEWS = [
     # two snapshots around 48 hours for most items, and the last one later
@@ -71,15 +72,12 @@ def test_counters_alone(run):
 
 
 def test_events_and_counters_together(run):
-    events = pl.DataFrame(
-        [
-            (item, f"u{n}", START + (place + n) * HOUR, "like")
-            for place, item in enumerate(ITEMS)
-            for n in range(1, 3 + place)
-        ],
-        schema=["item", "user", "time", "type"],
-        orient="row",
-    )
+    rows = [
+        (item, f"u{n}", START + (place + n) * HOUR, "like")
+        for place, item in enumerate(ITEMS)
+        for n in range(1, 3 + place)
+    ]
+    events = pl.DataFrame(rows, EVENTS, orient="row")
     settings, result = run(["like@1d", "view@2d"], events=events, counters=pl.DataFrame(VIEWS))
     assert result.success
     labels = read_labels(open_store(settings))
@@ -95,6 +93,38 @@ def test_one_count_without_a_time_per_item(run):
     labels = read_labels(open_store(settings))
     assert labels["count"].to_list() == [10.0 * place for place in range(len(ITEMS))]
     assert labels["label_time"].null_count() == len(ITEMS)
+
+
+def test_events_alone(run):
+    rows = [
+        (item, f"u{n}", START + (place + n * n) * HOUR, "comment" if n % 3 else "like")
+        for place, item in enumerate(ITEMS)
+        for n in range(3 + place % 7)
+    ]
+    events = pl.DataFrame([*rows, (ITEMS[0], "late", START + 200 * HOUR, "like")], EVENTS, orient="row")
+    settings, result = run(["comment@1d", "all@end"], events=events)
+    assert result.success
+    hours = (pl.col("time") - START) / HOUR - pl.col("item").str.slice(1).cast(pl.Int64)
+    by_hand = {
+        "comment@1d": events.filter(pl.col("type") == "comment", hours <= 24),
+        "all@end": events,
+    }
+    for target, counted in by_hand.items():
+        sizes = dict(counted.group_by("item").len().iter_rows())
+        labels = read_labels(open_store(settings)).filter(pl.col("target") == target, pl.col("known"))
+        assert len(labels) == len(ITEMS) and set(labels["source"]) == {"events"}
+        assert dict(labels.select("item", "count").iter_rows()) == {item: sizes.get(item, 0) for item in ITEMS}
+
+
+def test_one_snapshot_per_item(run):
+    by_item = pl.DataFrame(VIEWS).filter(pl.col("time") <= START + 40 * HOUR).group_by("item")
+    counts = by_item.agg(pl.all().sort_by("time").last()).filter(pl.col("item") != "v3")
+    settings, result = run(["view@end"], hours="0", counters=counts)
+    assert result.success
+    known = (
+        read_labels(open_store(settings)).filter("known").select("item", pl.col("count").cast(pl.Int64), "label_time")
+    )
+    assert known.sort("item").rows() == counts.select("item", "view", "time").sort("item").rows()
 
 
 def test_a_later_snapshot_used_as_label_stops_the_run(run, monkeypatch):

@@ -192,6 +192,7 @@ def test_what_is_refused(write, counters, told):
         ("View Count", "view"), ("viewCount", "view"), ("statistics.viewCount", "view"), ("stats/play_count", "play"),
         ("digg_count", "like"), ("n_likes", "like"), ("number_of_comments", "comment"), ("replies", "reply"),
         ("collectCount", "save"), ("video_shares", "share"), ("total_loops", "loop"), ("retweets", "retweet"),
+        ("Views (total)", "view"), ("# likes", "like"), ("play_cnt", "play"), ("No. of views", "view"),
     ],
 )  # fmt: skip
 def test_usual_names_of_counters(write, column, metric):
@@ -242,3 +243,16 @@ def test_a_column_of_fractions_is_no_counter_and_told(write):
     dataset = read(write, f"item,time,views,engagement_rate\na,{T},9,0.03\n")
     assert dataset.counters["metric"].to_list() == ["view"]
     assert any("further columns, which no stage reads: engagement_rate" in note.text for note in dataset.notes)
+
+
+def test_the_decimal_mark_of_one_column_is_that_of_the_table(write):
+    rows = "item;views;likes\na;1.234.567;6.873\nb;12;1.000\n"
+    assert open_dataset(write({"counters.csv": rows})).counters["value"].to_list() == [6873, 1_234_567, 1000, 12]
+    assert "Likes" not in rows and "is 6873 or the fraction" in problem(
+        write({"counters.csv": rows.replace("1.234.567", "1234567")})
+    )
+
+
+@pytest.mark.parametrize("text, value", [("1.2M views", 1_200_000), ("1,234 Likes", 1234), ("1 comment", 1)])
+def test_a_word_for_what_is_counted_may_follow_the_number(write, text, value):
+    assert open_dataset(write({"videos.csv": f'item,views\na,"{text}"\n'})).counters["value"].to_list() == [value]

@@ -33,6 +33,14 @@ def test_the_separator_is_found(write, separator):
     assert found == {"a": "A" if separator in ";," else "A; B, C", "b": "x"}
 
 
+def test_a_first_line_that_names_the_separator(write):
+    folder = write({"events.csv": "sep=;\r\nitem;time;type\r\na;1700000000000;x,y\r\nb;soon;z\r\n"})
+    with pytest.raises(DatasetError, match=r"events\.csv, line 4: time is 'soon'"):
+        open_dataset(folder)
+    write({"events.csv": "sep=;\r\nitem;time;type\r\na;1700000000000;x,y\r\n"})
+    assert open_dataset(folder).events["type"].to_list() == ["x,y"]
+
+
 def test_an_inch_mark_is_a_character_of_its_title(write):
     text = 'item,title,author\na,TV 20" review,x\nb,B,y\nc,5" tall,z\nd,"one, ""two""",w\n'
     folder = write({"videos.csv": text, "events.csv": EVENTS})

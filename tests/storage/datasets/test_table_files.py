@@ -105,7 +105,8 @@ def test_one_part_in_two_formats(write):
 
 
 def test_a_format_that_is_not_read_is_named(write):
-    assert "events.xlsx, videos.json cannot be read" in problem(write({"events.xlsx": b"PK", "videos.json": b"[]"}))
+    found = problem(write({"events.xlsx": b"PK", "notes.txt": b""}))
+    assert "no data set found" in found and "events.xlsx cannot be read: export each sheet as CSV" in found
 
 
 @pytest.mark.parametrize(

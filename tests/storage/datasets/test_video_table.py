@@ -48,14 +48,6 @@ def test_one_table_of_scraped_videos_is_a_data_set(write):
     assert dataset.further["videos"].columns == ["item", "channelTitle", "mood"]
 
 
-def test_the_only_table_of_a_folder_is_that_of_videos(write, tmp_path):
-    dataset = open_dataset(write({"USvideos.csv": SCRAPED}))
-    assert dataset.counters.height == 5 and dataset.layout == "plain"
-    assert "USvideos.csv, the only table, is read as the table of videos" in notes(dataset)
-    with pytest.raises(DatasetError, match="no data set found"):
-        open_dataset(write({"DEvideos.csv": SCRAPED}))
-
-
 def test_every_assumption_is_told(write):
     told = notes(open_dataset(write({"videos.csv": SCRAPED})))
     for words in (
@@ -117,6 +109,38 @@ def test_json_lines_with_nested_objects(write):
         assert told in problem(write({"videos.jsonl": text}))
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda rows: rows,
+        lambda rows: {"total": 2, "items": rows},
+        lambda rows: {name: {str(n): row[name] for n, row in enumerate(rows)} for name in rows[0]},
+    ],
+)
+def test_a_list_of_json_objects(write, wrapped):
+    rows = [
+        {"id": "7", "desc": "a", "stats": {"playCount": 10}, "challenges": [{"title": "cat"}, {"title": "dog"}]},
+        {"id": "9007199254740993", "desc": "b", "stats": {"playCount": 3}, "challenges": []},
+    ]
+    dataset = open_dataset(write({"videos.json": json.dumps(wrapped(rows), indent=2)}))
+    assert dataset.counters.select("item", "value").rows() == [("7", 10), ("9007199254740993", 3)]
+    assert dataset.details["hashtags"].to_list() == ["cat dog", ""]
+    assert "the file is empty; a list of JSON objects is needed" in problem(write({"videos.json": "[]"}))
+
+
+def test_numbered_columns_are_one_list_of_hashtags(write):
+    rows = "id,hashtags/0/name,hashtags/1/name,views\na,cat,dog,1\nb,,,2\nc,cow,,3\n"
+    dataset = open_dataset(write({"videos.csv": rows}))
+    assert dataset.details["hashtags"].to_list() == ["cat dog", None, "cow"]
+    assert "videos" not in dataset.further
+
+
+def test_an_address_is_the_item_if_there_is_no_other(write):
+    rows = "{}url,caption,posted,views\n{}https://x/v/1,One,2024-01-01,1\n"
+    assert open_dataset(write({"videos.csv": rows.format("", "")})).videos.row(0)[0] == "https://x/v/1"
+    assert open_dataset(write({"videos.csv": rows.format("id,", "a,")})).videos.row(0)[::5] == ("a", T - 10 * HOUR)
+
+
 def test_compressed_tables(write):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -152,6 +176,8 @@ def test_named_columns_become_features(write):
         ("duration_ms", ["1500", ""], [1.5, None]),
         ("length", ["PT1M3S", "1:03"], [63.0, 63.0]),
         ("duration", ["1:00:00", "long"], [3600.0, None]),
+        ("duration", ["31s", "1m 3s", "2 min", "1h2m", "7.5 sec"], [31.0, 63.0, 120.0, 3720.0, 7.5]),
+        ("duration (s)", ["31", "7"], [31.0, 7.0]),
     ],
 )
 def test_durations(write, name, values, seconds):
