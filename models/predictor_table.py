@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 CLASSES: dict[str, str] = {
     "m3tr": "models.predictors.m3tr_predictor:M3TRPredictor",
+    "mmra": "models.predictors.mmra:MMRAPredictor",
+    "cban": "models.predictors.cban:CBANPredictor",
+    "clstm": "models.predictors.clstm:CLSTMPredictor",
+    "mufm": "models.predictors.mufm:MUFMPredictor",
     "boosting": "models.predictors.boosting:Boosting",
     "boosting_content": "models.predictors.boosting:BoostingWithContent",
     "hmmved": "models.predictors.hmmved:HMMVEDPredictor",
     "massl": "models.predictors.massl:MASSLPredictor",
     "att_mlp": "models.predictors.att_mlp:AttMLPPredictor",
+    "mlp": "models.predictors.mlp:MLPPredictor",
+    "skapp": "models.predictors.skapp:SKAPPPredictor",
     "dsn": "models.predictors.dsn:DSNPredictor",
     "dtcn": "models.predictors.dtcn:DTCNPredictor",
     "multi_view": "models.predictors.multi_view:MultiViewPredictor",

@@ -195,10 +195,26 @@ class TemporalEncoder(nn.Module):
         rows, mask = self._raw(completed)
         return torch.where(mask[..., None], (rows - self.mean) / self.std, 0.0), mask
 
-    def log_likelihood(self, batch: EventBatch) -> Tensor:
-        """Return the log-likelihood of the observed windows, (b,) float64, in the unit of the times."""
+    def log_likelihood(self, batch: EventBatch, *, window: str = "observation") -> Tensor:
+        """Return the log-likelihood of b sequences, (b,) float64, in the unit of the times.
+
+        Args:
+            batch: The sequences.
+            window: "observation" or "events"; see `models.hawkes.process.PointProcess.log_likelihood`.
+        """
         groups = list(similar_lengths(batch.lengths))
-        return rows_in_order(groups, [self.process.log_likelihood(batch[group]) for group in groups])
+        return rows_in_order(groups, [self.process.log_likelihood(batch[group], window=window) for group in groups])
+
+    def mean_state(self, batch: EventBatch) -> Tensor:
+        """Return the mean of the process's state h after each event, (b, hidden); zeros for a sequence without events."""
+        groups = list(similar_lengths(batch.lengths))
+        means = []
+        for group in groups:
+            part = batch[group]
+            h = self.process.hidden_states(part)[:, 1:]
+            happened = torch.arange(h.shape[1], device=h.device) < part.lengths[:, None]
+            means.append((h * happened[..., None]).sum(1) / part.lengths[:, None].clamp(min=1))
+        return rows_in_order(groups, means)
 
     def constrain_(
         self, optimiser: torch.optim.Optimizer, *, penalty: str | None, strength: float, max_branching: float | None

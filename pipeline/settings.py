@@ -65,6 +65,31 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
     return _as_defaults(built)
 
 
+def changed(settings: Settings, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Return settings with other values in some fields.
+
+    Args:
+        settings: The settings.
+        changes: Section -> field -> value.
+
+    Raises:
+        InvalidSettings: A value is not allowed; the message says what is.
+
+    Example:
+        >>> changed(Settings(), {"model": {"seeds": [7]}}).model.seeds
+        [7]
+    """
+    built, problems = {}, []
+    for section, schema in sections().items():
+        try:
+            built[section] = schema(**{**getattr(settings, section).model_dump(), **changes.get(section, {})})
+        except ValidationError as error:
+            problems += [_explain(section, schema, detail, {}) for detail in error.errors()]
+    if problems:
+        raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
+    return _as_defaults(built)
+
+
 def _as_defaults(values: Mapping[str, BaseModel]) -> Settings:
     """Settings whose defaults are these values.
 

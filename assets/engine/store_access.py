@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.engine.dry_run import is_dry
 from assets.settings import Settings
+from assets.settings.audit import STUDY as AUDIT
 from storage.damage import DamageError
 from storage.data_set_mark import MARK, mark_store, marked_folder
 from storage.datasets import Dataset, open_dataset
@@ -19,6 +20,10 @@ from storage.store import Store
 
 LARGEST_KEPT = 2**29  # bytes of events of a data set that stays in memory between two steps
 _last_read: dict[tuple[object, ...], Dataset] = {}  # at most one
+
+
+class PlantedFault(StoreError):
+    """A fault is planted in a store that does not belong to the audit of leaks."""
 
 
 class OtherDataSet(StoreError):
@@ -34,7 +39,13 @@ def open_store(settings: Settings) -> Store:
     Raises:
         storage.store.StoreError: The store's or the results' folder cannot be written, or less than `store.min_free_mb` of
             the disk is free.
+        PlantedFault: `audit.fault` is set, and the store does not belong to the audit.
     """
+    fault, folder = settings.audit.fault, settings.store_folder()
+    if fault != "none" and folder.parent.name != AUDIT:
+        raise PlantedFault(
+            f"audit.fault = {fault!r} is for `reelcast leak-audit` alone; remove it to use the store {folder}"
+        )
     store = Store(settings.store_folder())
     store.check(min_free=settings.store.min_free_mb * 2**20)
     check_writable(settings.results_folder())

@@ -89,7 +89,7 @@ def _last_checked(artifact: Artifact) -> ArtifactVersion | None:
 def _made_of(store: Store, settings: Settings) -> str:
     """Return a hash of everything that a version depends on, without reading any vector."""
     return content_hash(
-        sample_digests(store, "train"),
+        sample_digests(store, *_member_splits(settings)),
         dict(usable_items(store).select("item", "group").iter_rows()),
         fingerprints(store),
         [
@@ -102,8 +102,13 @@ def _made_of(store: Store, settings: Settings) -> str:
     )
 
 
+def _member_splits(settings: Settings) -> tuple[str, ...]:
+    """Return the splits whose items are members; the audit of leaks can add the validation items."""
+    return ("train", "val") if settings.audit.fault == "validation_in_bank" else ("train",)
+
+
 def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVersion:
-    sides = usable_items(store).filter(pl.col("split") == "train")
+    sides = usable_items(store).filter(pl.col("split").is_in(_member_splits(settings)))
     items = sides["item"].to_list()
     labels = MemberLabels.of(store, items)
     content, with_content = content_keys(store, items)

@@ -13,6 +13,7 @@ from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.videos import VIDEOS, known_items
+from assets.metadata.later_author_statistics import later_author_statistics
 from assets.protocol.labels import NAME as LABELS
 from assets.protocol.labels import observable_at, read_labels, target_names
 from assets.protocol.observation import HOUR_MS
@@ -45,10 +46,14 @@ def author_history(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     """Compute every video's history. In the random split, labels of validation and test items count for nothing."""
     store = open_store(settings)
     targets = target_names(store)
-    videos = published_by(store)
-    counted = labels_that_count(read_labels(store), videos, read_splits(store), settings.protocol.split)
-    frame = histories(videos, counted, targets)
-    keep_table(context, store, NAME, frame, Fingerprint(code=CODE, parameters={"split": settings.protocol.split}))
+    videos, labels, parameters = published_by(store), read_labels(store), {"split": settings.protocol.split}
+    if settings.audit.fault == "later_author_statistics":
+        parameters["fault"] = settings.audit.fault
+        frame = later_author_statistics(videos, labels, targets)
+    else:
+        counted = labels_that_count(labels, videos, read_splits(store), settings.protocol.split)
+        frame = histories(videos, counted, targets)
+    keep_table(context, store, NAME, frame, Fingerprint(code=CODE, parameters=parameters))
     return dg.MaterializeResult(
         data_version=version_of_table(frame),
         metadata={

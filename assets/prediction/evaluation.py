@@ -18,6 +18,7 @@ from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.item_forecasts import KEYS, item_forecasts
+from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.popularity_model import popularity_model
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.results import WRITTEN, baselines_ahead, cautions, evaluation_markdown, write_results
@@ -50,7 +51,7 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
     "evaluation",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *table_marks(store, *TABLES, OBSTACLES, VALIDATION, WEIGHTS),
         *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [

@@ -17,9 +17,10 @@ from assets.prediction.counted import at_least, counted_at
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
+from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.published_posts import posts_are_read, posts_digest
-from assets.prediction.trained_models import TrainedModel, load_model, model_in_service, trained_models
+from assets.prediction.trained_models import TrainedModel, load_model, model_in_service
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
@@ -104,9 +105,9 @@ class ForecastRows:
         line = self.extrapolation.predict(counted, samples.age)
         if np.isfinite(line).any():
             rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
-        models = trained_models(self.settings) if len(samples) else []
-        for name in reversed(dict.fromkeys(model.predictor for model in models)):
-            for model in (model for model in models if model.predictor == name):
+        models = fitted_models(self.store, self.settings) if len(samples) else []
+        for name in reversed(dict.fromkeys(model.name for model in models)):
+            for model in (model for model in models if model.name == name):
                 predictor = self._model(model)
                 values = predictor.predict(samples, self._bank, device=device_of(self.settings))
                 if predictor.sees_feedback:
@@ -133,7 +134,8 @@ class ForecastRows:
 
 def made_from(store: Store, settings: Settings, *splits: str) -> str:
     """Return a hash of everything that the splits' forecasts, and the columns shown with them, depend on."""
-    models = [model_in_service(store, model) for model in trained_models(settings)]
+    fitted = fitted_models(store, settings)
+    models = [model_in_service(store, model) for model in fitted]
     tables = [store.table(name).state() for name in TABLES]
     fits = [store.artifact(name).current() for name in FITS]
     titles = known_items(store).select("item", "title")
@@ -147,5 +149,6 @@ def made_from(store: Store, settings: Settings, *splits: str) -> str:
         [[state.inputs_hash, state.fingerprint] for state in tables],
         dict(titles.iter_rows()),
         settings.model.seeds,
+        [str(model) for model in fitted],
         *([posts_digest(store)] if posts_are_read(settings) else []),
     )

@@ -23,6 +23,14 @@ from assets.memory.feature_join import usable_items
 from assets.memory.neighbours import neighbours
 from assets.metadata.window_columns import window_columns
 from assets.prediction.input_digests import FITS, TABLES, input_digests
+from assets.prediction.model_obstacles import NAME as OBSTACLES
+from assets.prediction.model_obstacles import (
+    find_obstacles,
+    fitted_models,
+    keep_obstacles,
+    read_obstacles,
+    standing_obstacles,
+)
 from assets.prediction.trained_models import (
     FOLDER,
     TrainedModel,
@@ -61,19 +69,23 @@ CODE = 4  # raise it when the same inputs give another result
     ],
     makes=lambda store, settings: [
         *artifact_marks(store, *artifact_names(settings)),
-        *table_marks(store, VALIDATION, WEIGHTS),
+        *table_marks(store, OBSTACLES, VALIDATION, WEIGHTS),
     ],
     when_skipped=lambda last: {**last, "trained": dg.MetadataValue.json([])},
 )
 def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Train every model whose parameters or features changed; the others stay in service.
 
-    A model also stays in service while less than `model.refit_share` of the items it was fitted on has changed.
+    A predictor that cannot be fitted to the data is left out (`assets.prediction.model_obstacles`). A model also stays in
+    service while less than `model.refit_share` of the items it was fitted on has changed.
     """
-    store, models = open_store(settings), trained_models(settings)
+    store = open_store(settings)
     digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
+    obstacles = standing_obstacles(store, settings, code=CODE, inputs_hash=content_hash(digests))
     todo: dict[TrainedModel, str] = {}
-    for model in models:
+    for model in trained_models(settings):
+        if model.name in obstacles["name"]:
+            continue
         service = artifact_of(store, model).current(verify=True)
         todo[model] = "not trained yet" if service is None else "its parameters or its features' versions changed"
         if service is not None and service.fingerprint == model_fingerprint(store, settings, model, code=CODE).hash:
@@ -85,10 +97,15 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
                 del todo[model]
     if todo:
         stop_if_planning(reason="; ".join(f"{model}: {reason}" for model, reason in todo.items()))
-        _train(context, store, settings, list(todo), digests)
+        todo = _train(context, store, settings, list(todo), obstacles, digests)
+    else:
+        keep_obstacles(context, store, settings, obstacles)
     keep_validation(context, store, settings)
+    models = fitted_models(store, settings)
     versions = [artifact_of(store, model).current() for model in models]
     metadata: dict[str, object] = {"trained": dg.MetadataValue.json([str(model) for model in todo])}
+    if len(left_out := read_obstacles(store)):
+        metadata["left_out"] = dg.MetadataValue.json(dict(left_out.select("title", "reason").iter_rows()))
     for model, version in zip(models, versions, strict=True):
         metadata[f"{model}: validation nMSE"] = version.metadata["best_dev_nmse"]
         if version.metadata["curve"]:
@@ -101,10 +118,26 @@ def _train(
     store: Store,
     settings: Settings,
     models: list[TrainedModel],
+    obstacles: pl.DataFrame,
     digests: dict[str, str],
-) -> None:
-    """Train the models, those that are worth it side by side, and store each when it is done."""
+) -> list[TrainedModel]:
+    """Train the models, those that are worth it side by side, and store each when it is done.
+
+    Args:
+        context: The asset's context.
+        store: The store.
+        settings: The settings.
+        models: Models to train.
+        obstacles: Known obstacles of other models; those of `models` are found and stored with them.
+        digests: Hash of what is read of each training and validation item.
+
+    Returns:
+        The trained models: those without an obstacle.
+    """
     inputs, passes = inputs_of(store, settings), settings.model.max_epochs
+    found = find_obstacles(store, settings, models, inputs[0], inputs[2], code=CODE, inputs_hash=content_hash(digests))
+    keep_obstacles(context, store, settings, pl.concat([obstacles, found]))
+    models = [model for model in models if model.name not in found["name"]]
     items = sorted(set(inputs[0].items.tolist()))
     together = side_by_side(settings, models, windows=len(inputs[0]))
     for model in models:
@@ -120,6 +153,7 @@ def _train(
             for model, report in fit_side_by_side(settings, together, Path(folder), progress=progress.advance):
                 save = partial(shutil.copytree, Path(folder) / model.artifact)
                 _keep(context, store, settings, model, report, save, items, digests)
+    return models
 
 
 def _keep(
@@ -134,10 +168,13 @@ def _keep(
 ) -> None:
     """Store a fitted model as a new version of its artifact, and log it."""
     metadata = {
+        "title": model.title,
         "seed": model.seed,
         "best_epoch": report.best_epoch,
         "best_dev_nmse": report.best_dev_nmse,
         "seconds": round(report.seconds, 2),
+        "parameters": report.parameters,
+        "peak_memory_mb": report.peak_memory_mb and round(report.peak_memory_mb, 1),
         "curve": [[epoch.epoch, epoch.prediction_loss, epoch.dev_nmse] for epoch in report.epochs],
     }
     fingerprint = model_fingerprint(store, settings, model, code=CODE)
@@ -156,13 +193,16 @@ def _keep(
 @dg.asset_check(asset=popularity_model, blocking=True)
 @verdict_stands(
     "model_is_fitted_on_training_items",
-    reads=lambda store, settings: [*artifact_marks(store, *artifact_names(settings)), *table_marks(store, "splits")],
+    reads=lambda store, settings: [
+        *artifact_marks(store, *artifact_names(settings)),
+        *table_marks(store, OBSTACLES, "splits"),
+    ],
 )
 def model_is_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:
     """Every model and its standardisers were fitted on training items only (docs/protocol.md, rule Fits)."""
     store = open_store(settings)
     fitted: dict[str, list[str]] = {}
-    for model in trained_models(settings):
+    for model in fitted_models(store, settings):
         with model_in_service(store, model).reading() as folder:
             fitted |= {f"{model} {name}": items for name, items in fitted_on(folder).items()}
     return check_fitted(fitted, read_splits(store))

@@ -19,6 +19,7 @@ from assets.prediction.counted import counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
+from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
 from assets.prediction.trained_models import artifact_names
@@ -50,7 +51,7 @@ FILE = "predictions.csv"
     "predictions",
     reads=lambda store, settings: [
         *stage_marks(store),
-        *table_marks(store, *TABLES, VALIDATION, WEIGHTS),
+        *table_marks(store, *TABLES, OBSTACLES, VALIDATION, WEIGHTS),
         *artifact_marks(store, *FITS, *artifact_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],

@@ -12,9 +12,10 @@ from assets.memory.feature_join import packed_rows
 from assets.metadata import metadata_features
 from assets.metadata.author_history import published_by
 from assets.metadata.item_metadata import item_metadata
+from assets.prediction.trained_models import trained_models
 from assets.protocol.observation import HOUR_MS
 from assets.settings import Metadata, Settings
-from models.predictor_table import CLASSES, predictor_class
+from models.predictor_table import predictor_class
 from models.predictors import EarlierPosts, PublishedPosts
 from models.predictors.content_components import mean_rows
 from storage.hashing import content_hash, row_hashes
@@ -25,7 +26,7 @@ CONTENT = {"visual": visual_embeddings.NAME, "text": text_embeddings.NAME}
 
 def posts_are_read(settings: Settings) -> bool:
     """Return whether a predictor of `model.train` reads earlier posts."""
-    names = [name for name in settings.model.train if name in CLASSES]
+    names = {model.predictor for model in trained_models(settings)}
     return any(getattr(predictor_class(name), "reads_posts", False) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The models that the settings name: one per predictor and seed, where each is stored, and how it is loaded."""
+"""The models that the settings name: one per row and seed, where each is stored, and how it is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import versions
 from assets.metadata.window_columns import columns_in_service
 from assets.settings import Settings
+from assets.settings.variant import Variant, parse_variants
 from models.predictor_table import CLASSES, predictor_class
 from models.predictors.predictor import Predictor
 from storage.artifact import Artifact
@@ -29,20 +30,29 @@ class TrainedModel:
     Attributes:
         predictor: Name of the predictor in `models.predictor_table`.
         seed: The seed.
+        variant: Name of the variant in `model.variants`; None for the predictor itself.
+        label: Title of the variant; None for the predictor itself.
     """
 
     predictor: str
     seed: int
+    variant: str | None = None
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in `model.train`."""
+        return self.variant or self.predictor
 
     @property
     def title(self) -> str:
-        """Name of the predictor's row in tables of results."""
-        return predictor_class(self.predictor).title
+        """Name of the model's row in tables of results."""
+        return self.label or predictor_class(self.predictor).title
 
     @property
     def artifact(self) -> str:
         """Name of the artifact that holds the model."""
-        return f"{NAME}_{self.predictor}_{self.seed}"
+        return f"{NAME}_{self.name}_{self.seed}"
 
     def __str__(self) -> str:
         """Return predictor and seed, for messages."""
@@ -50,14 +60,23 @@ class TrainedModel:
 
 
 def trained_models(settings: Settings) -> list[TrainedModel]:
-    """Return the models that `model.train` and `model.seeds` name. A predictor that ignores the seed has one model."""
+    """Return the models that `model.train` and `model.seeds` name. A predictor that ignores the seed has one model.
+
+    `assets.prediction.model_obstacles.fitted_models` leaves out those that cannot be fitted to the data.
+    """
+    variants = parse_variants(settings.model.variants)
     return [
-        TrainedModel(name, seed) for name in settings.model.train if name in CLASSES for seed in _seeds(name, settings)
+        model
+        for name in settings.model.train
+        if name in CLASSES or name in variants
+        for model in _models_of(name, variants.get(name), settings.model.seeds)
     ]
 
 
-def _seeds(name: str, settings: Settings) -> Iterable[int]:
-    return settings.model.seeds if predictor_class(name).seeded else [0]
+def _models_of(name: str, variant: Variant | None, seeds: Iterable[int]) -> list[TrainedModel]:
+    predictor = name if variant is None else variant.predictor
+    own = (None, None) if variant is None else (name, variant.title)
+    return [TrainedModel(predictor, seed, *own) for seed in (seeds if predictor_class(predictor).seeded else [0])]
 
 
 def artifact_names(settings: Settings) -> list[str]:
@@ -94,32 +113,33 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
         code: Version of the code that trains every model.
     """
     made = predictor_class(model.predictor)
-    read = _settings_of(settings, model.predictor)
+    read = _settings_of(settings, model)
     parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
+    if settings.audit.fault == "scales_of_all_items":
+        parameters["fault"] = settings.audit.fault
     if made.reads_table(read):
         parameters["columns"] = asdict(columns_in_service(store)[1])
     return Fingerprint(code=code, parameters=parameters, model=versions(store))
 
 
-def _settings_of(settings: Settings, predictor: str) -> dict[str, Any]:
-    """Return the settings that a predictor reads: those of `[model]`, and a few of other sections."""
+def _settings_of(settings: Settings, model: TrainedModel) -> dict[str, Any]:
+    """Return the settings that a model reads: those of `[model]`, and a few of other sections."""
+    own = {} if model.variant is None else parse_variants(settings.model.variants)[model.variant].options
     known = {
         **settings.model.model_dump(),
         "neighbours": settings.retrieval.neighbours,
         "similarity": settings.similarity,
         "penalty": settings.process.penalty,
         "penalty_strength": settings.process.penalty_strength,
-        "options": settings.model.options.get(predictor, {}),
+        "options": {**settings.model.options.get(model.predictor, {}), **own},
     }
-    return {name: known[name] for name in predictor_class(predictor).reads}
+    return {name: known[name] for name in predictor_class(model.predictor).reads}
 
 
 def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
     """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
     encoder = load_encoder(fitted_process(store)[0])
-    return predictor_class(model.predictor).from_settings(
-        _settings_of(settings, model.predictor), temporal_encoder=encoder
-    )
+    return predictor_class(model.predictor).from_settings(_settings_of(settings, model), temporal_encoder=encoder)
 
 
 def load_model(store: Store, settings: Settings, model: TrainedModel) -> Predictor:

@@ -15,8 +15,10 @@ from typing import Any
 import torch
 
 from assets.encoding.encoder_choice import device_of
+from assets.engine.peak_memory import PeakMemory
 from assets.engine.store_access import open_store
 from assets.prediction.predictor_inputs import bank_of, samples_of
+from assets.prediction.scales_of_all_items import scale_by_all_items
 from assets.prediction.trained_models import TrainedModel, unfitted
 from assets.prediction.training_checkpoints import checkpoint_of
 from assets.settings import Settings
@@ -53,14 +55,14 @@ def fit_model(
         inputs: See `inputs_of`.
         progress: Called after each pass.
     """
-    predictor = unfitted(store, settings, model)
-    further = {}
+    predictor, device, further = unfitted(store, settings, model), device_of(settings), {}
     if isinstance(predictor, NeuralPredictor):
         further["checkpoint"] = checkpoint_of(store, settings, model)
-    with deterministic():
-        report = predictor.fit(
-            *inputs, seed=model.seed, device=device_of(settings), progress=lambda epoch: progress(), **further
-        )
+        if settings.audit.fault == "scales_of_all_items":
+            scale_by_all_items(predictor, store)
+    with deterministic(), PeakMemory(device) as memory:
+        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress(), **further)
+    report.peak_memory_mb = memory.mb
     return predictor, report
 
 

@@ -28,6 +28,7 @@ NAME = "splits"
 CODE = 1  # raise it when the same inputs give another result
 FIELDS = {"split", "split_file", "fractions", "split_seed", "duplicate_bits"}
 OWN_SPLIT = "split.csv"  # a data set's own split, in its folder
+FAULTS = ("torn_duplicates", "labels_of_the_future")  # of `audit.fault`, those that change the split
 DRAWN = "drawn"  # `protocol.split_file`: draw a split although the data set has one
 
 
@@ -58,11 +59,14 @@ def splits(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     Items without a label are for prediction.
     """
     store, protocol = open_store(settings), split_protocol(settings)
-    fingerprint = Fingerprint(code=CODE, parameters=protocol.model_dump(include=FIELDS))
+    fault = settings.audit.fault if settings.audit.fault in FAULTS else None
+    fingerprint = Fingerprint(
+        code=CODE, parameters=protocol.model_dump(include=FIELDS) | ({} if fault is None else {"fault": fault})
+    )
     before = store.table(NAME).state(verify=True)
     kept = read_splits(store) if before is not None and before.fingerprint == fingerprint.hash else None
     published = read_split_file(protocol.split_file) if protocol.split_file else None
-    frame = make_splits(store, protocol, published=published, kept=kept)
+    frame = make_splits(store, protocol, published=published, kept=kept, fault=fault)
     sizes = dict(frame["split"].value_counts().iter_rows())
     for side, least in LEAST_ITEMS.items():
         if (have := sizes.get(side, 0)) < least:
@@ -152,7 +156,12 @@ def _split_file_mark(protocol: Protocol) -> str:
 
 
 def make_splits(
-    store: Store, protocol: Protocol, *, published: pl.DataFrame | None = None, kept: pl.DataFrame | None = None
+    store: Store,
+    protocol: Protocol,
+    *,
+    published: pl.DataFrame | None = None,
+    kept: pl.DataFrame | None = None,
+    fault: str | None = None,
 ) -> pl.DataFrame:
     """Return the split of every item.
 
@@ -164,6 +173,8 @@ def make_splits(
         protocol: Section `[protocol]` of the settings, from `split_protocol`.
         published: The published split, if the protocol names one.
         kept: Splits of the last run by the same protocol. In the random split, its items stay on their side.
+        fault: A fault that the audit of leaks plants: "torn_duplicates" (each item is a group of its own) or
+            "labels_of_the_future" (every label counts as known at publication). None: no fault.
 
     Returns:
         One row per item: `item`, `split` (train | val | test | gap | predict), `protocol`, `group` (of duplicates).
@@ -172,7 +183,8 @@ def make_splits(
     items = labels.select("item").join(
         known_items(store).select("item", "sha256"), on="item", how="left", maintain_order="left"
     )
-    groups = _duplicates(store, items, protocol.duplicate_bits)
+    torn = fault == "torn_duplicates"
+    groups = np.arange(len(items)) if torn else _duplicates(store, items, protocol.duplicate_bits)
     frame = items.select("item").with_columns(pl.Series("group", groups))
     labelled = labels.filter(pl.col("labelled").fill_null(False))
     candidates = labelled.select("item", "t0", observable_at()).join(
@@ -184,7 +196,7 @@ def make_splits(
             ids,
             candidates["t0"],
             group,
-            label_times=candidates["observable_at"],
+            label_times=candidates["t0" if fault == "labels_of_the_future" else "observable_at"],
             fractions=protocol.fractions,
         )
     else:

@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 
 import dagster as dg
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from assets.settings.variant import parse_variants
 from models.predictor_table import CLASSES, STACK, TRIVIAL, predictor_class
 
 
 class Model(dg.Config):
     """The predictors and their training (M3TR section 3.4, appendices F and L)."""
 
+    variants: dict[str, dict[str, Any]] = Field(
+        {},
+        description="Further rows, by name: a predictor with options of its own, beside the predictor itself. For example "
+        '`[model.variants.m3tr_silent]` with `predictor = "m3tr"`, `title = "M3TR without sound"` and '
+        "`options = {use_audio = false}`; `train` then lists `m3tr_silent`.",
+    )
     train: list[str] = Field(
         ["m3tr", "boosting", "boosting_content", "stack"],
-        description="Predictors to train and compare. `stack` combines all others and the trivial rows, with weights fitted on "
-        "validation items.",
+        description="Predictors and variants to train and compare. `stack` combines all others and the trivial rows, with "
+        "weights fitted on validation items. A predictor that cannot be fitted to the data is left out, with its reason.",
     )
     serve: str = Field(
         "best",
@@ -90,10 +97,16 @@ class Model(dg.Config):
     use_positive: bool = Field(True, description="Ablation: without positive attention.")
     use_negative: bool = Field(True, description="Ablation: without negative attention.")
 
+    @field_validator("variants")
+    @classmethod
+    def _described(cls, variants: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        parse_variants(variants)
+        return variants
+
     @field_validator("train")
     @classmethod
-    def _known(cls, train: list[str]) -> list[str]:
-        allowed = [*CLASSES, STACK]
+    def _known(cls, train: list[str], info: ValidationInfo) -> list[str]:
+        allowed = [*CLASSES, STACK, *info.data.get("variants", {})]
         if len(set(train)) != len(train) or not set(train) <= set(allowed):
             raise ValueError(f"different names among {', '.join(allowed)} are allowed; got {train}")
         return train
@@ -110,7 +123,7 @@ class Model(dg.Config):
 
     @model_validator(mode="after")
     def _servable(self) -> Self:
-        allowed = ["best", *self.train, *TRIVIAL]
+        allowed = ["best", *(name for name in self.train if name not in self.variants), *TRIVIAL]
         if self.serve not in allowed:
             raise ValueError(f"serve must be one of {', '.join(allowed)}; got {self.serve!r}")
         return self

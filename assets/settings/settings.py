@@ -9,6 +9,7 @@ from typing import Self
 
 import dagster as dg
 
+from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
 from assets.settings.dagster_home import refuse_other_instance
@@ -49,6 +50,7 @@ class Settings(dg.ConfigurableResource):
     run: Run = Run()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()
+    audit: Audit = Audit()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:

@@ -144,7 +144,7 @@ def fit(
             raise ValueError(
                 "a penalty needs a strength for a MambaHawkesProcess; only ExponentialHawkes can select one by BIC"
                 if strength is None
-                else "only m3tr has an influence matrix to penalise; use penalty=None"
+                else "this process has no influence matrix to penalise; use penalty=None"
             )
         report = fit_neural(
             process,

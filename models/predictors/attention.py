@@ -67,11 +67,11 @@ class BipolarAttention(nn.Module):
         x_scores = self._scores(x, metric, y)  # (v, n, s, m)
         y_scores = self._scores(x, metric.transpose(1, 2), y)
 
-        x_weights = _masked_softmax(x_scores, y_mask[:, None, None, :], dim=3)
+        x_weights = masked_softmax(x_scores, y_mask[:, None, None, :], dim=3)
         attended = (x_weights.view(v, n * s, m) @ y).view(v, n, s * d)
         x_change = attended @ (self.value @ self.integrate_x).view(s * d, d)  # [P, N] W_1 of eq. 34
 
-        y_weights = _masked_softmax(y_scores, x_mask[:, :, None, None], dim=1)
+        y_weights = masked_softmax(y_scores, x_mask[:, :, None, None], dim=1)
         values = x @ (self.value @ self.integrate_y).transpose(0, 1).reshape(d, s * d)  # (v, n, s d)
         y_change = y_weights.view(v, n * s, m).transpose(1, 2) @ values.view(v, n * s, d)  # [P, N] W_1 of eq. 33
         return (x + x_change).relu(), (y + y_change).relu()
@@ -83,8 +83,17 @@ class BipolarAttention(nn.Module):
         return (projected.view(v, n * s, d) @ y.transpose(1, 2)).view(v, n, s, -1)
 
 
-def _masked_softmax(scores: Tensor, mask: Tensor, *, dim: int) -> Tensor:
-    """Return the softmax over the keys where `mask` (broadcastable) is True; zeros without gradient where none is."""
+def masked_softmax(scores: Tensor, mask: Tensor, *, dim: int) -> Tensor:
+    """Return the softmax over the keys that are not masked.
+
+    Args:
+        scores: Scores of any shape.
+        mask: Bool, broadcastable to the scores; True for the keys.
+        dim: Dimension of the keys.
+
+    Returns:
+        Weights of the scores' shape; zeros without gradient where every key is masked.
+    """
     # The lowest finite number instead of -inf: if every key is masked, the softmax is uniform instead of NaN, and the
     # product sets value and gradient to zero.
     weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim)

@@ -21,7 +21,8 @@ class AuthorPrior(nn.Module):
     """Gaussian per author, fitted to the mean popularity of the author's training videos (HMMVED, Xie et al. 2023).
 
     An encoder of the author's embedding and statistics returns the Gaussian; a linear decoder forecasts the mean popularity
-    from a draw of it. A window whose author is unknown, or has no training video, has N(0, I).
+    from a draw of it. A window whose author is unknown, or has no training video, has N(0, I). Authors that the table groups
+    as rare are one author here.
 
     Attributes:
         authors: Authors of the training windows, sorted.

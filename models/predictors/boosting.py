@@ -138,6 +138,9 @@ class Boosting:
         report.best_epoch = max(
             (model.tree_count_ for model in self._models if not isinstance(model, float)), default=0
         )
+        report.parameters = sum(
+            1 if isinstance(model, float) else len(model.get_leaf_values()) for model in self._models
+        )
         report.seconds = time.perf_counter() - started
         return report
 

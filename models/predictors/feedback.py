@@ -50,8 +50,12 @@ class TemporalEncoder(Protocol):
         """Return rows (b, L, width) and their mask (b, L)."""
         ...
 
-    def log_likelihood(self, events: Any) -> Tensor:
-        """Return the log-likelihood (b,) of observed sequences."""
+    def log_likelihood(self, events: Any, *, window: str = "observation") -> Tensor:
+        """Return the log-likelihood (b,) of sequences: of whole windows, or with "events" from the first event to the last."""
+        ...
+
+    def mean_state(self, events: Any) -> Tensor:
+        """Return the mean (b, h) of the process's state after each event."""
         ...
 
     def constrain_(

@@ -146,6 +146,8 @@ class HMMVEDPredictor(PooledPredictor):
             "divergence": 0.3,
             "learning_rate": 5e-4,
             "batch_size": 512,
+            "weight_decay": 0.0,
+            "averaging": 0.0,
             "epochs": 100,
         }
     )

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from models.predictors.attention import BipolarAttention
+from models.predictors.content_sequences import MaskedRows
 from models.predictors.features import MODALITIES, NeighbourBatch, VideoBatch, Widths
 from models.predictors.feedback import Completed
 from models.predictors.m3tr_config import M3TRConfig
+from models.predictors.neighbour_mean import mean_rows, neighbour_weights, weight_matrix
 from models.predictors.network import PredictorNetwork
 from models.predictors.pooling import AttentivePooling
 from models.predictors.samples import Minibatch, Samples
@@ -328,29 +330,20 @@ class M3TR(PredictorNetwork):
     def _average_rows(
         self, x: dict[str, Tensor], masks: dict[str, Tensor], neighbourhood: NeighbourBatch
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the means of the neighbours' rows as b sequences (b, rows, d) with masks (b, rows) (MMRA eq. 4).
-
-        Row j is the mean of the neighbours' rows j, weighted by similarity. The weights of the neighbours that have a row j
-        sum to 1; a row that no neighbour has is masked.
+        """Return the means of the neighbours' rows as b sequences (b, rows, d) with masks (b, rows); see `mean_rows`.
 
         Args:
             x: Sequences of the u distinct neighbours, (u, rows, d).
             masks: Their masks, (u, rows).
             neighbourhood: (b, S), which of the u videos each target has.
         """
-        weight = self._weights(neighbourhood)
-        of_video = weight.new_zeros(len(weight), len(x["c"])).scatter_add(1, neighbourhood.index, weight)  # (b, u)
-        averaged, present = {}, {}
-        for name, rows in x.items():
-            share = (of_video @ masks[name].to(weight)).unsqueeze(-1)  # (b, rows, 1)
-            total = of_video @ (rows * masks[name].unsqueeze(-1)).flatten(1)  # (b, rows d)
-            averaged[name] = total.view(*share.shape[:2], -1) / torch.where(share > 0, share, 1.0)
-            present[name] = share.squeeze(-1) > 0
-        return averaged, present
+        matrix = weight_matrix(self._weights(neighbourhood), neighbourhood.index, len(x["c"]))
+        means = {name: mean_rows(MaskedRows(rows, masks[name]), matrix) for name, rows in x.items()}
+        return {name: rows.values for name, rows in means.items()}, {name: rows.mask for name, rows in means.items()}
 
     def _weights(self, neighbourhood: NeighbourBatch) -> Tensor:
         """Return the neighbours' weights (b, S), which sum to 1; zeros for a video without neighbours."""
-        return _masked_softmax(neighbourhood.score / self.config.temperature, neighbourhood.mask)
+        return neighbour_weights(neighbourhood, temperature=self.config.temperature)
 
     def _labels(self, label: Tensor) -> Tensor:
         """Return labels (b, S, T) embedded, (b, S, d). An unknown label is the mean, and a learned vector marks it."""
@@ -370,9 +363,3 @@ class M3TR(PredictorNetwork):
 def _uniform(*shape: int) -> nn.Parameter:
     """Return a parameter initialised as in nn.Linear: uniform within 1 / sqrt(inputs)."""
     return nn.Parameter(torch.empty(shape).uniform_(-(shape[-2] ** -0.5), shape[-2] ** -0.5))
-
-
-def _masked_softmax(score: Tensor, mask: Tensor) -> Tensor:
-    """Return the softmax over the last dimension where `mask` is True; zeros where it is False everywhere."""
-    weight = score.masked_fill(~mask, torch.finfo(score.dtype).min).softmax(-1)
-    return weight * mask

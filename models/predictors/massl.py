@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -100,10 +99,9 @@ class MASSL(PooledNetwork):
 
 
 class MASSLPredictor(PooledPredictor):
-    """MASSL, fitted by the training loop."""
+    """MASSL, fitted by the training loop. The papers that compare with it print no hyper-parameters."""
 
     title = "MASSL"
     code = 1
     network_class = MASSL
     config_class = MASSLConfig
-    paper = MappingProxyType({"latent": 64, "decoder": 128, "reconstruction": 0.1, "divergence": 0.05})

@@ -130,6 +130,7 @@ class NeuralPredictor(ABC):
             checkpoint=checkpoint,
             progress=progress,
         )
+        report.parameters = sum(weights.numel() for weights in self.network.parameters())
         return report
 
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:

@@ -19,7 +19,9 @@ class AttentivePooling(nn.Module):
         super().__init__()
         self.context = nn.Parameter(torch.zeros(width))
 
-    def forward(self, rows: Tensor, mask: Tensor, transform: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self, rows: Tensor, mask: Tensor, transform: Tensor | None = None, bias: Tensor | None = None
+    ) -> Tensor:
         """Pool the rows h_j = rows_j transform + bias.
 
         The weights sum to 1, so the mean of the h_j equals the transformed mean of the rows. The h_j themselves, n matrix
@@ -28,15 +30,18 @@ class AttentivePooling(nn.Module):
         Args:
             rows: (v, n, w) rows before the transformation.
             mask: (v, n) bool, True where there is a row.
-            transform: (w, d) matrix.
-            bias: (d,) vector.
+            transform: (w, d) matrix; None for the identity.
+            bias: (d,) vector; None for zero.
 
         Returns:
             (v, d), zero where a video has no row.
         """
-        scores = (
-            rows @ (transform @ self.context) * len(self.context) ** -0.5
-        )  # (v, n); bias.V is omitted, softmax ignores it
+        direction = self.context if transform is None else transform @ self.context
+        scores = rows @ direction * len(self.context) ** -0.5  # (v, n); bias.V is omitted, softmax ignores it
         weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
-        pooled = (weights.unsqueeze(1) @ rows).squeeze(1) @ transform + bias
+        pooled = (weights.unsqueeze(1) @ rows).squeeze(1)
+        if transform is not None:
+            pooled = pooled @ transform
+        if bias is not None:
+            pooled = pooled + bias
         return pooled * mask.any(-1, keepdim=True)

@@ -41,6 +41,9 @@ class TrainingReport:
         best_dev_nmse: Its validation nMSE; None without validation items.
         stopped_early: Whether training stopped before the last epoch.
         seconds: Seconds of the whole training.
+        parameters: Numbers that the fit determined: weights of a network, values of a tree's leaves; None if not counted.
+        peak_memory_mb: Largest resident memory of the process during the training, data included, in MiB; on a GPU the largest
+            memory allocated there. None if not measured.
     """
 
     seed: int
@@ -49,3 +52,5 @@ class TrainingReport:
     best_dev_nmse: float | None = None
     stopped_early: bool = False
     seconds: float = 0.0
+    parameters: int | None = None
+    peak_memory_mb: float | None = None

@@ -15,6 +15,8 @@ from models.predictors.training_options import TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.weight_average import WeightAverage
 
+LARGE = 1_000_000  # weights of a network
+
 
 class TrainingState:
     """State of one training between two steps.
@@ -40,7 +42,11 @@ class TrainingState:
             seed: Seed of the order of the videos.
         """
         self.network = network
-        self.optimiser = torch.optim.AdamW(network.parameter_groups(options), weight_decay=options.weight_decay)
+        size = sum(parameter.numel() for parameter in network.parameters())
+        # The fused step reads each weight once instead of a dozen times, which is what large networks wait for.
+        self.optimiser = torch.optim.AdamW(
+            network.parameter_groups(options), weight_decay=options.weight_decay, fused=size > LARGE
+        )
         self.average = WeightAverage(network, decay=options.averaging, exact=network.constrained_parameters())
         self.order = np.random.default_rng(seed)
         self.report = TrainingReport(seed)

@@ -14,6 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
+    "reports": {"leaderboard"},
 }
 EDGES = {
     "popularity": {"videos", "interactions"},
@@ -34,6 +35,7 @@ EDGES = {
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
+    "leaderboard": {"evaluation"},
 }
 
 

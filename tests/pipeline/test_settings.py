@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import InvalidSettings, load, reference
+from pipeline.settings import InvalidSettings, changed, load, reference
 
 
 @pytest.fixture
@@ -120,3 +120,12 @@ def test_the_end_of_the_data_is_a_date_or_unix_time(write, moment):
 def test_an_end_of_the_data_that_is_no_time():
     with pytest.raises(InvalidSettings, match=r"REELCAST_DATA__AS_OF: .* a date \(2024-03-01.* unix time"):
         load(environment={"REELCAST_DATA__AS_OF": "last week"})
+
+
+def test_settings_are_changed_in_a_copy_and_a_wrong_value_says_what_is_allowed():
+    before = load(environment={"REELCAST_MODEL__DIM": "32"})
+    after = changed(before, {"model": {"seeds": [7]}, "protocol": {"split": "chronological"}})
+    assert (after.model.dim, after.model.seeds, after.protocol.split) == (32, [7], "chronological")
+    assert before.model.seeds == [0, 1, 2]
+    with pytest.raises(InvalidSettings, match=r"protocol\.split.*'paper' or 'chronological'"):
+        changed(before, {"protocol": {"split": "by_author"}})

@@ -53,6 +53,7 @@ def test_taken_videos_are_themselves(make):
     expected, found = whole.batch(np.array([0])), taken.batch(np.array([1]))
     np.testing.assert_array_equal(expected.visual.numpy(), found.visual.numpy())
     np.testing.assert_array_equal(expected.text_mask.numpy(), found.text_mask.numpy())
+    assert whole.text.present.tolist() == [True, True, False, True] and not taken.text.present[0]
 
 
 @pytest.mark.parametrize("make", [padded, packed])

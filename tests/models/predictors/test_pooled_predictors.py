@@ -19,7 +19,7 @@ from tests.models.predictors.pooled_reference import COLUMNS, WIDTHS, batch_of, 
 from tests.models.predictors.synthetic import World, make_world
 from tests.models.predictors.test_own_options import SETTINGS
 
-NAMES = ("hmmved", "massl", "att_mlp")
+NAMES = ("hmmved", "massl", "att_mlp", "mlp")
 
 
 def network_of(name: str, config: ContentConfig | None = None) -> PooledNetwork:
@@ -89,7 +89,7 @@ def test_what_a_switch_leaves_out_has_no_influence(name, part):
 @pytest.fixture(scope="module")
 def world() -> World:
     """Two targets, known from content; the second is unknown for half of the items."""
-    world = make_world(items=300, neighbours=4, circles=6)
+    world = make_world(items=200, neighbours=4, circles=6)
 
     def with_more(samples: Samples, seed: int) -> Samples:
         rng = np.random.default_rng(seed)
@@ -102,18 +102,20 @@ def world() -> World:
     return World(*parts, replace(world.bank, table=parts[0].table), world.noise)
 
 
-def fitted(name: str, world: World, **config) -> PooledPredictor:
+def fitted(name: str, world: World, *, epochs: int = 1, **config) -> PooledPredictor:
     made = predictor_class(name)
-    model = made(made.config_class(**config), TrainingOptions(epochs=40, learning_rate=3e-3, batch_size=64, patience=8))
+    model = made(made.config_class(**config), TrainingOptions(epochs=epochs, learning_rate=5e-3, batch_size=32))
     model.fit(world.train, world.dev, world.bank)
     return model
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_finds_what_content_tells_in_both_targets_and_a_saved_model_forecasts_the_same(name, world, tmp_path):
-    model = fitted(name, world)
+    model = fitted(name, world, epochs=10)
     predicted = model.predict(world.test, world.bank)
-    blind = fitted(name, world, use_visual=False, use_audio=False, use_text=False).predict(world.test, world.bank)
+    blind = fitted(name, world, epochs=3, use_visual=False, use_audio=False, use_text=False).predict(
+        world.test, world.bank
+    )
     for column in range(2):
         known = ~np.isnan(world.test.target[:, column])
         target = world.test.target[known, column]
@@ -163,8 +165,9 @@ def test_its_options_are_checked_and_say_whether_the_table_is_read(name):
         made.check_options({"dropout": 1.0})
     with pytest.raises(ValueError, match="at least one of use_visual"):
         made.check_options({**dict.fromkeys(SWITCHES.values(), False)})
-    with pytest.raises(ValueError, match="hidden must be at least 1, given 0"):
-        made.check_options({"hidden": 0})
+    size = "first" if name == "mlp" else "hidden"
+    with pytest.raises(ValueError, match=f"{size} must be at least 1, given 0"):
+        made.check_options({size: 0})
 
 
 def test_counts_are_read_only_if_wanted():

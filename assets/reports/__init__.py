@@ -1,0 +1,1 @@
+"""What a person reads about all models: the leaderboard, ablations, the audit of leaks, scenarios."""

@@ -1,0 +1,113 @@
+"""Studies: the graph in this process, once per arm, each in a store derived from the data set's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+from rich.console import Console
+
+from assets.embeddings.acoustic_embeddings import acoustic_embeddings
+from assets.embeddings.retrieval_vectors import retrieval_vectors
+from assets.embeddings.text_embeddings import text_embeddings
+from assets.embeddings.visual_embeddings import visual_embeddings
+from assets.feedback.temporal_embeddings import temporal_embeddings
+from assets.memory.neighbours import neighbours
+from assets.metadata.metadata_features import metadata_features
+from assets.prediction.evaluation import evaluation
+from assets.reports.scenarios import SCENARIOS, STUDY, plant, scenario_arm
+from assets.reports.study import Arm
+from assets.settings import Settings
+from pipeline.settings import changed
+from storage.derived_store import derive_store
+from storage.durable import remove_folder
+from storage.store import Store
+
+# Stages that no setting of an arm changes: they are computed once, in the data set's own store.
+SHARED = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors, metadata_features)
+# Stages that follow from the feedback of test items, in order. The stages between them fit something, so they are left out, and
+# Dagster would not know the order in one run.
+RESPONDING = (temporal_embeddings, neighbours, evaluation)
+QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+
+class RunFailed(RuntimeError):
+    """A run of the graph failed."""
+
+
+def run_arms(settings: Settings, arms: Sequence[Arm], console: Console) -> list[Settings]:
+    """Run the graph up to `evaluation` for each arm. What an earlier, perhaps interrupted, run computed is kept.
+
+    Args:
+        settings: Settings of the data set's own store.
+        arms: The arms. All settings are checked before the first one runs.
+        console: Where to print the progress.
+
+    Returns:
+        The settings of each arm.
+
+    Raises:
+        pipeline.settings.InvalidSettings: An arm has a setting that is not allowed.
+        RunFailed: A run failed; the arms before it are complete.
+    """
+    store = settings.store_folder()
+    each = [changed(settings, arm.all_changes(store)) for arm in arms]
+    console.print("features that all arms share", markup=False)
+    materialise(settings, dg.AssetSelection.assets(*SHARED).upstream())
+    for number, (arm, own) in enumerate(zip(arms, each, strict=True), start=1):
+        console.print(f"{arm.study}: {arm.name} ({number} of {len(arms)}), store {own.store_folder()}", markup=False)
+        derive_store(Store(store), own.store_folder())
+        planted = own.audit.fault != "none"  # the blocking checks would find the leak and stop the run
+        materialise(own, dg.AssetSelection.assets(evaluation).upstream(), checked=not planted)
+    return each
+
+
+def run_scenarios(settings: Settings, console: Console) -> None:
+    """Run the graph up to `evaluation`, and forecast the test items again in every scenario, without any training.
+
+    Args:
+        settings: Settings of the data set's own store.
+        console: Where to print the progress.
+
+    Raises:
+        RunFailed: A run failed.
+    """
+    console.print("models of the data set's own store", markup=False)
+    materialise(settings, dg.AssetSelection.assets(evaluation).upstream())
+    store = Store(settings.store_folder())
+    for name, scenario in SCENARIOS.items():
+        own = changed(settings, scenario_arm(name).all_changes(store.root))
+        console.print(f"{STUDY}: {name}, store {own.store_folder()}", markup=False)
+        if own.store_folder().exists():
+            remove_folder(own.store_folder())  # tables and models must be those of the data set's own store
+        plant(derive_store(store, own.store_folder()), scenario)
+        for stage in RESPONDING:
+            # Blocking checks compare the feedback with the data set and would stop the run.
+            materialise(own, dg.AssetSelection.assets(stage), checked=False)
+
+
+def materialise(settings: Settings, selection: dg.AssetSelection, *, checked: bool = True) -> None:
+    """Run a part of the graph in this process.
+
+    Args:
+        settings: The settings.
+        selection: The assets.
+        checked: Whether to run the checks beside them, which stop a run that leaks.
+
+    Raises:
+        RunFailed: A step or a blocking check failed; the log says which.
+    """
+    from pipeline.definitions import ASSET_CHECKS, ASSETS
+
+    result = dg.materialize(
+        [*ASSETS, *(ASSET_CHECKS if checked else [])],
+        resources={"settings": settings},
+        selection=selection,
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    if not result.success:
+        failed = [event.step_key for event in result.all_events if event.is_step_failure]
+        raise RunFailed(
+            f"{', '.join(map(str, failed)) or 'a check'} failed in {settings.store_folder()}; the log is above"
+        )
