@@ -16,7 +16,7 @@ from torch import Tensor
 from models.events import EventBatch
 from models.hawkes.history import counted_events
 from models.hawkes.mamba import MambaHawkesProcess
-from models.hawkes.neural_start import initialise, start_from_classical
+from models.hawkes.neural_start import initialise, soften, start_from_classical
 from models.hawkes.penalties import shrink
 from models.hawkes.pieces import Pieces
 from models.hawkes.report import Epoch, FitReport
@@ -49,7 +49,8 @@ def fit_neural(
 ) -> FitReport:
     """Fit a MambaHawkesProcess; see `fit.fit` for the arguments."""
     began, report = time.monotonic(), FitReport()
-    if not bool(process.initialised):
+    is_new = not bool(process.initialised)
+    if is_new:
         initialise(process, train, window=window, seed=seed)
         if process.excitation is not None:
             share = None if max_seconds is None else STARTING_SHARE * max_seconds
@@ -59,10 +60,6 @@ def fit_neural(
     steps = math.ceil(len(pieces) / per_step)
     # Every step divides by the same number, so that every event has the same weight however many events a step holds.
     divisor = pieces.scored * per_step / len(pieces)
-    optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
-    branching = () if process.excitation is None else [process.excitation.branching]
-    averaged = WeightAverage(process, decay=averaging, exact=branching)
-    generator = torch.Generator().manual_seed(seed)
     best, best_weights = -math.inf, None
     step, norm = 0, 0.0
 
@@ -82,6 +79,14 @@ def fit_neural(
         return latest.index - report.best_epoch >= patience or late or not math.isfinite(latest.train)
 
     record(process, totals(process, pieces).likelihood)
+    if is_new and process.excitation is not None:
+        soften(
+            process, train, window=window
+        )  # the classical process itself has been scored, and is kept if it stays the best
+    optimiser = torch.optim.AdamW(_parameter_groups(process, weight_decay), lr=learning_rate, betas=(0.9, 0.98))
+    branching = () if process.excitation is None else [process.excitation.branching]
+    averaged = WeightAverage(process, decay=averaging, exact=branching)
+    generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout draws from the global generator
         for _ in range(epochs):

@@ -1,4 +1,4 @@
-"""The starting point of a Mamba-Hawkes fit. m3tr starts at the fitted classical process, which it contains."""
+"""The starting point of a Mamba-Hawkes fit: for m3tr, the fitted classical process, which it contains, made softer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from models.events import EventBatch
 from models.hawkes.classical_fit import fit_classical
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.initialisation import decay_grid, longest_window, mean_gap, type_rates
+from models.hawkes.link import soft_link
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.neural_hawkes import NeuralHawkesProcess
 
 LEAST_SOFTNESS = 1e-3  # least softness at the start, relative to a type's mean rate
 SHARE_OF_BASELINE = 0.25  # largest ratio of softness to baseline at the start; softplus(4) is 4.02
+LEAST_BASELINE = 0.5  # least baseline before training, relative to a type's mean rate
 
 
 @torch.no_grad()
@@ -51,10 +53,8 @@ def initialise(
         period = process.network.clock.period
         longest = max(2 * longest_window(events, window) / scale, 8.0)
         period.copy_(torch.logspace(math.log10(longest), math.log10(4.0), len(period)))
-    relative = process.config()["softness"]
-    softness = torch.ones_like(rates) if relative is None else relative * rates
     # Half of each type's rate, so that the other half is left for the network to explain.
-    _set_level(process, 0.5 * rates, softness)
+    _set_level(process, LEAST_BASELINE * rates, _softness_before(process, rates))
 
 
 def start_from_classical(
@@ -91,6 +91,34 @@ def start_from_classical(
             # start agrees with the classical process to a few thousandths of a nat. The fit changes the softness from there.
             softness = torch.minimum(softness, (SHARE_OF_BASELINE * level).clamp_min(LEAST_SOFTNESS * softness))
         _set_level(process, level, softness)
+
+
+@torch.no_grad()
+def soften(process: MambaHawkesProcess, events: EventBatch, *, window: str) -> None:
+    """Raise each type's baseline to at least half of its mean rate, and its softness with it, before training.
+
+    Most events of the classical process come from other events, so that many of its types have next to no baseline. With a
+    softness as small as that, a step of the optimiser changes a log intensity by many nats, and training loses what the start
+    was worth instead of gaining on it.
+
+    Args:
+        process: An m3tr process, started from the classical one; it is changed in place.
+        events: The training sequences.
+        window: "observation" or "events".
+    """
+    rates = type_rates(events, process.num_types, window) * float(process.time_scale)
+    level = soft_link(process.baseline, process.log_softness.exp()).to(rates)
+    level = torch.maximum(level, LEAST_BASELINE * rates)
+    softness = process.log_softness.exp().to(rates)
+    if process.log_softness.requires_grad:
+        softness = torch.minimum(_softness_before(process, rates), level)
+    _set_level(process, level, softness)
+
+
+def _softness_before(process: MambaHawkesProcess, rates: torch.Tensor) -> torch.Tensor:
+    """Return the softness (k,) before the fit, for types with these mean rates (k,) on the scaled clock."""
+    relative = process.config()["softness"]
+    return torch.ones_like(rates) if relative is None else relative * rates
 
 
 def _set_level(process: MambaHawkesProcess, level: torch.Tensor, softness: torch.Tensor) -> None:
