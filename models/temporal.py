@@ -211,8 +211,10 @@ class TemporalEncoder(nn.Module):
         means = []
         for group in groups:
             part = batch[group]
-            h = self.process.hidden_states(part)[:, 1:]
-            happened = torch.arange(h.shape[1], device=h.device) < part.lengths[:, None]
+            position = torch.arange(part.times.shape[1], device=part.times.device).expand(part.times.shape)
+            happened = position < part.lengths[:, None]
+            row = torch.arange(len(part), device=position.device)[:, None].expand_as(position)
+            h = self.process.rows_after(part, row, torch.where(happened, position + 1, 0))[..., : self.process.hidden]
             means.append((h * happened[..., None]).sum(1) / part.lengths[:, None].clamp(min=1))
         return rows_in_order(groups, means)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from models.encoders.errors import EncoderError
 from models.encoders.isolated.environments import LIBRARIES, make
-from pipeline import bank_commands, report_commands
+from pipeline import bank_commands, report_commands, search_command
 from pipeline.settings import InvalidSettings, load, reference, sections
 from storage.datasets.errors import DatasetError
 from storage.durable import StoreError
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     check_parser.add_argument("--json", action="store_true", help="print one JSON object")
     bank_commands.add(commands)
     report_commands.add(commands)
+    search_command.add(commands)
     environment_parser = commands.add_parser(
         "environment", help="create the environment of a library that needs its own"
     )
@@ -191,6 +192,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "shell": shell,
     "clean": clean,
     "bank": lambda args: bank_commands.run(args, Console()),
+    "search": lambda args: search_command.run(args, Console()),
     "environment": environment,
     **report_commands.COMMANDS,
 }

@@ -24,6 +24,7 @@ from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.results import WRITTEN, baselines_ahead, cautions, evaluation_markdown, write_results
 from assets.prediction.served_row import served_rows
 from assets.prediction.trained_models import artifact_names
+from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, read_validation
 from assets.protocol.splits import items_of
@@ -52,7 +53,7 @@ METRICS = ("nMSE", "SRC", "PLCC", "MAE", "nMSE_count", "PLCC_count", "MAE_count"
     reads=lambda store, settings: [
         *stage_marks(store),
         *table_marks(store, *TABLES, OBSTACLES, VALIDATION, WEIGHTS),
-        *artifact_marks(store, *FITS, *artifact_names(settings)),
+        *artifact_marks(store, *FITS, *artifact_names(settings), *tuned_names(settings)),
     ],
     makes=lambda store, settings: [
         *table_marks(store, NAME, ITEMS),

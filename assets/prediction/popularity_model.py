@@ -41,6 +41,7 @@ from assets.prediction.trained_models import (
     trained_models,
 )
 from assets.prediction.training_processes import fit_model, fit_side_by_side, inputs_of, side_by_side
+from assets.prediction.tuned_options import note_tuned, tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, keep_validation, read_validation
 from assets.protocol.splits import items_of, read_splits
@@ -65,7 +66,7 @@ CODE = 4  # raise it when the same inputs give another result
     reads=lambda store, settings: [
         *stage_marks(store),
         *table_marks(store, *TABLES),
-        *artifact_marks(store, *FITS),
+        *artifact_marks(store, *FITS, *tuned_names(settings)),
     ],
     makes=lambda store, settings: [
         *artifact_marks(store, *artifact_names(settings)),
@@ -80,6 +81,7 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     service while less than `model.refit_share` of the items it was fitted on has changed.
     """
     store = open_store(settings)
+    note_tuned(context, store, settings, list(dict.fromkeys(model.predictor for model in trained_models(settings))))
     digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     obstacles = standing_obstacles(store, settings, code=CODE, inputs_hash=content_hash(digests))
     todo: dict[TrainedModel, str] = {}

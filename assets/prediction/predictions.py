@@ -23,6 +23,7 @@ from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
 from assets.prediction.trained_models import artifact_names
+from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import WEIGHTS, read_validation
 from assets.protocol.labels import target_names
@@ -52,7 +53,7 @@ FILE = "predictions.csv"
     reads=lambda store, settings: [
         *stage_marks(store),
         *table_marks(store, *TABLES, OBSTACLES, VALIDATION, WEIGHTS),
-        *artifact_marks(store, *FITS, *artifact_names(settings)),
+        *artifact_marks(store, *FITS, *artifact_names(settings), *tuned_names(settings)),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
 )

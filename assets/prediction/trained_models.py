@@ -9,6 +9,7 @@ from typing import Any
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import versions
 from assets.metadata.window_columns import columns_in_service
+from assets.prediction.tuned_options import PRESET, tuned_options
 from assets.settings import Settings
 from assets.settings.variant import Variant, parse_variants
 from models.predictor_table import CLASSES, predictor_class
@@ -113,7 +114,7 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
         code: Version of the code that trains every model.
     """
     made = predictor_class(model.predictor)
-    read = _settings_of(settings, model)
+    read = _settings_of(store, settings, model)
     parameters = {"predictor": model.predictor, "code": made.code, "seed": model.seed, **read}
     if settings.audit.fault == "scales_of_all_items":
         parameters["fault"] = settings.audit.fault
@@ -122,16 +123,21 @@ def model_fingerprint(store: Store, settings: Settings, model: TrainedModel, *, 
     return Fingerprint(code=code, parameters=parameters, model=versions(store))
 
 
-def _settings_of(settings: Settings, model: TrainedModel) -> dict[str, Any]:
-    """Return the settings that a model reads: those of `[model]`, and a few of other sections."""
+def _settings_of(store: Store, settings: Settings, model: TrainedModel) -> dict[str, Any]:
+    """Return the settings that a model reads: those of `[model]`, and a few of other sections.
+
+    With `model.preset = "tuned"` the options that a search found are among its own options, which win over them.
+    """
     own = {} if model.variant is None else parse_variants(settings.model.variants)[model.variant].options
+    found = tuned_options(store, settings, model.predictor)
     known = {
         **settings.model.model_dump(),
         "neighbours": settings.retrieval.neighbours,
         "similarity": settings.similarity,
         "penalty": settings.process.penalty,
         "penalty_strength": settings.process.penalty_strength,
-        "options": {**settings.model.options.get(model.predictor, {}), **own},
+        "preset": "default" if settings.model.preset == PRESET else settings.model.preset,
+        "options": {**found, **settings.model.options.get(model.predictor, {}), **own},
     }
     return {name: known[name] for name in predictor_class(model.predictor).reads}
 
@@ -139,7 +145,8 @@ def _settings_of(settings: Settings, model: TrainedModel) -> dict[str, Any]:
 def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
     """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
     encoder = load_encoder(fitted_process(store)[0])
-    return predictor_class(model.predictor).from_settings(_settings_of(settings, model), temporal_encoder=encoder)
+    read = _settings_of(store, settings, model)
+    return predictor_class(model.predictor).from_settings(read, temporal_encoder=encoder)
 
 
 def load_model(store: Store, settings: Settings, model: TrainedModel) -> Predictor:

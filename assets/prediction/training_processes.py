@@ -27,7 +27,7 @@ from models.predictor_table import predictor_class
 from models.predictors import Bank, Samples
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.predictor import Predictor
-from models.predictors.training_report import TrainingReport
+from models.predictors.training_report import Epoch, TrainingReport
 from storage.store import Store
 
 Inputs = tuple[Samples, Samples, Bank]
@@ -44,9 +44,16 @@ def inputs_of(store: Store, settings: Settings) -> Inputs:
 
 
 def fit_model(
-    store: Store, settings: Settings, model: TrainedModel, inputs: Inputs, *, progress: Callable[[], None]
+    store: Store,
+    settings: Settings,
+    model: TrainedModel,
+    inputs: Inputs,
+    *,
+    progress: Callable[[], None],
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    resumable: bool = True,
 ) -> tuple[Predictor, TrainingReport]:
-    """Fit one model in this process. The training of a network that was killed continues from its checkpoint.
+    """Fit one model in this process.
 
     Args:
         store: The store.
@@ -54,14 +61,22 @@ def fit_model(
         model: The model.
         inputs: See `inputs_of`.
         progress: Called after each pass.
+        on_epoch: Called with the results of each pass. An exception that it raises ends the fit.
+        resumable: Whether the training of a network that was killed continues from its checkpoint.
     """
+
+    def passed(epoch: Epoch) -> None:
+        progress()
+        on_epoch(epoch)
+
     predictor, device, further = unfitted(store, settings, model), device_of(settings), {}
     if isinstance(predictor, NeuralPredictor):
-        further["checkpoint"] = checkpoint_of(store, settings, model)
+        if resumable:
+            further["checkpoint"] = checkpoint_of(store, settings, model)
         if settings.audit.fault == "scales_of_all_items":
             scale_by_all_items(predictor, store)
     with deterministic(), PeakMemory(device) as memory:
-        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=lambda epoch: progress(), **further)
+        report = predictor.fit(*inputs, seed=model.seed, device=device, progress=passed, **further)
     report.peak_memory_mb = memory.mb
     return predictor, report
 

@@ -93,10 +93,10 @@ ABLATIONS: dict[str, Sequence[AblationTable]] = {
             "MUFM, table 4",
             (
                 AblationRow("MUFM noHP", {"feedback": "state"}),
-                AblationRow("MUFM without feedback", {"feedback": "none"}),
+                AblationRow("AUG-MMRA", {"feedback": "none"}),
             ),
             "There is no recommendation score unless `recommendation_column` names one, so the full model here is the paper's "
-            "noSAS.",
+            "noSAS. AUG-MMRA reads no feedback.",
         ),
     ),
     "dsn": (

@@ -30,8 +30,10 @@ class Model(dg.Config):
         description="Row whose forecasts `predictions` holds: a name of `train`, a trivial row, or `best` for the best on "
         "validation items.",
     )
-    preset: Literal["default", "paper"] = Field(
-        "default", description="Hyper-parameters of every predictor: ours, or those that its paper prints."
+    preset: Literal["default", "paper", "tuned"] = Field(
+        "default",
+        description="Hyper-parameters of every predictor: ours, those that its paper prints, or the best that "
+        "`reelcast search` found in this store.",
     )
     options: dict[str, dict[str, Any]] = Field(
         {},

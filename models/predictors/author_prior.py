@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.predictors.pooled_content import OF_AUTHOR, PooledColumns
+from models.predictors.column_groups import group_of
+from models.predictors.pooled_content import PooledColumns
 from models.predictors.product_of_experts import divergence, draw, gaussian
 from models.predictors.table import Table
 
@@ -104,4 +105,4 @@ def authors_of(table: Table | None) -> list[str]:
 
 def statistics_of(columns: Sequence[str]) -> list[str]:
     """Return the columns with statistics of authors, given ones and those computed from their earlier videos."""
-    return [name for name in columns if name.startswith(OF_AUTHOR)]
+    return [name for name in columns if group_of(name) == "user"]

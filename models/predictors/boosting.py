@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from models.predictors.content_components import ContentComponents
-from models.predictors.own_options import build_options
+from models.predictors.regression_predictor import RegressionPredictor
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace, Span
 from models.predictors.table import Table
-from models.predictors.training_report import Epoch, TrainingReport
-from models.predictors.validation import check_targets, mean_nmse
 
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor, FeaturesData, Pool
 
-FORMAT = 1
 TREES_WITHOUT_VALIDATION = 100
 
 
@@ -61,7 +55,7 @@ class BoostingOptions:
             raise ValueError(f"l2 must be at least 0, given {self.l2}")
 
 
-class Boosting:
+class Boosting(RegressionPredictor):
     """CatBoost (Prokhorenkova et al. 2018) on `Samples.table`: a model per target, so that unknown labels cost no row.
 
     It is fitted to whole and cut windows, weighted by their shares, so one model forecasts at any age. It stops by the
@@ -70,79 +64,45 @@ class Boosting:
 
     title = "boosting"
     code = 1
-    seeded = True
     sees_feedback = True
     reads: tuple[str, ...] = ("whole_share", "options")
+    options_class: ClassVar[type[BoostingOptions]] = BoostingOptions
+    file = "boosting.json"
+    space: ClassVar[SearchSpace] = {
+        "depth": Span(3, 10),
+        "learning_rate": Span(0.01, 0.3, log=True),
+        "l2": Span(1.0, 30.0, log=True),
+    }
 
     def __init__(self, options: BoostingOptions | None = None) -> None:
         """Build an unfitted predictor; None for the default options."""
-        self.options = options or BoostingOptions()
+        super().__init__(options)
         self._models: list[CatBoostRegressor | float] = []
         self._content: ContentComponents | None = None
         self._columns: list[list[str]] = []
 
-    @classmethod
-    def reads_table(cls, settings: Mapping[str, Any]) -> bool:
-        """Return True."""
-        return True
+    def fit_targets(self, train: Samples, dev: Samples | None, *, seed: int) -> int:
+        """Fit a model per target, and return the largest number of trees.
 
-    @classmethod
-    def check_options(cls, given: Mapping[str, Any]) -> None:
-        """Check `model.options` of this predictor.
-
-        Raises:
-            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
+        It uses as many threads as PyTorch; their number does not change the result.
         """
-        build_options(given, BoostingOptions)
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
-        """Build an unfitted predictor; the process does not change it."""
-        return cls(*build_options(settings["options"], BoostingOptions))
-
-    def obstacle(self, train: Samples, bank: Bank) -> str | None:
-        """Return None: it fits any data."""
-        return None
-
-    def fit(
-        self,
-        train: Samples,
-        dev: Samples | None,
-        bank: Bank,
-        *,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        progress: Callable[[Epoch], None] | None = None,
-    ) -> TrainingReport:
-        """Fit a model per target; see `models.predictors.predictor.Predictor`.
-
-        It runs on the CPU with as many threads as PyTorch; their number does not change the result.
-        """
-        check_targets(train, dev)
-        started, report = time.perf_counter(), TrainingReport(seed)
         self._content = self._fit_content(train)
-        tables = {"train": self._table(train), "dev": None if dev is None else self._table(dev)}
+        tables = {"train": self.table_of(train), "dev": None if dev is None else self.table_of(dev)}
         self._columns = [list(tables["train"].numeric_names), list(tables["train"].categorical_names)]
         self._models = [
             _fit(
-                _pool(tables["train"], train, column),
-                None if dev is None else _pool(tables["dev"], dev, column),
+                self._pool(tables["train"], train, column),
+                None if dev is None else self._pool(tables["dev"], dev, column),
                 self.options,
                 seed=seed,
             )
             for column in range(train.target.shape[1])
         ]
-        if dev is not None:
-            scale = np.nan_to_num(np.nanstd(train.target, axis=0), nan=1.0)
-            report.best_dev_nmse = mean_nmse(dev, self.predict(dev, bank), scale=np.where(scale > 0, scale, 1.0))
-        report.best_epoch = max(
-            (model.tree_count_ for model in self._models if not isinstance(model, float)), default=0
-        )
-        report.parameters = sum(
-            1 if isinstance(model, float) else len(model.get_leaf_values()) for model in self._models
-        )
-        report.seconds = time.perf_counter() - started
-        return report
+        return max((model.tree_count_ for model in self._models if not isinstance(model, float)), default=0)
+
+    def parameter_count(self) -> int:
+        """Return the number of leaves of all trees."""
+        return sum(1 if isinstance(model, float) else len(model.get_leaf_values()) for model in self._models)
 
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T).
@@ -150,7 +110,7 @@ class Boosting:
         Raises:
             ValueError: The samples have no table, or one with other columns than in training.
         """
-        table = self._table(samples)
+        table = self.table_of(samples)
         if [list(table.numeric_names), list(table.categorical_names)] != self._columns:
             given = [*table.numeric_names, *table.categorical_names]
             raise ValueError(
@@ -167,11 +127,9 @@ class Boosting:
         )
 
     def save(self, folder: Path) -> None:
-        """Write `boosting.json`, the components of the content, and a model per target that has one."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the description, the components of the content, and a model per target that has one."""
         constants = [model if isinstance(model, float) else None for model in self._models]
-        description = {"format": FORMAT, "columns": self._columns, "constants": constants}
-        (folder / "boosting.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        self.write_description(folder, {"columns": self._columns, "constants": constants})
         for number, model in enumerate(self._models):
             if not isinstance(model, float):
                 model.save_model(str(folder / f"target_{number}.cbm"))
@@ -189,9 +147,7 @@ class Boosting:
         """
         from catboost import CatBoostRegressor
 
-        description = json.loads((folder / "boosting.json").read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise ValueError(f"{folder} has a model of format {description['format']}, but this version reads {FORMAT}")
+        description = self.read_description(folder)
         self._columns = description["columns"]
         self._models = [
             CatBoostRegressor().load_model(str(folder / f"target_{number}.cbm")) if constant is None else constant
@@ -209,14 +165,30 @@ class Boosting:
         """Return the components to fit on, or None without content."""
         return None
 
-    def _table(self, samples: Samples) -> Table:
+    def _metadata(self, samples: Samples) -> Table:
+        """Return the columns of the table to fit on."""
         if samples.table is None:
-            raise ValueError("boosting needs `samples.table`, given None")
+            raise ValueError(f"{self.title} needs `samples.table`, given None")
+        return samples.table
+
+    def table_of(self, samples: Samples) -> Table:
+        """Return the columns of the table and of the content."""
+        table = self._metadata(samples)
         if self._content is None:
-            return samples.table
+            return table
         # Windows of a video share its content.
         _, first, video = np.unique(samples.items, return_index=True, return_inverse=True)
-        return samples.table.beside(self._content.table(samples.features.take(first)).take(video))
+        return table.beside(self._content.table(samples.features.take(first)).take(video))
+
+    def _pool(self, table: Table, samples: Samples, column: int) -> Pool | None:
+        """Return the windows whose label is known, weighted by their shares; None if there are none."""
+        from catboost import Pool
+
+        known = ~np.isnan(samples.target[:, column]) & self.windows_used(samples)
+        if not known.any():
+            return None
+        weight = samples.weights_of(known) * known.sum()
+        return Pool(_data(table.take(known)), samples.target[known, column], weight=weight)
 
 
 class BoostingWithContent(Boosting):
@@ -225,7 +197,7 @@ class BoostingWithContent(Boosting):
     title = "boosting + content"
 
     def _fit_content(self, train: Samples) -> ContentComponents:
-        return ContentComponents.fit(train.features.take(np.sort(np.unique(train.items, return_index=True)[1])))
+        return ContentComponents.fit(train.features.take(train.first_windows))
 
 
 def _fit(pool: Pool, dev: Pool | None, options: BoostingOptions, *, seed: int) -> CatBoostRegressor | float:
@@ -252,16 +224,6 @@ def _fit(pool: Pool, dev: Pool | None, options: BoostingOptions, *, seed: int) -
         if "constant" not in str(error):
             raise
         return float(np.average(label, weights=weight))
-
-
-def _pool(table: Table, samples: Samples, column: int) -> Pool | None:
-    """Return the windows whose label is known, weighted by their shares; None if there are none."""
-    from catboost import Pool
-
-    known = ~np.isnan(samples.target[:, column])
-    if not known.any():
-        return None
-    return Pool(_data(table.take(known)), samples.target[known, column], weight=samples.weights_of(known) * known.sum())
 
 
 def _data(table: Table) -> FeaturesData:

@@ -1,7 +1,8 @@
-"""Content of a video as a few numbers: the principal components of each modality's mean row."""
+"""Content of a video as numbers: each modality's mean row, and its principal components."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +29,33 @@ class ContentComponents:
     axes: dict[str, np.ndarray]
 
     @classmethod
-    def fit(cls, features: VideoFeatures) -> ContentComponents:
-        """Fit to the training videos, each given once."""
+    def fit(
+        cls,
+        features: VideoFeatures,
+        *,
+        modalities: Sequence[str] = MODALITIES,
+        components: int = COMPONENTS,
+        centred: bool = True,
+    ) -> ContentComponents:
+        """Fit to the training videos, each given once.
+
+        Args:
+            features: Their features.
+            modalities: Modalities to reduce.
+            components: Largest number of components per modality.
+            centred: Whether to subtract the mean first. Without, this is the truncated singular value decomposition, and the
+                means are zero.
+        """
         means, axes = {}, {}
-        for name in MODALITIES:
+        for name in modalities:
             rows = mean_rows(getattr(features, name))
             rows = rows[~np.isnan(rows[:, 0])]
             if not len(rows):
                 continue
-            means[name] = rows.mean(0)
-            centred = rows - means[name]
-            variance, vectors = np.linalg.eigh(centred.T @ centred / len(rows))  # ascending
-            count = int(min(COMPONENTS, len(rows) - 1, (variance > 1e-9 * max(variance[-1], 1e-30)).sum()))
+            means[name] = rows.mean(0) if centred else np.zeros(rows.shape[1])
+            rows = rows - means[name]
+            variance, vectors = np.linalg.eigh(rows.T @ rows / len(rows))  # ascending
+            count = int(min(components, len(rows) - 1, (variance > 1e-9 * max(variance[-1], 1e-30)).sum()))
             chosen = vectors[:, ::-1][:, :count]
             # An axis and its opposite are equally right; the largest entry is made positive.
             largest = np.abs(chosen).argmax(0)
@@ -70,3 +86,20 @@ def mean_rows(rows: Rows | PackedRows, *, dtype: type[np.floating] = np.float64)
         has = count > 0
         means[start : start + len(values)][has] = values[has].sum(1, dtype=np.float64) / count[has, None]
     return means
+
+
+def content_rows(items: np.ndarray, features: VideoFeatures) -> np.ndarray:
+    """Return the mean rows of all modalities side by side, (n, d); NaN where a modality is missing.
+
+    Args:
+        items: (n,) id of each window's video; windows of a video share its content.
+        features: Features of each window's video.
+    """
+    _, first, video = np.unique(items, return_index=True, return_inverse=True)
+    own = features.take(first)
+    return np.concatenate([mean_rows(getattr(own, name)) for name in MODALITIES], axis=1)[video]
+
+
+def has_content(features: VideoFeatures) -> bool:
+    """Return whether any video has a frame, a sound or a word."""
+    return any(not np.isnan(mean_rows(getattr(features, name))).all() for name in MODALITIES)

@@ -344,6 +344,11 @@ class Neighbourhood:
         """Return a copy of the neighbourhoods of the videos at `index` (integers or a bool mask)."""
         return Neighbourhood(self.index[index], self.score[index], self.mask[index], self.label[index])
 
+    def nearest(self, count: int) -> Neighbourhood:
+        """Return each video's `count` most similar neighbours."""
+        parts = (self.index, self.score, self.mask, self.label)
+        return Neighbourhood(*(part[:, :count] for part in parts))
+
     def batch(self, rows: np.ndarray, *, device: torch.device | str = "cpu") -> tuple[np.ndarray, NeighbourBatch]:
         """Return the distinct neighbours of some videos, and which video has which of them.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -18,6 +19,7 @@ from models.predictors.network import PredictorNetwork
 from models.predictors.own_options import SHARED, build_options, network_options
 from models.predictors.prediction import predict
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import NETWORK_SPACE, SearchSpace
 from models.predictors.training import train
 from models.predictors.training_options import TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
@@ -81,6 +83,16 @@ class NeuralPredictor(ABC):
         build_options(given, cls.config_class, TrainingOptions)
 
     @classmethod
+    def search_space(cls) -> SearchSpace:
+        """Return those of the papers' searched hyper-parameters that this network or its training has."""
+        own = {field.name for kind in (cls.config_class, TrainingOptions) for field in fields(kind)}
+        return {name: values for name, values in NETWORK_SPACE.items() if name in own}
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the value of every option of the network and of its training."""
+        return {**asdict(self.options), **asdict(self.config)}
+
+    @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build an unfitted predictor from the settings in `reads`; see `models.predictors.own_options`."""
         config, options = network_options(
@@ -119,10 +131,11 @@ class NeuralPredictor(ABC):
         progress: Callable[[Epoch], None] | None = None,
     ) -> TrainingReport:
         """Train the network; see `models.predictors.training.train`."""
+        train_samples = self._nearest(train_samples)
         self._network, report = train(
             lambda: self.build(train_samples),
             train_samples,
-            dev,
+            None if dev is None else self._nearest(dev),
             bank,
             options=self.options,
             seed=seed,
@@ -135,7 +148,14 @@ class NeuralPredictor(ABC):
 
     def predict(self, samples: Samples, bank: Bank, *, device: torch.device | str = "cpu") -> np.ndarray:
         """Return forecasts (n, T); see `models.predictors.prediction.predict`."""
-        return predict(self.network, samples, bank, device=device)
+        return predict(self.network, self._nearest(samples), bank, device=device)
+
+    def _nearest(self, samples: Samples) -> Samples:
+        """Return the samples with the most similar `neighbours` of their neighbours, if the network has this option."""
+        count = getattr(self.config, "neighbours", None)
+        if count is None or count >= samples.neighbourhood.index.shape[1]:
+            return samples
+        return replace(samples, neighbourhood=samples.neighbourhood.nearest(count))
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `weights.pt` to a folder, which is created if it does not exist."""

@@ -13,18 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.predictors.column_groups import group_of
 from models.predictors.content_components import mean_rows
 from models.predictors.features import VideoBatch
+from models.predictors.row_scaler import compress
 from models.predictors.samples import Samples
 from models.predictors.standardise import Standardiser
 from models.predictors.table import Table
 
 SOCIAL = "social"  # the modality that metadata are
 SWITCHES = {"visual": "use_visual", "acoustic": "use_audio", "text": "use_text", SOCIAL: "use_metadata"}
-# How the names of columns begin that hold feedback counted by the window's age.
-COUNTED = ("age_hours", "events", "users", "hours_since_event", "counter")
-# How the names of columns begin that describe the author.
-OF_AUTHOR = ("author_", "history_")
 
 
 class Pooled(NamedTuple):
@@ -90,7 +88,7 @@ class ContentConfig:
             table: The table of the training windows, or None.
         """
         names = () if table is None else table.numeric_names
-        return tuple(name for name in names if (self.use_counts if name.startswith(COUNTED) else self.use_metadata))
+        return tuple(name for name in names if (self.use_counts if group_of(name) == "counts" else self.use_metadata))
 
 
 class PooledColumns(nn.Module):
@@ -136,7 +134,7 @@ class PooledColumns(nn.Module):
         if missing:
             raise ValueError(f"the table lacks columns that the model was trained with: {', '.join(missing)}")
         numbers = table.numeric[:, [table.numeric_names.index(name) for name in self.columns]]
-        return np.sign(numbers) * np.log1p(np.abs(numbers))
+        return compress(numbers)
 
 
 class PooledContent(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from models.predictors.samples import Bank, Samples
+from models.predictors.search_space import SearchSpace
 from models.predictors.training_report import Epoch, TrainingReport
 
 
@@ -52,6 +53,15 @@ class Predictor(Protocol):
         Raises:
             ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
         """
+        ...
+
+    @classmethod
+    def search_space(cls) -> SearchSpace:
+        """Return the options that a search for hyper-parameters varies, with their ranges."""
+        ...
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the value of every option."""
         ...
 
     @classmethod

@@ -109,6 +109,11 @@ class Samples:
         weights = share[rows] / np.bincount(video, weights=share[rows])[video]
         return weights / weights.sum()
 
+    @property
+    def first_windows(self) -> np.ndarray:
+        """(v,) numbers of windows, ascending: the first of each of the v distinct videos."""
+        return np.sort(np.unique(self.items, return_index=True)[1])
+
     def one_window_each(self, generator: np.random.Generator) -> np.ndarray:
         """Return one random window per video, with probability by share.
 

@@ -68,7 +68,7 @@ def train(
         network = build()
         _check_inputs(network, samples, dev, bank)
         # Each video once, whatever its number of windows.
-        network.fit_scales(samples, np.sort(np.unique(samples.items, return_index=True)[1]))
+        network.fit_scales(samples, samples.first_windows)
         state = TrainingState(network.to(device), options, seed)
         if checkpoint is not None and (held := checkpoint.read()) is not None:
             state.restore(held)

@@ -116,7 +116,7 @@ def read_count_times(
         notes.append(
             Note(
                 "info",
-                f"{table.name}: its counts were taken at the dates in the files' names, 00:00 UTC if only a date",
+                f"{table.name}: its counts were taken at the dates in its files' names, 00:00 UTC if only a date",
             )
         )
     else:
@@ -129,16 +129,16 @@ def read_count_times(
 
 
 def _dates_of_parts(table: Tabular) -> pl.Series | None:
-    """Return the date in the name of each row's file; None unless each file has its own, and files repeat items."""
-    names = table.part_names()
-    dates = {name: date_in(name) for name in names.unique()}
+    """Return the date in the name of each row's file or folder; None unless files have one each and repeat items."""
+    paths = table.part_paths()
+    dates = {path: date_in(Path(path).name.split(".")[0]) or date_in(Path(path).parent.name) for path in paths.unique()}
     moments = {moment.at for moment in dates.values() if moment is not None}
     if len(dates) < 2 or len(moments) < len(dates):
         return None
-    parts = table.frame.select("item", part=names).unique()
+    parts = table.frame.select("item", part=paths).unique()
     if parts["item"].is_unique().all():
         return None
-    return names.replace_strict({name: moment.at for name, moment in dates.items()}, return_dtype=pl.Int64)
+    return paths.replace_strict({path: moment.at for path, moment in dates.items()}, return_dtype=pl.Int64)
 
 
 def metric_columns(

@@ -75,10 +75,10 @@ class Tabular:
         first = self._parts[0].path
         return first if len(self._parts) == 1 else first.parent
 
-    def part_names(self) -> pl.Series:
-        """Return the name of each row's file, without its suffixes, (rows,)."""
-        stems = [part.path.name.split(".")[0] for part in self._parts]
-        return pl.Series("part", np.repeat(stems, [len(part.lines) for part in self._parts]), dtype=pl.String)
+    def part_paths(self) -> pl.Series:
+        """Return the path of each row's file, (rows,)."""
+        paths = [str(part.path) for part in self._parts]
+        return pl.Series("part", np.repeat(paths, [len(part.lines) for part in self._parts]), dtype=pl.String)
 
     def adopt(self, column: str, name: str) -> None:
         """Give a further column a standard name."""

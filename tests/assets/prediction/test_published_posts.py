@@ -85,6 +85,8 @@ def test_posts_are_in_the_order_of_publication_with_authors_categories_and_local
 def test_posts_are_read_only_for_a_predictor_that_asks_for_them(folders):
     assert not posts_are_read(settings_of(folders, model__train='["m3tr", "boosting", "stack"]'))
     assert all(posts_are_read(settings_of(folders, model__train=json.dumps([name, "stack"]))) for name in READERS)
+    variants = {"alone": {"predictor": "dsn", "title": "DSN, l = 1", "options": {"length": 1}}}
+    assert posts_are_read(settings_of(folders, model__variants=json.dumps(variants), model__train='["alone"]'))
 
 
 def test_a_post_that_was_published_later_is_noticed():

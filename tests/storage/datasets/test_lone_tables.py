@@ -63,14 +63,14 @@ def test_a_log_of_counts(write):
     assert dataset.counters.rows() == [("a", "view", T, 5)]
 
 
-def test_a_file_per_scrape_with_its_date_in_the_name(write):
-    folder = write({"2024-01-02.csv": ROWS.format(5, 6), "2024-01-03.csv": ROWS.format(8, 5)})
-    dataset = open_dataset(folder)
+@pytest.mark.parametrize("name", ["2024-01-0{}.csv", "videos_2024010{}.csv", "videos/day=2024-01-0{}/part-0.csv"])
+def test_a_file_per_scrape_with_its_date_in_the_name(write, name):
+    dataset = open_dataset(write({name.format(2): ROWS.format(5, 6), name.format(3): ROWS.format(8, 5)}))
     assert dataset.counters.rows() == [
         ("a", "view", T + 14 * DAY // 24, 5), ("a", "view", T + 38 * DAY // 24, 8),
         ("b", "view", T + 14 * DAY // 24, 6), ("b", "view", T + 38 * DAY // 24, 6),
     ]  # fmt: skip
-    assert "its counts were taken at the dates in the files' names" in notes(dataset)
+    assert "its counts were taken at the dates in its files' names" in notes(dataset)
 
 
 def test_parts_that_repeat_no_item_are_not_dated_by_their_names(write):
