@@ -128,7 +128,7 @@ def search(
     if not finished(study):
         raise NothingFound(f"{model.title}: no trial came to an end")
     first, values = study.trials[0], start.hyperparameters()
-    default = first.value if all(first.params[name] == values[name] for name in space) else None
+    default = first.value if all(first.params.get(name) == values[name] for name in space) else None
     result = SearchResult(predictor, study, dict(study.best_params), study.best_value, default)
     facts = {
         "validation_nmse": result.nmse,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from models.predictors.attention import masked_softmax
 from models.predictors.pooled_content import ContentConfig
 from models.predictors.pooled_network import PooledNetwork, PooledPredictor
 from models.predictors.samples import Minibatch
@@ -61,7 +62,7 @@ class AttMLP(PooledNetwork):
         )  # (b, modalities, d)
         present = torch.stack([pooled[name].present for name in self.streams], 1)
         scores = self.context(self.key(streams).tanh()).squeeze(-1)
-        weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
+        weights = masked_softmax(scores, present, dim=-1)
         return self.head((weights.unsqueeze(-1) * streams).sum(1))
 
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from models.predictors.attention import masked_softmax
 from models.predictors.pooled_content import ContentConfig, Pooled
 from models.predictors.pooled_network import PooledNetwork, PooledPredictor
 from models.predictors.samples import Minibatch, Samples
@@ -162,7 +163,7 @@ class SKAPP(PooledNetwork):
         pair = torch.cat([query, theirs, query * theirs, around.score.unsqueeze(-1), moved.detach()], -1)
         utility, gate = self.judge(pair).unbind(-1)
         share = utility * self.sharpness.exp() if self.config.use_utility else torch.zeros_like(utility)
-        share = share.masked_fill(~around.mask, torch.finfo(share.dtype).min).softmax(-1) * around.mask
+        share = masked_softmax(share, around.mask, dim=-1)
         weight = gate.sigmoid() * share if self.config.use_gate else share
         return Curated(alone, alone + (weight.unsqueeze(-1) * moved).sum(1), utility, candidate, weight)
 
