@@ -95,7 +95,7 @@ def flattery(fault: Fault, honest: pl.DataFrame, leaky: pl.DataFrame) -> pl.Data
                 values = [_mean(function, one[name]) for one in (runs, theirs)]
                 sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
                 row = _row(fault.name, target, name, metric, *values, same=same)
-                rows.append({**row, **ends("", sign * (resampled[1][metric] - resampled[0][metric]))})
+                rows.append({**row, **ends("", sign * (resampled[1][metric] - resampled[0][metric]) + 0.0)})
     return pl.DataFrame(rows, schema=_schema()).sort("target_name", "predictor", "metric")
 
 
@@ -136,7 +136,7 @@ def _row(
         "metric": metric,
         "honest": honest,
         "leaky": leaky,
-        "flatters": sign * (leaky - honest),
+        "flatters": sign * (leaky - honest) + 0.0,  # no negative zero
         "same_items": same,
     }
 
@@ -198,6 +198,8 @@ def _of_fault(table: pl.DataFrame, fault: Fault) -> Iterator[Block]:
     yield Paragraph(fault.told)
     yield Grid(["row", *METRICS], cells)
     moved = own.filter(pl.col("metric") == "nMSE", pl.col("low") > 0)["predictor"].to_list()
+    if (own["flatters"].fill_nan(0.0) == 0).all():
+        yield Items(["No forecast changed: the data have nothing that this leak touches."])
     if moved:
         yield Items([f"The flattery of nMSE is beyond chance for: {', '.join(moved)}."])
 

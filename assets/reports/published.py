@@ -10,6 +10,7 @@ import polars as pl
 
 FILE = Path(__file__).with_name("published_numbers.csv")
 METRICS = ("nMSE", "SRC", "PLCC", "MAE")
+REMARK = re.compile(r" \([^)]*\)$")
 ROUNDING = 0.001  # three printed decimals: what nMSE and PLCC^2 may be off by
 NOT_COMPARABLE = {
     "M3TR": "another split of MicroLens-100k with an observation rule that the paper does not state; the event data of "
@@ -52,16 +53,18 @@ def numbers_of(titles: Iterable[str]) -> pl.DataFrame:
     """Return the printed numbers of some rows; see `published_numbers`.
 
     Args:
-        titles: Titles of rows. A title matches a printed name with the same letters and digits.
+        titles: Titles of rows. A title matches a printed name with the same letters and digits, or, if there is none, the name
+            without the remark in parentheses at its end.
 
     Returns:
         The same columns, and `predictor`, the title.
     """
-    known = pl.DataFrame({"predictor": list(titles)}, schema={"predictor": pl.String})
-    known = known.with_columns(pl.col("predictor").map_elements(_plain, return_dtype=pl.String).alias("plain"))
     printed = published_numbers()
     printed = printed.with_columns(pl.col("model").map_elements(_plain, return_dtype=pl.String).alias("plain"))
-    return known.join(printed, on="plain", how="inner", maintain_order="left_right").drop("plain")
+    names = set(printed["plain"])
+    known = [(title, _plain(title) if _plain(title) in names else _plain(REMARK.sub("", title))) for title in titles]
+    frame = pl.DataFrame(known, schema={"predictor": pl.String, "plain": pl.String}, orient="row")
+    return frame.join(printed, on="plain", how="inner", maintain_order="left_right").drop("plain")
 
 
 def _plain(name: str) -> str:

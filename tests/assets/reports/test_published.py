@@ -25,7 +25,12 @@ def test_a_title_finds_the_rows_with_the_same_letters():
         ("att-mlp", "DSN"),
         ("MMRA w/o Neg", "MMRA"),
     }
-    assert numbers_of(["MMRA w/o", "boosting"]).is_empty()
+    assert numbers_of(["MMRA w/o", "boosting", "SVR + observed counts"]).is_empty()
+
+
+def test_a_remark_in_parentheses_counts_only_where_a_paper_prints_it():
+    assert set(numbers_of(["TMALL (transductive)"])["model"]) == {"TMALL"}
+    assert numbers_of(["DSN (w/o short-term dependency)"])["model"].to_list() == ["DSN (w/o short-term dependency)"]
 
 
 def test_the_report_numbers_each_reason():
