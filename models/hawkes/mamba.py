@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.events import EventBatch
+from models.hawkes.carried_history import Carried
 from models.hawkes.compensator import fixed_rule, integrate, integrate_decaying, softplus_line_integral
 from models.hawkes.excitation import Excitation
 from models.hawkes.history import gaps_of
@@ -23,41 +22,6 @@ from models.scan import DISCRETIZATIONS
 INTENSITIES = ("m3tr", "mufm")
 TRAINING_NODES = 8  # quadrature nodes per gap during training
 OWN_DECAYS = 16  # with more types than this, all pairs share their decay rates by default
-
-
-@dataclass(frozen=True)
-class Carried:
-    """The history of b sequences at an event in their middle; see `MambaHawkesProcess.carry`.
-
-    Attributes:
-        network: The event, the scaled gap before it, and the network's states before that event.
-        sums: The classical part's decayed sums just after the event; None without a classical part.
-        slopes: Derivatives of `sums` with respect to the log decay rates; None without a classical part.
-        log_rate: The log decay rates at which `sums` was computed; None without a classical part.
-    """
-
-    network: NetworkMemory
-    sums: Tensor | None
-    slopes: Tensor | None
-    log_rate: Tensor | None
-
-    def at(self, rows: Tensor) -> Carried:
-        """Return the histories of the rows `rows`, in that order."""
-        types, gaps, states = self.network
-        network = NetworkMemory(types[rows], gaps[rows], tuple(state[rows] for state in states))
-        if self.sums is None:
-            return Carried(network, None, None, None)
-        return Carried(network, self.sums[rows], self.slopes[rows], self.log_rate)
-
-    @classmethod
-    def join(cls, parts: Sequence[Carried]) -> Carried:
-        """Concatenate histories that were computed with the same parameters."""
-        types, gaps, states = zip(*(part.network for part in parts))
-        network = NetworkMemory(torch.cat(types), torch.cat(gaps), tuple(torch.cat(state) for state in zip(*states)))
-        if parts[0].sums is None:
-            return cls(network, None, None, None)
-        sums, slopes = (torch.cat(column) for column in zip(*((part.sums, part.slopes) for part in parts)))
-        return cls(network, sums, slopes, parts[0].log_rate)
 
 
 class MambaHawkesProcess(RowSource):

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.events import EventBatch
+from models.hawkes.carried_history import Carried
 from models.hawkes.compensator import fixed_rule, integrate
 from models.hawkes.history import gaps_of
 from models.hawkes.link import log_soft_link, soft_link
-from models.hawkes.mamba import TRAINING_NODES, Carried
+from models.hawkes.mamba import TRAINING_NODES
 from models.hawkes.network import NetworkMemory
 from models.hawkes.process import Levels, Snapshot
 from models.hawkes.row_source import RowSource

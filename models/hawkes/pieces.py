@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from models.events import EventBatch
+from models.hawkes.carried_history import Carried
 from models.hawkes.history import counted_events, on_window_clock
-from models.hawkes.mamba import Carried, MambaHawkesProcess
+from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.similar_lengths import CELLS, similar_lengths
 
 LONGEST = 512  # most events per piece
