@@ -119,6 +119,16 @@ class ForecastRows:
         """Return the reasons why complete windows have no log-linear extrapolation, one per target without a line."""
         return [line for line in self.extrapolation.lines[-1] if isinstance(line, NotApplicable)]
 
+    def uncounted(self, items: Sequence[str]) -> dict[str, int]:
+        """Return how many of some items lack a count in their window, per target that some of them have a count of."""
+        lacking = np.isnan(self.counts(items, None))
+        names = [target.name for target in self.targets]
+        return {
+            name: int(column.sum())
+            for name, column in zip(names, lacking.T, strict=True)
+            if 0 < column.sum() < len(column)
+        }
+
     @cached_property
     def _bank(self) -> Bank:
         return bank_of(self.store, self.settings)

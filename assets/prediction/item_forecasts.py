@@ -11,6 +11,7 @@ from assets.prediction.forecast import Forecast
 from assets.protocol.labels import matrix, read_labels, target_names
 from assets.settings import Settings
 from models import targets
+from models.predictor_table import MEAN
 from models.predictors import Samples
 from storage.store import Store
 
@@ -26,7 +27,8 @@ def item_forecasts(
         store: The store.
         settings: The settings.
         samples: n labelled windows.
-        forecasts: Forecasts of these windows. A forecast that is NaN for any known label of a target is left out there.
+        forecasts: Forecasts of these windows, the training mean among them. An item to which a row does not apply (NaN) gets
+            the training mean there, so that all rows are scored on the same items. A row that applies to no item is left out.
         age: Age of the windows in hours; None for whole windows.
 
     Returns:
@@ -34,13 +36,15 @@ def item_forecasts(
         `predicted_count`, `age_hours`.
     """
     scale, frames = settings.protocol.target, []
+    mean = next(forecast.values for forecast in forecasts if forecast.row == MEAN)
     counts = matrix(read_labels(store), samples.items.tolist(), "count")
     for forecast in forecasts:
         for column, name in enumerate(target_names(store)):
             known = ~np.isnan(samples.target[:, column])
             predicted = forecast.values[known, column]
-            if not len(predicted) or np.isnan(predicted).any():
+            if np.isnan(predicted).all():
                 continue
+            predicted = np.where(np.isnan(predicted), mean[known, column], predicted)
             frames.append(
                 pl.DataFrame(
                     {
