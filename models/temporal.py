@@ -89,6 +89,7 @@ class TemporalEncoder(nn.Module):
     the training items. Times are in the unit of the batch (hours in the pipeline).
 
     Example:
+        >>> from models.hawkes import MambaHawkesProcess
         >>> encoder = TemporalEncoder(MambaHawkesProcess(2), length=5)
         >>> batch = EventBatch.from_sequences([[0.5, 1.0], [2.0]], [[0, 1], [0]], t_end=[3.0, 3.0])
         >>> completed = encoder.complete(batch, seeds=[1, 2])

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -118,6 +117,8 @@ def fit_poisson(
     began, gap = time.monotonic(), mean_gap(train, window)
     longest, k = longest_window(train, window), process.num_types
     batches, scored = batches_of(train, MOST_EVENTS), int(counted_events(train, window).sum())
+    from scipy.optimize import minimize  # takes a quarter of a second to import
+
     parameters = (process.log_shape, process.log_exposure)
 
     def put(values: np.ndarray) -> None:

@@ -23,7 +23,8 @@ class RawEvents(RowSource):
 
     Example:
         >>> events = EventBatch.from_sequences([[1.0, 3.0]], [[0, 1]], t_end=[4.0])
-        >>> RawEvents(2).rows_after(events, torch.tensor([[0]]), torch.tensor([[2]])).expm1()[0, 0, 2:].tolist()
+        >>> rows = RawEvents(2).rows_after(events, torch.tensor([[0]]), torch.tensor([[2]]))
+        >>> rows.expm1()[0, 0, 2:].round(decimals=6).tolist()
         [2.0, 3.0]
     """
 

@@ -68,6 +68,7 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
 
 
+@pytest.mark.slow
 def test_every_target_has_its_rows_its_stack_and_its_forecasts(settings_of, materialise, tmp_path):
     """Two targets, of which a young item lacks one; a forecast at publication; and a row that is served by name."""
     settings = settings_of(

@@ -71,8 +71,8 @@ def test_m3tr_trains_with_each_and_learns_it_if_there_is_something_to_learn(sour
     inside = model.network.temporal_encoder
     assert np.isfinite(model.predict(world.test, world.bank)).all()
     if source.simulates:
-        assert np.isfinite(report.epochs[-1].process_loss)
+        assert np.isfinite(report.epochs[-1].further_loss)
         learned = dict(inside.process.named_parameters())
         assert all(not torch.equal(value, before[f"process.{name}"]) for name, value in learned.items())
     else:  # no parameters: the stored rows are used, and no feedback is needed
-        assert inside is None and report.epochs[-1].process_loss is None
+        assert inside is None and report.epochs[-1].further_loss is None

@@ -279,6 +279,7 @@ def hanging_frames(path, *chosen):
     return take_frames(path, *chosen)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_hangs_costs_its_own_row(settings_of, materialise, monkeypatch, tmp_path):
     from pipeline.demonstration import make
 

@@ -46,6 +46,7 @@ def test_a_window_of_no_length_is_forecast_without_a_process(settings_of, materi
     assert "log-linear extrapolation" not in set(table["predictor"])
 
 
+@pytest.mark.slow
 def test_age_zero_is_trained_on_and_compared_by_content_beside_older_ages(settings_of, materialise, set_from_zero):
     settings = settings_of(data__folder=str(set_from_zero), protocol__ages="[0, 3]")
     assert materialise(settings, ["*neighbours", "*window_columns"]).success

@@ -70,6 +70,7 @@ def test_what_neighbours_are_alike_in_is_a_setting(settings_of, materialise):
     assert modes(model__use_temporal="false", retrieval__similarity="both") == contents
 
 
+@pytest.mark.slow
 def test_training_items_are_searched_with_their_random_ages_others_with_those_that_are_scored(settings_of, materialise):
     settings = settings_of(protocol__ages="[2, 6]", process__younger="3")
     assert materialise(settings, "*neighbours").success
