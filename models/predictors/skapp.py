@@ -37,6 +37,7 @@ class SKAPPConfig(ContentConfig):
         use_retrieval: Whether to read neighbours.
         use_utility: Whether neighbours differ in weight; else all have the same.
         use_gate: Whether neighbours may be rejected; else the forecast is the weighted mean of their labels.
+        neighbours: S, the number of retrieved videos per video; at most as many as were retrieved.
         width: d, the width of a video's vector.
         hidden: Units of the hidden layers.
         dropout: Dropout rate of the vectors and hidden layers.
@@ -48,6 +49,7 @@ class SKAPPConfig(ContentConfig):
     use_retrieval: bool = True
     use_utility: bool = True
     use_gate: bool = True
+    neighbours: int = 10
     width: int = 64
     hidden: int = 64
     dropout: float = 0.0
