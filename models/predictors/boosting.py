@@ -18,7 +18,7 @@ from models.predictors.table import Table
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor, FeaturesData, Pool
 
-TREES_WITHOUT_VALIDATION = 100
+TREES_WITHOUT_VALIDATION = 300
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class BoostingOptions:
     """
 
     depth: int = 6
-    learning_rate: float = 0.1
+    learning_rate: float = 0.03
     l2: float = 3.0
-    trees: int = 1000
-    patience: int = 50
+    trees: int = 3000
+    patience: int = 100
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -63,7 +63,7 @@ class Boosting(RegressionPredictor):
     """
 
     title = "boosting"
-    code = 1
+    code = 2
     sees_feedback = True
     reads: tuple[str, ...] = ("whole_share", "options")
     options_class: ClassVar[type[BoostingOptions]] = BoostingOptions
