@@ -14,7 +14,11 @@ from assets.embeddings.visual_embeddings import visual_embeddings
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.memory.neighbours import neighbours
 from assets.metadata.metadata_features import metadata_features
-from assets.prediction.evaluation import evaluation
+from assets.prediction.evaluation import ITEMS, evaluation
+from assets.prediction.evaluation import NAME as EVALUATION
+from assets.prediction.predictions import NAME as PREDICTIONS
+from assets.reports.leaderboard import NAME as LEADERBOARD
+from assets.reports.leaderboard import STRATA
 from assets.reports.scenarios import SCENARIOS, STUDY, plant, scenario_arm
 from assets.reports.study import Arm
 from assets.settings import Settings
@@ -28,6 +32,8 @@ SHARED = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vec
 # Stages that follow from the feedback of test items, in order. The stages between them fit something, so they are left out, and
 # Dagster would not know the order in one run.
 RESPONDING = (temporal_embeddings, neighbours, evaluation)
+# Tables of results. A copy of them would pass for an arm's own if its run were interrupted before it had some.
+RESULTS = (EVALUATION, ITEMS, PREDICTIONS, LEADERBOARD, STRATA)
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
@@ -56,7 +62,7 @@ def run_arms(settings: Settings, arms: Sequence[Arm], console: Console) -> list[
     materialise(settings, dg.AssetSelection.assets(*SHARED).upstream())
     for number, (arm, own) in enumerate(zip(arms, each, strict=True), start=1):
         console.print(f"{arm.study}: {arm.name} ({number} of {len(arms)}), store {own.store_folder()}", markup=False)
-        derive_store(Store(store), own.store_folder())
+        derive_store(Store(store), own.store_folder(), without=RESULTS)
         planted = own.audit.fault != "none"  # the blocking checks would find the leak and stop the run
         materialise(own, dg.AssetSelection.assets(evaluation).upstream(), checked=not planted)
     return each

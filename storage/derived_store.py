@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from storage.durable import SCRATCH_PREFIX, explain
 from storage.parts import RETIRED
 from storage.store import Store
 
-ONCE = (
-    "tables",
-    "artifacts",
-)  # copied when the store is new; later ones would hide what was computed in the derived store
+# Copied when the store is new; later ones would hide what was computed in the derived store.
+ONCE = ("tables", "artifacts")
 
 
-def derive_store(source: Store, folder: Path) -> Store:
+def derive_store(source: Store, folder: Path, *, without: Collection[str] = ()) -> Store:
     """Return the store in `folder` with every row that the stages of `source` hold.
 
     A new store also gets the tables and the artifacts. An existing one gets the parts of stages that it lacks; rows that both
@@ -30,6 +29,7 @@ def derive_store(source: Store, folder: Path) -> Store:
     Args:
         source: The store to start from.
         folder: Folder of the derived store.
+        without: Tables that a new store does not get, such as results, which would pass for its own until it has some.
 
     Raises:
         storage.durable.StoreError: The folder cannot be written.
@@ -50,7 +50,7 @@ def derive_store(source: Store, folder: Path) -> Store:
         for stage in source.names("stages"):
             _link(source.root / "stages" / stage, folder / "stages" / stage)
         for kind in ONCE if is_new else ():
-            for name in source.names(kind):
+            for name in set(source.names(kind)) - set(without):
                 _link(source.root / kind / name, folder / kind / name)
     except OSError as error:
         raise explain(error, folder) from error

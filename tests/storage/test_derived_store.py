@@ -51,3 +51,11 @@ def test_a_later_call_brings_new_rows_of_stages_and_leaves_tables_alone(tmp_path
     derived = derive_store(own, tmp_path / "derived")
     assert derived.stage("title_words", PAYLOAD).plan({"7": "h7", "9": "h9"}, SAME).todo == []
     assert derived.table("splits").read()["item"].to_list() == ["8"]
+
+
+def test_tables_that_would_pass_for_the_derived_store_s_own_are_left_out(tmp_path):
+    own = filled(tmp_path / "own")
+    own.table("evaluation").write(pl.DataFrame({"item": ["7"]}), inputs_hash="i", fingerprint="f")
+    derived = derive_store(own, tmp_path / "derived", without=("evaluation",))
+    assert derived.table("evaluation").state() is None
+    assert derived.table("splits").read()["item"].to_list() == ["7"]
