@@ -1,4 +1,4 @@
-"""`reelcast leaderboard`, `ablations` and `leak-audit`: run models under several protocols and settings, and compare them."""
+"""`reelcast leaderboard`, `ablations`, `leak-audit` and `scenarios`: run models under several settings, and compare them."""
 
 from __future__ import annotations
 

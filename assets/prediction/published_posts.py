@@ -27,7 +27,7 @@ CONTENT = {"visual": visual_embeddings.NAME, "text": text_embeddings.NAME}
 def posts_are_read(settings: Settings) -> bool:
     """Return whether a predictor of `model.train` reads earlier posts."""
     names = {model.predictor for model in trained_models(settings)}
-    return any(getattr(predictor_class(name), "reads_posts", False) for name in names)
+    return any(predictor_class(name).reads_posts for name in names)
 
 
 def earlier_posts(store: Store, settings: Settings, items: Sequence[str]) -> EarlierPosts:

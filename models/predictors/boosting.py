@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.predictors.content_components import ContentComponents
+from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_ranges
 from models.predictors.regression_predictor import RegressionPredictor
 from models.predictors.samples import Bank, Samples
 from models.predictors.search_space import SearchSpace, Span
@@ -46,13 +47,7 @@ class BoostingOptions:
         """Check the values."""
         if not 1 <= self.depth <= 16:
             raise ValueError(f"depth must lie in [1, 16], given {self.depth}")
-        for name in ("trees", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, given {self.learning_rate}")
-        if not self.l2 >= 0:
-            raise ValueError(f"l2 must be at least 0, given {self.l2}")
+        check_ranges(self, trees=COUNT, patience=COUNT, learning_rate=POSITIVE, l2=NOT_NEGATIVE)
 
 
 class Boosting(RegressionPredictor):

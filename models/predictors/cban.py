@@ -14,6 +14,7 @@ from models.predictors.content_sequences import lacking
 from models.predictors.features import Widths
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.pooling import AttentivePooling
+from models.predictors.ranges import COUNT, RATE, check_ranges
 from models.predictors.samples import Bank, Minibatch, Samples
 
 
@@ -34,10 +35,7 @@ class CBANConfig:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, given {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
+        check_ranges(self, width=COUNT, dropout=RATE)
 
 
 class CBAN(ContentNetwork):
@@ -52,6 +50,7 @@ class CBAN(ContentNetwork):
     """
 
     config_class = CBANConfig
+    reads_neighbours = False
 
     def __init__(self, config: CBANConfig, widths: Widths, *, targets: int = 1) -> None:
         """Build the network; see `ContentNetwork`."""

@@ -12,6 +12,7 @@ from models.predictors.content_network import ContentNetwork
 from models.predictors.content_sequences import AUDIO_VISUAL, TEXT, lacking
 from models.predictors.features import Widths
 from models.predictors.neural_predictor import NeuralPredictor
+from models.predictors.ranges import COUNT, RATE, check_ranges
 from models.predictors.samples import Bank, Minibatch, Samples
 
 
@@ -34,11 +35,7 @@ class CLSTMConfig:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("width", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
+        check_ranges(self, width=COUNT, hidden=COUNT, dropout=RATE)
 
 
 class CLSTM(ContentNetwork):
@@ -52,6 +49,7 @@ class CLSTM(ContentNetwork):
     """
 
     config_class = CLSTMConfig
+    reads_neighbours = False
 
     def __init__(self, config: CLSTMConfig, widths: Widths, *, targets: int = 1) -> None:
         """Build the network; see `ContentNetwork`."""

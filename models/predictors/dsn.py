@@ -16,6 +16,7 @@ from models.predictors.category_embedding import CategoryEmbedding, CategoryForm
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.gated_layers import Gate, GatedResidual
 from models.predictors.post_network import PostConfig, PostForm, PostNetwork, PostPredictor
+from models.predictors.ranges import SHARE, check_ranges
 from models.predictors.table import Table
 
 
@@ -59,9 +60,7 @@ class DSNConfig(PostConfig):
     def __post_init__(self) -> None:
         """Check the values."""
         super().__post_init__()
-        for name in ("alpha", "beta"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], given {getattr(self, name)}")
+        check_ranges(self, alpha=SHARE, beta=SHARE)
         if not (self.use_visual or self.use_text or self.use_category):
             raise ValueError("at least one of use_visual, use_text, use_category must be true, given all false")
 

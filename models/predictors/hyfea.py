@@ -10,6 +10,7 @@ import numpy as np
 from models.predictors.boosting import Boosting, BoostingOptions
 from models.predictors.column_groups import Group, columns_of, group_of
 from models.predictors.content_components import ContentComponents
+from models.predictors.ranges import COUNT, check_ranges
 from models.predictors.row_scaler import compress
 from models.predictors.samples import Samples
 from models.predictors.search_space import Choice, SearchSpace
@@ -31,8 +32,7 @@ class HyFeaOptions(BoostingOptions):
     def __post_init__(self) -> None:
         """Check the values."""
         super().__post_init__()
-        if self.components < 1:
-            raise ValueError(f"components must be at least 1, given {self.components}")
+        check_ranges(self, components=COUNT)
 
 
 class HyFea(Boosting):

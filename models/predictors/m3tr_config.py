@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from models.predictors.ranges import COUNT, POSITIVE, RATE, SHARE, check_ranges
+
 Aggregate = Literal["attention", "rows", "concat"]
 Interaction = Literal["inner", "product"]
 
@@ -60,15 +62,7 @@ class M3TRConfig:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("width", "hidden", "neighbours"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], given {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, given {self.temperature}")
+        check_ranges(self, width=COUNT, hidden=COUNT, neighbours=COUNT, temperature=POSITIVE, alpha=SHARE, dropout=RATE)
         for name, kind in (("aggregate", Aggregate), ("interaction", Interaction)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; allowed: {', '.join(get_args(kind))}")

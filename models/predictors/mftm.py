@@ -15,6 +15,7 @@ import torch
 
 from models.predictors.flat_rows import FlatRows
 from models.predictors.installed_extra import import_library, missing_library
+from models.predictors.ranges import COUNT, POSITIVE, SEVERAL, SHARE, check_ranges
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler
 from models.predictors.samples import Bank, Samples
@@ -61,19 +62,9 @@ class MFTMOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("trees", "tree_patience", "width", "steps", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        for name in ("leaves", "batch_size"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} must be at least 2, given {getattr(self, name)}")
-        for name in ("learning_rate", "tabnet_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
-        if not self.gamma >= 1:
-            raise ValueError(f"gamma must be at least 1, given {self.gamma}")
-        if not 0 <= self.trees_share <= 1:
-            raise ValueError(f"trees_share must lie in [0, 1], given {self.trees_share}")
+        counts = dict.fromkeys(("trees", "tree_patience", "width", "steps", "epochs", "patience"), COUNT)
+        check_ranges(self, **counts, leaves=SEVERAL, batch_size=SEVERAL, trees_share=SHARE)
+        check_ranges(self, learning_rate=POSITIVE, tabnet_learning_rate=POSITIVE, gamma=COUNT)
 
 
 class MFTM(RegressionPredictor):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.predictors.features import MODALITIES
-from models.predictors.samples import Minibatch, Samples
+from models.predictors.samples import Bank, Minibatch, Samples, minibatch
 from models.predictors.standardise import Standardiser
 from models.predictors.training_options import TrainingOptions
 
@@ -27,7 +27,8 @@ class PredictorNetwork(nn.Module, ABC):
         standardise_target: A `Standardiser` of width T.
         reads_feedback: Whether minibatches need feedback.
         reads_tables: Whether minibatches need tables.
-        reads_rows: Whether minibatches need the feature rows of the windows and of their neighbours.
+        reads_rows: Whether minibatches need the feature rows of the windows.
+        reads_neighbours: Whether minibatches need the feature rows and tables of their neighbours.
         reads_posts: Whether minibatches need earlier posts.
     """
 
@@ -36,6 +37,7 @@ class PredictorNetwork(nn.Module, ABC):
     reads_feedback: bool = False
     reads_tables: bool = False
     reads_rows: bool = True
+    reads_neighbours: bool = True
     reads_posts: bool = False
 
     @abstractmethod
@@ -50,6 +52,22 @@ class PredictorNetwork(nn.Module, ABC):
     @abstractmethod
     def from_description(cls, description: Mapping[str, Any], *, temporal_encoder: nn.Module | None) -> Self:
         """Build the network that `description` returned, with initial weights."""
+
+    def minibatch(
+        self, samples: Samples, bank: Bank, rows: np.ndarray, *, device: torch.device | str = "cpu"
+    ) -> Minibatch:
+        """Return what the network reads of some windows; see `models.predictors.samples.minibatch`."""
+        return minibatch(
+            samples,
+            bank,
+            rows,
+            with_feedback=self.reads_feedback,
+            with_tables=self.reads_tables,
+            with_rows=self.reads_rows,
+            with_neighbours=self.reads_neighbours,
+            with_posts=self.reads_posts,
+            device=device,
+        )
 
     def fit_scales(self, samples: Samples, videos: np.ndarray) -> None:
         """Fit the standardisers.

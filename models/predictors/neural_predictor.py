@@ -44,6 +44,7 @@ class NeuralPredictor(ABC):
     paper: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     reads: ClassVar[tuple[str, ...]] = (*SHARED, "preset", "options", "whole_share")
     seeded = True
+    reads_posts = False
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.predictors.column_groups import group_of
 from models.predictors.content_components import mean_rows
 from models.predictors.features import VideoBatch
+from models.predictors.ranges import COUNT, NOT_NEGATIVE, RATE, check_ranges
 from models.predictors.row_scaler import compress
 from models.predictors.samples import Samples
 from models.predictors.standardise import Standardiser
@@ -64,12 +65,9 @@ class ContentConfig:
         names = (*SWITCHES.values(), "use_counts")
         if not any(getattr(self, name) for name in names):
             raise ValueError(f"at least one of {', '.join(names)} must be true, given all false")
-        for field in fields(self):
-            value, least = getattr(self, field.name), {"int": 1, "float": 0}.get(field.type)
-            if field.name == "dropout" and not 0 <= value < 1:
-                raise ValueError(f"dropout must lie in [0, 1), given {value}")
-            if least is not None and not value >= least:
-                raise ValueError(f"{field.name} must be at least {least}, given {value}")
+        by_type = {"int": COUNT, "float": NOT_NEGATIVE}
+        ranges = {field.name: by_type[field.type] for field in fields(self) if field.type in by_type}
+        check_ranges(self, **(ranges | ({"dropout": RATE} if "dropout" in ranges else {})))
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ class PooledNetwork(PredictorNetwork):
     """
 
     config_class: ClassVar[type[ContentConfig]]
+    reads_neighbours = False
 
     def __init__(
         self, config: ContentConfig, widths: Mapping[str, int], columns: Sequence[str] = (), *, targets: int = 1

@@ -16,6 +16,7 @@ from models.predictors.features import on_device
 from models.predictors.network import PredictorNetwork
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.own_options import network_options
+from models.predictors.ranges import COUNT, RATE, check_ranges
 from models.predictors.samples import Bank, Minibatch, Samples
 from models.predictors.standardise import Standardiser
 from models.predictors.table import Table
@@ -42,12 +43,8 @@ class PostConfig:
 
     def __post_init__(self) -> None:
         """Check the rates, and of a subclass the whole numbers, which count something, and the heads."""
-        for name in ("dropout", "unknown_authors"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1), given {getattr(self, name)}")
-        for field in fields(self):
-            if field.type == "int" and getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name} must be at least 1, given {getattr(self, field.name)}")
+        counts = {field.name: COUNT for field in fields(self) if field.type == "int"}
+        check_ranges(self, dropout=RATE, unknown_authors=RATE, **counts)
         heads, width = getattr(self, "heads", 1), getattr(self, "width", 1)
         if width % heads:
             raise ValueError(f"heads must divide width, given {heads} heads and width {width}")
@@ -97,6 +94,7 @@ class PostNetwork(PredictorNetwork):
     """
 
     reads_rows = False
+    reads_neighbours = False
     reads_posts = True
     config_class: ClassVar[type[PostConfig]]
 

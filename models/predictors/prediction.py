@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from models.predictors.network import PredictorNetwork
-from models.predictors.samples import Bank, Samples, batches, minibatch
+from models.predictors.samples import Bank, Samples, batches
 
 WINDOWS = 256  # per forward pass: a neighbour that many windows share is encoded once
 
@@ -43,15 +43,6 @@ def predict(
     network.to(device).eval()
     predicted = np.empty((len(samples), len(network.standardise_target.mean)))
     for rows in batches(np.arange(len(samples)), batch_size):
-        batch = minibatch(
-            samples,
-            bank,
-            rows,
-            with_feedback=network.reads_feedback,
-            with_tables=network.reads_tables,
-            with_rows=network.reads_rows,
-            with_posts=network.reads_posts,
-            device=device,
-        )
+        batch = network.minibatch(samples, bank, rows, device=device)
         predicted[rows] = network.forecast(batch).double().cpu().numpy()
     return predicted

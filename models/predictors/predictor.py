@@ -24,13 +24,14 @@ class Predictor(Protocol):
             bear the predictor's name.
         code: Version of its code; raise it when the same inputs give another result.
         seeded: Whether the fit depends on the seed. Without, one model is fitted instead of one per seed.
-        reads_posts: Whether it reads `Samples.posts`; a predictor that lacks this attribute does not.
+        reads_posts: Whether it reads `Samples.posts`.
     """
 
     title: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]
     code: ClassVar[int]
     seeded: ClassVar[bool]
+    reads_posts: ClassVar[bool]
 
     @property
     def sees_feedback(self) -> bool:

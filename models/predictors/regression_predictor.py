@@ -40,6 +40,7 @@ class RegressionPredictor(ABC):
     format: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("preset", "options")
     seeded = True
+    reads_posts = False
     sees_feedback = False
 
     def __init__(self, options: Any = None) -> None:

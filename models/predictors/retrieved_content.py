@@ -13,6 +13,7 @@ from models.predictors.content_sequences import MaskedRows
 from models.predictors.cross_modal_encoder import CrossModalEncoder
 from models.predictors.features import NeighbourBatch
 from models.predictors.neighbour_mean import mean_rows, neighbour_weights, weight_matrix
+from models.predictors.ranges import COUNT, POSITIVE, RATE, SHARE, check_ranges
 from models.predictors.samples import Samples
 
 
@@ -57,15 +58,7 @@ class RetrievedContentConfig:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("width", "hidden", "neighbours"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], given {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), given {self.dropout}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, given {self.temperature}")
+        check_ranges(self, width=COUNT, hidden=COUNT, neighbours=COUNT, temperature=POSITIVE, alpha=SHARE, dropout=RATE)
         if self.interaction not in ("inner", "product"):
             raise ValueError(f"unknown interaction {self.interaction!r}; allowed: inner, product")
         if not (self.use_visual or self.use_audio or self.use_text):

@@ -164,11 +164,11 @@ class Minibatch:
 
     Attributes:
         target: Features of the b windows' videos; None if the network reads no rows.
-        neighbours: Features of the u distinct videos retrieved for them; None if the network reads no rows.
+        neighbours: Features of the u distinct videos retrieved for them; None if the network reads no neighbours.
         neighbourhood: (b, S), which of the u videos each window has.
         label: (b, T) float32, NaN where unknown; or None.
         feedback: Feedback of the b windows, or None.
-        tables: Tables of the b windows and of the u videos, or None.
+        tables: Tables of the b windows and of the u videos, or None; the second is None if the network reads no neighbours.
         posts: The posts up to those of the b windows, or None.
     """
 
@@ -177,7 +177,7 @@ class Minibatch:
     neighbourhood: NeighbourBatch
     label: Tensor | None
     feedback: Feedback | None
-    tables: tuple[Table, Table] | None = None
+    tables: tuple[Table, Table | None] | None = None
     posts: EarlierPosts | None = None
 
     @property
@@ -194,6 +194,7 @@ def minibatch(
     with_feedback: bool,
     with_tables: bool = False,
     with_rows: bool = True,
+    with_neighbours: bool = True,
     with_posts: bool = False,
     device: torch.device | str = "cpu",
 ) -> Minibatch:
@@ -205,7 +206,8 @@ def minibatch(
         rows: (b,) numbers of the windows.
         with_feedback: Whether the process inside the model makes the temporal rows; `samples.feedback` is needed then.
         with_tables: Whether the model reads tables; `samples.table` and `bank.table` are needed then.
-        with_rows: Whether the model reads the feature rows of the windows and of their neighbours.
+        with_rows: Whether the model reads the feature rows of the windows.
+        with_neighbours: Whether the model reads the feature rows, and with tables the tables, of their neighbours.
         with_posts: Whether the model reads earlier posts; `samples.posts` is needed then.
         device: Device of the tensors.
 
@@ -216,11 +218,13 @@ def minibatch(
     label = None if samples.target is None else on_device(samples.target[rows].astype(np.float32), device)
     return Minibatch(
         target=samples.features.batch(rows, device=device) if with_rows else None,
-        neighbours=bank.features.batch(distinct, device=device) if with_rows else None,
+        neighbours=bank.features.batch(distinct, device=device) if with_neighbours else None,
         neighbourhood=neighbourhood,
         label=label,
         feedback=samples.feedback.take(torch.from_numpy(rows), device=device) if with_feedback else None,
-        tables=(samples.table.take(rows), bank.table.take(distinct)) if with_tables else None,
+        tables=(samples.table.take(rows), bank.table.take(distinct) if with_neighbours else None)
+        if with_tables
+        else None,
         posts=samples.posts.take(rows) if with_posts else None,
     )
 

@@ -139,6 +139,11 @@ class SKAPP(PooledNetwork):
         """Whether minibatches need feedback: if a process is inside."""
         return self.temporal_encoder is not None
 
+    @property
+    def reads_neighbours(self) -> bool:
+        """Whether minibatches need the neighbours: with retrieval."""
+        return self.config.use_retrieval
+
     def encode(self, pooled: Mapping[str, Pooled]) -> Tensor:
         """Return h of v videos, (v, d)."""
         total = self.bias

@@ -15,6 +15,7 @@ import torch
 from models.predictors.column_groups import columns_of
 from models.predictors.content_components import content_rows, has_content
 from models.predictors.installed_extra import import_library, missing_library
+from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_ranges
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler, compress
 from models.predictors.samples import Bank, Samples
@@ -46,13 +47,7 @@ class SVROptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.penalty is not None and not self.penalty > 0:
-            raise ValueError(f"penalty must be above 0, given {self.penalty}")
-        if self.epsilon is not None and not self.epsilon >= 0:
-            raise ValueError(f"epsilon must be at least 0, given {self.epsilon}")
-        for name in ("exact_rows", "landmarks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
+        check_ranges(self, penalty=POSITIVE, epsilon=NOT_NEGATIVE, exact_rows=COUNT, landmarks=COUNT)
 
 
 @dataclass(frozen=True)

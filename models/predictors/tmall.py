@@ -16,6 +16,7 @@ from models.predictors.column_groups import columns_of
 from models.predictors.content_components import MODALITIES, has_content, mean_rows
 from models.predictors.graph_regression import GraphRegression, GraphWeights
 from models.predictors.installed_extra import missing_library
+from models.predictors.ranges import COUNT, POSITIVE, check_ranges
 from models.predictors.regression_predictor import RegressionPredictor, target_scale
 from models.predictors.row_scaler import RowScaler, compress
 from models.predictors.samples import Bank, Samples
@@ -51,11 +52,7 @@ class TMALLOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("agreement", "smoothness", "penalty"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
-        if self.neighbours < 1:
-            raise ValueError(f"neighbours must be at least 1, given {self.neighbours}")
+        check_ranges(self, agreement=POSITIVE, smoothness=POSITIVE, penalty=POSITIVE, neighbours=COUNT)
 
 
 class TMALL(RegressionPredictor):

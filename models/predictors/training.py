@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
 from models.predictors.prediction import predict
-from models.predictors.samples import Bank, Minibatch, Samples, batches, minibatch
+from models.predictors.samples import Bank, Minibatch, Samples, batches
 from models.predictors.training_options import Precision, TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.predictors.training_state import TrainingState
@@ -115,16 +115,7 @@ def _step(
 ) -> None:
     """Take one step of the optimiser on the windows `rows`."""
     network = state.network.train()
-    batch = minibatch(
-        samples,
-        bank,
-        rows,
-        with_feedback=network.reads_feedback,
-        with_tables=network.reads_tables,
-        with_rows=network.reads_rows,
-        with_posts=network.reads_posts,
-        device=device,
-    )
+    batch = network.minibatch(samples, bank, rows, device=device)
     gamma, autocast = network.further_weight(options), _autocast(options.precision, device)
     losses = joint_loss(network, batch, gamma=gamma, autocast=autocast)
     state.optimiser.zero_grad(set_to_none=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, RATE, check_ranges
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -50,16 +52,8 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("learning_rate", "process_learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, given {getattr(self, name)}")
-        for name in ("weight_decay", "gamma"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, given {getattr(self, name)}")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must lie in [0, 1), given {self.averaging}")
+        check_ranges(self, learning_rate=POSITIVE, process_learning_rate=POSITIVE, clip=POSITIVE)
+        check_ranges(self, weight_decay=NOT_NEGATIVE, gamma=NOT_NEGATIVE, averaging=RATE)
+        check_ranges(self, batch_size=COUNT, epochs=COUNT, patience=COUNT)
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, given {self.precision!r}")
-        for name in ("batch_size", "epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, given {getattr(self, name)}")
