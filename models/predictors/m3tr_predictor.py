@@ -15,7 +15,6 @@ from models.predictors.m3tr_config import M3TRConfig
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.samples import Samples
 from models.predictors.table_embedding import TableColumns
-from models.predictors.training_options import TrainingOptions
 
 SWITCHES = tuple(field.name for field in fields(M3TRConfig) if field.name.startswith("use_"))
 
@@ -52,27 +51,14 @@ class M3TRPredictor(NeuralPredictor):
         *SWITCHES,
     )
 
-    def __init__(
-        self,
-        config: M3TRConfig | None = None,
-        options: TrainingOptions | None = None,
-        *,
-        temporal_encoder: nn.Module | None = None,
-    ) -> None:
-        """Build an unfitted predictor.
+    def takes(self, temporal_encoder: nn.Module) -> bool:
+        """Return whether the temporal branch is used and the process has parameters.
 
-        Args:
-            config: Hyper-parameters of the network; None for the defaults.
-            options: Options of the training; None for the defaults.
-            temporal_encoder: A `models.temporal.TemporalEncoder`. A copy of it makes the windows' temporal rows, and is
-                trained too if gamma > 0; samples then need feedback. None uses the stored temporal rows. It is ignored if
-                `config.use_temporal` is False or if it has no parameters.
+        A copy of the process makes the windows' temporal rows, and is trained too if gamma > 0; samples then need feedback.
+        Otherwise the stored temporal rows are read. Without parameters there is nothing to train, and the stored rows are the
+        encoder's.
         """
-        super().__init__(config, options, temporal_encoder=temporal_encoder)
-        # Without parameters there is nothing to train, and the stored rows are the encoder's.
-        has_process = temporal_encoder is not None and any(True for _ in temporal_encoder.parameters())
-        if not self.config.use_temporal or not has_process:
-            self.temporal_encoder = None
+        return self.config.use_temporal and any(True for _ in temporal_encoder.parameters())
 
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:

@@ -216,24 +216,9 @@ class MUFMPredictor(NeuralPredictor):
     )
     reads = (*NeuralPredictor.reads, "similarity")
 
-    def __init__(
-        self,
-        config: MUFMConfig | None = None,
-        options: TrainingOptions | None = None,
-        *,
-        temporal_encoder: nn.Module | None = None,
-    ) -> None:
-        """Build an unfitted predictor.
-
-        Args:
-            config: Hyper-parameters of the network; None for the defaults.
-            options: Options of the training; None for the defaults.
-            temporal_encoder: The fitted process, a `models.temporal.TemporalEncoder`; None to read no feedback. It is ignored
-                with `config.feedback = "none"`.
-        """
-        super().__init__(config, options, temporal_encoder=temporal_encoder)
-        if self.config.feedback == "none":
-            self.temporal_encoder = None
+    def takes(self, temporal_encoder: nn.Module) -> bool:
+        """Return whether the feedback is read."""
+        return self.config.feedback != "none"
 
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:

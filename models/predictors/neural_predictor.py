@@ -58,11 +58,18 @@ class NeuralPredictor(ABC):
         Args:
             config: Hyper-parameters of the network, a `config_class`; None for the defaults.
             options: Options of the training; None for the defaults.
-            temporal_encoder: A process for networks that use one. The network trains a copy of it.
+            temporal_encoder: A `models.temporal.TemporalEncoder`, for networks that use one; see `takes`. The network has
+                a copy of it.
         """
         self.config = self.config_class() if config is None else config
-        self.options, self.temporal_encoder = options or TrainingOptions(), temporal_encoder
+        self.options = options or TrainingOptions()
+        is_taken = temporal_encoder is not None and self.takes(temporal_encoder)
+        self.temporal_encoder = temporal_encoder if is_taken else None
         self._network: PredictorNetwork | None = None
+
+    def takes(self, temporal_encoder: nn.Module) -> bool:
+        """Return whether the network uses a process; by default it does not."""
+        return False
 
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:

@@ -243,6 +243,10 @@ class SKAPPPredictor(PooledPredictor):
     network_class = SKAPP
     config_class = SKAPPConfig
 
+    def takes(self, temporal_encoder: nn.Module) -> bool:
+        """Return whether temporal rows are read."""
+        return self.config.use_temporal
+
     @property
     def sees_feedback(self) -> bool:
         """Whether counted feedback or temporal rows are read."""
@@ -250,5 +254,5 @@ class SKAPPPredictor(PooledPredictor):
 
     def build(self, samples: Samples) -> SKAPP:
         """Return a network with initial weights, with a copy of the process inside if temporal rows are read."""
-        encoder = copy.deepcopy(self.temporal_encoder) if self.config.use_temporal else None
+        encoder = copy.deepcopy(self.temporal_encoder)
         return SKAPP(self.config, *self.shape_of(samples), targets=samples.target.shape[1], temporal_encoder=encoder)
