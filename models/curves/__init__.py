@@ -1,0 +1,5 @@
+"""Forecast quantiles of cumulative counts over time: combination of sources, calibration and scores."""
+
+from models.curves.curves import LEVELS, Curves
+
+__all__ = ["LEVELS", "Curves"]
