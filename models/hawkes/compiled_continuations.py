@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.hawkes.compiled_math import exp_64, fused, inlined, soft_64
+from models.hawkes.compiled_math import exp_64, fused, inlined, log_64, soft_64
 from models.hawkes.compiled_network import LANES, NetworkWeights, advance
 
 RAN, NOT_FINITE, ABOVE_BOUND = range(3)  # how a continuation ended
-SWEEPS = 3  # proposals per lane before the network is evaluated for the lanes that have accepted one
+PROPOSAL, MISSED = range(2)  # what a wait ends with: a proposal, or the end of the interval
+SWEEPS = 2  # proposals per lane before the network is evaluated for the lanes that have accepted one
 EXPECTED, FIRST_EXPECTED = (
     8.0,
     2.0,
@@ -31,7 +32,8 @@ class Intensity(NamedTuple):
         softness: (k,), beta of the link; 0 for the identity.
         scale: Unit of the scaled clock.
         rate: (1 or k, j), decay rates of the amplitudes.
-        jump: (k, k, j), what an event of the type in the first dimension adds to the amplitudes.
+        jump: (k, k, r), what an event of the type in the first dimension adds to r amplitudes of each type. These are all of
+            them if all pairs have the same rates (`rate` has one row), and otherwise those from number `r * type` on.
         slope: (k,), change of the link's argument per unit of time.
         rising: Whether an intensity can grow between events.
     """
@@ -83,10 +85,17 @@ def continuation_keys(seeds, keys):
 
 
 @inlined
-def _uniform(key, draw):
-    """Return uniform random number `draw` in [0, 1) of the stream `key` (SplitMix64 with an increment per stream)."""
-    increment = _mixed(key ^ np.uint64(0xD1B54A32D192ED03)) | np.uint64(1)
-    return float(_mixed(key + np.uint64(draw + 1) * increment) >> np.uint64(11)) * 2.0**-53
+def _increment(key):
+    """Return the odd increment of the stream `key`."""
+    return _mixed(key ^ np.uint64(0xD1B54A32D192ED03)) | np.uint64(1)
+
+
+@inlined
+def _uniform(key, increment, draw):
+    """Return uniform random number `draw` in (0, 1) of the stream `key` (SplitMix64 with an increment per stream)."""
+    bits = _mixed(key + np.uint64(draw + 1) * increment) >> np.uint64(12)
+    # The bits become the mantissa of a number from 1 to 2.
+    return np.uint64(bits | np.uint64(0x3FF0000000000000)).view(np.float64) - (1.0 - 2.0**-53)
 
 
 @fused
@@ -175,8 +184,10 @@ def continue_rows(
     base, rates = np.zeros((types_count, LANES)), np.zeros((types_count, LANES))
     amplitude, states = np.zeros((types_count, depth, LANES)), np.zeros((n, d, LANES), np.float32)
     work = np.zeros((7 * d + 2 * n + 6 + types_count + 1, LANES), np.float32)
-    now, last, total, ceiling, wait, gap = np.zeros((6, LANES))
-    job, draw, passed, grown, kind = np.zeros((5, LANES), np.int64)
+    now, last, until, total, ceiling, span, wait, gap = np.zeros((8, LANES))
+    job, row, draw, passed, grown, kind, happened = np.zeros((7, LANES), np.int64)
+    decays = intensity.jump.shape[2]
+    key, increment = np.zeros((2, LANES), np.uint64)
     tally = np.zeros((LANES, counted.shape[0]), np.int64)
     active, pending, moved = np.zeros((3, LANES), np.bool_)
     following = first
@@ -184,21 +195,22 @@ def continue_rows(
         going = 0
         for w in range(LANES):
             while not active[w] and following < end:  # the next continuation that has time to run
-                row = following // each
-                if histories.until[row, -1] > histories.start[row]:
-                    active[w], job[w] = True, following
-                    now[w], last[w] = histories.start[row], histories.last[row]
+                of = following // each
+                if histories.until[of, -1] > histories.start[of]:
+                    active[w], job[w], row[w], key[w] = True, following, of, keys[following]
+                    increment[w] = _increment(key[w])
+                    now[w], last[w], until[w] = histories.start[of], histories.last[of], histories.until[of, -1]
                     draw[w], passed[w], grown[w] = 0, 0, 0
                     tally[w] = 0
                     since = now[w] - last[w]
                     for k in range(types_count):
                         own = intensity.rate[k if intensity.rate.shape[0] > 1 else 0]
-                        base[k, w] = histories.base[row, k] + intensity.slope[k] * since
+                        base[k, w] = histories.base[of, k] + intensity.slope[k] * since
                         for j in range(depth):
-                            amplitude[k, j, w] = histories.amplitude[row, k, j] * math.exp(-since * own[j])
+                            amplitude[k, j, w] = histories.amplitude[of, k, j] * math.exp(-since * own[j])
                     for s in range(n):
                         for i in range(d):
-                            states[s, i, w] = histories.states[row, s, i]
+                            states[s, i, w] = histories.states[of, s, i]
                 following += 1
             going += active[w]
         if going == 0:
@@ -207,20 +219,20 @@ def continue_rows(
         pending[:], moved[:] = active, False
         for _ in range(SWEEPS):
             for w in range(LANES):
-                wait[w] = 0.0
-                if not pending[w]:
-                    continue
-                row = job[w] // each
-                left = histories.until[row, -1] - now[w]
-                ceiling[w], length = total[w], left
-                if intensity.rising:
-                    ceiling[w], length = _rising_bound(intensity, base, w, total[w], left)
-                step = -math.log1p(-_uniform(keys[job[w]], 2 * draw[w])) / ceiling[w] if ceiling[w] > 0.0 else np.inf
-                wait[w] = step if step <= length else length
-                kind[w] = (
-                    0 if step <= length else 1 if length < left else 2
-                )  # a proposal; end of the interval; of the row
-                now[w] = histories.until[row, -1] if kind[w] == 2 else now[w] + wait[w]
+                ceiling[w], span[w] = total[w], until[w] - now[w]
+            if intensity.rising:
+                for w in range(LANES):
+                    if pending[w]:
+                        ceiling[w], span[w] = _rising_bound(intensity, base, w, total[w], span[w])
+            for w in range(LANES):
+                # A ceiling of 0 makes the wait infinite.
+                step = -log_64(_uniform(key[w], increment[w], 2 * draw[w])) / ceiling[w]
+                kind[w] = PROPOSAL if step <= span[w] else MISSED
+                wait[w] = (step if step <= span[w] else span[w]) if pending[w] else 0.0
+            for w in range(LANES):
+                if pending[w]:
+                    at_end = kind[w] == MISSED and span[w] == until[w] - now[w]
+                    now[w] = until[w] if at_end else now[w] + wait[w]
             _decay(intensity, wait, base, amplitude)
             _intensities(intensity, base, amplitude, rates, total)
             waiting = 0
@@ -228,22 +240,19 @@ def continue_rows(
                 if not pending[w]:
                     continue
                 number = job[w]
-                row = number // each
-                times = histories.until[row]
-                if not (math.isfinite(total[w]) and math.isfinite(ceiling[w])) or not total[w] <= ceiling[w] * (
-                    1 + tolerance
-                ):
-                    ended[number] = ABOVE_BOUND if math.isfinite(total[w]) and math.isfinite(ceiling[w]) else NOT_FINITE
+                if not total[w] <= ceiling[w] * (1 + tolerance) or not math.isfinite(total[w]):  # NaN fails too
+                    finite = math.isfinite(total[w]) and math.isfinite(ceiling[w])
+                    ended[number] = ABOVE_BOUND if finite else NOT_FINITE
                     wrong[number, 0], wrong[number, 1], wrong[number, 2] = now[w], total[w], ceiling[w]
                     active[w] = pending[w] = False
                     continue
-                if kind[w] == 2:
-                    passed[w] = _pass(times, np.inf, tally[w], counts[number], passed[w])
+                if now[w] >= until[w] and kind[w] == MISSED:
+                    _pass(histories.until[row[w]], np.inf, tally[w], counts[number], passed[w])
                     active[w] = pending[w] = False
                     continue
-                chosen = _uniform(keys[number], 2 * draw[w] + 1) * ceiling[w]
+                chosen = _uniform(key[w], increment[w], 2 * draw[w] + 1) * ceiling[w]
                 draw[w] += 1
-                if kind[w] == 1 or chosen >= total[w]:
+                if kind[w] == MISSED or chosen >= total[w]:
                     waiting += 1
                     continue
                 pending[w], moved[w] = False, True
@@ -251,33 +260,34 @@ def continue_rows(
                 while below <= chosen and k < types_count - 1:  # given that it is below the total, `chosen` is uniform
                     k += 1
                     below += rates[k, w]
-                kind[w] = k
-                passed[w] = _pass(times, now[w], tally[w], counts[number], passed[w])
+                happened[w] = k
+                passed[w] = _pass(histories.until[row[w]], now[w], tally[w], counts[number], passed[w])
                 grown[w] += 1
-                if now[w] > histories.counted_from[row]:
+                if now[w] > histories.counted_from[row[w]]:
                     for group in range(counted.shape[0]):
                         tally[w, group] += counted[group, k]
                 if grown[w] == max_events:
                     capped[number] = True
-                    passed[w] = _pass(times, np.inf, tally[w], counts[number], passed[w])
+                    _pass(histories.until[row[w]], np.inf, tally[w], counts[number], passed[w])
                     active[w] = False
             if waiting == 0:
                 break
         if frozen:
             continue
         for w in range(LANES):
-            kind[w] = kind[w] if moved[w] else 0
-            gap[w] = (now[w] - last[w]) / intensity.scale if moved[w] else 0.0
+            gap[w] = 0.0
             if moved[w]:
+                gap[w] = (now[w] - last[w]) / intensity.scale
                 last[w] = now[w]
+                first_changed = 0 if intensity.rate.shape[0] == 1 else happened[w] * decays
                 for k in range(types_count):
-                    for j in range(depth):
-                        amplitude[k, j, w] += intensity.jump[kind[w], k, j]
+                    for j in range(decays):
+                        amplitude[k, first_changed + j, w] += intensity.jump[happened[w], k, j]
         if networked:
-            advance(weights, states, kind, gap, moved, work, base)
+            advance(weights, states, happened, gap, moved, work, base)
 
 
-def no_network(num_types: int) -> NetworkWeights:
+def no_network() -> NetworkWeights:
     """Return weights of width 0, for a process without a network."""
     flat, square = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
-    return NetworkWeights(0, 0, *[square] * 5, flat, flat, flat, flat, square, square, flat, square, flat)
+    return NetworkWeights(0, 0, *[square] * 3, flat, flat, flat, flat, square, square, flat, square, flat)
