@@ -142,7 +142,8 @@ def _matched(targets, guesses, tolerance):
     before = np.empty(len(guesses), np.int64)  # of a matched guess, its target
     queue = np.empty(len(guesses), np.int64)
     for guess in range(len(guesses)):
-        came_from[:] = -1
+        for target in range(len(targets)):
+            came_from[target] = -1
         queue[0], head, tail, free = guess, 0, 1, -1
         while head < tail and free < 0:  # breadth-first search for an augmenting path
             here = queue[head]

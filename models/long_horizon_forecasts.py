@@ -58,43 +58,46 @@ def likely_events(
 @compiled
 def _greedy(times, ends, places, tolerance, least):
     """Return guesses and their gains, in continuations; times holds the events of all continuations, ends where each ends."""
-    most = 0
-    begin = 0
-    for end in ends:
-        most, begin = max(most, end - begin), end
-    guesses, gains = np.empty(most * 2), np.empty(most * 2)
-    trial = np.empty(most * 2)
-    made, sizes = 0, np.zeros(len(ends), np.int64)
+    most, begin = 0, 0
+    for row in range(len(ends)):
+        most, begin = max(most, ends[row] - begin), ends[row]
+    guesses, gains, sizes = np.empty(2 * most), np.empty(2 * most), np.zeros(len(ends), np.int64)
+    made = 0
     while made < len(guesses):
         best, best_gain = -1, least
         for place in range(len(places)):
-            # the guesses so far and the new one, ascending
-            position = 0
-            for guess in range(made):
-                position += guesses[guess] < places[place]
-            trial[:position] = guesses[:position]
-            trial[position] = places[place]
-            trial[position + 1 : made + 1] = guesses[position:made]
+            position = _insert(guesses, made, places[place])
             gain, begin = 0, 0
             for row in range(len(ends)):
-                gain += _largest(times[begin : ends[row]], trial[: made + 1], tolerance) - sizes[row]
+                gain += _largest(times[begin : ends[row]], guesses[: made + 1], tolerance) - sizes[row]
                 begin = ends[row]
+            for later in range(position, made):  # take it out again
+                guesses[later] = guesses[later + 1]
             if gain > best_gain:
                 best, best_gain = place, gain
         if best < 0:
             break
-        position = 0
-        for guess in range(made):
-            position += guesses[guess] < places[best]
-        guesses[position + 1 : made + 1] = guesses[position:made].copy()
-        gains[position + 1 : made + 1] = gains[position:made].copy()
-        guesses[position], gains[position] = places[best], best_gain
+        position = _insert(guesses, made, places[best])
+        for later in range(made, position, -1):
+            gains[later] = gains[later - 1]
+        gains[position] = best_gain
         made += 1
         begin = 0
         for row in range(len(ends)):
             sizes[row] = _largest(times[begin : ends[row]], guesses[:made], tolerance)
             begin = ends[row]
     return guesses[:made], gains[:made]
+
+
+@compiled
+def _insert(guesses, made, place):
+    """Insert a place into the first `made` guesses, which ascend, and return its position."""
+    position = made
+    while position > 0 and guesses[position - 1] >= place:
+        guesses[position] = guesses[position - 1]
+        position -= 1
+    guesses[position] = place
+    return position
 
 
 @compiled

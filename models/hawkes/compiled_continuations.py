@@ -147,10 +147,12 @@ def _uniform(key, increment, draw):
 def _intensities(intensity, lanes):
     """Compute each type's intensity and their sum in all lanes."""
     total = lanes.clock[3]
-    total[:] = 0.0
+    for w in range(LANES):
+        total[w] = 0.0
     for k in range(lanes.base.shape[0]):
         own = lanes.rates[k]
-        own[:] = lanes.base[k]
+        for w in range(LANES):
+            own[w] = lanes.base[k, w]
         for j in range(lanes.amplitude.shape[1]):
             for w in range(LANES):
                 own[w] += lanes.amplitude[k, j, w]
@@ -204,11 +206,13 @@ def _start(intensity, histories, keys, each, number, lanes, w):
     if until <= start:
         return
     lanes.marks[0, w] = True
-    lanes.numbers[:, w] = 0
+    for number_of in range(2, len(lanes.numbers)):
+        lanes.numbers[number_of, w] = 0
     lanes.numbers[0, w], lanes.numbers[1, w] = number, row
     lanes.stream[0, w], lanes.stream[1, w] = keys[number], _increment(keys[number])
     lanes.clock[0, w], lanes.clock[1, w], lanes.clock[2, w] = start, last, until
-    lanes.tally[w] = 0
+    for group in range(lanes.tally.shape[1]):
+        lanes.tally[w, group] = 0
     for k in range(lanes.base.shape[0]):
         rate = intensity.rate[k if intensity.rate.shape[0] > 1 else 0]
         lanes.base[k, w] = histories.base[row, k] + intensity.slope[k] * (start - last)
@@ -222,8 +226,17 @@ def _start(intensity, histories, keys, each, number, lanes, w):
 @fused
 def _propose(intensity, lanes):
     """Draw the next proposal of every lane that waits for one, and move to it or to the end of its interval."""
-    now, _, until, total, ceiling, span, wait, uniform, _ = lanes.clock
-    key, increment = lanes.stream
+    clock = lanes.clock
+    now, until, total, ceiling, span, wait, uniform = (
+        clock[0],
+        clock[2],
+        clock[3],
+        clock[4],
+        clock[5],
+        clock[6],
+        clock[7],
+    )
+    key, increment = lanes.stream[0], lanes.stream[1]
     draw, missed, waiting = lanes.numbers[2], lanes.numbers[5], lanes.marks[1]
     for w in range(LANES):
         ceiling[w], span[w] = total[w], until[w] - now[w]
@@ -247,9 +260,12 @@ def _propose(intensity, lanes):
 @fused
 def _decide(histories, counted, max_events, tolerance, lanes, results):
     """Accept or reject the proposals, and return how many lanes still wait for one."""
-    now, _, until, total, ceiling, _, _, uniform, _ = lanes.clock
-    number, row, _, passed, grown, missed, happened = lanes.numbers
-    running, waiting, moved = lanes.marks
+    clock, numbers = lanes.clock, lanes.numbers
+    now, until, total, ceiling, uniform = clock[0], clock[2], clock[3], clock[4], clock[7]
+    number, row, passed, grown, missed, happened = (
+        numbers[0], numbers[1], numbers[3], numbers[4], numbers[5], numbers[6],
+    )  # fmt: skip
+    running, waiting, moved = lanes.marks[0], lanes.marks[1], lanes.marks[2]
     still = 0
     for w in range(LANES):
         if not waiting[w]:
@@ -289,7 +305,8 @@ def _decide(histories, counted, max_events, tolerance, lanes, results):
 def _pass(times, now, tally, counts, passed):
     """Write tally (T,) to the counts (H, T) of all times before `now`; return the number of times that are written now."""
     while passed < len(times) and times[passed] < now:
-        counts[passed] = tally
+        for group in range(len(tally)):
+            counts[passed, group] = tally[group]
         passed += 1
     return passed
 
@@ -331,8 +348,8 @@ def continue_rows(
         tolerance: By how much, relative, an intensity may exceed its bound.
         results: The `Results` to fill.
     """
-    k, j = histories.amplitude.shape[1:]
-    n, d = histories.states.shape[1:]
+    k, j = histories.amplitude.shape[1], histories.amplitude.shape[2]
+    n, d = histories.states.shape[1], histories.states.shape[2]
     lanes = Lanes(
         np.zeros((k, LANES)), np.zeros((k, j, LANES)), np.zeros((k, LANES)), np.zeros((n, d, LANES), np.float32),
         np.zeros((7 * d + 2 * n + 7 + k, LANES), np.float32), np.zeros((9, LANES)), np.zeros((7, LANES), np.int64),
@@ -340,14 +357,16 @@ def continue_rows(
     )  # fmt: skip
     following, running = first, lanes.marks[0]
     while True:
+        going = 0
         for w in range(LANES):
             while not running[w] and following < end:
                 _start(intensity, histories, keys, each, following, lanes, w)
                 following += 1
-        if not running.any():
+            lanes.marks[1, w], lanes.marks[2, w] = running[w], False
+            going += running[w]
+        if going == 0:
             return
         _intensities(intensity, lanes)
-        lanes.marks[1], lanes.marks[2] = running, False
         for _ in range(SWEEPS):
             _propose(intensity, lanes)
             if _decide(histories, counted, max_events, tolerance, lanes, results) == 0:

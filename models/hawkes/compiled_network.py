@@ -124,7 +124,8 @@ def _product(matrix, x, out):
 @fused
 def _normalised(x, width, scale):
     """Write 1 / sqrt(mean of x^2 + 1e-5) of x (d, LANES) over its first dimension to scale (LANES,)."""
-    scale[:] = np.float32(0.0)
+    for w in range(LANES):
+        scale[w] = np.float32(0.0)
     for i in range(x.shape[0]):
         for w in range(LANES):
             scale[w] += x[i, w] * x[i, w]
@@ -169,7 +170,8 @@ def advance(weights, states, types, gap, moved, work, base):
             pre[i, w] = silu_32(pre[i, w] * scale[w])
     v, gate = pre[:d], pre[d:]
     for i in range(2 * n):
-        mixed[i, :] = weights.read_write_bias[i]
+        for w in range(LANES):
+            mixed[i, w] = weights.read_write_bias[i]
     _product(weights.read_write, v, mixed)
     for i in range(d):
         for w in range(LANES):
@@ -200,13 +202,15 @@ def advance(weights, states, types, gap, moved, work, base):
         for w in range(LANES):
             x[i, w] *= scale[w]
     for i in range(2 * d):
-        wide[i, :] = weights.widen_bias[i]
+        for w in range(LANES):
+            wide[i, w] = weights.widen_bias[i]
     _product(weights.widen, x, wide)
     for i in range(2 * d):
         for w in range(LANES):
             wide[i, w] = wide[i, w] if wide[i, w] > np.float32(0.0) else np.float32(0.0)
     for k in range(len(arguments)):
-        arguments[k, :] = weights.head_bias[k]
+        for w in range(LANES):
+            arguments[k, w] = weights.head_bias[k]
     _product(weights.head, wide, arguments)
     for k in range(len(base)):
         for w in range(LANES):

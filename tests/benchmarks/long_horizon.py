@@ -155,7 +155,7 @@ def main() -> None:
     results = baselines(histories, targets)
     print(table(results), flush=True)
     for name in arguments.processes:
-        folder = arguments.saved / name.replace(" ", "_") if arguments.saved else None
+        folder = arguments.saved / name.replace(", ", "_").replace(" ", "_") if arguments.saved else None
         if folder is not None and folder.exists():
             process = load(folder)
         else:
