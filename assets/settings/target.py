@@ -61,12 +61,29 @@ def parse_target(text: str) -> Target:
         raise ValueError(f"{text!r} is not {FORM}")
     if horizon == END:
         return Target(metric, None)
+    return Target(metric, _hours(horizon, of=text, form=FORM))
+
+
+def hours_of(text: str) -> float:
+    """Return the hours of a horizon such as 90m, 36h, 7d or 2w.
+
+    Raises:
+        ValueError: The text has another form, or is no time after 0.
+
+    Example:
+        >>> hours_of("7d")
+        168.0
+    """
+    return _hours(text, of=text, form="a number above 0 with a unit, for example 90m, 36h, 7d or 2w")
+
+
+def _hours(horizon: str, *, of: str, form: str) -> float:
     duration = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]*)", horizon)
     if duration is None or float(duration[1]) == 0:
-        raise ValueError(f"{text!r} has the horizon {horizon!r}; allowed is {FORM}")
+        raise ValueError(f"{of!r} has the horizon {horizon!r}; allowed is {form}")
     if duration[2] not in HOURS:
-        raise ValueError(f"{text!r} has the unit {duration[2]!r}; allowed are {', '.join(HOURS)} (minutes to weeks)")
-    return Target(metric, float(duration[1]) * HOURS[duration[2]])
+        raise ValueError(f"{of!r} has the unit {duration[2]!r}; allowed are {', '.join(HOURS)} (minutes to weeks)")
+    return float(duration[1]) * HOURS[duration[2]]
 
 
 def parse_targets(texts: Sequence[str]) -> list[Target]:
