@@ -76,7 +76,7 @@ class CurveInputSource:
         rows, items, windows = self.rows, samples.items.tolist(), samples.feedback.windows
         hours = np.array([float(window.held["age_hours"]) for window in windows])
         ages = [hour if window.younger else None for hour, window in zip(hours.tolist(), windows, strict=True)]
-        counted = self._counted(items, ages)
+        counted = self.counted(items, ages)
         now = hours_followed(rows.popularity, items, self.as_of) if so_far else hours
         _, first, video = np.unique(samples.items, return_index=True, return_inverse=True)
         return CurveInputs(
@@ -100,7 +100,8 @@ class CurveInputSource:
         young = [YOUNGEST * ages[0]] if ages and ages[0] > 0 else []
         return [*young, *ages, None]
 
-    def _counted(self, items: list[str], ages: list[float | None]) -> np.ndarray:
+    def counted(self, items: list[str], ages: list[float | None]) -> np.ndarray:
+        """Return the count of each target in windows of some items at some ages, (n, T); None is an item's own window."""
         rows = self.rows
         return counted_in(
             rows.events,
@@ -120,7 +121,7 @@ class CurveInputSource:
         known = np.full((len(items), len(self.rows.targets), len(self.horizons)), np.nan)
         for place in np.flatnonzero(passed.any(0)):
             of = np.flatnonzero(passed[:, place])
-            known[of, :, place] = self._counted([items[row] for row in of], [float(self.horizons[place])] * len(of))
+            known[of, :, place] = self.counted([items[row] for row in of], [float(self.horizons[place])] * len(of))
         return known
 
     @cached_property

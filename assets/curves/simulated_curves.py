@@ -23,6 +23,7 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import read_splits
 from assets.protocol.target import ALL, MeasuredTarget, measured_targets
 from assets.settings import Settings
+from assets.settings.target import hours_of
 from models.curves import LEVELS
 from models.curves.simulated_growth import SimulatedGrowth
 from models.thinning import SimulationError
@@ -137,7 +138,9 @@ def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTar
     counted = np.array(
         [[target.source == "events" and target.metric in (ALL, kind) for kind in fitted["types"]] for target in targets]
     )
-    return SimulatedGrowth(encoder.process, counted, curve_horizons(settings, targets), settings.curves.continuations)
+    horizons = curve_horizons(settings, targets)
+    simulated = horizons <= hours_of(settings.curves.simulated_until)
+    return SimulatedGrowth(encoder.process, counted, horizons, simulated, settings.curves.continuations)
 
 
 def _rows(

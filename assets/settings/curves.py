@@ -25,6 +25,12 @@ class CurveSettings(dg.Config):
         "cost time in proportion. 0: curves come without the process.",
     )
 
+    simulated_until: str = Field(
+        "3d",
+        description="Last horizon to which the process is continued. It is fitted to observation windows, so it knows little "
+        "of times long after them, and a continuation costs time per event.",
+    )
+
     @field_validator("horizons")
     @classmethod
     def _ascending(cls, horizons: list[str]) -> list[str]:
@@ -34,6 +40,12 @@ class CurveSettings(dg.Config):
                 f"different horizons in ascending order are allowed, for example 1h, 1d, 7d; got {horizons}"
             )
         return horizons
+
+    @field_validator("simulated_until")
+    @classmethod
+    def _is_horizon(cls, horizon: str) -> str:
+        hours_of(horizon)
+        return horizon
 
     @property
     def hours(self) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +32,18 @@ class Target:
             >>> Target("view", 168.0).name, Target("like", 1.5).name, Target("all", None).name
             ('view@7d', 'like@90m', 'all@end')
         """
-        return f"{self.metric}@{END if self.hours is None else _duration(self.hours)}"
+        return f"{self.metric}@{END if self.hours is None else horizon_name(self.hours)}"
 
 
-def _duration(hours: float) -> str:
+def horizon_name(hours: float) -> str:
+    """Return a horizon in days, hours or minutes, whichever is whole; `end` if it is infinite.
+
+    Example:
+        >>> horizon_name(36.0), horizon_name(168.0), horizon_name(float("inf"))
+        ('36h', '7d', 'end')
+    """
+    if math.isinf(hours):
+        return END
     minutes = round(hours * 60)
     if not minutes or abs(hours * 60 - minutes) > 1e-6:
         return f"{hours:g}h"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from models.curves.count_cells import places_of, spread
 from models.curves.curve_inputs import CurveInputs
 from models.curves.curves import LEVELS, Curves
 from models.curves.growth_regression import GrowthRegression
-from models.curves.target_curve import NONE, Sources, TargetCurve
+from models.curves.target_curve import CANDIDATES, NONE, Sources, TargetCurve
 
 ENOUGH = 50  # training items with a known count, below which a horizon gets no regression
 DESCRIPTION, ARRAYS = "curve_model.json", "calibration_{}.npz"
@@ -87,7 +87,7 @@ class CurveModel:
             parts = [_sources(regression, inputs, target, len(horizons)) for inputs in (train, dev)]
             curves.append(
                 TargetCurve.fit(
-                    Sources(*(np.concatenate(pair) for pair in zip(*((s.regression, s.simulated) for s in parts)))),
+                    Sources.concatenate(parts),
                     own,
                     weights,
                     items=items,
@@ -97,6 +97,18 @@ class CurveModel:
             )
             regressions.append(regression)
         return cls(horizons, regressions, curves, followed)
+
+    @property
+    def sources(self) -> np.ndarray:
+        """(T, H) str: the candidates that serve a horizon at the grid ages, or `process` where nothing is calibrated."""
+        names = [
+            [
+                " | ".join(dict.fromkeys(str(CANDIDATES[number]) for number in column if number != NONE)) or "process"
+                for column in curve.chosen.T
+            ]
+            for curve in self.curves
+        ]
+        return np.array(names)
 
     @property
     def calibrated(self) -> np.ndarray:
@@ -125,8 +137,7 @@ class CurveModel:
                 folder / ARRAYS.format(number),
                 chosen=curve.chosen,
                 scores=curve.scores,
-                regression=curve.sources.regression,
-                simulated=curve.sources.simulated,
+                **asdict(curve.sources),
                 growth=curve.growth,
                 weights=curve.weights,
             )
@@ -158,7 +169,7 @@ class CurveModel:
                     TargetCurve(
                         held["chosen"],
                         held["scores"],
-                        Sources(held["regression"], held["simulated"]),
+                        Sources(held["regression"], held["error"], held["simulated"]),
                         held["growth"],
                         held["weights"],
                     )
@@ -181,10 +192,9 @@ def curves_of(horizons: np.ndarray, growth: np.ndarray, inputs: CurveInputs) -> 
 
 
 def _sources(regression: GrowthRegression | None, inputs: CurveInputs, target: int, horizons: int) -> Sources:
-    expected = (
-        np.full((len(inputs), horizons), np.nan) if regression is None else regression.predict(inputs, target=target)
-    )
-    return Sources(expected, np.log2(1.0 + inputs.simulated[:, target]))
+    nothing = np.full((len(inputs), horizons), np.nan)
+    expected = (nothing, nothing) if regression is None else regression.predict(inputs, target=target)
+    return Sources(*expected, np.log2(1.0 + inputs.simulated[:, target]))
 
 
 def _growth(inputs: CurveInputs, counts: np.ndarray, places: np.ndarray, horizons: np.ndarray) -> np.ndarray:

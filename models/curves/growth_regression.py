@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 TREES, DEPTH, RATE, BORDERS = 250, 5, 0.06, 32
+ERROR_TREES, ERROR_DEPTH, ERROR_RATE = 60, 4, 0.1
+SMALLEST_ERROR = 0.1  # added to errors before their logarithm is taken
 YOUNGEST = 1 / 60  # hours; younger windows have this age where its logarithm is taken
 
 
@@ -26,16 +28,18 @@ class GrowthRegression:
     A row is a window and a horizon after its end. It holds the window's table, the horizon, the age, what was counted, and what
     the retrieved videos and the simulated continuations had at that horizon. The training items are split into `FOLDS` parts,
     and each model is fitted without one of them. A training item is forecast by the model that has not seen it, any other item
-    by the mean of all models.
+    by the mean of all models. Further models of the same rows forecast how large the error is: the mean of log2 of its size.
 
     Attributes:
         hours: (H,) horizons in hours; infinite for the end of the data.
         models: One model per part.
+        error_models: One model of the error's size per part.
         fold: Item -> the part that it belongs to.
     """
 
     hours: np.ndarray
     models: list[CatBoostRegressor]
+    error_models: list[CatBoostRegressor]
     fold: dict[str, int]
 
     @classmethod
@@ -56,50 +60,73 @@ class GrowthRegression:
         parts = np.random.default_rng(seed).permutation(len(distinct)) % min(FOLDS, len(distinct))
         fold = dict(zip(distinct.tolist(), parts.tolist(), strict=True))
         window, horizon = np.nonzero(~np.isnan(growth))
-        of_row, models = np.array([fold[item] for item in inputs.items[window]]), []
+        of_row = np.array([fold[item] for item in inputs.items[window]])
         rows = np.bincount(window, minlength=len(inputs))  # a window's weight is divided among its horizons
-        for part in range(parts.max() + 1):
-            used = of_row != part
-            windows, horizons = window[used], horizon[used]
-            label, weight = growth[windows, horizons], weights[windows] / rows[windows]
-            models.append(_new_model(seed).fit(_pool(inputs, target, hours, windows, horizons, label, weight)))
-        return cls(hours, models, fold)
+        weight = (weights / np.maximum(rows, 1))[window]
 
-    def predict(self, inputs: CurveInputs, *, target: int) -> np.ndarray:
-        """Return the forecast of log2(1 + growth) at every horizon after each window's end, (n, H); NaN at others."""
-        values = np.full((len(inputs), len(self.hours)), np.nan)
+        def fitted(label: np.ndarray, **options: float) -> list[CatBoostRegressor]:
+            models = []
+            for part in range(parts.max() + 1):
+                used = np.flatnonzero(of_row != part)
+                pool = _pool(inputs, target, hours, window[used], horizon[used], label[used], weight[used])
+                models.append(_new_model(seed, **options).fit(pool))
+            return models
+
+        label = growth[window, horizon]
+        regression = cls(hours, fitted(label, iterations=TREES, depth=DEPTH, learning_rate=RATE), [], fold)
+        missed = np.abs(label - regression.predict(inputs, target=target)[0][window, horizon])
+        regression.error_models = fitted(
+            np.log2(missed + SMALLEST_ERROR), iterations=ERROR_TREES, depth=ERROR_DEPTH, learning_rate=ERROR_RATE
+        )
+        return regression
+
+    def predict(self, inputs: CurveInputs, *, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return forecasts at every horizon after each window's end, and NaN at others.
+
+        Returns:
+            (n, H) log2(1 + growth), and (n, H) the size of its error.
+        """
+        values = np.full((2, len(inputs), len(self.hours)), np.nan)
         window, horizon = np.nonzero(self.hours > inputs.age[:, None])
-        if not len(window):
-            return values
-        pool = _pool(inputs, target, self.hours, window, horizon)
-        by_model = np.stack([model.predict(pool, thread_count=torch.get_num_threads()) for model in self.models])
-        part = np.array([self.fold.get(item, -1) for item in inputs.items.tolist()])[window]
-        own = by_model[np.maximum(part, 0), np.arange(len(part))]
-        values[window, horizon] = np.where(part >= 0, own, by_model.mean(0))
-        return values
+        if len(window):
+            pool = _pool(inputs, target, self.hours, window, horizon)
+            part = np.array([self.fold.get(item, -1) for item in inputs.items.tolist()])[window]
+            values[0, window, horizon] = _by_part(self.models, pool, part)
+            values[1, window, horizon] = np.exp2(_by_part(self.error_models, pool, part))
+        return values[0], values[1]
 
     def save(self, folder: Path) -> None:
         """Write the models into a folder."""
-        for number, model in enumerate(self.models):
-            model.save_model(str(folder / f"growth_{number}.cbm"))
+        for kind, models in (("growth", self.models), ("error", self.error_models)):
+            for number, model in enumerate(models):
+                model.save_model(str(folder / f"{kind}_{number}.cbm"))
 
     @classmethod
     def load(cls, folder: Path, *, hours: np.ndarray, fold: dict[str, int]) -> GrowthRegression:
         """Read what `save` wrote."""
         from catboost import CatBoostRegressor
 
-        files = sorted(folder.glob("growth_*.cbm"))
-        return cls(hours, [CatBoostRegressor().load_model(str(file)) for file in files], fold)
+        models, error_models = (
+            [CatBoostRegressor().load_model(str(file)) for file in sorted(folder.glob(f"{kind}_*.cbm"))]
+            for kind in ("growth", "error")
+        )
+        return cls(hours, models, error_models, fold)
 
 
-def _new_model(seed: int) -> CatBoostRegressor:
+def _by_part(models: list[CatBoostRegressor], pool: Pool, part: np.ndarray) -> np.ndarray:
+    """Return the forecast of the model that was fitted without a row's part; the mean of all where the part is -1."""
+    if not models:
+        return np.full(len(part), np.nan)
+    values = np.stack([model.predict(pool, thread_count=torch.get_num_threads()) for model in models])
+    return np.where(part >= 0, values[np.maximum(part, 0), np.arange(len(part))], values.mean(0))
+
+
+def _new_model(seed: int, **options: float) -> CatBoostRegressor:
     from catboost import CatBoostRegressor
 
     return CatBoostRegressor(
+        **options,
         loss_function="RMSE",
-        iterations=TREES,
-        depth=DEPTH,
-        learning_rate=RATE,
         border_count=BORDERS,
         boosting_type="Plain",
         random_seed=seed,

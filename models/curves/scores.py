@@ -96,6 +96,48 @@ def coverage(low: np.ndarray, high: np.ndarray, counts: np.ndarray) -> np.ndarra
     return pit_cells(np.stack([low, high], axis=-1), counts)[..., 1]
 
 
+def curve_scores(quantiles: np.ndarray, levels: Sequence[float], counts: np.ndarray) -> dict[str, float]:
+    """Return the scores of n forecasts of one target at one horizon.
+
+    Losses and widths are on the scale log2(1 + count), where a count is the middle of its cell, y + 1/2. On raw counts a few
+    popular videos would decide.
+
+    Args:
+        quantiles: (n, Q) forecasts of the count.
+        levels: (Q,) levels, those of `INTERVALS` among them.
+        counts: (n,) whole numbers.
+
+    Returns:
+        `crps`, `pinball` (mean over the levels), and per interval of `INTERVALS`, for example 80 %: `coverage_80`, `width_80`,
+        and `count_width_80`, its median width in counts.
+    """
+    scaled, observed = np.log2(1.0 + quantiles), np.log2(1.5 + counts)
+    scores = {
+        "crps": float(crps(scaled, levels, observed).mean()),
+        "pinball": float(pinball(scaled, levels, observed).mean()),
+    }
+    for name, ends in INTERVALS.items():
+        low, high = (list(levels).index(end) for end in ends)
+        scores[f"coverage_{name}"] = float(coverage(quantiles[:, low], quantiles[:, high], counts).mean())
+        scores[f"width_{name}"] = float((scaled[:, high] - scaled[:, low]).mean())
+        scores[f"count_width_{name}"] = float(np.median(quantiles[:, high] - quantiles[:, low]))
+    return scores
+
+
+def coverage_by_decile(quantiles: np.ndarray, levels: Sequence[float], counts: np.ndarray) -> list[float]:
+    """Return the coverage of the 80 % interval within each tenth of the forecasts, by their median, lowest first.
+
+    Args:
+        quantiles: (n, Q) forecasts of the count, n >= 10.
+        levels: (Q,) levels, those of the interval and 0.5 among them.
+        counts: (n,) whole numbers.
+    """
+    low, middle, high = (list(levels).index(level) for level in (INTERVALS[80][0], 0.5, INTERVALS[80][1]))
+    covered = coverage(quantiles[:, low], quantiles[:, high], counts)
+    order = np.argsort(quantiles[:, middle], kind="stable")
+    return [float(part.mean()) for part in np.array_split(covered[order], 10)]
+
+
 def share_interval(share: float, size: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of independent trials (Wilson 1927).
 

@@ -23,12 +23,14 @@ class SimulatedGrowth:
         process: The fitted process.
         counted: (T, k) bool, the event types that each target counts. A target without one has no quantiles.
         horizons: (H,) hours since t = 0, ascending; the last may be infinite and stands for the end of the data.
+        simulated: (H,) bool, the horizons up to which the process is continued.
         continuations: Number of simulated continuations per window.
     """
 
     process: PointProcess
     counted: np.ndarray
     horizons: np.ndarray
+    simulated: np.ndarray
     continuations: int
 
     def quantiles(self, feedback: Feedback, *, seeds: Sequence[int], ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -40,14 +42,15 @@ class SimulatedGrowth:
             ends: (b,) hours since t = 0 at the end of the data.
 
         Returns:
-            (b, T, H, Q) quantiles at `LEVELS`, NaN for a target without event types; and (b,) the share of continuations that
-            stopped at the largest number of events.
+            (b, T, H, Q) quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not simulated;
+            and (b,) the share of continuations that stopped at the largest number of events.
         """
-        until = np.where(np.isfinite(self.horizons), self.horizons, ends[:, None])  # (b, H)
+        horizons = self.horizons[self.simulated]
+        until = np.where(np.isfinite(horizons), horizons, ends[:, None])  # (b, h)
         order = np.argsort(until, axis=1)
         found = simulate_counts(
             self.process,
-            feedback.events,
+            feedback.observed,
             torch.from_numpy(np.take_along_axis(until, order, axis=1)),
             counted=torch.from_numpy(self.counted),
             continuations=self.continuations,
@@ -56,6 +59,7 @@ class SimulatedGrowth:
         )
         counts = np.empty_like(found.counts)
         np.put_along_axis(counts, order[:, None, :, None], found.counts, axis=2)
-        values = quantiles_of_counts(np.moveaxis(counts, -1, 1), LEVELS)  # (b, T, H, Q)
+        values = np.full((len(until), len(self.counted), len(self.horizons), len(LEVELS)), np.nan)
+        values[:, :, self.simulated] = quantiles_of_counts(np.moveaxis(counts, -1, 1), LEVELS)
         values[:, ~self.counted.any(1)] = np.nan
         return values, found.capped.mean(1)

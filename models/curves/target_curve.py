@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
@@ -20,21 +22,26 @@ class Candidate:
 
     Attributes:
         share: Weight of the process's median; the regression has the rest.
-        scaled: Whether residuals are divided by the process's spread.
+        scale: What residuals are divided by: nothing, the size that the regression expects of them, or the spread of the
+            process's continuations.
     """
 
     share: float
-    scaled: bool
+    scale: Literal["constant", "regression", "process"]
 
     def __str__(self) -> str:
         """Return the name in tables."""
         parts = {"process": self.share, "regression": 1.0 - self.share}
         name = " + ".join(part if weight == 1 else f"{weight:.0%} {part}" for part, weight in parts.items() if weight)
-        return name + (", scaled" if self.scaled else "")
+        return name if self.scale == "constant" else f"{name}, scaled by {self.scale}"
 
 
-CANDIDATES = tuple(Candidate(share, scaled) for scaled in (False, True) for share in (0.0, 0.25, 0.5, 1.0))
-REGRESSION = 0  # number of the candidate that needs no process
+CANDIDATES = (
+    Candidate(0.0, "constant"),
+    *(Candidate(share, "regression") for share in (0.0, 0.25, 0.5)),
+    Candidate(1.0, "constant"),
+    Candidate(1.0, "process"),
+)
 NONE = -1  # no candidate: too few items were followed so long
 
 
@@ -44,23 +51,32 @@ class Sources:
 
     Attributes:
         regression: (n, H) forecasts of the regression; NaN where the horizon has passed.
+        error: (n, H) size of the error that the regression expects; NaN as above.
         simulated: (n, H, Q) quantiles of the process; NaN where there is no process.
     """
 
     regression: np.ndarray
+    error: np.ndarray
     simulated: np.ndarray
 
     def take(self, rows: np.ndarray) -> Sources:
         """Return some windows."""
-        return Sources(self.regression[rows], self.simulated[rows])
+        return Sources(self.regression[rows], self.error[rows], self.simulated[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Sources]) -> Sources:
+        """Return the windows of several parts, one after the other."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def combined(self, candidate: Candidate, horizon: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the forecast (n,) and the scale of its residuals (n,) of a candidate at a horizon."""
-        middle = self.simulated[:, horizon, len(LEVELS) // 2]
-        spread = self.simulated[:, horizon, -2] - self.simulated[:, horizon, 1]
-        regression = self.regression[:, horizon]
+        middle, regression = self.simulated[:, horizon, len(LEVELS) // 2], self.regression[:, horizon]
         forecast = regression if not candidate.share else (1 - candidate.share) * regression + candidate.share * middle
-        return forecast, np.maximum(spread, NARROWEST) if candidate.scaled else np.ones(len(forecast))
+        if candidate.scale == "constant":
+            return forecast, np.ones(len(forecast))
+        if candidate.scale == "regression":
+            return forecast, self.error[:, horizon]
+        return forecast, np.maximum(self.simulated[:, horizon, -2] - self.simulated[:, horizon, 1], NARROWEST)
 
 
 @dataclass(frozen=True)
