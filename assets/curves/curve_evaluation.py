@@ -26,6 +26,8 @@ from assets.settings import Settings
 from assets.settings.target import horizon_name
 from models.curves import LEVELS, QUANTILES
 from models.curves.scores import INTERVALS, coverage_by_decile, curve_scores, share_interval
+from storage.durable import write_text, written_beside
+from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
@@ -34,6 +36,17 @@ NAME = "curve_evaluation"
 SCORES, ITEMS = "curve_scores", "curve_items"
 CODE = 1  # raise it when the same inputs give another result
 OURS = "curve"
+FILES = ("curves.md", "curves.png")
+SCHEMA = {
+    "row": pl.String,
+    "target_name": pl.String,
+    "age_hours": pl.Float64,
+    "horizon_hours": pl.Float64,
+    "items": pl.Int64,
+    **dict.fromkeys(("crps", "pinball"), pl.Float64),
+    **{f"{measure}_{name}": pl.Float64 for name in INTERVALS for measure in ("coverage", "width", "count_width")},
+    "coverage_80_deciles": pl.List(pl.Float64),
+}
 FEWEST = 10  # test items, below which a horizon is not scored
 
 
@@ -52,7 +65,10 @@ FEWEST = 10  # test items, below which a horizon is not scored
         *table_marks(store, *TABLES, VALIDATION, EVALUATED),
         *artifact_marks(store, *FITS, MODEL),
     ],
-    makes=lambda store, settings: table_marks(store, SCORES, ITEMS),
+    makes=lambda store, settings: [
+        *table_marks(store, SCORES, ITEMS),
+        files_mark(settings.results_folder() / file for file in FILES),
+    ],
 )
 def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Forecast the test items' curves as they were at every age, and compare coverage and CRPS with the baselines.
@@ -73,11 +89,15 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     own = made_table(context, store, ITEMS, **made, compute=items)
     table = made_table(context, store, SCORES, **made, compute=lambda: frames[1])
     stop_if_plan_is_empty()
-    text = scores_markdown(table)
-    context.log.info("curve_evaluation:\n%s", text)
+    text, figure, folder = scores_markdown(table), draw_curves(own, table), settings.results_folder()
+    write_text(folder / FILES[0], f"# Forecast curves\n\n{text}\n")
+    with written_beside(folder / FILES[1]) as scratch:
+        figure.savefig(scratch, dpi=110, format="png")
+    for line in curve_summary(table):
+        context.log.info("curve_evaluation: %s", line)
     return dg.MaterializeResult(
         data_version=version_of_table(table),
-        metadata={"table": dg.MetadataValue.md(text), "curves": picture(draw_curves(own, table))},
+        metadata={"table": dg.MetadataValue.md(text), "curves": picture(figure), "results": str(folder)},
     )
 
 
@@ -124,7 +144,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
                             "coverage_80_deciles": deciles,
                         }
                     )
-    return pl.concat(items), pl.DataFrame(scores, schema_overrides={"age_hours": pl.Float64})
+    return pl.concat(items), pl.DataFrame(scores, schema=SCHEMA)
 
 
 def _items(items: np.ndarray, quantiles: np.ndarray, observed: np.ndarray, key: dict[str, object]) -> pl.DataFrame:
@@ -172,6 +192,29 @@ def scores_markdown(table: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def curve_summary(table: pl.DataFrame) -> list[str]:
+    """Return two sentences per target: coverage over all ages and horizons, and CRPS with whole windows at the longest horizon.
+
+    Args:
+        table: The table `curve_scores`.
+    """
+    lines = []
+    for (target,), own in table.group_by("target_name", maintain_order=True):
+        ours = own.filter(pl.col("row") == OURS)
+        if ours.is_empty():
+            continue
+        covered = 100 * ours["coverage_80"]
+        last = ours.filter(pl.col("age_hours").is_null()).sort("horizon_hours").tail(1)
+        rows = own.join(last.select("age_hours", "horizon_hours"), on=["age_hours", "horizon_hours"], nulls_equal=True)
+        scores = ", ".join(f"{row} {score:.3f}" for row, score in rows.sort("crps").select("row", "crps").iter_rows())
+        lines.append(
+            f"curves of {target}: 80 % intervals cover {covered.mean():.1f} % on average, {covered.min():.1f} to "
+            f"{covered.max():.1f} % over {len(ours)} ages and horizons"
+            + (f"; CRPS at {horizon_name(last['horizon_hours'][0])}: {scores}" if len(last) else "")
+        )
+    return lines
+
+
 def _age(age: float | None) -> str:
     return "whole window" if age is None else f"{age:g} h"
 
@@ -208,5 +251,6 @@ def check_coverage(table: pl.DataFrame) -> dg.AssetCheckResult:
 
 
 def read_curve_scores(store: Store) -> pl.DataFrame:
-    """Return the scores of all rows by target, age and horizon; see `models.curves.scores.curve_scores`."""
-    return store.table(SCORES).read()
+    """Return the scores of all rows by target, age and horizon (`SCHEMA`); no rows before they are made."""
+    table = store.table(SCORES)
+    return pl.DataFrame(schema=SCHEMA) if table.state() is None else table.read()
