@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from assets.curves.forecast import CurveForecaster
+from assets.feedback.hawkes_process import fitted_windows
 from assets.prediction.forecast_rows import ForecastRows
+from assets.protocol.splits import read_splits
 from models import targets as scales
 from models.baselines import NotApplicable
 from models.curves import LEVELS
 from models.curves.curve_inputs import CurveInputs
 from models.curves.log_linear_quantiles import LogLinearQuantiles
+from models.curves.simulated_growth import SimulatedGrowth
+from models.hawkes import ExponentialHawkes, fit
 from models.predictor_table import LINE, predictor_class
+from models.predictors import Samples
 
 BOOSTING = "boosting"
 LINE_ROW = f"{LINE}, normal error"
 PROCESS_ROW = "process alone"
 BOOSTING_ROW = "conformal boosting"
+CLASSICAL_ROW = "classical Hawkes"
 
 
 @dataclass
@@ -38,16 +44,32 @@ class CurveBaselines:
     validation: pl.DataFrame
     tested: pl.DataFrame
 
-    def curves(self, inputs: CurveInputs, *, age: float | None) -> Iterator[tuple[str, np.ndarray]]:
+    def curves(self, samples: Samples, inputs: CurveInputs, *, age: float | None) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the name of each baseline with its quantiles (n, T, H, Q), NaN where it does not apply.
 
         Args:
-            inputs: n windows of test items.
+            samples: n windows of test items.
+            inputs: What the curve model reads of them.
             age: Their age in hours; None for whole windows.
         """
         yield LINE_ROW, self._lines(inputs, age)
         yield PROCESS_ROW, inputs.floor[:, :, None, None] + inputs.simulated
         yield BOOSTING_ROW, self._boosting(inputs, age)
+        if self._classical is not None:
+            source, windows = self.forecaster.source, samples.feedback.windows
+            values = source.simulate(self._classical, samples.items.tolist(), windows)
+            yield CLASSICAL_ROW, inputs.floor[:, :, None, None] + values
+
+    @cached_property
+    def _classical(self) -> SimulatedGrowth | None:
+        """The simulator with a classical process, fitted to the same windows; None if it is not asked for or has no events."""
+        settings, simulator = self._rows.settings, self.forecaster.source.simulator
+        if not settings.curves.classical or simulator is None:
+            return None
+        train, dev, types, _ = fitted_windows(self._rows.store, settings, read_splits(self._rows.store))
+        process = ExponentialHawkes(len(types))
+        fit(process, train.batch(), dev.batch())
+        return replace(simulator, process=process)
 
     @cached_property
     def _training(self) -> tuple[list[str], np.ndarray]:

@@ -78,7 +78,9 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     store = open_store(settings)
     made = {
         "inputs_hash": _made_from(store),
-        "fingerprint": Fingerprint(code=CODE, parameters={"ages": settings.protocol.ages}),
+        "fingerprint": Fingerprint(
+            code=CODE, parameters={"ages": settings.protocol.ages, "classical": settings.curves.classical}
+        ),
     }
     frames: list[pl.DataFrame] = []
 
@@ -131,7 +133,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
             forecast = ~np.isnan(part[:, 0])
             items.append(_items(samples.items[forecast], part[forecast], observed[forecast, target, horizon], key))
             scored = later[:, horizon] & ~np.isnan(observed[:, target, horizon])
-            for row, quantiles in [(OURS, own), *baselines.curves(inputs, age=age)]:
+            for row, quantiles in [(OURS, own), *baselines.curves(samples, inputs, age=age)]:
                 values, counts = quantiles[scored, target, horizon], observed[scored, target, horizon]
                 if len(values) >= FEWEST and not np.isnan(values).any():
                     deciles = coverage_by_decile(values, LEVELS, counts)

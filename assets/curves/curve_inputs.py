@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from assets.memory.memory_bank import open_bank
 from assets.prediction.age_weights import age_weights
 from assets.prediction.counted import counted_so_far
 from assets.prediction.forecast_rows import ForecastRows
+from assets.prediction.predictor_inputs import Window
 from models.curves import LEVELS
 from models.curves.curve_inputs import CurveInputs
 from models.curves.simulated_growth import SimulatedGrowth
@@ -145,8 +147,15 @@ class CurveInputSource:
         return np.stack([mean, spread], axis=-1)
 
     @cached_property
-    def _simulator(self) -> SimulatedGrowth | None:
+    def simulator(self) -> SimulatedGrowth | None:
+        """The fitted process; None if there is none."""
         return simulator_of(self.rows.store, self.rows.settings, self.rows.targets)
+
+    def simulate(self, simulator: SimulatedGrowth, items: list[str], windows: Sequence[Window]) -> np.ndarray:
+        """Return the quantiles of the number of new events after some windows, (n, T, H, Q)."""
+        followed = dict(zip(items, hours_followed(self.rows.popularity, items, self.as_of), strict=True))
+        seed = self.rows.settings.process.seed
+        return simulate_windows(simulator, items, windows, followed=followed, seed=seed)[0]
 
     def _simulated(self, items: list[str], hours: np.ndarray, samples: Samples) -> np.ndarray:
         """Return the quantiles of the number of new events, (n, T, H, Q); NaN without a process."""
@@ -154,14 +163,8 @@ class CurveInputSource:
         values = np.full((len(items), *shape, len(LEVELS)), np.nan)
         if self.stored:
             values = read_simulated(rows.store, items, hours.tolist(), shape)
-        lacking = np.isnan(values).all((1, 2, 3))
-        if self._simulator is not None and lacking.any():
-            of = np.flatnonzero(lacking).tolist()
-            values[of], _ = simulate_windows(
-                self._simulator,
-                [items[row] for row in of],
-                [samples.feedback.windows[row] for row in of],
-                followed=dict(zip(items, hours_followed(rows.popularity, items, self.as_of), strict=True)),
-                seed=rows.settings.process.seed,
-            )
+        lacking = np.flatnonzero(np.isnan(values).all((1, 2, 3))).tolist()
+        if self.simulator is not None and lacking:
+            windows = [samples.feedback.windows[row] for row in lacking]
+            values[lacking] = self.simulate(self.simulator, [items[row] for row in lacking], windows)
         return values

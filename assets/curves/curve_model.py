@@ -71,7 +71,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         parameters={
             "horizons": source.horizons.tolist(),
             "targets": [target.name for target in rows.targets],
-            "curves": settings.curves.model_dump(exclude={"horizons"}),
+            "curves": settings.curves.model_dump(exclude={"horizons", "classical"}),
             "ages": source.grid,
             "seed": settings.process.seed,
         },

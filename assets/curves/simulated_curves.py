@@ -130,7 +130,7 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
 
 
 def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTarget]) -> SimulatedGrowth | None:
-    """Return the simulator of the fitted process; None if there is none, or if `curves.continuations` is 0."""
+    """Return the simulator of the fitted process; None without one, without continuations, or if no target counts events."""
     version, fitted = fitted_process(store)
     encoder = load_encoder(version)
     if encoder is None or not encoder.process.simulates or not settings.curves.continuations:
@@ -138,6 +138,8 @@ def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTar
     counted = np.array(
         [[target.source == "events" and target.metric in (ALL, kind) for kind in fitted["types"]] for target in targets]
     )
+    if not counted.any():
+        return None
     horizons = curve_horizons(settings, targets)
     simulated = horizons <= hours_of(settings.curves.simulated_until)
     return SimulatedGrowth(encoder.process, counted, horizons, simulated, settings.curves.continuations)
@@ -172,7 +174,7 @@ def _rows(
             inputs[item],
             {
                 "ages": [float(window.held["age_hours"]) for window in own],
-                "quantiles": np.nan_to_num(quantiles[part], nan=NOT_SIMULATED).reshape(len(own), -1).astype(np.float32),
+                "quantiles": np.nan_to_num(quantiles[part], nan=NOT_SIMULATED).reshape(len(own), -1),
                 "capped": capped[part].tolist(),
             },
         )
@@ -223,4 +225,4 @@ def read_simulated(store: Store, items: Sequence[str], ages: Sequence[float], sh
     for row, key in enumerate(zip(items, ages, strict=True)):
         if key in held:
             values[row] = np.asarray(held[key]).reshape(*shape, -1)
-    return values
+    return np.where(values == NOT_SIMULATED, np.nan, values)

@@ -20,9 +20,9 @@ def curve_blocks(scores: pl.DataFrame) -> list[Block]:
     Args:
         scores: `arm`, and the columns of the table `curve_scores`.
     """
-    labels = {name: parse_target(name).hours or math.inf for name in scores["target_name"].unique()}
-    label = pl.col("target_name").replace_strict(labels, return_dtype=pl.Float64)
-    own = scores.filter(pl.col("age_hours").is_null(), pl.col("horizon_hours") == label)
+    hours = [parse_target(name).hours for name in scores["target_name"]]
+    labels = pl.Series([math.inf if label is None else label for label in hours], dtype=pl.Float64)
+    own = scores.filter(pl.col("age_hours").is_null(), pl.col("horizon_hours") == labels)
     if own.is_empty():
         return []
     blocks: list[Block] = [

@@ -31,6 +31,12 @@ class CurveSettings(dg.Config):
         "of times long after them, and a continuation costs time per event.",
     )
 
+    classical: bool = Field(
+        False,
+        description="Whether the evaluation also fits a classical Hawkes process and simulates the test items forward, as "
+        "another row beside the curve. It costs about as much time as the process's own continuations of the test items.",
+    )
+
     @field_validator("horizons")
     @classmethod
     def _ascending(cls, horizons: list[str]) -> list[str]:

@@ -42,7 +42,7 @@ class SimulatedGrowth:
             ends: (b,) hours since t = 0 at the end of the data.
 
         Returns:
-            (b, T, H, Q) quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not simulated;
+            (b, T, H, Q) float32 quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not simulated;
             and (b,) the share of continuations that stopped at the largest number of events.
         """
         horizons = self.horizons[self.simulated]
@@ -59,7 +59,7 @@ class SimulatedGrowth:
         )
         counts = np.empty_like(found.counts)
         np.put_along_axis(counts, order[:, None, :, None], found.counts, axis=2)
-        values = np.full((len(until), len(self.counted), len(self.horizons), len(LEVELS)), np.nan)
+        values = np.full((len(until), len(self.counted), len(self.horizons), len(LEVELS)), np.nan, np.float32)
         values[:, :, self.simulated] = quantiles_of_counts(np.moveaxis(counts, -1, 1), LEVELS)
         values[:, ~self.counted.any(1)] = np.nan
         return values, found.capped.mean(1)
