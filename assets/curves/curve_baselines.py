@@ -102,13 +102,16 @@ class CurveBaselines:
             parts = [
                 frame.filter(own & pl.col("age_hours").eq_missing(pl.lit(age, pl.Float64)))
                 .group_by("item", maintain_order=True)
-                .agg(pl.col("count").first(), pl.col("predicted").mean())
+                .agg(pl.col("target").first(), pl.col("predicted").mean())
                 for frame in (self.validation, self.tested)
             ]
             if min(map(len, parts)) == 0:
                 continue
             (observed, fitted), (_, forecast) = (
-                (np.log2(1.5 + part["count"]), np.log2(1.0 + scales.inverse(part["predicted"], scale)))
+                (
+                    np.log2(1.5 + scales.inverse(part["target"], scale)),
+                    np.log2(1.0 + scales.inverse(part["predicted"], scale)),
+                )
                 for part in parts
             )
             residuals = np.quantile(observed - fitted, LEVELS, method="weibull")  # the i-th of n stands for i / (n + 1)

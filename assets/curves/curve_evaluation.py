@@ -125,6 +125,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
             continue
         inputs = forecaster.inputs(samples)
         own = forecaster.model.predict(inputs).counts
+        rows = [(OURS, own), *baselines.curves(samples, inputs, age=age)]
         observed = forecaster.source.counts(samples.items.tolist()).count
         later = horizons > inputs.age[:, None]
         for target, horizon in np.ndindex(observed.shape[1:]):
@@ -133,7 +134,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
             forecast = ~np.isnan(part[:, 0])
             items.append(_items(samples.items[forecast], part[forecast], observed[forecast, target, horizon], key))
             scored = later[:, horizon] & ~np.isnan(observed[:, target, horizon])
-            for row, quantiles in [(OURS, own), *baselines.curves(samples, inputs, age=age)]:
+            for row, quantiles in rows:
                 values, counts = quantiles[scored, target, horizon], observed[scored, target, horizon]
                 if len(values) >= FEWEST and not np.isnan(values).any():
                     deciles = coverage_by_decile(values, LEVELS, counts)

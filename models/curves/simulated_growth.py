@@ -42,8 +42,8 @@ class SimulatedGrowth:
             ends: (b,) hours since t = 0 at the end of the data.
 
         Returns:
-            (b, T, H, Q) float32 quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not simulated;
-            and (b,) the share of continuations that stopped at the largest number of events.
+            (b, T, H, Q) float32 quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not
+            simulated; and (b,) the share of continuations that stopped at the largest number of events.
         """
         horizons = self.horizons[self.simulated]
         until = np.where(np.isfinite(horizons), horizons, ends[:, None])  # (b, h)
