@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
@@ -28,6 +29,7 @@ from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from assets.settings.target import horizon_name
+from models.curves.curve_inputs import CurveInputs
 from models.curves.curve_model import CurveModel
 from models.curves.target_curve import CANDIDATES, NONE
 from models.predictors import Samples
@@ -37,6 +39,7 @@ from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 
 CALIBRATED = "calibrated_on.json"  # items whose residuals calibrate the curves
+HALF_LIFE = 0.25  # share of the items, from the newest back, within which the weight of a residual halves
 CODE = 1  # raise it when the same inputs give another result
 
 
@@ -74,6 +77,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
             "curves": settings.curves.model_dump(exclude={"horizons", "classical"}),
             "ages": source.grid,
             "seed": settings.process.seed,
+            "split": settings.protocol.split,
         },
         model=versions(store),
     )
@@ -94,8 +98,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     started = time.monotonic()
     deadline = _deadline(rows)
     model = CurveModel.fit(
-        source.inputs(train),
-        source.inputs(dev),
+        *_recent_first(rows, source.inputs(train), source.inputs(dev)),
         _counts(source, train, deadline),
         _counts(source, dev, deadline),
         horizons=source.horizons,
@@ -128,6 +131,22 @@ def _deadline(rows: ForecastRows) -> float:
         return np.inf
     tested = items_of(usable_items(rows.store), "test")
     return float(rows.popularity.filter(pl.col("item").is_in(tested))["t0"].min())
+
+
+def _recent_first(rows: ForecastRows, *parts: CurveInputs) -> list[CurveInputs]:
+    """Return windows whose weights in the calibration halve with every `HALF_LIFE` of the items before the last one.
+
+    With a split by time, errors change over time, and exchangeability fails (Barber et al. 2023). Otherwise weights stay.
+    """
+    if rows.settings.protocol.split != "chronological":
+        return list(parts)
+    items = np.unique(np.concatenate([part.items for part in parts]))
+    published = rows.popularity.filter(pl.col("item").is_in(items.tolist())).sort("t0", "item")["item"].to_list()
+    age = {item: 1.0 - place / len(published) for place, item in enumerate(published, start=1)}
+    return [
+        replace(part, weights=part.weights * np.array([0.5 ** (age[item] / HALF_LIFE) for item in part.items])[:, None])
+        for part in parts
+    ]
 
 
 def _counts(source: CurveInputSource, samples: Samples, deadline: float) -> np.ndarray:
