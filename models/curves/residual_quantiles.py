@@ -21,10 +21,10 @@ def residual_quantiles(
     """Return quantiles of the residual of new windows.
 
     Split-conformal prediction (Vovk et al. 2020) with one distribution for all levels: of n residuals in ascending order, the
-    i-th one is the quantile at i / (n + 1), with linear interpolation. Residuals of similar forecasts count more, so that
-    the quantiles hold at low and at high forecasts alike: a residual's weight is multiplied by
-    `COMMON + (1 - COMMON) K`, where K is a normal kernel of width `WIDTH` over the forecasts, scaled to the mean 1. With few
-    residuals near a forecast, the common part decides.
+    i-th one is the quantile at i / (n + 1), with linear interpolation. With weights, n is their effective number. Residuals of
+    similar forecasts count more, so that the quantiles hold at low and at high forecasts alike: a residual's weight is
+    multiplied by `COMMON + (1 - COMMON) K`, where K is a normal kernel of width `WIDTH` over the forecasts, scaled to the mean
+    1. With few residuals near a forecast, the common part decides.
 
     Args:
         residuals: (m,) observation minus forecast of calibration windows.
@@ -50,8 +50,9 @@ def residual_quantiles(
     kernel *= ((1.0 - COMMON) / np.maximum(nearby, 1e-12))[:, None]
     kernel += COMMON
     kernel *= weights
+    size = kernel.sum(1) ** 2 / (kernel**2).sum(1)  # effective number of residuals
     np.cumsum(kernel, axis=1, out=kernel)
-    kernel /= kernel[:, -1:] * (1.0 + 1.0 / len(weights))
+    kernel /= kernel[:, -1:] * (1.0 + 1.0 / size[:, None])
     result = np.empty((len(at), len(levels)))
     rows = np.arange(len(at))
     for place, level in enumerate(levels):
