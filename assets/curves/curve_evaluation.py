@@ -91,7 +91,7 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     own = made_table(context, store, ITEMS, **made, compute=items)
     table = made_table(context, store, SCORES, **made, compute=lambda: frames[1])
     stop_if_plan_is_empty()
-    text, figure, folder = scores_markdown(table), draw_curves(own, table), settings.results_folder()
+    text, figure, folder = scores_markdown(table), draw_curves(own, table.filter(row=OURS)), settings.results_folder()
     write_text(folder / FILES[0], f"# Forecast curves\n\n{text}\n")
     with written_beside(folder / FILES[1]) as scratch:
         figure.savefig(scratch, dpi=110, format="png")

@@ -25,12 +25,13 @@ def draw_curves(items: pl.DataFrame, scores: pl.DataFrame) -> Figure:
 
     Args:
         items: The table `curve_items`.
-        scores: The table `curve_scores`.
+        scores: The curve's rows of the table `curve_scores`.
     """
     from matplotlib.figure import Figure
 
     own = items.filter(
-        pl.col("target_name") == items["target_name"][0], pl.col("age_hours").eq_missing(items["age_hours"][0])
+        pl.col("target_name") == items["target_name"].first(),
+        pl.col("age_hours").eq_missing(items["age_hours"].first()),
     )
     last = (
         own.filter(pl.col("observed").is_not_null())
@@ -38,15 +39,16 @@ def draw_curves(items: pl.DataFrame, scores: pl.DataFrame) -> Figure:
         .agg(pl.col("observed").max())
         .sort("observed", "item")
     )
-    places = np.linspace(0, len(last) - 1, min(FANS, len(last))).round().astype(int)
+    places = np.linspace(0, max(len(last) - 1, 0), min(FANS, len(last))).round().astype(int)
     figure = Figure(figsize=(11, 8), layout="constrained")
     axes = figure.subplots(3, 3).ravel()
     for axis, item in zip(axes, last["item"].gather(places).to_list(), strict=False):
         _fan(axis, own.filter(pl.col("item") == item).sort("horizon_hours"))
         axis.set_title(f"item {item}", fontsize=9)
     for axis, name in zip(axes[FANS:], INTERVALS, strict=True):
-        _coverage(axis, scores.filter(pl.col("row") == scores["row"][0]), name)
-    axes[FANS].legend(fontsize=7)
+        _coverage(axis, scores, name)
+    if len(scores):
+        axes[FANS].legend(fontsize=7)
     return figure
 
 

@@ -28,7 +28,8 @@ class CurveSettings(dg.Config):
     simulated_until: str = Field(
         "3d",
         description="Last horizon to which the process is continued. It is fitted to observation windows, so it knows little "
-        "of times long after them, and a continuation costs time per event.",
+        "of times long after them, and a continuation costs time per event. With fewer than 50 training items, curves rest on "
+        "the process alone, which is then continued up to the targets' horizons.",
     )
 
     classical: bool = Field(
