@@ -29,10 +29,8 @@ def draw_curves(items: pl.DataFrame, scores: pl.DataFrame) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    own = items.filter(
-        pl.col("target_name") == items["target_name"].first(),
-        pl.col("age_hours").eq_missing(items["age_hours"].first()),
-    )
+    first = items.head(1).select("target_name", "age_hours")
+    own = items.join(first, on=["target_name", "age_hours"], nulls_equal=True, maintain_order="left")
     last = (
         own.filter(pl.col("observed").is_not_null())
         .group_by("item")
