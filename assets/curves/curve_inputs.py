@@ -76,6 +76,7 @@ class CurveInputSource:
             so_far: Whether what was counted after the windows, up to the end of the data, is known.
         """
         rows, items, windows = self.rows, samples.items.tolist(), samples.feedback.windows
+        protocol = rows.settings.protocol
         hours = np.array([float(window.held["age_hours"]) for window in windows])
         ages = [hour if window.younger else None for hour, window in zip(hours.tolist(), windows, strict=True)]
         counted = self.counted(items, ages)
@@ -84,7 +85,7 @@ class CurveInputSource:
         return CurveInputs(
             items=samples.items,
             age=hours,
-            weights=age_weights(samples.age, self.grid, whole=rows.extrapolation.whole),
+            weights=age_weights(samples.age, self.grid, whole=protocol.hours if protocol.first_k is None else None),
             table=samples.table.beside(self.content.table(samples.features.take(first)).take(video)),
             counted=counted,
             so_far=counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)

@@ -37,6 +37,7 @@ from models.predictors.content_components import ContentComponents
 from storage.artifact_version import ArtifactVersion
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
+from storage.store import Store
 
 CALIBRATED = "calibrated_on.json"  # items whose residuals calibrate the curves
 HALF_LIFE = 0.25  # share of the items, from the newest back, within which the weight of a residual halves
@@ -66,9 +67,9 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     The model in service stays while less than `model.refit_share` of these items has changed.
     """
     store = open_store(settings)
-    digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     rows = ForecastRows(store, settings)
     source = CurveInputSource(rows, ContentComponents({}, {}))
+    digests, training = _digests(store, source), set(items_of(usable_items(store), "train"))
     fingerprint = Fingerprint(
         code=CODE,
         parameters={
@@ -123,6 +124,13 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     note_run(context, store, NAME, computed=len(digests), seconds=seconds)
     context.log.info("curve_model: fitted in %.1f s", seconds)
     return _result(artifact.current())
+
+
+def _digests(store: Store, source: CurveInputSource) -> dict[str, str]:
+    """Return a hash of what the model reads of each training and validation item, its counts at all horizons included."""
+    digests = input_digests(store, "train", "val")
+    counts = source.counts(list(digests)).count
+    return {item: content_hash(digest, row) for (item, digest), row in zip(digests.items(), counts, strict=True)}
 
 
 def _deadline(rows: ForecastRows) -> float:
