@@ -28,8 +28,8 @@ class CurveSettings(dg.Config):
     simulated_until: str = Field(
         "1d",
         description="Last horizon to which the process is continued. It is fitted to observation windows, and knows little of "
-        "later times (docs/curves.md); a continuation costs time per event. With fewer than 50 training items, curves rest on the "
-        "process alone, which is then continued up to the targets' horizons.",
+        "later times (docs/curves.md); a continuation costs time per event. With fewer than 50 training items, curves rest on "
+        "the process alone, which is then continued up to the targets' horizons.",
     )
     classical: bool = Field(
         False,
