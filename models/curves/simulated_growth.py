@@ -42,7 +42,7 @@ class SimulatedGrowth:
             ends: (b,) hours since t = 0 at the end of the data.
 
         Returns:
-            (b, T, H, Q) float32 quantiles at `LEVELS`; NaN for a target without event types, at horizons that are not simulated,
+            (b, T, H, Q) float32 quantiles at `LEVELS`; NaN for a target without event types, at horizons not simulated,
             and for windows that end after the last simulated horizon. And (b,) the share of continuations that stopped at the
             largest number of events.
         """
