@@ -18,7 +18,7 @@ class CurveSettings(dg.Config):
         "added to them.",
     )
     continuations: int = Field(
-        32,
+        16,
         ge=0,
         le=10_000,
         description="Continuations of the fitted process that are simulated per window. More make its quantiles smoother and "

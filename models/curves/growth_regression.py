@@ -14,8 +14,8 @@ from models.curves.curve_inputs import CurveInputs
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor, Pool
 
-FOLDS = 5
-TREES, DEPTH, RATE, BORDERS = 250, 5, 0.06, 32
+FOLDS = 4
+TREES, DEPTH, RATE, BORDERS = 150, 5, 0.1, 32
 ERROR_TREES, ERROR_DEPTH, ERROR_RATE = 60, 4, 0.1
 SMALLEST_ERROR = 0.1  # added to errors before their logarithm is taken
 YOUNGEST = 1 / 60  # hours; younger windows have this age where its logarithm is taken

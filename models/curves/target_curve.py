@@ -38,7 +38,7 @@ class Candidate:
 
 CANDIDATES = (
     Candidate(0.0, "constant"),
-    *(Candidate(share, "regression") for share in (0.0, 0.25, 0.5)),
+    *(Candidate(share, "regression") for share in (0.0, 0.25, 0.5, 0.75)),
     Candidate(1.0, "constant"),
     Candidate(1.0, "process"),
 )
