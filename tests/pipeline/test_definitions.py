@@ -14,6 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
+    "monitoring": {"forecast_log", "forecast_scores"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -35,6 +36,8 @@ EDGES = {
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
+    "forecast_log": {"predictions"},
+    "forecast_scores": {"forecast_log"},
     "leaderboard": {"evaluation"},
 }
 
