@@ -144,7 +144,7 @@ def _tests_of_vectors(store: Store, newest: int) -> list[DriftTest]:
         sides = _both(every.filter("window_complete") if name == "temporal" else every, newest)
         if sides is None:
             continue
-        vectors, present = zip(*(_vectors(store, name, _sample(side)["item"].to_list()) for side in sides))
+        vectors, present = zip(*(mean_vectors(store, name, _sample(side)["item"].to_list()) for side in sides))
         tests.append(compare_shares(name, *present, part="has it"))
         known = [vector[mask] for vector, mask in zip(vectors, present)]
         if min(map(len, known)) >= LEAST:
@@ -157,8 +157,14 @@ def _sample(side: pl.DataFrame) -> pl.DataFrame:
     return side.sort("item").sample(min(len(side), SAMPLE), shuffle=True, seed=0)
 
 
-def _vectors(store: Store, name: str, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean vector of each item (n, d), and which items have one (n,)."""
+def mean_vectors(store: Store, name: str, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean vector of each item (n, d), and which items have one (n,).
+
+    Args:
+        store: The store.
+        name: A modality, or "content" for the vectors by which neighbours are retrieved.
+        items: n ids.
+    """
     if name == "content":
         return content_keys(store, items)
     rows: PackedRows = getattr(video_features(store, items), name)
