@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import dagster as dg
 import polars as pl
 
 from assets.memory.feature_join import versions
@@ -15,15 +16,14 @@ from assets.memory.memory_bank import NAME as BANK
 from assets.memory.neighbours import neighbours
 from assets.monitoring.version_comparison import Comparison, compare_pairs, pair_forecasts, served_forecasts_of
 from assets.prediction.evaluation import evaluation
-from assets.prediction.popularity_model import NAME as MODELS
 from assets.prediction.predictions import predictions
+from assets.prediction.trained_models import NAME as MODELS
 from assets.reports.study import Arm
 from assets.settings import Settings
 from pipeline.settings import changed
 from pipeline.studies import RESULTS, materialise
 from storage.artifact import Artifact
-from storage.bank import MemoryBank
-from storage.bank.version import check_versions
+from storage.bank import MemoryBank, check_versions
 from storage.derived_store import derive_store
 from storage.durable import StoreError, remove_folder
 from storage.store import Store
@@ -84,7 +84,9 @@ def compare_with_earlier_models(settings: Settings) -> tuple[pl.DataFrame, list[
     store = Store(settings.store_folder())
     earlier = {artifact.name: past for artifact in _models(store) if (past := _before(artifact)) is not None}
     if not earlier:
-        raise StoreError(f"{store.root}: no model was in service before the present ones, so there is nothing to compare")
+        raise StoreError(
+            f"{store.root}: no model was in service before the present ones, so there is nothing to compare"
+        )
 
     def roll_back(trial: Store) -> None:
         for name, version in earlier.items():
@@ -116,5 +118,7 @@ def _forecasts(settings: Settings, name: str, prepare: Callable[[Store], None]) 
     trial = derive_store(Store(store), own.store_folder(), without=RESULTS)
     prepare(trial)
     for stage in STAGES:
-        materialise(own, _only(stage), checked=False)
-    return served_forecasts_of(trial, own)
+        materialise(own, dg.AssetSelection.assets(stage), checked=False)
+    forecasts = served_forecasts_of(trial, own)
+    remove_folder(trial.root)  # its links would keep files that the data set's store has removed
+    return forecasts

@@ -60,8 +60,8 @@ class Comparison:
         mean_change: Mean of the absolute difference.
         most_moved: (item, first count, second count) of the items whose forecast moved most.
         labelled: Number of items whose label is known.
-        errors: Metric -> its values for both, and second minus first with a 95 % bootstrap interval over the items; empty if fewer
-            than two labels are known.
+        errors: Metric -> its values for both, and second minus first with a 95 % bootstrap interval over the items. Empty if
+            fewer than two labels are known.
     """
 
     target_name: str

@@ -14,7 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
-    "monitoring": {"forecast_log", "forecast_scores"},
+    "monitoring": {"forecast_log", "forecast_scores", "drift"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -38,6 +38,7 @@ EDGES = {
     "predictions": {"evaluation"},
     "forecast_log": {"predictions"},
     "forecast_scores": {"forecast_log"},
+    "drift": {"forecast_scores"},
     "leaderboard": {"evaluation"},
 }
 
