@@ -8,6 +8,7 @@ import pytest
 
 from assets.engine.store_access import open_store
 from assets.memory.memory_bank import NAME as BANK
+from assets.monitoring.logged_forecasts import read_log
 from assets.monitoring.version_comparison import compare_pairs, pair_forecasts
 from pipeline.command_line import main
 from storage.bank import MemoryBank
@@ -66,6 +67,11 @@ def test_from_the_shell(settings_of, materialise, plain_set, tmp_path, monkeypat
     assert materialise(settings).success
     store = open_store(settings)
     assert store.artifact(BANK).current().version == 2
+    log = read_log(store)
+    assert log.select("item", "bank_version", "age_hours", "counted").rows() == [
+        ("new", 1, 24.0, 1.0),
+        ("new", 2, 24.0, 1.0),
+    ]
 
     monkeypatch.chdir(tmp_path)
     for name, value in settings.model_dump(include={"data": {"folder"}, "store": {"path", "results"}}).items():
