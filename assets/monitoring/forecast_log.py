@@ -31,6 +31,7 @@ CODE = 1  # raise it when the same inputs give another result
     NAME,
     reads=lambda store, settings: table_marks(store, PREDICTIONS),
     makes=lambda store, settings: log_marks(store, NAME),
+    when_skipped=lambda last: {**last, "new_forecasts": 0},
 )
 def forecast_log(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Log the forecasts of every kept version of `predictions` that are not logged yet.

@@ -19,6 +19,7 @@ from assets.monitoring.logged_forecasts import NAME as LOG
 from assets.monitoring.logged_forecasts import SCHEMA, read_log
 from assets.monitoring.scores_picture import draw_scores
 from assets.monitoring.scoring import SCORES, WHOLE, score, states, summarise
+from assets.prediction.predictions import NAME as PREDICTIONS
 from assets.prediction.provenance import protocol_marks
 from assets.protocol.labels import read_labels
 from assets.protocol.target import measured_targets
@@ -43,6 +44,7 @@ CODE = 1  # raise it when the same inputs give another result
     NAME,
     reads=lambda store, settings: [*log_marks(store, LOG), *table_marks(store, "interactions", "counters", "labels")],
     makes=lambda store, settings: table_marks(store, NAME, BY_GROUP),
+    when_skipped=lambda last: {**last, "newly_scored": 0},
 )
 def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Score every logged forecast whose label is known, if the data that the forecast saw end before the label's time.
@@ -89,9 +91,8 @@ def _numbers(summary: pl.DataFrame, primary: str) -> Mapping[str, float]:
     of_primary = summary.filter((pl.col("target_name") == primary) & pl.col("group").is_in(["all", WHOLE]))
     for row in of_primary.iter_rows(named=True):
         prefix = "" if row["by"] == "all" else "whole_window_"
-        for name in ("mae", "mae_count", "mean_error", "coverage_80", "crps"):
-            if row[name] is not None:
-                numbers[f"{prefix}{name}"] = row[name]
+        names = ("mae", "mae_count", "mean_error") if row["source"] == PREDICTIONS else ("coverage_80", "crps")
+        numbers |= {f"{prefix}{name}": row[name] for name in names if row[name] is not None}
     return numbers
 
 
