@@ -40,6 +40,8 @@ class ForecastRows:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Read what the trivial rows need.
 
+        `known` holds the labels (m, T) of the training items, NaN where one is unknown.
+
         Args:
             store: The store.
             settings: Names the models, the ages and the device.
@@ -49,7 +51,7 @@ class ForecastRows:
         self.targets = measured_targets(settings.protocol, self.events, self.counters)
         training = pl.DataFrame({"item": items_of(usable_items(store), "train")}, schema={"item": pl.String})
         self.training = training.join(self.popularity, on="item", how="left", maintain_order="left")
-        self._known = label_matrix(store, self.training["item"].to_list())
+        self.known = label_matrix(store, self.training["item"].to_list())
         self._loaded: dict[TrainedModel, Predictor] = {}
 
     @cached_property
@@ -96,7 +98,7 @@ class ForecastRows:
         counted = self.counts(samples.items.tolist(), age)
         floor, scale = counted if floor is None else floor, self.settings.protocol.target
         means, around = [], []
-        for column, values in enumerate(self._known.T):
+        for column, values in enumerate(self.known.T):
             known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
             means.append(training_mean(known, len(samples)))
             around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
@@ -108,8 +110,8 @@ class ForecastRows:
         models = fitted_models(self.store, self.settings) if len(samples) else []
         for name in reversed(dict.fromkeys(model.name for model in models)):
             for model in (model for model in models if model.name == name):
-                predictor = self._model(model)
-                values = predictor.predict(samples, self._bank, device=device_of(self.settings))
+                predictor = self.predictor(model)
+                values = predictor.predict(samples, self.bank, device=device_of(self.settings))
                 if predictor.sees_feedback:
                     values = at_least(values, floor, scale)
                 rows.append(Forecast(model.title, model.seed, values))
@@ -130,10 +132,12 @@ class ForecastRows:
         }
 
     @cached_property
-    def _bank(self) -> Bank:
+    def bank(self) -> Bank:
+        """The memory bank in service."""
         return bank_of(self.store, self.settings)
 
-    def _model(self, model: TrainedModel) -> Predictor:
+    def predictor(self, model: TrainedModel) -> Predictor:
+        """Return a model in service; it is loaded once."""
         if model not in self._loaded:
             self._loaded[model] = load_model(self.store, self.settings, model)
         return self._loaded[model]

@@ -14,6 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
+    "curves": {"forecast_reasons"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -35,6 +36,7 @@ EDGES = {
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
+    "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation"},
 }
 
