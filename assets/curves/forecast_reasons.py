@@ -34,7 +34,6 @@ from assets.settings import Settings
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess
 from models.predictors import Samples
 from models.reasons import Reasons, intensity_terms, sentence
-from models.reasons.left_out import take_windows
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -42,7 +41,7 @@ NAME = "forecast_reasons"
 SENTENCES = "forecast_sentences"
 CODE = 1  # raise it when the same inputs give another result
 TESTED = 16  # test items; more would take longer than a person reads
-TOLERANCE = 1e-6  # of a sum of reasons, on the target's scale
+TOLERANCE = 1e-4  # of a sum of reasons, on the target's scale; a network's float32 changes with the minibatch
 SCHEMA = {
     "item": pl.String,
     "target_name": pl.String,
@@ -131,7 +130,7 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
             items = samples.items.tolist()
             floor = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
         elif len(samples) > TESTED:
-            samples = take_windows(samples, np.linspace(0, len(samples) - 1, TESTED).round().astype(np.int64))
+            samples = samples.take(np.linspace(0, len(samples) - 1, TESTED).round().astype(np.int64))
         if len(samples):
             explained, served = served_reasons(rows, samples, floor=floor)
             reasons += [*_rows(rows, samples, explained), *_process_rows(rows, samples)]

@@ -10,43 +10,10 @@ import torch
 
 from models.events import EventBatch
 from models.predictors.features import PackedRows, Rows, VideoFeatures
-from models.predictors.feedback import Feedback, FeedbackSource
+from models.predictors.feedback import Feedback
 from models.predictors.samples import Samples
 from models.predictors.table import Table
 from models.reasons.parts import FEEDBACK, MODALITIES, NEIGHBOURS, part_of
-
-
-@dataclass(frozen=True)
-class PartlyUnseenFeedback:
-    """Feedback of some windows of a source, of some of which nothing was seen.
-
-    A process inside a network makes no temporal row of an unseen window, as of a video whose feedback is unknown.
-
-    Attributes:
-        source: Feedback of n windows.
-        index: (m,) int64, numbers of windows of the source, in any order and also several times.
-        unseen: (m,) bool.
-    """
-
-    source: FeedbackSource
-    index: np.ndarray
-    unseen: np.ndarray
-
-    def __len__(self) -> int:
-        """Return m."""
-        return len(self.index)
-
-    def take(self, rows: torch.Tensor, *, device: torch.device | str = "cpu") -> Feedback:
-        """Return the feedback of the windows at `rows` (b,) on a device."""
-        known = self.source.take(torch.from_numpy(self.index)[rows])
-        unseen = torch.from_numpy(self.unseen)[rows]
-        numbers = {
-            field.name: getattr(known.completed, field.name).masked_fill(unseen, 0)
-            for field in fields(known.completed)
-            if field.name != "events"
-        }
-        completed = replace(known.completed, events=_emptied(known.completed.events, unseen), **numbers)
-        return Feedback(_emptied(known.observed, unseen), completed).to(device)
 
 
 @dataclass(frozen=True)
@@ -64,24 +31,6 @@ class LeftOut:
     window: np.ndarray
     part: np.ndarray
     rank: np.ndarray
-
-
-def take_windows(samples: Samples, index: np.ndarray) -> Samples:
-    """Return some windows, in any order and also several times, without their targets and shares.
-
-    Args:
-        samples: n windows.
-        index: (m,) int64, numbers of windows.
-    """
-    parts = {name: getattr(samples, name) for name in ("features", "neighbourhood", "table", "posts")}
-    return Samples(
-        items=samples.items[index],
-        age=None if samples.age is None else samples.age[index],
-        feedback=None
-        if samples.feedback is None
-        else PartlyUnseenFeedback(samples.feedback, index, np.zeros(len(index), bool)),
-        **{name: None if part is None else part.take(index) for name, part in parts.items()},
-    )
 
 
 def leave_out(samples: Samples, parts: Sequence[str]) -> LeftOut:
@@ -110,32 +59,21 @@ def leave_out(samples: Samples, parts: Sequence[str]) -> LeftOut:
     def lacks(name: str) -> np.ndarray:
         return part == place.get(name, len(place))
 
-    all_windows = take_windows(samples, window)
-    features, neighbourhood, feedback = all_windows.features, all_windows.neighbourhood, all_windows.feedback
+    left = samples.take(window)
+    features = left.features
     for name, modality in {**MODALITIES, FEEDBACK: "temporal"}.items():
         features = _without_rows(features, modality, lacks(name))
-    mask = neighbourhood.mask & ~lacks(NEIGHBOURS)[:, None]
+    mask = left.neighbourhood.mask & ~lacks(NEIGHBOURS)[:, None]
     single = np.flatnonzero(rank >= 0)
     mask[single, rank[single]] = False
     left = replace(
-        all_windows,
+        left,
         features=features,
-        neighbourhood=replace(neighbourhood, mask=mask),
-        feedback=None if feedback is None else replace(feedback, unseen=lacks(FEEDBACK)),
-        table=None if all_windows.table is None else _partly_unknown(all_windows.table, lacks),
+        neighbourhood=replace(left.neighbourhood, mask=mask),
+        feedback=None if left.feedback is None else _partly_unseen(left.feedback, lacks(FEEDBACK)),
+        table=None if left.table is None else _partly_unknown(left.table, lacks),
     )
     return LeftOut(left, window, part, rank)
-
-
-def _emptied(events: EventBatch, unseen: torch.Tensor) -> EventBatch:
-    """Return sequences of which the unseen ones have no event and end at t = 0."""
-    return EventBatch(
-        events.times,
-        events.types,
-        events.lengths.masked_fill(unseen, 0),
-        events.t_end.masked_fill(unseen, 0),
-        events.t_start,
-    )
 
 
 def _without_rows(features: VideoFeatures, modality: str, lacks: np.ndarray) -> VideoFeatures:
@@ -145,6 +83,23 @@ def _without_rows(features: VideoFeatures, modality: str, lacks: np.ndarray) -> 
     else:
         without = Rows(rows.values, rows.mask & ~lacks[:, None])
     return replace(features, **{modality: without})
+
+
+def _partly_unseen(feedback: Feedback, lacks: np.ndarray) -> Feedback:
+    """Return feedback without some windows' events; a process inside a network makes no temporal row of such a window."""
+    unseen = torch.from_numpy(lacks)
+
+    def emptied(events: EventBatch) -> EventBatch:
+        lengths, t_end = events.lengths.masked_fill(unseen, 0), events.t_end.masked_fill(unseen, 0)
+        return EventBatch(events.times, events.types, lengths, t_end, events.t_start)
+
+    known = feedback.completed
+    numbers = {
+        field.name: getattr(known, field.name).masked_fill(unseen, 0)
+        for field in fields(known)
+        if field.name != "events"
+    }
+    return Feedback(emptied(feedback.observed), replace(known, events=emptied(known.events), **numbers))
 
 
 def _partly_unknown(table: Table, lacks: Callable[[str], np.ndarray]) -> Table:

@@ -11,10 +11,12 @@ from models.baselines import neighbour_mean
 from models.predictors.boosting import Boosting
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.predictor import Predictor
-from models.predictors.samples import Bank, Samples
+from models.predictors.samples import Bank, Samples, batches
 from models.reasons.left_out import leave_out
 from models.reasons.parts import FEEDBACK, MODALITIES, NEIGHBOURS, part_of
 from models.reasons.reasons import Reasons
+
+WINDOWS = 64  # windows taken apart at once, each of which becomes some 15 windows
 
 
 def reasons_of(
@@ -77,13 +79,14 @@ def leave_one_out(
         base: (T,) mean label of the training videos.
     """
     whole = forecast(samples)
-    left = leave_out(samples, parts)
-    change = whole[left.window] - forecast(left.samples) if len(left.window) else np.empty((0, whole.shape[1]))
     of_parts = np.zeros((len(parts), *whole.shape))
     neighbours = np.zeros((*whole.shape, samples.neighbourhood.mask.shape[1]))
-    is_part = left.rank < 0
-    of_parts[left.part[is_part], left.window[is_part]] = change[is_part]
-    neighbours[left.window[~is_part], :, left.rank[~is_part]] = change[~is_part]
+    for some in batches(np.arange(len(samples)) if parts else np.array([], np.int64), WINDOWS):
+        left = leave_out(samples.take(some), parts)
+        window, is_part = some[left.window], left.rank < 0
+        change = whole[window] - forecast(left.samples)
+        of_parts[left.part[is_part], window[is_part]] = change[is_part]
+        neighbours[window[~is_part], :, left.rank[~is_part]] = change[~is_part]
     return Reasons(whole, np.broadcast_to(base, whole.shape), dict(zip(parts, of_parts, strict=True)), neighbours)
 
 
