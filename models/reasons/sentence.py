@@ -17,7 +17,8 @@ def sentence(reasons: Reasons, *, row: int = 0, target: int = 0) -> str:
     """Return one sentence about one forecast.
 
     It names at most two parts that push the forecast away from the base, and at most two that push back, each with at least
-    a tenth of the whole. "Mostly" needs half of it. The remainder is mentioned from a quarter on.
+    a tenth of the whole. "Mostly" needs half of it. The remainder is mentioned from a quarter on. "About average" means that
+    the parts cancel, up to a tenth.
 
     Args:
         reasons: Reasons of n windows.
@@ -40,19 +41,22 @@ def sentence(reasons: Reasons, *, row: int = 0, target: int = 0) -> str:
         return "Average: nothing that is known of it moves the forecast."
     named = sorted((name for name in shares if shares[name] >= NAMED), key=lambda name: -shares[name])
     words = {name: _words(name, shares[name], retrieved) for name in named}
-    pushing = {name: float(reasons.parts[name][row, target]) * difference > 0 for name in named if name != COUNTED}
-    towards = [name for name, agrees in pushing.items() if agrees][:2]
-    against = [name for name, agrees in pushing.items() if not agrees][:2]
-    text = "Above average" if difference > 0 else "Below average"
+    rising = {name: bool(reasons.parts[name][row, target] > 0) for name in named if name != COUNTED}
+    up, down = ([name for name, is_up in rising.items() if is_up == wanted][:2] for wanted in (True, False))
+    if abs(difference) < NAMED * float(reasons.total[row, target]):
+        text, towards, against = "About average", [], [(up, "raise"), (down, "lower")]
+    else:
+        text, towards, against = "Above average", up, [(down, "lower")]
+        if difference < 0:
+            text, towards, against = "Below average", down, [(up, "raise")]
     if towards:
         text += (
             f": {'mostly ' if shares[towards[0]] >= MOSTLY else ''}{', then '.join(words[name] for name in towards)}"
         )
-    if against:
-        text += f"; {_verb(against, words, 'lower' if difference > 0 else 'raise')}"
+    text += "".join(f"; {_verb(names, words, verb)}" for names, verb in against if names)
     if COUNTED in named:
         text += f"; models that were below the count so far are raised to it ({_percent(shares[COUNTED])})"
-    if remainder >= TOGETHER or not (towards or against):
+    if remainder >= TOGETHER:
         text += f"; {_percent(remainder)} come from parts together and from none alone"
     return f"{text}."
 
@@ -62,7 +66,8 @@ def _verb(names: Sequence[str], words: dict[str, str], verb: str) -> str:
     if len(names) > 1:
         return f"{words[names[0]]} and {words[names[1]]} {verb} it"
     name, share = words[names[0]].rsplit(" (", 1)
-    return f"{name} {verb}{'' if names[0] in PLURAL else 's'} it ({share}"
+    is_plural = names[0] in PLURAL and not name.startswith("1 ")
+    return f"{name} {verb}{'' if is_plural else 's'} it ({share}"
 
 
 def _words(name: str, share: float, retrieved: int) -> str:
