@@ -33,7 +33,9 @@ from assets.prediction.validation import WEIGHTS, read_validation
 from assets.settings import Settings
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess
 from models.predictors import Samples
-from models.reasons import Reasons, intensity_terms, sentence
+from models.reasons.intensity_terms import intensity_terms
+from models.reasons.reasons import Reasons
+from models.reasons.sentence import sentence
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 

@@ -17,9 +17,9 @@ from assets.prediction.validation import read_validation, read_weights
 from assets.protocol.labels import target_names
 from models.predictor_table import LINE, MEAN, NEIGHBOURS, STACK
 from models.predictors import Samples
-from models.reasons import Reasons, combine, reasons_of
-from models.reasons.of_predictor import reasons_of_neighbour_mean
+from models.reasons.of_predictor import reasons_of, reasons_of_neighbour_mean
 from models.reasons.parts import COUNTED, FEEDBACK
+from models.reasons.reasons import Reasons, combine
 
 
 def served_reasons(

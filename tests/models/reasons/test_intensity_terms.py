@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.events import EventBatch
-from models.reasons import intensity_terms
+from models.reasons.intensity_terms import intensity_terms
 from tests.models.hawkes.conftest import make_batch, make_process
 
 KINDS = ("exponential", "shared decays", "m3tr", "m3tr shared", "mufm")

@@ -12,9 +12,9 @@ from models.events import EventBatch
 from models.hawkes import MambaHawkesProcess
 from models.predictors import Feedback, M3TRConfig, M3TRPredictor, Rows, Samples, Table, TrainingOptions
 from models.predictors.boosting import Boosting, BoostingWithContent
-from models.reasons import Reasons, combine, reasons_of
 from models.reasons.left_out import leave_out
-from models.reasons.of_predictor import reasons_of_neighbour_mean
+from models.reasons.of_predictor import reasons_of, reasons_of_neighbour_mean
+from models.reasons.reasons import Reasons, combine
 from models.temporal import TemporalEncoder
 from tests.models.predictors.synthetic import World, make_world
 from tests.models.reasons.planted import PlantedPredictor

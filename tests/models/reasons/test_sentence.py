@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.reasons import Reasons, sentence
+from models.reasons.reasons import Reasons
+from models.reasons.sentence import sentence
 
 
 def reasons(base: float, remainder: float = 0.0, neighbours: int = 0, **parts: float) -> Reasons:
