@@ -62,7 +62,7 @@ def draw_courses(courses: Sequence[Course], *, counted: str, forecast: str, base
     for axes in parts[len(courses) :]:
         axes.set_axis_off()
     handles, labels = parts[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 

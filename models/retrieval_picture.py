@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BINS = 24  # of a curve
 LETTERS = 22  # of a title
 
 
@@ -42,8 +41,8 @@ def draw_retrieval(
 ) -> Figure:
     """Draw the query on the left, and one row of retrieved videos per way of retrieval.
 
-    A video is a frame with its similarities above, and below it the events per hour of its window as a filled curve. The line
-    is the query's curve. Both are parts of the video's own number of events, so that shapes are compared and not sizes.
+    A video is a frame with its similarities above, and below it, as a filled curve, the share of its window's events that has
+    happened by each time. The line is the query's curve. Shares compare shapes and not sizes.
 
     Args:
         query: The query.
@@ -70,7 +69,9 @@ def draw_retrieval(
             above, below = (figure.add_subplot(grid[2 * place + part, column]) for part in (0, 1))
             _draw_video(above, below, video, query, window=window, label=label)
             similar = f"content {_number(video.content)} · feedback {_number(video.temporal)}\n{_cut(video.title)}"
-            above.set_title(f"{name}\n{similar}" if column == 1 else f"\n{similar}", fontsize=8, loc="left")
+            above.set_title(similar, fontsize=8)
+            if column == 1:
+                above.annotate(name, (0, 1), (0, 34), "axes fraction", "offset points", fontsize=10, fontweight="bold")
     if note:
         figure.supxlabel(note, fontsize=9)
     return figure
@@ -84,19 +85,20 @@ def _draw_video(
         above.text(0.5, 0.5, "no frame", ha="center", va="center", transform=above.transAxes)
     else:
         above.imshow(video.frame)
-    hours = (np.arange(BINS) + 0.5) * window / BINS
-    below.fill_between(hours, _course(video, window), step="mid", color="C0" if query else "C1", alpha=0.5, linewidth=0)
+    below.fill_between(*_course(video, window), step="post", color="C0" if query else "C1", alpha=0.4, linewidth=0)
     if query is not None:
-        below.step(hours, _course(query, window), where="mid", color="C1", linewidth=1)
+        below.step(*_course(query, window), where="post", color="C1", linewidth=1.2)
     count = "unknown" if video.count is None else f"{video.count:.0f}"
-    below.set_xlabel(f"{len(video.hours)} events\n{count} {label}", fontsize=8)
-    below.set(yticks=[], xticks=[0, window], xlim=(0, window), ylim=(0, None))
+    below.set_xlabel(f"{len(video.hours)} events in {window:g} h\n{label}: {count}", fontsize=8)
+    below.set(yticks=[], xticks=[0, window], xlim=(0, window), ylim=(0, 1.05))
     below.tick_params(labelsize=7)
 
 
-def _course(video: ShownVideo, window: float) -> np.ndarray:
-    counts, _ = np.histogram(video.hours, bins=BINS, range=(0.0, window))
-    return counts / max(len(video.hours), 1)
+def _course(video: ShownVideo, window: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of the window's events that have happened by each of their times."""
+    hours = np.sort(video.hours)
+    share = np.arange(len(hours) + 1) / max(len(hours), 1)
+    return np.concatenate([[0.0], hours, [window]]), np.append(share, share[-1])
 
 
 def _cut(title: str) -> str:
