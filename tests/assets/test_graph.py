@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
 from assets.engine.store_access import open_store
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
@@ -58,6 +59,14 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     with catalog.connect(store) as connection:
         failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
+
+    reasons = read_reasons(store)
+    assert check_sums(reasons, read_predictions(store)).passed
+    parts = reasons.filter(pl.col("kind").is_in(["part", "remainder"]))
+    sums = parts.group_by("item", "target_name").agg(pl.col("share").sum())["share"]
+    assert sums.to_list() == pytest.approx([1.0] * len(sums))
+    assert {"feedback", "words", "neighbours", "time"} <= set(parts["name"]) and "frames" not in set(parts["name"])
+    assert set(read_sentences(store)["item"]) == set(reasons["item"])
 
     again = materialise(ran)
     assert again.success
