@@ -19,6 +19,7 @@ from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process, load_encoder
+from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.counted import counted_so_far
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
@@ -134,7 +135,7 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
         elif len(samples) > TESTED:
             samples = samples.take(np.linspace(0, len(samples) - 1, TESTED).round().astype(np.int64))
         if len(samples):
-            explained, served = served_reasons(rows, samples, floor=floor)
+            explained, served = served_reasons(rows, samples, all_forecasts(rows, samples, age=None, floor=floor))
             reasons += [*_rows(rows, samples, explained), *_process_rows(rows, samples)]
             sentences += _sentences(rows, samples, explained, served)
     schema = {"item": pl.String, "target_name": pl.String, "model": pl.String, "predicted": pl.Float64}

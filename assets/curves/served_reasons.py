@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from assets.encoding.encoder_choice import device_of
-from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.model_obstacles import fitted_models
@@ -22,9 +21,7 @@ from models.reasons.parts import COUNTED, FEEDBACK
 from models.reasons.reasons import Reasons, combine
 
 
-def served_reasons(
-    rows: ForecastRows, samples: Samples, *, age: float | None = None, floor: np.ndarray | None = None
-) -> tuple[Reasons, np.ndarray]:
+def served_reasons(rows: ForecastRows, samples: Samples, forecasts: Sequence[Forecast]) -> tuple[Reasons, np.ndarray]:
     """Return the reasons of the served forecasts, as `predictions` serves them.
 
     A stack's reasons are the weighted sums of its members' reasons, and those of several seeds their mean. A row that was
@@ -33,13 +30,11 @@ def served_reasons(
     Args:
         rows: The rows of the tables of results.
         samples: n windows.
-        age: Age of the windows in hours; None for whole windows.
-        floor: (n, T) counts that no forecast is below; see `ForecastRows.forecasts`.
+        forecasts: Every row's forecasts of these windows, from `all_forecasts`.
 
     Returns:
         The reasons, and the name (n, T) of the row that is served.
     """
-    forecasts = all_forecasts(rows, samples, age=age, floor=floor)
     members = [forecast for forecast in forecasts if forecast.row != STACK]
     ranked = ranked_rows(read_validation(rows.store), serve=rows.settings.model.serve)
     names = target_names(rows.store)
@@ -65,6 +60,7 @@ def _weights(
         weights[number] = (served == member.row) / seeds
     if not (served == STACK).any():
         return weights
+    table = read_weights(rows.store)
     for number in range(len(members)):
         # The stack is linear in its members, so a member's weight is the stack of 1 for it and 0 for all others.
         units = [
@@ -72,7 +68,7 @@ def _weights(
             for other, member in enumerate(members)
         ]
         by_seed = stack_forecasts(
-            read_weights(rows.store),
+            table,
             units,
             samples.age,
             targets=names,
