@@ -13,7 +13,7 @@ from assets.engine.media_tasks import decode_jpeg
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.feature_join import content_keys, usable_items
-from assets.memory.memory_bank import open_bank
+from assets.memory.memory_bank import bank_in_service, open_bank
 from assets.memory.neighbours import query_times
 from assets.memory.temporal_keys import Ages, read_windows
 from assets.protocol.labels import matrix, read_labels, target_names
@@ -42,8 +42,10 @@ def retrieval_figure(store: Store, settings: Settings, *, item: str | None = Non
             of the neighbours. The line below the figure says so, and what is gained on average over all test items.
 
     Raises:
+        storage.durable.StoreError: No memory bank is in service.
         NothingToShow: The item is no test item, or no test item has content, feedback and a known label.
     """
+    bank_in_service(store)  # tells what to do before the first run, when no feature exists either
     bank = open_bank(store)
     sides = usable_items(store).filter(pl.col("split") == "test")
     items, labels = sides["item"].to_list(), read_labels(store)

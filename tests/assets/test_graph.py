@@ -68,7 +68,7 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     parts = reasons.filter(pl.col("kind").is_in(["part", "remainder"]))
     sums = parts.group_by("item", "target_name").agg(pl.col("share").sum())["share"]
     assert sums.to_list() == pytest.approx([1.0] * len(sums))
-    assert {"feedback", "words", "neighbours", "time"} <= set(parts["name"]) and "frames" not in set(parts["name"])
+    assert {"feedback", "words", "time"} <= set(parts["name"]) and "frames" not in set(parts["name"])
     assert set(read_sentences(store)["item"]) == set(reasons["item"])
 
     item = store.table("evaluation_items").read()["item"][0]
