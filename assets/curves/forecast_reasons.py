@@ -150,19 +150,17 @@ def _rows(rows: ForecastRows, samples: Samples, reasons: Reasons) -> Iterator[tu
     near = samples.neighbourhood
     for row, item in enumerate(samples.items.tolist()):
         for column, target in enumerate(rows.targets):
-            at = (row, column)
-            yield item, target.name, "base", "base", float(reasons.base[at]), None
-            named = [("part", name, values[at]) for name, values in reasons.parts.items()]
-            named.append(("remainder", "remainder", reasons.remainder[at]))
+            one = reasons.at(row, column)
+            total = float(one.total) or 1.0
+            yield item, target.name, "base", "base", float(one.base), None
+            named = [("part", name, value) for name, value in one.parts.items()]
+            named.append(("remainder", "remainder", one.remainder))
             for rank in near.mask[row].nonzero()[0]:
-                neighbour = str(rows.bank.items[near.index[row, rank]])
-                named.append(("neighbour", neighbour, reasons.neighbours[row, column, rank]))
-            named += [("column", name, values[at]) for name, values in reasons.columns.items()]
-            total = float(reasons.total[at])
+                named.append(("neighbour", str(rows.bank.items[near.index[row, rank]]), one.neighbours[rank]))
+            named += [("column", name, value) for name, value in one.columns.items()]
             for kind, name, contribution in named:
                 if contribution:
-                    share = abs(float(contribution)) / total if total else 0.0
-                    yield item, target.name, kind, name, float(contribution), share
+                    yield item, target.name, kind, name, float(contribution), abs(float(contribution)) / total
 
 
 def _process_rows(rows: ForecastRows, samples: Samples) -> Iterator[tuple[Any, ...]]:

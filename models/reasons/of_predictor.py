@@ -26,7 +26,8 @@ def reasons_of(
 
     Boosting has SHAP values per column, and its base is the model's expectation. Of any other predictor, a part contributes
     the forecast minus the forecast of the same video without the part, made with the masks of a video that really lacks it.
-    A predictor that reads earlier posts has no parts: its whole difference from the base is the remainder.
+    A predictor whose forecasts depend on other videos' inputs has no parts: its whole difference from the base is the
+    remainder.
 
     Args:
         predictor: A fitted predictor.
@@ -92,7 +93,7 @@ def leave_one_out(
 
 def _parts_read(predictor: Predictor, samples: Samples) -> list[str]:
     """Return the parts that a predictor reads of these windows."""
-    if predictor.reads_posts:  # it reads content that is not in the windows' own rows
+    if not predictor.forecasts_alone:  # it reads other videos too, which would have to lack the part with this one
         return []
     network = predictor.network if isinstance(predictor, NeuralPredictor) else None
     parts = [*MODALITIES]

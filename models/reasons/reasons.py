@@ -55,6 +55,14 @@ class Reasons:
         parts = {} if part is None else {part: forecast - own}
         return cls(forecast, own, parts, np.zeros((*forecast.shape, neighbours)))
 
+    def at(self, row: int, target: int) -> Reasons:
+        """Return the reasons of one forecast, whose arrays have no axes of windows and targets."""
+        place = (row, target)
+        parts, columns = (
+            {name: values[place] for name, values in named.items()} for named in (self.parts, self.columns)
+        )
+        return Reasons(self.forecast[place], self.base[place], parts, self.neighbours[place], columns)
+
     @property
     def remainder(self) -> np.ndarray:
         """(n, T), the part of the forecast that no part explains alone."""

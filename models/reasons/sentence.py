@@ -33,17 +33,17 @@ def sentence(reasons: Reasons, *, row: int = 0, target: int = 0) -> str:
         >>> sentence(Reasons(one(5.0), one(3.4), parts, np.ones((1, 1, 3))))
         'Above average: mostly its first hours (62 %), then 3 similar videos (21 %); its title lowers it (17 %).'
     """
-    difference = float(reasons.forecast[row, target] - reasons.base[row, target])
-    shares = {name: float(reasons.share(values)[row, target]) for name, values in reasons.parts.items()}
-    remainder = float(reasons.share(reasons.remainder)[row, target])
-    retrieved = int((reasons.neighbours[row, target] != 0).sum())
-    if not any(shares.values()) and not remainder:
+    one = reasons.at(row, target)
+    difference, total = float(one.forecast - one.base), float(one.total)
+    shares = {name: float(one.share(values)) for name, values in one.parts.items()}
+    remainder, retrieved = float(one.share(one.remainder)), int((one.neighbours != 0).sum())
+    if not total:
         return "Average: nothing that is known of it moves the forecast."
     named = sorted((name for name in shares if shares[name] >= NAMED), key=lambda name: -shares[name])
     words = {name: _words(name, shares[name], retrieved) for name in named}
-    rising = {name: bool(reasons.parts[name][row, target] > 0) for name in named if name != COUNTED}
+    rising = {name: bool(one.parts[name] > 0) for name in named if name != COUNTED}
     up, down = ([name for name, is_up in rising.items() if is_up == wanted][:2] for wanted in (True, False))
-    if abs(difference) < NAMED * float(reasons.total[row, target]):
+    if abs(difference) < NAMED * total:
         text, towards, against = "About average", [], [(up, "raise"), (down, "lower")]
     else:
         text, towards, against = "Above average", up, [(down, "lower")]
