@@ -94,6 +94,6 @@ def _draw_course(axes: Axes, course: Course, forecast: str, baseline: str) -> No
             label=name,
             linestyle="",
         )
-    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])  # the marks lie below 0
     axes.set(xlim=(0, end), ylim=(-0.05 * top * (len(course.types) + 1), top), title=course.title)
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])  # the marks lie below 0
     axes.set_xlabel("hours since publication")
