@@ -14,7 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
-    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves"},
+    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
     "monitoring": {"forecast_log", "forecast_scores", "drift"},
     "reports": {"leaderboard"},
 }
@@ -44,6 +44,7 @@ EDGES = {
     "forecast_log": {"predictions"},
     "forecast_scores": {"forecast_log"},
     "drift": {"forecast_scores"},
+    "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
 }
 
