@@ -41,6 +41,8 @@ class MultimodalItems(nn.Module):
         if widths:
             self.join = nn.Linear(len(widths) * width, width)
             self.normalise = nn.LayerNorm(width)
+            # Users are normalised to a length of sqrt(d). Items of length 1 give first scores of about 1, as a sigmoid wants.
+            nn.init.constant_(self.normalise.weight, width**-0.5)
         if items is not None:
             self.ids = nn.Embedding(items, width)
             nn.init.normal_(self.ids.weight, std=0.02)
