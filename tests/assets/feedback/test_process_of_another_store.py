@@ -12,7 +12,7 @@ STAGES = ["videos", "interactions", "counters", "popularity", "frames", "splits"
 
 def weights_of(settings):
     encoder = load_encoder(fitted_process(open_store(settings))[0])
-    return encoder, {name: values for name, values in encoder.process.state_dict().items()}
+    return encoder, dict(encoder.process.state_dict())
 
 
 @pytest.mark.slow
@@ -44,5 +44,5 @@ def test_the_other_stores_process_is_used_as_it_is_and_the_scale_of_the_rows_is_
 def test_a_store_without_a_process_is_refused(settings_of, materialise, tmp_path):
     from assets.feedback.process_of_another_store import open_process
 
-    with pytest.raises(StoreError, match="process.from_store: .*empty holds no fitted process"):
+    with pytest.raises(StoreError, match=r"process.from_store: .*empty holds no fitted process"):
         open_process(str(tmp_path / "empty"), ["like"], name="hawkes_process", folder="encoder")
