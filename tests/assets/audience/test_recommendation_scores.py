@@ -18,6 +18,8 @@ from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from storage.store import Store
 
+pytestmark = pytest.mark.slow  # the fixture runs thirteen stages
+
 STAGES = [
     "videos",
     "interactions",
