@@ -20,11 +20,13 @@ class TemporalMasks(nn.Module):
         r^k_g = sum_i sum_j P^k_ij Q^k_ij x_j,    r_g = MLP([r^1_g, ..., r^p_g])          (7)
 
     i and j count the clicks within their group. The sums are computed as r^k_g = sum_j (z_j' W^k_g x_j) x_j with
-    z_j = sum_i P^k_ij x_i, so that no product of two clicks is formed per matrix W. The coefficients w_k are the softplus of
-    parameters and start on a geometric grid.
+    z_j = sum_i P^k_ij x_i, so that no product of two clicks is formed per matrix W. The coefficients w_k are the
+    softplus of parameters and start on a geometric grid.
 
-    With `scale`, Q is divided by sqrt(d), r^k_g by the group's number of clicks, and the p vectors are normalised before the
-    perceptron: as printed, r^k_g grows with the square of the number of clicks and the cube of |x|. A group of one click is MLP(0) as
+    With `scale`, Q is divided by sqrt(d), r^k_g by the group's number of clicks, and the p vectors are normalised
+    before the
+    perceptron: as printed, r^k_g grows with the square of the number of clicks and the cube of |x|. A group of one
+        click is MLP(0) as
     printed, and a group without a click has a learned vector.
     """
 
@@ -56,17 +58,15 @@ class TemporalMasks(nn.Module):
             group: (b, L) each click's group, -1 for none and for padding.
             history: Times of the clicks, and which of them are padding.
         """
-        b, length, d = x.shape
-        member = (group.unsqueeze(1) == torch.arange(self.groups, device=group.device)[:, None]).to(
-            x.dtype
-        )  # (b, s, L)
+        numbers = torch.arange(self.groups, device=group.device)
+        member = (group.unsqueeze(1) == numbers[:, None]).to(x.dtype)  # (b, s, L)
         z = self._decayed(x, group, history)  # (b, L, p, d)
         q = self._bilinear(z, x, group)  # (b, L, p)
         sums = (member.unsqueeze(2) * q.permute(0, 2, 1).unsqueeze(1)).flatten(1, 2) @ x  # (b, s p, d)
         size = member.sum(-1)  # (b, s)
-        sums = sums.view(b, self.groups, self.masks * d)
+        sums = sums.unflatten(1, (self.groups, self.masks)).flatten(2)
         if self.scale:
-            sums = sums / torch.clamp(size, min=1).unsqueeze(-1) / d**0.5
+            sums = sums / torch.clamp(size, min=1).unsqueeze(-1) / x.shape[-1] ** 0.5
         r = self.mix(self.norm(sums))
         return torch.where((size > 0).unsqueeze(-1), r, self.empty)
 
@@ -124,10 +124,12 @@ def median_gap(history: History) -> Tensor:
 class GroupMask(nn.Module):
     """Vectors of the groups that count for each vector of the memory.
 
-        w_{p,g} = softmax_g(c_p' W_h r_g),    w^_{p,g} = 1 if w_{p,g} > tau' else 0,    h_p = sum_g w^_{p,g} r_g        (8-10)
+        w_{p,g} = softmax_g(c_p' W_h r_g),    w^_{p,g} = 1 if w_{p,g} > tau' else 0,    h_p = sum_g w^_{p,g} r_g
+        (8-10)
 
     Eq. 9 is an indicator, which gives W_h no gradient and is undefined at w = tau'. "binary" is the printed value with the
-    gradient of w (straight-through). "weighted" takes h_p = sum_g w^ w r_g / sum_g w^ w. h_p = 0 where all groups are masked.
+    gradient of w (straight-through). "weighted" takes h_p = sum_g w^ w r_g / sum_g w^ w. h_p = 0 where all groups are
+    masked.
     """
 
     def __init__(self, width: int, *, threshold: float, mask: Literal["binary", "weighted"]) -> None:
