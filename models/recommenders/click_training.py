@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import nn
 
 from models.determinism import deterministic
@@ -18,6 +17,7 @@ from models.recommenders.click_network import ClickNetwork
 from models.recommenders.click_options import ClickTraining
 from models.recommenders.history_split import HistorySplit
 from models.recommenders.item_encoder import ItemEncoder
+from models.recommenders.ranking_metrics import auc
 from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
 
 DEV_BLOCK = 64  # validation exposures of one user that are scored at once
@@ -99,15 +99,6 @@ def train(
     return network, report
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the probability that a click scores above a skip, ties counted half; 0.5 without both."""
-    clicks = int(labels.sum())
-    skips = len(labels) - clicks
-    if not clicks or not skips:
-        return 0.5
-    return float((rankdata(scores)[labels].sum() - clicks * (clicks + 1) / 2) / (clicks * skips))
-
-
 def _started(
     network: ClickNetwork,
     data: ClickData,
@@ -175,4 +166,5 @@ def validate(
         kept = batch.mask.cpu()
         scores.append(network(batch).cpu()[kept].numpy())
         labels.append(batch.label.cpu()[kept].numpy() > 0)
-    return auc(np.concatenate(labels), np.concatenate(scores))
+    area = auc(np.concatenate(labels), np.concatenate(scores))
+    return 0.5 if np.isnan(area) else area
