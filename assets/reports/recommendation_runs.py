@@ -78,8 +78,8 @@ def run_recommenders(
 ) -> pl.DataFrame:
     """Fit every row with every seed and return its metrics on the test exposures.
 
-    All rows have the users' training exposures as histories. Two rankings are scored: each user's test exposures among themselves, as
-    in MTIN's table 2, and each test click among all items.
+    All rows have the users' training exposures as histories. Two rankings are scored: each user's test exposures among
+    themselves, as in MTIN's table 2, and each test click among all items.
 
     Args:
         rows: The rows.
@@ -95,8 +95,8 @@ def run_recommenders(
         told: Function to call with a sentence per fit.
 
     Returns:
-        One row per variant, seed and metric, `SCHEMA`; only those of this call's fits. "parameters" and "seconds" are among the
-        metrics, and further numbers that a model reports.
+        One row per variant, seed and metric, `SCHEMA`; only those of this call's fits. "parameters" and "seconds" are
+        among the metrics, and further numbers that a model reports.
     """
     frame = pl.DataFrame(schema=SCHEMA) if done is None else done
     keys = []

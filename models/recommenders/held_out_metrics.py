@@ -33,8 +33,9 @@ def exposure_scores(
         histories: The histories.
         features: Content of the items.
         rows: (n,) rows of exposures, ascending.
-        seen: (U,) how many exposures of each user may be read at most, such as those of the training. None: all that are strictly
-            earlier than the exposure, or than the first of up to `at_once` successive ones that are scored together.
+        seen: (U,) how many exposures of each user may be read at most, such as those of the training. None: all that
+            are strictly earlier than the exposure, or than the first of up to `at_once` successive ones that are
+            scored together.
         at_once: Successive exposures of a user that share one history.
         device: Device to compute on.
     """

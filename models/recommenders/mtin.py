@@ -219,7 +219,7 @@ class MTINNetwork(ClickNetwork):
         if config.memory != "pretrained":
             return
         known = {name: np.zeros(self.sizes.users, bool) for name in self.sides}
-        distances: dict[str, list[float]] = {name: [] for name in self.sides}
+        distances: dict[str, list[np.ndarray]] = {name: [] for name in self.sides}
         for batch in users:
             x = self.items(batch)
             for name, side in self.sides.items():
@@ -232,11 +232,13 @@ class MTINNetwork(ClickNetwork):
                     centres = interest_centres(own, side.groups, seed=seed)
                     side.memory.weight[user] = torch.from_numpy(centres.ravel()).to(side.memory.weight)
                     known[name][user] = True
-                    distances[name].append(_nearest(own, centres).mean())
+                    distances[name].append(_nearest(own, centres))
         for name, side in self.sides.items():
             _start_unknown(side, known[name], seed)
             if config.start == "distance":
-                side.match.start_as_distance(float(np.mean(distances[name])) if distances[name] else 1.0)
+                side.match.start_as_distance(
+                    float(np.median(np.concatenate(distances[name]))) if distances[name] else 1.0
+                )
 
     @torch.no_grad()
     def summary(self, users: Iterable[ClickBatch]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-START = 2.0  # score of a click at a group's centre; a click at the mean distance from it scores 0
+START = 2.0  # score of a click at a group's centre; a click at the usual distance from it scores 0
 
 
 class GroupMatching(nn.Module):
@@ -37,11 +37,12 @@ class GroupMatching(nn.Module):
         """Set weights such that scores fall with the distance between click and group.
 
         With s = 1 and W_l [x, c] = [R (x - c), -R (x - c)], R random and orthogonal, p is START minus a multiple of the
-        distance |R (x - c)|_1 in half as many dimensions. At random weights, groups would be random too, and the routing gives
-        no gradient that could change this much.
+        distance |R (x - c)|_1 in half as many dimensions. At random weights, groups would be random too, and the
+        routing gives no gradient that could change this much.
 
         Args:
-            distance: Mean of |x - c|_2 between a click and the nearest group of its user, which will score 0.
+            distance: Median of |x - c|_2 between a click and the nearest group of its user, which will score 0. The
+                median is little moved by false clicks.
         """
         width = self.output.in_features
         half = width // 2
