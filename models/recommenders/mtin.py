@@ -14,7 +14,7 @@ from models.predictors.ranges import COUNT, NOT_NEGATIVE, SEVERAL, SHARE, Range,
 from models.recommenders.click_batch import ClickBatch, History
 from models.recommenders.click_network import ClickConfig, ClickNetwork, DataSizes
 from models.recommenders.click_recommender import ClickRecommender
-from models.recommenders.interest_memory import interest_centres
+from models.recommenders.interest_memory import interest_centres, nearest_distance
 from models.recommenders.item_encoder import ItemEncoder
 from models.recommenders.mtin_masks import GroupMask, TemporalMasks
 from models.recommenders.mtin_matching import GroupMatching
@@ -232,7 +232,7 @@ class MTINNetwork(ClickNetwork):
                     centres = interest_centres(own, side.groups, seed=seed)
                     side.memory.weight[user] = torch.from_numpy(centres.ravel()).to(side.memory.weight)
                     known[name][user] = True
-                    distances[name].append(_nearest(own, centres))
+                    distances[name].append(nearest_distance(own, centres))
         for name, side in self.sides.items():
             _start_unknown(side, known[name], seed)
             if config.start == "distance":
@@ -250,11 +250,6 @@ class MTINNetwork(ClickNetwork):
                 filtered = (self.interests(batch, side=name).group < 0) & mask
                 counts[name] += [filtered.sum().item(), mask.sum().item()]
         return {f"filtered_{name}": float(lost / max(total, 1)) for name, (lost, total) in counts.items()}
-
-
-def _nearest(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the distance of each vector to the nearest centre, (n,)."""
-    return np.linalg.norm(vectors[:, None] - centres, axis=-1).min(1)
 
 
 def _start_unknown(side: InterestSide, known: np.ndarray, seed: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-START = 2.0  # score of a click at a group's centre; a click at the usual distance from it scores 0
+START = 3.0  # score of a click at a group's centre; a click at the usual distance from it scores 0
 
 
 class GroupMatching(nn.Module):
@@ -29,8 +30,11 @@ class GroupMatching(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """Return the scores p (b, L, s) of clicks x (b, L, d) and groups c (b, s, d)."""
         s = self.attention((self.item(x).unsqueeze(2) + self.group(c).unsqueeze(1)).tanh())  # (b, L, s, d)
-        pairs = torch.cat([s * x.unsqueeze(2), s * c.unsqueeze(1)], -1)
-        return self.output(self.hidden(pairs).relu()).squeeze(-1)
+        # [x^, c^] W_l as a sum over both halves, without a copy of them side by side
+        of_item, of_group = self.hidden.weight.split(x.shape[-1], 1)
+        hidden = functional.linear(s * x.unsqueeze(2), of_item, self.hidden.bias)
+        hidden = hidden + functional.linear(s * c.unsqueeze(1), of_group)
+        return self.output(hidden.relu()).squeeze(-1)
 
     @torch.no_grad()
     def start_as_distance(self, distance: float) -> None:

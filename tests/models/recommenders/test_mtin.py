@@ -72,7 +72,7 @@ def test_matching_starts_as_a_distance():
         torch.randn(1, 32), dim=1
     )
     scores = network.sides["clicked"].match(near, centre)[0, :, 0].detach()
-    assert scores[0].item() == pytest.approx(2.0)
+    assert scores[0].item() == pytest.approx(3.0)
     assert (scores.diff() < 0).all()
 
 
