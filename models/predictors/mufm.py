@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from models.predictors.standardise import Standardiser
 from models.predictors.table import Table
 from models.predictors.training_options import TrainingOptions
 
+RECOMMENDATION_COLUMN = "recommendation_score"
 WINDOWS = 256  # whose likelihoods are computed at once
 
 
@@ -37,8 +38,8 @@ class MUFMConfig(RetrievedContentConfig):
         feedback: What is read of the feedback. "likelihood": the log-likelihood of the window under the fitted process.
             "state": a score that is linear in the mean of the process's states, and trained with the network (noHP in table
             4). "none": nothing.
-        recommendation_column: Name of the numeric column of the table that holds a recommendation score per video; None for
-            no score (noSAS in table 4).
+        recommendation_column: Name of the numeric column of the table that holds a recommendation score per video; None or
+            empty for no score (noSAS in table 4). The predictor's default is the store's own score, if there is one.
 
     Raises:
         ValueError: A value is outside its range; the message states the range.
@@ -108,7 +109,7 @@ class MUFM(ContentNetwork):
     @property
     def reads_tables(self) -> bool:
         """Whether minibatches need tables: with a recommendation score."""
-        return self.config.recommendation_column is not None
+        return bool(self.config.recommendation_column)
 
     def forecast(self, batch: Minibatch) -> Tensor:
         """Return predictions (b, T) for a minibatch."""
@@ -216,6 +217,11 @@ class MUFMPredictor(NeuralPredictor):
     )
     reads = (*NeuralPredictor.reads, "similarity")
 
+    @classmethod
+    def further_values(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the column of the store's own recommendation score, which is read if the table has it."""
+        return {"recommendation_column": RECOMMENDATION_COLUMN}
+
     def takes(self, temporal_encoder: nn.Module) -> bool:
         """Return whether the feedback is read."""
         return self.config.feedback != "none"
@@ -223,7 +229,7 @@ class MUFMPredictor(NeuralPredictor):
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:
         """Return whether a column of the table is the recommendation score."""
-        return settings["options"].get("recommendation_column") is not None
+        return bool(settings["options"].get("recommendation_column", RECOMMENDATION_COLUMN))
 
     @property
     def sees_feedback(self) -> bool:
@@ -244,10 +250,13 @@ class MUFMPredictor(NeuralPredictor):
         """
         self.config.check_neighbours(samples)
         column, names = self.config.recommendation_column, () if samples.table is None else samples.table.numeric_names
-        if column is not None and column not in names:
-            raise ValueError(f"recommendation_column must be one of {', '.join(names) or 'none'}, given {column!r}")
+        config = self.config
+        if column and column not in names:
+            if column != RECOMMENDATION_COLUMN:
+                raise ValueError(f"recommendation_column must be one of {', '.join(names) or 'none'}, given {column!r}")
+            config = replace(config, recommendation_column=None)
         return MUFM(
-            self.config,
+            config,
             samples.features.widths,
             targets=samples.target.shape[1],
             temporal_encoder=copy.deepcopy(self.temporal_encoder),

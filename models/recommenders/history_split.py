@@ -24,22 +24,23 @@ class HistorySplit:
     test: np.ndarray
 
 
-def leave_one_out(histories: UserHistories) -> HistorySplit:
+def leave_one_out(histories: UserHistories, *, test: bool = True) -> HistorySplit:
     """Hold out each user's last click for the test, and the one before for validation.
 
     Users with fewer than three clicks are trained on alone. Exposures from the click for validation on are not trained on.
 
     Args:
         histories: The histories.
+        test: False: the last click is for validation, and there is no test.
     """
-    train, dev, test = np.diff(histories.start).astype(np.int64), [], []
+    train, dev, tested = np.diff(histories.start).astype(np.int64), [], []
     clicks = np.flatnonzero(histories.clicked)
     bounds = np.searchsorted(clicks, histories.start)
     for user in np.flatnonzero(np.diff(bounds) >= 3):
-        dev.append(clicks[bounds[user + 1] - 2])
-        test.append(clicks[bounds[user + 1] - 1])
+        dev.append(clicks[bounds[user + 1] - 1 - test])
+        tested += [clicks[bounds[user + 1] - 1]] * test
         train[user] = dev[-1] - histories.start[user]
-    return HistorySplit(train, np.array(dev, np.int64), np.array(test, np.int64))
+    return HistorySplit(train, np.array(dev, np.int64), np.array(tested, np.int64))
 
 
 def by_share(histories: UserHistories, *, dev: float = 0.1, test: float = 0.1) -> HistorySplit:

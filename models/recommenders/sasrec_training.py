@@ -144,7 +144,7 @@ class SASRecFit:
         for number in range(1, options.epochs + 1):
             started, losses = time.monotonic(), []
             network.train()
-            for batch in self._batches():
+            for batch in self.batches():
                 loss = self.loss(batch)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
@@ -180,7 +180,7 @@ class SASRecFit:
         drawn = (user[:, None] * vectors[batch.negative[batch.mask]]).sum(-1)  # (p, k)
         return functional.softplus(-clicked).mean() + functional.softplus(drawn).mean()
 
-    def _batches(self) -> Iterator[ClickWindows]:
+    def batches(self) -> Iterator[ClickWindows]:
         """Yield the minibatches of a pass: every training click but a user's first is a target once."""
         length = self.network.config.length
         offsets = self._random.integers(0, length, len(self._histories))
