@@ -26,6 +26,7 @@ Clock = Literal["rank", "hours"]
 Mask = Literal["binary", "weighted"]
 Memory = Literal["pretrained", "shared"]
 Start = Literal["distance", "random"]
+SAMPLED_CENTRES = 20_000  # of other users, from which a user without an exposure gets centres
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class MTINConfig(ClickConfig):
         rounds: Rounds of the routing.
         base: b, base of the discount's logarithm.
         threshold: epsilon in (0, 1); scores are mapped to (0, 1) first, because a discount would raise a negative score.
-        route_gradient: Whether gradients reach the matching scores (straight-through). False is the printed form, in
-            which the matching network keeps its initial weights.
+        route_gradient: Whether gradients reach the matching scores (straight-through). False is the printed form, in which the
+            matching network keeps its initial weights. True costs about twice the time per step, and training then merges the
+            groups (docs/click_models.md).
         start: Initial weights of the matching network: "distance" lets scores fall with the distance to a group, "random"
             is the usual start.
         masks: p, the number of temporal decays.
@@ -63,7 +65,7 @@ class MTINConfig(ClickConfig):
     rounds: int = 3
     base: float = 2.0
     threshold: float = 0.1
-    route_gradient: bool = True
+    route_gradient: bool = False
     start: Start = "distance"
     masks: int = 8
     clock: Clock = "rank"
@@ -140,7 +142,8 @@ class InterestSide(nn.Module):
         config = self.config
         c = self.memory(user if config.memory == "pretrained" else torch.zeros_like(user))
         c = c.view(len(x), self.groups, -1)
-        score = self.match(x, c).sigmoid()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and config.route_gradient):
+            score = self.match(x, c).sigmoid()
         group, discount = self.route(score, history)
         if config.route_gradient:
             chosen = score.gather(2, group.clamp(min=0).unsqueeze(2)).squeeze(2) / discount
@@ -165,6 +168,23 @@ class InterestSide(nn.Module):
             threshold=config.threshold,
         )
         return torch.from_numpy(group).to(score.device), torch.from_numpy(discount).to(score)
+
+    def start_memory(self, user: int, vectors: np.ndarray, seed: int) -> np.ndarray:
+        """Set a user's own memory to the centres of the user's vectors (n, d), and return the memory's vectors (s, d)."""
+        if self.config.memory == "shared":
+            return self.memory.weight[0].view(self.groups, -1).cpu().numpy()
+        centres = interest_centres(vectors, self.groups, seed=seed)
+        self.memory.weight[user] = torch.from_numpy(centres.ravel()).to(self.memory.weight)
+        return centres
+
+    def start_unknown(self, known: np.ndarray, seed: int) -> None:
+        """Set the own memories of users that are not `known` (U,) to the centres of the other users' memories."""
+        if self.config.memory == "shared" or known.all() or not known.any():
+            return
+        rows = self.memory.weight[torch.from_numpy(known)].view(-1, self.config.width).cpu().numpy()
+        sample = np.random.default_rng(seed).permutation(len(rows))[:SAMPLED_CENTRES]
+        centres = interest_centres(rows[sample], self.groups, seed=seed)
+        self.memory.weight[torch.from_numpy(~known)] = torch.from_numpy(centres.ravel()).to(self.memory.weight)
 
 
 class MTINNetwork(ClickNetwork):
@@ -213,32 +233,23 @@ class MTINNetwork(ClickNetwork):
     def start(self, users: Iterable[ClickBatch], seed: int) -> None:
         """Set each user's memory to the k-means centres of the user's exposures, and the matching network to distances.
 
-        Users without an exposure get the centres of all users' centres.
+        Users without an exposure get the centres of all users' centres. A shared memory keeps its random start.
         """
-        config = self.config
-        if config.memory != "pretrained":
-            return
         known = {name: np.zeros(self.sizes.users, bool) for name in self.sides}
-        distances: dict[str, list[np.ndarray]] = {name: [] for name in self.sides}
+        distances: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in self.sides}
         for batch in users:
             x = self.items(batch)
             for name, side in self.sides.items():
                 history: History = getattr(batch, name)
                 vectors, mask = history.gather(x).cpu().numpy(), history.mask.cpu().numpy()
-                for row, user in enumerate(batch.user.tolist()):
-                    own = vectors[row][mask[row]]
-                    if not len(own):
-                        continue
-                    centres = interest_centres(own, side.groups, seed=seed)
-                    side.memory.weight[user] = torch.from_numpy(centres.ravel()).to(side.memory.weight)
+                for row in np.flatnonzero(mask.any(1)):
+                    user, own = int(batch.user[row]), vectors[row][mask[row]]
                     known[name][user] = True
-                    distances[name].append(nearest_distance(own, centres))
+                    distances[name].append(nearest_distance(own, side.start_memory(user, own, seed)))
         for name, side in self.sides.items():
-            _start_unknown(side, known[name], seed)
-            if config.start == "distance":
-                side.match.start_as_distance(
-                    float(np.median(np.concatenate(distances[name]))) if distances[name] else 1.0
-                )
+            side.start_unknown(known[name], seed)
+            if self.config.start == "distance" and known[name].any():
+                side.match.start_as_distance(float(np.median(np.concatenate(distances[name]))))
 
     @torch.no_grad()
     def summary(self, users: Iterable[ClickBatch]) -> dict[str, float]:
@@ -250,15 +261,6 @@ class MTINNetwork(ClickNetwork):
                 filtered = (self.interests(batch, side=name).group < 0) & mask
                 counts[name] += [filtered.sum().item(), mask.sum().item()]
         return {f"filtered_{name}": float(lost / max(total, 1)) for name, (lost, total) in counts.items()}
-
-
-def _start_unknown(side: InterestSide, known: np.ndarray, seed: int) -> None:
-    """Give users without an exposure the centres of the other users' centres."""
-    if known.any() and not known.all():
-        rows = side.memory.weight[torch.from_numpy(known)].view(-1, side.config.width)
-        sample = np.random.default_rng(seed).permutation(len(rows))[:20_000]
-        centres = interest_centres(rows.cpu().numpy()[sample], side.groups, seed=seed)
-        side.memory.weight[torch.from_numpy(~known)] = torch.from_numpy(centres.ravel()).to(side.memory.weight)
 
 
 class MTIN(ClickRecommender):

@@ -30,7 +30,7 @@ from tests.models.recommenders.click_reference import (
 )
 from tests.models.recommenders.mtin_reference import MTINReference
 
-MTIN_CONFIG = MTINConfig(width=4, hidden=5, groups=3, skip_groups=2, masks=2)
+MTIN_CONFIG = MTINConfig(width=4, hidden=5, groups=3, skip_groups=2, masks=2, route_gradient=True)
 MTIN_VARIANTS = [
     MTIN_CONFIG,
     replace(MTIN_CONFIG, mask="weighted", aggregation="sum", scale=False),
