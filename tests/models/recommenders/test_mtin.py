@@ -64,6 +64,23 @@ def test_the_start_gives_each_user_the_centres_of_the_own_clicks():
     np.testing.assert_allclose(memory, interest_centres(clicks, 2, seed=0), atol=1e-12)
 
 
+def test_users_without_a_click_start_from_the_centres_of_the_others():
+    network, batch = MTINNetwork(MTINConfig(width=4, groups=2), SIZES).double(), random_batch()
+    network.start([batch], seed=0)
+    memory = network.sides["clicked"].memory.weight.detach()
+    known = memory[[0, 1, 3]].reshape(-1, 4).numpy()  # user 4 of the batch has no click, user 2 is not in it
+    assert torch.equal(memory[2], memory[4])
+    np.testing.assert_allclose(memory[2].reshape(2, 4), interest_centres(known, 2, seed=0), atol=1e-12)
+
+
+def test_a_shared_memory_is_matched_by_distance_too():
+    network = MTINNetwork(MTINConfig(width=4, groups=2, memory="shared"), SIZES).double()
+    before = network.sides["clicked"].memory.weight.detach().clone()
+    network.start([random_batch()], seed=0)
+    assert torch.equal(network.sides["clicked"].memory.weight, before)
+    assert (network.sides["clicked"].match.attention.bias == 1).all()
+
+
 def test_matching_starts_as_a_distance():
     network, batch = MTINNetwork(MTINConfig(width=32, groups=2), SIZES).double(), random_batch()
     network.start([batch], seed=0)
