@@ -234,7 +234,7 @@ def check_observed(
             be among its first k events.
 
     Returns:
-        The check's result, with some wrong exposures per rule.
+        The check's result, with the number and the latest of the wrong exposures per rule.
     """
     rows = np.flatnonzero(observed)
     user = np.searchsorted(histories.start, rows, side="right") - 1
@@ -267,7 +267,7 @@ def check_observed(
     for told, rule in rules.items():
         found = frame.filter(rule).select("user", "item", "time")
         if len(found):
-            wrong[told] = {"exposures": len(found), "first": list(found.row(0))}
+            wrong[told] = {"exposures": len(found), "latest": list(found.sort("time").row(-1))}
     return dg.AssetCheckResult(
         passed=not wrong, metadata={"observed": len(frame), "wrong": dg.MetadataValue.json(wrong)}
     )
