@@ -33,7 +33,7 @@ from models.recommenders.recent_exposures import RecentExposures
 from tests.models.recommenders.interest_world import InterestWorld, make_world
 
 TOGETHER = 4  # test exposures that share one history
-OPTIONS = {"block": 8, "learning_rate": 3e-3}
+OPTIONS = {"block": 8, "learning_rate": 3e-3, "epochs": 14}
 
 
 @torch.no_grad()

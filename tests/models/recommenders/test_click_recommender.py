@@ -17,6 +17,7 @@ from models.recommenders.lstm import LSTM
 from models.recommenders.mtin import MTIN
 from models.recommenders.ncf import NCF
 from models.recommenders.thacil import THACIL
+from tests.benchmarks.planted_interests import groups_against_truth
 from tests.models.recommenders.interest_world import InterestWorld, make_world
 
 KINDS = [BPR, LSTM, CNN, NCF, ATRank, THACIL, ALPINE, MTIN]
@@ -145,7 +146,9 @@ def test_an_unknown_option_lists_the_known_ones():
 
 @pytest.mark.slow
 def test_mtin_finds_planted_interests_and_filters_false_clicks():
-    world = make_world(users=100, exposures=120)
-    recommender = MTIN.from_options({"epochs": 4, "learning_rate": 3e-3})
-    report = recommender.fit(world.histories, world.features, world.split)
-    assert report.best_dev > 0.6
+    world = make_world(users=40, exposures=80)
+    recommender = MTIN.from_options({"epochs": 2, "learning_rate": 3e-3, "block": 8})
+    recommender.fit(world.histories, world.features, world.split)
+    found = groups_against_truth(recommender, world)
+    assert found["AMI"] > 0.8 > 0.1 > found["AMI of shuffled groups"]
+    assert found["false clicks filtered"] > 5 * found["true clicks filtered"]
