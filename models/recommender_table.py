@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 RECOMMENDERS: dict[str, str] = {
     "sasrec": "models.recommenders.sasrec:SASRec",
+    "mtin": "models.recommenders.mtin:MTIN",
+    "bpr": "models.recommenders.bpr:BPR",
+    "lstm": "models.recommenders.lstm:LSTM",
+    "cnn": "models.recommenders.cnn:CNN",
+    "ncf": "models.recommenders.ncf:NCF",
+    "atrank": "models.recommenders.atrank:ATRank",
+    "thacil": "models.recommenders.thacil:THACIL",
+    "alpine": "models.recommenders.alpine:ALPINE",
 }
 
 

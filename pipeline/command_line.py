@@ -18,6 +18,7 @@ from pipeline.commands import (
     figures,
     models,
     plan,
+    recommenders,
     results,
     search,
     settings,
@@ -31,7 +32,22 @@ from pipeline.errors import RunFailed, WrongUse
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-COMMANDS = (results, plan, check, settings, sql, bank, models, studies, figures, search, shell, clean, environment)
+COMMANDS = (
+    results,
+    plan,
+    check,
+    settings,
+    sql,
+    bank,
+    models,
+    studies,
+    recommenders,
+    figures,
+    search,
+    shell,
+    clean,
+    environment,
+)
 for module in COMMANDS:
     module.add(app)
 
