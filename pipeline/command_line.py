@@ -10,14 +10,34 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bank, check, clean, environment, plan, results, run, search, settings, shell, sql, studies
+from pipeline.commands import (
+    bank,
+    check,
+    clean,
+    doctor,
+    environment,
+    export,
+    init,
+    mcp,
+    plan,
+    results,
+    run,
+    search,
+    settings,
+    shell,
+    sql,
+    studies,
+)
 from pipeline.commands.declaration import EXIT_CODES, INTERRUPTED, OK, PROBLEMS, WRONG_USE, group
 from pipeline.errors import RunFailed, WrongUse
 
 STOPPED = "stopped; finished work is kept"
 
+COMMANDS = (init, check, run, results, plan, sql, export, settings, bank, studies, search)
+COMMANDS += (doctor, mcp, shell, clean, environment)  # less often used, so last in the help
+
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (run, results, plan, check, settings, sql, bank, studies, search, shell, clean, environment):
+for module in COMMANDS:
     module.add(app)
 
 
