@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from assets.encoding.encoder_choice import check_encoders
 from assets.encoding.imported_files import check_imports

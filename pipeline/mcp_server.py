@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
 from assets.settings import Settings
+from pipeline.errors import is_readable
 
+P, R = ParamSpec("P"), TypeVar("R")
 READ_ONLY = ToolAnnotations(readOnlyHint=True, destructiveHint=False, idempotentHint=True, openWorldHint=False)
 MOST_ROWS = 200
 ABOUT = (
@@ -28,7 +33,19 @@ def make_server(settings: Settings) -> MCPServer:
 
     server = MCPServer("reelcast", instructions=ABOUT, version=version("reelcast"), log_level="WARNING")
 
-    @server.tool(annotations=READ_ONLY)
+    def tool(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                if is_readable(error):
+                    raise ToolError(str(error)) from None
+                raise
+
+        return server.tool(annotations=READ_ONLY)(run)
+
+    @tool
     def results() -> dict[str, Any]:
         """Return the last evaluation: every predictor's metrics by target and age, warnings, and folders.
 
@@ -38,7 +55,7 @@ def make_server(settings: Settings) -> MCPServer:
 
         return _plain(as_values(settings))
 
-    @server.tool(annotations=READ_ONLY)
+    @tool
     def plan(stage: str = "") -> list[dict[str, Any]]:
         """Return what a run would compute now, and why, per stage; of one stage also its items."""
         from pipeline.definitions import defs
@@ -49,7 +66,7 @@ def make_server(settings: Settings) -> MCPServer:
             return _plain([{**row, "items": len(row["items"])} for row in rows])
         return _plain([row for row in rows if row["stage"] == stage])
 
-    @server.tool(annotations=READ_ONLY)
+    @tool
     def failures(limit: int = 50) -> dict[str, Any]:
         """Return failed rows (stage, item, error) and damaged files that were used in part."""
         from assets.engine import failure_checks
@@ -60,7 +77,7 @@ def make_server(settings: Settings) -> MCPServer:
         shown = {"failed": failed.head(limit).to_dicts(), "damaged": damaged.head(limit).to_dicts()}
         return _plain({"failed_rows": len(failed), "damaged_files": len(damaged), **shown})
 
-    @server.tool(annotations=READ_ONLY)
+    @tool
     def predict(item: str) -> list[dict[str, Any]]:
         """Return the stored forecasts of a video without a known label: per target a count, and the neighbours behind it."""
         import polars as pl
@@ -70,7 +87,7 @@ def make_server(settings: Settings) -> MCPServer:
 
         return _plain(open_store(settings).table(NAME).read().filter(pl.col("item") == item).to_dicts())
 
-    @server.tool(annotations=READ_ONLY)
+    @tool
     def sql(query: str = "SHOW TABLES") -> dict[str, Any]:
         """Return the rows of one SELECT on the store's catalog (DuckDB), at most 200."""
         from assets.engine.store_access import open_store
