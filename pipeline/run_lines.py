@@ -68,11 +68,12 @@ class StageLines(logging.Handler):
     def _message(self, step: str, level: int, message: str) -> None:
         if step and step not in self._started:
             return  # Dagster names every step that a failure leaves out
-        line = f"{step}: {message.removeprefix(f'{step}: ')}" if step else message
+        first = message.removeprefix(f"{step}: ").split("\n", 1)[0]  # all of it is in Dagster's log
+        line = f"{step}: {first}" if step else first
         if level >= logging.WARNING:
             self._print(f"  warning: {line}")
         elif self._console.is_terminal:
-            self._show(line.splitlines()[0])
+            self._show(line)
         elif step in self._stages:
             self._print(f"  {line}")
 
