@@ -84,7 +84,7 @@ def _is_readable(folder: Path, done: Arrangement) -> bool:
 
 def _videos_in(folder: Path) -> Iterator[Path]:
     """Yield the videos below a folder, in the order of their names; hidden files and folders are left out."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.name, path)):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in VIDEOS and path.is_file() and not hidden:
             yield path

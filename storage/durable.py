@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SCRATCH_PREFIX = ".writing-"
@@ -124,7 +124,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a file in place of the folder, which the error above names
+            scratch.unlink()
 
 
 def check_writable(folder: Path) -> None:
