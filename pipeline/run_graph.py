@@ -56,8 +56,8 @@ def select(selection: str) -> list[dg.AssetKey]:
     try:
         parts = [dg.AssetSelection.from_string(part.strip()) for part in selection.split(",")]
         chosen = set().union(*(part.resolve(graph) for part in parts))
-    except dg.DagsterError as error:
-        raise WrongUse(f"--select {selection!r} is not a selection ({error}). {_near(selection, names)}") from error
+    except dg.DagsterError:  # its own message lists every name, or says no more than that the syntax is wrong
+        chosen = set()
     if not chosen:
         raise WrongUse(f"--select {selection!r} names no stage. {_near(selection, names)}")
     return [key for key in graph.toposorted_asset_keys if key in chosen]
@@ -80,24 +80,35 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     Raises:
         WrongUse: The selection names no asset.
         RunFailed: A stage or a blocking check failed.
+        StoreError: The store or the results cannot be written, or the disk is too full.
         KeyboardInterrupt: The run was stopped by Ctrl-C.
     """
+    from sqlalchemy.exc import DatabaseError
+
+    from assets.engine.store_access import open_store
     from pipeline.instance import instance_home
 
     # libraries' remarks on their own code, which no user can mend
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     keys = select(selection)
-    os.environ["DAGSTER_HOME"] = instance_home(settings, os.environ)
+    open_store(settings)  # a full or unwritable disk ends the run here, in one line
+    home = os.environ["DAGSTER_HOME"] = instance_home(settings, os.environ)
     stages = [key.to_user_string() for key in keys]
-    with dg.DagsterInstance.get() as instance:
-        result = dg.execute_job(
-            dg.reconstructable(everything),
-            instance=instance,
-            asset_selection=keys,
-            run_config={"loggers": {LINES: {"config": {"stages": stages}}}},
-            raise_on_error=False,
-        )
+    try:
+        with dg.DagsterInstance.get() as instance:
+            result = dg.execute_job(
+                dg.reconstructable(everything),
+                instance=instance,
+                asset_selection=keys,
+                run_config={"loggers": {LINES: {"config": {"stages": stages}}}},
+                raise_on_error=False,
+            )
+    except DatabaseError as error:
+        raise RunFailed(
+            f"{home}: Dagster's record of runs cannot be written ({error.orig}); is the disk full? Free some space, and "
+            "run again: finished work is kept"
+        ) from error
     if result.success:
         return
     failures, done = failures_of(result.all_events), stages_done(result.all_events)

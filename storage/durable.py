@@ -34,6 +34,8 @@ def explain(error: OSError, path: Path) -> StoreError:
         text = (
             f"{path}: cannot be written ({reason}). Give this user write access, or choose another store (store.path)"
         )
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        text = f"{path}: a file is in the way of this folder. Remove it, or choose another folder (store.path, store.results)"
     elif error.errno == errno.EIO:
         text = (
             f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk; if this file alone stays unreadable, "
