@@ -14,8 +14,7 @@ from dagster import DagsterEventType
 from assets.settings import Settings
 from pipeline.errors import RunFailed, WrongUse
 from pipeline.run_lines import NAME as LINES
-
-INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+from pipeline.run_lines import was_interrupted
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def failures_of(events: Sequence[dg.DagsterEvent]) -> list[Failure]:
         elif event.is_step_failure and event.step_key not in refused:
             data = event.step_failure_data
             cause = data.error.cause or data.error if data.error else None
-            if cause is None or cause.cls_name not in INTERRUPTS:
+            if not was_interrupted(event):
                 failures.append(Failure(event.step_key or "", _sentence(data, cause), str(data.error)))
         elif event.is_step_failure:
             evaluation = refused[event.step_key or ""]

@@ -18,6 +18,7 @@ from rich.text import Text
 from assets.engine.progress import duration
 
 NAME = "stage_lines"
+INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 CONFIG = {"stages": dg.Field([str], description="Names of the stages that the run computes, in order.")}
 
 
@@ -63,7 +64,7 @@ class StageLines(logging.Handler):
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
             self._end(step, "")
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self._end(step, ", FAILED")
+            self._end(step, ", stopped" if was_interrupted(event) else ", FAILED")
 
     def _message(self, step: str, level: int, message: str) -> None:
         if step and step not in self._started:
@@ -97,6 +98,12 @@ class StageLines(logging.Handler):
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def was_interrupted(failure: dg.DagsterEvent) -> bool:
+    """Whether a step failed because of Ctrl-C."""
+    error = failure.step_failure_data.error
+    return error is not None and (error.cause or error).cls_name in INTERRUPTS
 
 
 @dg.logger(config_schema=CONFIG, description="One line per stage, for a run in a shell.")
