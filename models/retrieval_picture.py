@@ -85,17 +85,25 @@ def _draw_video(
         above.text(0.5, 0.5, "no frame", ha="center", va="center", transform=above.transAxes)
     else:
         above.imshow(video.frame)
-    below.fill_between(*_course(video, window), step="post", color="C0" if query else "C1", alpha=0.4, linewidth=0)
+    below.fill_between(*course(video, window), step="post", color="C0" if query else "C1", alpha=0.4, linewidth=0)
     if query is not None:
-        below.step(*_course(query, window), where="post", color="C1", linewidth=1.2)
+        below.step(*course(query, window), where="post", color="C1", linewidth=1.2)
     count = "unknown" if video.count is None else f"{video.count:.0f}"
     below.set_xlabel(f"{len(video.hours)} events in {window:g} h\n{label}: {count}", fontsize=8)
     below.set(yticks=[], xticks=[0, window], xlim=(0, window), ylim=(0, 1.05))
     below.tick_params(labelsize=7)
 
 
-def _course(video: ShownVideo, window: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of the window's events that have happened by each of their times."""
+def course(video: ShownVideo, window: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times of a video's events, with both ends of the window, and the share of events that have happened by each.
+
+    Args:
+        video: The video.
+        window: Length of the window in hours.
+
+    Returns:
+        Two arrays (events + 2,): hours, and shares from 0 to 1.
+    """
     hours = np.sort(video.hours)
     share = np.arange(len(hours) + 1) / max(len(hours), 1)
     return np.concatenate([[0.0], hours, [window]]), np.append(share, share[-1])

@@ -31,26 +31,42 @@ def draw_curves(items: pl.DataFrame, scores: pl.DataFrame) -> Figure:
 
     first = items.head(1).select("target_name", "age_hours")
     own = items.join(first, on=["target_name", "age_hours"], nulls_equal=True, maintain_order="left")
-    last = (
-        own.filter(pl.col("observed").is_not_null())
-        .group_by("item")
-        .agg(pl.col("observed").max())
-        .sort("observed", "item")
-    )
-    places = np.linspace(0, max(len(last) - 1, 0), min(FANS, len(last))).round().astype(int)
     figure = Figure(figsize=(11, 8), layout="constrained")
     axes = figure.subplots(3, 3).ravel()
-    for axis, item in zip(axes, last["item"].gather(places).to_list(), strict=False):
-        _fan(axis, own.filter(pl.col("item") == item).sort("horizon_hours"))
+    for axis, item in zip(axes, spread_items(own), strict=False):
+        draw_fan(axis, own.filter(pl.col("item") == item))
         axis.set_title(f"item {item}", fontsize=9)
     for axis, name in zip(axes[FANS:], INTERVALS, strict=True):
-        _coverage(axis, scores, name)
+        draw_coverage(axis, scores, name)
     if len(scores):
         axes[FANS].legend(fontsize=7)
     return figure
 
 
-def _fan(axis: Axes, curve: pl.DataFrame) -> None:
+def spread_items(items: pl.DataFrame) -> list[str]:
+    """Return at most six items, spread evenly between the lowest and the highest final count.
+
+    Args:
+        items: Rows of the table `curve_items`, of one target and age.
+    """
+    last = (
+        items.filter(pl.col("observed").is_not_null())
+        .group_by("item")
+        .agg(pl.col("observed").max())
+        .sort("observed", "item")
+    )
+    places = np.linspace(0, max(len(last) - 1, 0), min(FANS, len(last))).round().astype(int)
+    return last["item"].gather(places).to_list()
+
+
+def draw_fan(axis: Axes, curve: pl.DataFrame) -> None:
+    """Draw the 50, 80 and 90 % bands and the median of one item's curve, and its true counts, over the horizons.
+
+    Args:
+        axis: Where to draw.
+        curve: Its rows of the table `curve_items`, of one target and age.
+    """
+    curve = curve.sort("horizon_hours")
     place, names = range(len(curve)), [horizon_name(hours) for hours in curve["horizon_hours"]]
     for low, high, alpha in BANDS:
         axis.fill_between(place, curve[low], curve[high], color="tab:blue", alpha=alpha, linewidth=0)
@@ -61,7 +77,14 @@ def _fan(axis: Axes, curve: pl.DataFrame) -> None:
     axis.set_xticks(place, names, fontsize=7)
 
 
-def _coverage(axis: Axes, scores: pl.DataFrame, name: int) -> None:
+def draw_coverage(axis: Axes, scores: pl.DataFrame, name: int) -> None:
+    """Draw the coverage of an interval over the horizons, one line per age, and the nominal level.
+
+    Args:
+        axis: Where to draw.
+        scores: The curve's rows of the table `curve_scores`.
+        name: The nominal level in per cent.
+    """
     names = [horizon_name(hours) for hours in scores["horizon_hours"].unique().sort()]
     for (age,), part in scores.group_by("age_hours", maintain_order=True):
         at = [names.index(horizon_name(hours)) for hours in part["horizon_hours"]]

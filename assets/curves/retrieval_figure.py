@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,53 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # neighbours per row
 TYPICAL_GAIN = 0.9  # quantile of the gain at which the default video stands
+WAYS = ("content alone", "content and feedback")
+
+
+@dataclass(frozen=True)
+class RetrievalExample:
+    """A test video with what each way of retrieval finds for it.
+
+    Attributes:
+        item: Its id.
+        query: The video.
+        rows: Way of retrieval, of `WAYS` -> the retrieved videos, most similar first.
+        errors: Absolute error of the mean label of the neighbours, in the order of `WAYS`; NaN where it is unknown.
+    """
+
+    item: str
+    query: ShownVideo
+    rows: dict[str, list[ShownVideo]]
+    errors: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RetrievalExamples:
+    """Some examples, and the means over all test videos.
+
+    Attributes:
+        examples: The examples.
+        window: Length of the longest window in hours.
+        label: What the counts are, such as "comment@7d".
+        neighbours: Neighbours that a mean label rests on.
+        compared: Test videos with content, feedback and a known label.
+        errors: Their mean absolute errors, in the order of `WAYS`.
+    """
+
+    examples: list[RetrievalExample]
+    window: float
+    label: str
+    neighbours: int
+    compared: int
+    errors: tuple[float, float]
+
+    @property
+    def means(self) -> str:
+        """A clause that compares the ways of retrieval over all test videos."""
+        return (
+            f"mean absolute error of the mean label of {self.neighbours} neighbours over {self.compared} test videos: "
+            f"{self.errors[0]:.2f} by content alone, {self.errors[1]:.2f} with feedback"
+        )
 
 
 def retrieval_figure(store: Store, settings: Settings, *, item: str | None = None) -> Figure:
@@ -40,6 +88,29 @@ def retrieval_figure(store: Store, settings: Settings, *, item: str | None = Non
         settings: The settings.
         item: A test item. By default the one at the 90th percentile of what feedback gains: the smaller error of the mean label
             of the neighbours. The line below the figure says so, and what is gained on average over all test items.
+
+    Raises:
+        storage.durable.StoreError: No memory bank is in service.
+        NothingToShow: The item is no test item, or no test item has content, feedback and a known label.
+    """
+    found = retrieval_examples(store, settings, item=item)
+    example = found.examples[0]
+    note = f"{found.means}; this video: {example.errors[0]:.2f} and {example.errors[1]:.2f}"
+    if item is None:
+        note += f" (gain at the {100 * TYPICAL_GAIN:.0f}th percentile)"
+    return draw_retrieval(example.query, example.rows, window=found.window, label=found.label, note=note)
+
+
+def retrieval_examples(
+    store: Store, settings: Settings, *, item: str | None = None, gains: Sequence[float] = (TYPICAL_GAIN,)
+) -> RetrievalExamples:
+    """Return test videos with what content alone retrieves, and what content and feedback retrieve.
+
+    Args:
+        store: A store with a memory bank.
+        settings: The settings.
+        item: A test item; by default `gains` choose.
+        gains: Quantiles, one per example, of what feedback gains in the error of the neighbours' mean label.
 
     Raises:
         storage.durable.StoreError: No memory bank is in service.
@@ -70,22 +141,27 @@ def retrieval_figure(store: Store, settings: Settings, *, item: str | None = Non
     own = matrix(labels, items, "value")[:, 0]
     errors = [_errors(answers.index[:, :size], answers.mask[:, :size], bank, own) for answers in found]
     gain = np.where(has_content & windows.heard, errors[0] - errors[1], np.nan)
-    row = _row(items, gain, item)
-    note = (
-        f"mean absolute error of the mean label of {size} neighbours over {int((~np.isnan(gain)).sum())} test videos: "
-        f"{np.nanmean(errors[0]):.2f} by content alone, {np.nanmean(errors[1]):.2f} with feedback; "
-        f"this video: {errors[0][row]:.2f} and {errors[1][row]:.2f}"
+    rows = _rows(gain, gains) if item is None else [_row_of(items, item)]
+    shown = {row: [answers.index[row, :SHOWN][answers.mask[row, :SHOWN]] for answers in found] for row in rows}
+    near = {str(bank.items[place]) for ways in shown.values() for places in ways for place in places}
+    videos = _Videos(store, settings, [*(items[row] for row in rows), *sorted(near)])
+    examples = []
+    for row, ways in shown.items():
+        query = content[row], keys[row]
+        retrieved = {
+            name: [videos.of(str(bank.items[place]), *_similarities(query, bank, int(place))) for place in places]
+            for name, places in zip(WAYS, ways, strict=True)
+        }
+        both = float(errors[0][row]), float(errors[1][row])
+        examples.append(RetrievalExample(items[row], videos.of(items[row]), retrieved, both))
+    return RetrievalExamples(
+        examples,
+        window=videos.window,
+        label=target_names(store)[0],
+        neighbours=size,
+        compared=int((~np.isnan(gain)).sum()),
+        errors=(float(np.nanmean(errors[0])), float(np.nanmean(errors[1]))),
     )
-    if item is None:
-        note += f" (gain at the {100 * TYPICAL_GAIN:.0f}th percentile)"
-    query = content[row], keys[row]
-    shown = [found[way].index[row, :SHOWN][found[way].mask[row, :SHOWN]] for way in (0, 1)]
-    videos = _Videos(store, settings, [items[row], *(str(bank.items[place]) for near in shown for place in near)])
-    rows = {
-        name: [videos.of(str(bank.items[place]), *_similarities(query, bank, int(place))) for place in near]
-        for name, near in zip(("content alone", "content and feedback"), shown, strict=True)
-    }
-    return draw_retrieval(videos.of(items[row]), rows, window=videos.window, label=target_names(store)[0], note=note)
 
 
 def _errors(index: np.ndarray, mask: np.ndarray, bank: MemoryBank, own: np.ndarray) -> np.ndarray:
@@ -96,16 +172,19 @@ def _errors(index: np.ndarray, mask: np.ndarray, bank: MemoryBank, own: np.ndarr
     return np.abs(mean - own)
 
 
-def _row(items: Sequence[str], gain: np.ndarray, item: str | None) -> int:
-    if item is not None:
-        if item not in items:
-            raise NothingToShow(f"item {item!r} is no usable test item")
-        return items.index(item)
+def _row_of(items: Sequence[str], item: str) -> int:
+    if item not in items:
+        raise NothingToShow(f"item {item!r} is no usable test item")
+    return items.index(item)
+
+
+def _rows(gain: np.ndarray, quantiles: Sequence[float]) -> list[int]:
+    """Return the rows whose gains are nearest to the quantiles, without repetition."""
     known = np.flatnonzero(~np.isnan(gain))
     if not len(known):
         raise NothingToShow("no test item has content, feedback in its window and a known label")
     order = known[np.argsort(gain[known], kind="stable")]
-    return int(order[round(TYPICAL_GAIN * (len(order) - 1))])
+    return list(dict.fromkeys(int(order[round(quantile * (len(order) - 1))]) for quantile in quantiles))
 
 
 def _similarities(query: tuple[np.ndarray, np.ndarray], bank: MemoryBank, place: int) -> tuple[float, float]:

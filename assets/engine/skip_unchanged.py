@@ -44,6 +44,8 @@ KINDS = {
     dg.MarkdownMetadataValue: dg.MetadataValue.md,
     dg.IntMetadataValue: dg.MetadataValue.int,
     dg.FloatMetadataValue: dg.MetadataValue.float,
+    dg.UrlMetadataValue: dg.MetadataValue.url,
+    dg.PathMetadataValue: dg.MetadataValue.path,
 }
 
 
@@ -160,7 +162,9 @@ def _token(marks: Marks, store: Store, settings: Settings) -> str | None:
 @functools.cache
 def code_mark() -> str:
     """Return a digest of the project's source; results of other versions of the code are not used again."""
-    files = sorted(file for package in PACKAGES for file in (PROJECT / package).rglob("*.py"))
+    files = sorted(
+        file for package in PACKAGES for kind in ("*.py", "*.jinja") for file in (PROJECT / package).rglob(kind)
+    )
     return content_hash([file.read_bytes() for file in files])
 
 

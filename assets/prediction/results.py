@@ -232,12 +232,13 @@ def _scatter(items: pl.DataFrame) -> Figure:
     return figure
 
 
-def accuracy_by_age(table: pl.DataFrame, hours: float | None) -> Figure:
+def accuracy_by_age(table: pl.DataFrame, hours: float | None, *, legend: str = "outside right upper") -> Figure:
     """Return a picture of the accuracy against how long one waited: nMSE by age, a panel per target, a line per row.
 
     Args:
         table: The table `evaluation`.
         hours: Length of a whole window in hours; None draws it after the last age.
+        legend: Place of the legend, as Matplotlib names it.
     """
     from matplotlib.figure import Figure
 
@@ -260,5 +261,5 @@ def accuracy_by_age(table: pl.DataFrame, hours: float | None) -> Figure:
         axis.set_title(target, fontsize=9)
         axis.set_xlabel("age of the video")
         axis.set_ylabel("nMSE on test items")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc=legend, fontsize=8)
     return figure

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LABELS, WIDTH, ROW, MARGIN = 230, 520, 24, 34  # pixels
+LABELS, WIDTH, NARROW, ROW, MARGIN = 230, 520, 250, 24, 34  # pixels
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class Estimate:
     marked: bool = False
 
 
-def interval_picture(estimates: Sequence[Estimate], *, axis: str) -> str:
+def interval_picture(estimates: Sequence[Estimate], *, axis: str, width: int = WIDTH) -> str:
     """Return an `<svg>` element that shows finite estimates as points with horizontal intervals.
 
     Args:
         estimates: The rows, from top to bottom.
         axis: Title of the axis.
+        width: Width of the part with the axis, in pixels; `NARROW` stays legible on a phone.
 
     Example:
         >>> "nMSE" in interval_picture([Estimate("M3TR", 0.4, 0.3, 0.5)], axis="nMSE")
@@ -49,11 +50,11 @@ def interval_picture(estimates: Sequence[Estimate], *, axis: str) -> str:
     bottom = MARGIN + ROW * len(shown)
 
     def across(value: float) -> float:
-        return LABELS + (value - low) / (high - low) * WIDTH
+        return LABELS + (value - low) / (high - low) * width
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LABELS + WIDTH + 40} {bottom + 48}" '
-        f'width="{LABELS + WIDTH + 40}" font-family="system-ui, sans-serif" font-size="13" fill="currentColor" role="img">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LABELS + width + 40} {bottom + 48}" '
+        f'width="{LABELS + width + 40}" font-family="system-ui, sans-serif" font-size="13" fill="currentColor" role="img">'
     ]
     for number in range(round((high - low) / step) + 1):
         x = across(low + number * step)
@@ -72,7 +73,7 @@ def interval_picture(estimates: Sequence[Estimate], *, axis: str) -> str:
             )
         parts.append(f'<circle cx="{across(one.value):.1f}" cy="{y}" r="{5 if one.marked else 4}"/>')
     parts.append(
-        f'<text x="{LABELS + WIDTH / 2}" y="{bottom + 40}" text-anchor="middle">{html.escape(axis)}</text></svg>'
+        f'<text x="{LABELS + width / 2}" y="{bottom + 40}" text-anchor="middle">{html.escape(axis)}</text></svg>'
     )
     return "".join(parts)
 

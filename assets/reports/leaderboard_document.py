@@ -37,7 +37,7 @@ def score_blocks(table: pl.DataFrame, items: pl.DataFrame, obstacles: pl.DataFra
                 "sets."
             ),
             metric_grid(whole),
-            Picture(interval_picture(_estimates(whole), axis="nMSE"), f"{file}_{number}.svg", title),
+            Picture(interval_picture(estimates(whole), axis="nMSE"), f"{file}_{number}.svg", title),
             *_by_age(rows),
             Heading("Behind the first row, and cost", 3),
             _cost_grid(whole),
@@ -138,7 +138,8 @@ def _first(rows: pl.DataFrame) -> frozenset[int]:
     return frozenset(number for number, first in enumerate(rows["first"]) if first)
 
 
-def _estimates(rows: pl.DataFrame) -> list[Estimate]:
+def estimates(rows: pl.DataFrame) -> list[Estimate]:
+    """Return the nMSE of some rows with its interval over resampled test sets."""
     return [
         Estimate(row["predictor"], row["nMSE"], row["nMSE_item_low"], row["nMSE_item_high"], row["first"])
         for row in rows.iter_rows(named=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from assets.engine.store_access import frame_hash, open_store
-from assets.reports.document import Block, Picture, as_html, as_markdown
+from assets.reports.document import Block, Picture, as_markdown
+from assets.reports.page import as_html
 from assets.settings import Settings
 from storage.catalog import publish
 from storage.durable import write_text
