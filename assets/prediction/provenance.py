@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -37,7 +37,8 @@ class Provenance:
         bank: Version of the memory bank in service; None if there is none.
         process: Version of the fitted process in service; None if there is none.
         models: Artifact -> version in service, of every model.
-        protocols: Target -> hash of the target, its source, the window and the scale (`protocol_mark`).
+        protocols: Target -> hash of the target, its source, the window and the scale (`protocol_marks`), also for the targets'
+            metrics at every horizon of the curves.
     """
 
     data_end: int | None
@@ -54,21 +55,21 @@ class Provenance:
 
         Args:
             store: The store.
-            settings: Sections `[data]`, `[protocol]` and `[model]` are used.
+            settings: Sections `[data]`, `[protocol]`, `[model]` and `[curves]` are used.
             code: Version of the code of the stage that makes the forecasts.
         """
-        events, counters = read_events(store), read_counters(store)
-        end = settings.data.as_of_ms or end_of_data(events, counters)
+        targets = measured_targets(settings.protocol, read_events(store), read_counters(store))
+        at_horizons = [replace(target, hours=hours) for target in targets for hours in settings.curves.hours]
         versions = {name: store.artifact(name).current() for name in FITS}
         numbers = {name: None if version is None else version.version for name, version in versions.items()}
         return cls(
-            data_end=known_items(store)["published_at"].max() if end is None else end,
+            data_end=data_end(store, settings),
             scale=settings.protocol.target,
             code=code,
             bank=numbers["memory_bank"],
             process=numbers["hawkes_process"],
             models={model.artifact: model_in_service(store, model).version for model in fitted_models(store, settings)},
-            protocols=protocol_marks(settings.protocol, measured_targets(settings.protocol, events, counters)),
+            protocols=protocol_marks(settings.protocol, [*targets, *at_horizons]),
         )
 
     def facts(self) -> dict[str, Any]:
@@ -91,6 +92,14 @@ def protocol_marks(protocol: Protocol, targets: Sequence[MeasuredTarget]) -> dic
     """
     fields = protocol.model_dump(include=SHARED)
     return {target.name: content_hash(target.name, target.source, fields)[:16] for target in targets}
+
+
+def data_end(store: Store, settings: Settings) -> int | None:
+    """Return the end of the data, unix ms: `data.as_of`, else the last event or snapshot, else the last publication."""
+    end = settings.data.as_of_ms
+    if end is None:
+        end = end_of_data(read_events(store), read_counters(store))
+    return known_items(store)["published_at"].max() if end is None else end
 
 
 def hours_since(moment: int | None, t0: pl.Expr) -> pl.Expr:
