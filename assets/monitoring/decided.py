@@ -41,10 +41,11 @@ def decided(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materia
     store, ratio = open_store(settings), settings.monitoring.decided_ratio
     curves = store.table(ITEMS).read()
     names = curves["target_name"].unique(maintain_order=True)
-    horizons = {name: parse_target(name).hours or math.inf for name in names}  # the end of the data is infinitely far
-    own = curves.filter(
-        pl.col("horizon_hours") == pl.col("target_name").replace_strict(horizons, return_dtype=pl.Float64)
+    ends = [parse_target(name).hours or math.inf for name in names]  # the end of the data is infinitely far
+    horizons = pl.DataFrame(
+        {"target_name": names, "horizon_hours": ends}, schema_overrides={"horizon_hours": pl.Float64}
     )
+    own = curves.join(horizons, on=["target_name", "horizon_hours"], how="semi", maintain_order="left")
     table = decided_ages(own, ratio=ratio)
     shares = decided_shares(table, own)
     fingerprint = Fingerprint(code=CODE)
