@@ -3,7 +3,7 @@
     python tests/benchmarks/drift_alarms.py --store store/demo --nights 1000
 
 A shuffled night draws its training videos and its newest videos from all videos at random, so nothing can have changed. The
-second table simulates the errors of past forecasts as a stream, 20 per night.
+second table simulates the errors of past forecasts as a stream, 20 per night. ADWIN needs `pip install river`.
 """
 
 from __future__ import annotations
