@@ -59,11 +59,11 @@ def compare_values(quantity: str, earlier: np.ndarray, newest: np.ndarray, *, pa
     """
     from scipy import stats
 
-    found = stats.ks_2samp(earlier, newest, method="asymp")  # the exact method fails for some sizes
+    result = stats.ks_2samp(earlier, newest, method="asymp")  # the exact method fails for some sizes
     spread = earlier.std()
     shift = (newest.mean() - earlier.mean()) / spread if spread > 0 else np.nan
     return DriftTest(
-        quantity, part, len(earlier), len(newest), float(found.statistic), float(shift), float(found.pvalue)
+        quantity, part, len(earlier), len(newest), float(result.statistic), float(shift), float(result.pvalue)
     )
 
 

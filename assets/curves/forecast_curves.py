@@ -69,7 +69,7 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
         ),
         fingerprint=Fingerprint(code=CODE),
         compute=lambda: _forecast(store, settings),
-        metadata=Provenance.of(store, settings, code=CODE).facts(),
+        metadata=Provenance.of(store, settings, code=CODE, models={MODEL: version.version}).facts(),
     )
     stop_if_plan_is_empty()
     return dg.MaterializeResult(

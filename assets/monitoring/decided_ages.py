@@ -90,9 +90,9 @@ def describe_shares(shares: pl.DataFrame, *, ratio: float) -> list[str]:
     """
     lines = []
     for (target,), part in shares.group_by("target_name", maintain_order=True):
-        told = ", ".join(f"{share:.0%} ({age})" for age, share in part.select("age", "share").iter_rows())
+        steps = ", ".join(f"{share:.0%} ({age})" for age, share in part.select("age", "share").iter_rows())
         lines.append(
             f"{target}: share of {part['items'][0]} test items whose 80 % interval stays within a factor of {ratio:g}, by the "
-            f"age from which it does: {told}"
+            f"age from which it does: {steps}"
         )
     return lines

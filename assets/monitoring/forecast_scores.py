@@ -53,8 +53,8 @@ def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg
     store = open_store(settings)
     log = read_log(store)
     known, marks = known_labels(store, settings, log)
-    found = states(log, known, marks)
-    before, scored = read_scores(store), score(found.filter(pl.col("state") == "scored"))
+    judged = states(log, known, marks)
+    before, scored = read_scores(store), score(judged.filter(pl.col("state") == "scored"))
     earlier = before.join(scored, on="forecast", how="anti", maintain_order="left")
     table = pl.concat([earlier, scored]).sort("made_at", "forecast")
     summary = summarise(table.filter(pl.col("protocol").is_in(list(marks.values()))), settings.protocol.ages)
@@ -62,7 +62,7 @@ def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg
     keep_table(context, store, NAME, table, fingerprint)
     keep_table(context, store, BY_GROUP, summary, fingerprint)
     stop_if_plan_is_empty()
-    by_state = dict(found["state"].value_counts(sort=True).iter_rows())
+    by_state = dict(judged["state"].value_counts(sort=True).iter_rows())
     context.log.info(
         "forecast_scores: %s", ", ".join(f"{n} {state}" for state, n in by_state.items()) or "no forecast yet"
     )

@@ -42,21 +42,21 @@ def known_labels(store: Store, settings: Settings, log: pl.DataFrame) -> tuple[p
     at_horizons = []
     if len(hours):
         items = log["item"].unique(maintain_order=True).to_list()
-        found = horizon_counts(
+        counts = horizon_counts(
             events, counters, read_popularity(store), targets, hours, as_of=data_end(store, settings), items=items
         )
         for column, target in enumerate(targets):
             for place, horizon in enumerate(hours):
                 at = replace(target, hours=float(horizon))
                 at_horizons.append(at)
-                known = np.flatnonzero(~np.isnan(found.count[:, column, place]))
+                known = np.flatnonzero(~np.isnan(counts.count[:, column, place]))
                 labels.append(
                     pl.DataFrame(
                         {
                             "item": [items[row] for row in known],
                             "target_name": [at.name] * len(known),
-                            "label_time": found.since[known, column, place].astype(np.int64),
-                            "count": found.count[known, column, place],
+                            "label_time": counts.since[known, column, place].astype(np.int64),
+                            "count": counts.count[known, column, place],
                         },
                         schema=labels[0].schema,
                     )

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from assets.monitoring.logged_forecasts import SCHEMA
+from assets.protocol.target import HOUR_MS
 from models import targets
 from models.curves.scores import INTERVALS, coverage, crps
 
@@ -81,7 +82,8 @@ def score(scorable: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The log's columns and those of `SCORES`: `lead_hours` from the end of the data that the forecast saw to the label,
         `error` and `absolute_error` on the scale, `absolute_error_count` on counts, and, where the forecast has quantiles,
-        `inside_80` (whether the count lies in the 80 % interval, ends included) and `crps` in counts.
+        `coverage_80`, the share of the count that the 80 % interval covers, and `crps` on the scale log2(1 + count); see
+        `models.curves.scores.curve_scores`.
     """
     value = np.full(len(scorable), np.nan)
     for scale in scorable["scale"].unique():
@@ -92,7 +94,7 @@ def score(scorable: pl.DataFrame) -> pl.DataFrame:
     return (
         scorable.with_columns(
             pl.Series("target", value, dtype=pl.Float64),
-            ((pl.col("label_time") - pl.col("data_end")) / 3_600_000).alias("lead_hours"),
+            ((pl.col("label_time") - pl.col("data_end")) / HOUR_MS).alias("lead_hours"),
             pl.Series("coverage_80", covered).fill_nan(None),
             pl.Series("crps", loss).fill_nan(None),
         )
@@ -162,8 +164,7 @@ def summarise(scores: pl.DataFrame, ages: Sequence[float]) -> pl.DataFrame:
 
 def _age_group(ages: Sequence[float]) -> pl.Expr:
     """Return the group of a forecast by the item's age, from columns `age_hours` and `window_complete`."""
-    group, after = pl.when("window_complete").then(pl.lit(WHOLE)), 0.0
+    group = pl.when("window_complete").then(pl.lit(WHOLE))
     for age in ages:
-        group = group.when(pl.col("age_hours") <= age).then(pl.lit(f"{after:g} to {age:g} h"))
-        after = age
-    return group.otherwise(pl.lit(f"over {after:g} h"))
+        group = group.when(pl.col("age_hours") <= age).then(pl.lit(f"up to {age:g} h"))
+    return group.otherwise(pl.lit("older"))

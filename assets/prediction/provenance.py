@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,11 +19,8 @@ from assets.settings import Protocol, Settings
 from storage.hashing import content_hash
 from storage.store import Store
 
-SHARED = {
-    "hours",
-    "first_k",
-    "target",
-}  # fields of `[protocol]` that decide what is seen and on which scale it is forecast
+# Fields of `[protocol]` that decide what is seen, and on which scale it is forecast.
+SHARED = {"hours", "first_k", "target"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Provenance:
         code: Version of the code of the stage that made them.
         bank: Version of the memory bank in service; None if there is none.
         process: Version of the fitted process in service; None if there is none.
-        models: Artifact -> version in service, of every model.
+        models: Artifact -> version of every model.
         protocols: Target -> hash of the target, its source, the window and the scale (`protocol_marks`), also for the targets'
             metrics at every horizon of the curves.
     """
@@ -50,14 +47,19 @@ class Provenance:
     protocols: dict[str, str]
 
     @classmethod
-    def of(cls, store: Store, settings: Settings, *, code: int) -> Provenance:
+    def of(cls, store: Store, settings: Settings, *, code: int, models: Mapping[str, int] | None = None) -> Provenance:
         """Read what is in service now.
 
         Args:
             store: The store.
             settings: Sections `[data]`, `[protocol]`, `[model]` and `[curves]` are used.
             code: Version of the code of the stage that makes the forecasts.
+            models: Artifact -> version of the models that make them; None for all predictors in service.
         """
+        if models is None:
+            models = {
+                model.artifact: model_in_service(store, model).version for model in fitted_models(store, settings)
+            }
         targets = measured_targets(settings.protocol, read_events(store), read_counters(store))
         at_horizons = [replace(target, hours=hours) for target in targets for hours in settings.curves.hours]
         versions = {name: store.artifact(name).current() for name in FITS}
@@ -68,7 +70,7 @@ class Provenance:
             code=code,
             bank=numbers["memory_bank"],
             process=numbers["hawkes_process"],
-            models={model.artifact: model_in_service(store, model).version for model in fitted_models(store, settings)},
+            models=dict(models),
             protocols=protocol_marks(settings.protocol, [*targets, *at_horizons]),
         )
 
