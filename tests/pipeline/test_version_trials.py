@@ -13,6 +13,7 @@ from assets.monitoring.version_comparison import compare_pairs, pair_forecasts
 from pipeline.command_line import main
 from storage.bank import MemoryBank
 from storage.file_marks import tree_mark
+from tests.assets.conftest import QUICK
 
 
 def forecasts(predicted: np.ndarray, target: np.ndarray) -> pl.DataFrame:
@@ -74,11 +75,14 @@ def test_from_the_shell(settings_of, materialise, plain_set, tmp_path, monkeypat
     ]
 
     monkeypatch.chdir(tmp_path)
-    for name, value in settings.model_dump(include={"data": {"folder"}, "store": {"path", "results"}}).items():
-        for field, text in value.items():
-            monkeypatch.setenv(f"REELCAST_{name.upper()}__{field.upper()}", text)
-    for name, text in {"MODEL__TRAIN": '["m3tr"]', "MODEL__SEEDS": "[0]", "RETRIEVAL__NEIGHBOURS": "3"}.items():
-        monkeypatch.setenv(f"REELCAST_{name}", text)
+    paths = {
+        "DATA__FOLDER": settings.data.folder,
+        "STORE__PATH": settings.store.path,
+        "STORE__RESULTS": settings.store.results,
+    }
+    named = {f"REELCAST_{name}": path for name, path in paths.items()}
+    for name, text in (QUICK | named | {"REELCAST_MODEL__SEEDS": "[0]"}).items():
+        monkeypatch.setenv(name, text)
     before = [tree_mark(store.root / kind) for kind in ("tables", "artifacts", "logs")]
     assert main(["bank", "compare", "1", "2", "--forecasts", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
