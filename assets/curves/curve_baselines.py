@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from assets.curves.forecast import CurveForecaster
+from assets.curves.horizon_counts import hours_followed
 from assets.feedback.hawkes_process import fitted_windows
 from assets.prediction.forecast_rows import ForecastRows
 from assets.protocol.splits import read_splits
@@ -56,8 +57,9 @@ class CurveBaselines:
         yield PROCESS_ROW, inputs.floor[:, :, None, None] + inputs.simulated
         yield BOOSTING_ROW, self._boosting(inputs, age)
         if self._classical is not None:
-            source, windows = self.forecaster.source, samples.feedback.windows
-            values = source.simulate(self._classical, samples.items.tolist(), windows)
+            source, items = self.forecaster.source, samples.items.tolist()
+            followed = hours_followed(source.stored.popularity, items, source.stored.as_of)
+            values = source.simulate(self._classical, items, samples.feedback.windows, followed)
             yield CLASSICAL_ROW, inputs.floor[:, :, None, None] + values
 
     @cached_property
@@ -102,13 +104,16 @@ class CurveBaselines:
             parts = [
                 frame.filter(own & pl.col("age_hours").eq_missing(pl.lit(age, pl.Float64)))
                 .group_by("item", maintain_order=True)
-                .agg(pl.col("count").first(), pl.col("predicted").mean())
+                .agg(pl.col("target").first(), pl.col("predicted").mean())
                 for frame in (self.validation, self.tested)
             ]
             if min(map(len, parts)) == 0:
                 continue
             (observed, fitted), (_, forecast) = (
-                (np.log2(1.5 + part["count"]), np.log2(1.0 + scales.inverse(part["predicted"], scale)))
+                (
+                    np.log2(1.5 + scales.inverse(part["target"], scale)),
+                    np.log2(1.0 + scales.inverse(part["predicted"], scale)),
+                )
                 for part in parts
             )
             residuals = np.quantile(observed - fitted, LEVELS, method="weibull")  # the i-th of n stands for i / (n + 1)

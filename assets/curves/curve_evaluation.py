@@ -91,7 +91,7 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     own = made_table(context, store, ITEMS, **made, compute=items)
     table = made_table(context, store, SCORES, **made, compute=lambda: frames[1])
     stop_if_plan_is_empty()
-    text, figure, folder = scores_markdown(table), draw_curves(own, table), settings.results_folder()
+    text, figure, folder = scores_markdown(table), draw_curves(own, table.filter(row=OURS)), settings.results_folder()
     write_text(folder / FILES[0], f"# Forecast curves\n\n{text}\n")
     with written_beside(folder / FILES[1]) as scratch:
         figure.savefig(scratch, dpi=110, format="png")
@@ -123,8 +123,9 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
         samples = samples_of(store, settings, "test", age="own" if age is None else age)
         if not len(samples):
             continue
-        inputs = forecaster.inputs(samples)
+        inputs = forecaster.source.inputs(samples)
         own = forecaster.model.predict(inputs).counts
+        rows = [(OURS, own), *baselines.curves(samples, inputs, age=age)]
         observed = forecaster.source.counts(samples.items.tolist()).count
         later = horizons > inputs.age[:, None]
         for target, horizon in np.ndindex(observed.shape[1:]):
@@ -133,7 +134,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
             forecast = ~np.isnan(part[:, 0])
             items.append(_items(samples.items[forecast], part[forecast], observed[forecast, target, horizon], key))
             scored = later[:, horizon] & ~np.isnan(observed[:, target, horizon])
-            for row, quantiles in [(OURS, own), *baselines.curves(samples, inputs, age=age)]:
+            for row, quantiles in rows:
                 values, counts = quantiles[scored, target, horizon], observed[scored, target, horizon]
                 if len(values) >= FEWEST and not np.isnan(values).any():
                     deciles = coverage_by_decile(values, LEVELS, counts)

@@ -25,28 +25,28 @@ def draw_curves(items: pl.DataFrame, scores: pl.DataFrame) -> Figure:
 
     Args:
         items: The table `curve_items`.
-        scores: The table `curve_scores`.
+        scores: The curve's rows of the table `curve_scores`.
     """
     from matplotlib.figure import Figure
 
-    own = items.filter(
-        pl.col("target_name") == items["target_name"][0], pl.col("age_hours").eq_missing(items["age_hours"][0])
-    )
+    first = items.head(1).select("target_name", "age_hours")
+    own = items.join(first, on=["target_name", "age_hours"], nulls_equal=True, maintain_order="left")
     last = (
         own.filter(pl.col("observed").is_not_null())
         .group_by("item")
         .agg(pl.col("observed").max())
         .sort("observed", "item")
     )
-    places = np.linspace(0, len(last) - 1, min(FANS, len(last))).round().astype(int)
+    places = np.linspace(0, max(len(last) - 1, 0), min(FANS, len(last))).round().astype(int)
     figure = Figure(figsize=(11, 8), layout="constrained")
     axes = figure.subplots(3, 3).ravel()
     for axis, item in zip(axes, last["item"].gather(places).to_list(), strict=False):
         _fan(axis, own.filter(pl.col("item") == item).sort("horizon_hours"))
         axis.set_title(f"item {item}", fontsize=9)
     for axis, name in zip(axes[FANS:], INTERVALS, strict=True):
-        _coverage(axis, scores.filter(pl.col("row") == scores["row"][0]), name)
-    axes[FANS].legend(fontsize=7)
+        _coverage(axis, scores, name)
+    if len(scores):
+        axes[FANS].legend(fontsize=7)
     return figure
 
 

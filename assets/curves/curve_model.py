@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
@@ -28,6 +29,7 @@ from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from assets.settings.target import horizon_name
+from models.curves.curve_inputs import CurveInputs
 from models.curves.curve_model import CurveModel
 from models.curves.target_curve import CANDIDATES, NONE
 from models.predictors import Samples
@@ -35,8 +37,10 @@ from models.predictors.content_components import ContentComponents
 from storage.artifact_version import ArtifactVersion
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
+from storage.store import Store
 
 CALIBRATED = "calibrated_on.json"  # items whose residuals calibrate the curves
+HALF_LIFE = 0.25  # share of the items, from the newest back, within which the weight of a residual halves
 CODE = 1  # raise it when the same inputs give another result
 
 
@@ -63,9 +67,9 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     The model in service stays while less than `model.refit_share` of these items has changed.
     """
     store = open_store(settings)
-    digests, training = input_digests(store, "train", "val"), set(items_of(usable_items(store), "train"))
     rows = ForecastRows(store, settings)
     source = CurveInputSource(rows, ContentComponents({}, {}))
+    digests, training = _digests(store, source), set(items_of(usable_items(store), "train"))
     fingerprint = Fingerprint(
         code=CODE,
         parameters={
@@ -74,6 +78,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
             "curves": settings.curves.model_dump(exclude={"horizons", "classical"}),
             "ages": source.grid,
             "seed": settings.process.seed,
+            "split": settings.protocol.split,
         },
         model=versions(store),
     )
@@ -94,8 +99,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     started = time.monotonic()
     deadline = _deadline(rows)
     model = CurveModel.fit(
-        source.inputs(train),
-        source.inputs(dev),
+        *_recent_first(rows, source.inputs(train), source.inputs(dev)),
         _counts(source, train, deadline),
         _counts(source, dev, deadline),
         horizons=source.horizons,
@@ -122,12 +126,35 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     return _result(artifact.current())
 
 
+def _digests(store: Store, source: CurveInputSource) -> dict[str, str]:
+    """Return a hash of what the model reads of each training and validation item, its counts at all horizons included."""
+    digests = input_digests(store, "train", "val")
+    counts = source.counts(list(digests)).count
+    return {item: content_hash(digest, row) for (item, digest), row in zip(digests.items(), counts, strict=True)}
+
+
 def _deadline(rows: ForecastRows) -> float:
     """Return until which unix ms a count must be known to be fitted on: the first test item's publication, if split by time."""
     if rows.settings.protocol.split != "chronological":
         return np.inf
     tested = items_of(usable_items(rows.store), "test")
     return float(rows.popularity.filter(pl.col("item").is_in(tested))["t0"].min())
+
+
+def _recent_first(rows: ForecastRows, *parts: CurveInputs) -> list[CurveInputs]:
+    """Return windows whose weights in the calibration halve with every `HALF_LIFE` of the items before the last one.
+
+    With a split by time, errors change over time, and exchangeability fails (Barber et al. 2023). Otherwise weights stay.
+    """
+    if rows.settings.protocol.split != "chronological":
+        return list(parts)
+    items = np.unique(np.concatenate([part.items for part in parts]))
+    published = rows.popularity.filter(pl.col("item").is_in(items.tolist())).sort("t0", "item")["item"].to_list()
+    age = {item: 1.0 - place / len(published) for place, item in enumerate(published, start=1)}
+    return [
+        replace(part, weights=part.weights * np.array([0.5 ** (age[item] / HALF_LIFE) for item in part.items])[:, None])
+        for part in parts
+    ]
 
 
 def _counts(source: CurveInputSource, samples: Samples, deadline: float) -> np.ndarray:

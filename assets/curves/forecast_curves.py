@@ -24,7 +24,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "forecast_curves"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 SCHEMA = {
     "item": pl.String,
     "target_name": pl.String,
@@ -82,7 +82,7 @@ def _forecast(store: Store, settings: Settings) -> pl.DataFrame:
     if not len(samples):
         return pl.DataFrame(schema={**SCHEMA, "t0": pl.Int64, "window_complete": pl.Boolean})
     forecaster = CurveForecaster(store, settings)
-    inputs = forecaster.inputs(samples, so_far=True)
+    inputs = forecaster.source.inputs(samples, so_far=True)
     table = curve_table(forecaster, samples.items.tolist(), forecaster.model.predict(inputs), inputs.so_far)
     known = read_popularity(store).select("item", "t0", "window_complete")
     return table.join(known, on="item", how="left", maintain_order="left")

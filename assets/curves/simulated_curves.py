@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from assets.curves.horizon_counts import curve_horizons, end_of, hours_followed
+from assets.curves.horizon_counts import curve_horizons, end_of, horizon_counts, hours_followed
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage, unchanged_metadata
@@ -20,11 +20,12 @@ from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.prediction.predictor_inputs import Window, WindowFeedback, stored_windows
 from assets.protocol.popularity import read_popularity
-from assets.protocol.splits import read_splits
+from assets.protocol.splits import items_of, read_splits
 from assets.protocol.target import ALL, MeasuredTarget, measured_targets
 from assets.settings import Settings
 from assets.settings.target import hours_of
 from models.curves import LEVELS
+from models.curves.curve_model import ENOUGH
 from models.curves.simulated_growth import SimulatedGrowth
 from models.thinning import SimulationError
 from storage.arrays import ragged
@@ -120,6 +121,7 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
             "horizons": horizons.tolist(),
             "targets": [target.name for target in targets],
             "continuations": settings.curves.continuations,
+            "simulated": None if simulator is None else simulator.simulated.tolist(),
             "ages": settings.protocol.ages,
             "seed": settings.process.seed,
         },
@@ -141,8 +143,23 @@ def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTar
     if not counted.any():
         return None
     horizons = curve_horizons(settings, targets)
-    simulated = horizons <= hours_of(settings.curves.simulated_until)
+    simulated = _simulated_horizons(store, settings, targets, horizons)
     return SimulatedGrowth(encoder.process, counted, horizons, simulated, settings.curves.continuations)
+
+
+def _simulated_horizons(
+    store: Store, settings: Settings, targets: Sequence[MeasuredTarget], horizons: np.ndarray
+) -> np.ndarray:
+    """Return up to which horizons the process is continued, (H,) bool.
+
+    With too few training items for a regression, that is up to the last target's horizon.
+    """
+    events, counters, training = read_events(store), read_counters(store), items_of(read_splits(store), "train")
+    as_of, popularity = end_of(settings, events, counters), read_popularity(store)
+    counts = horizon_counts(events, counters, popularity, targets, horizons, as_of=as_of, items=training).count
+    last = max((target.hours for target in targets if target.hours is not None), default=0.0)
+    few = ((~np.isnan(counts)).sum(0) < ENOUGH).any(0) & (horizons <= last)
+    return few | (horizons <= hours_of(settings.curves.simulated_until))
 
 
 def _rows(
@@ -156,7 +173,11 @@ def _rows(
     flat = [(item, window) for item, own in windows.items() for window in own]
     try:
         quantiles, capped = simulate_windows(
-            simulator, [item for item, _ in flat], [window for _, window in flat], followed=followed, seed=seed
+            simulator,
+            [item for item, _ in flat],
+            [window for _, window in flat],
+            followed=np.array([followed[item] for item, _ in flat]),
+            seed=seed,
         )
     except SimulationError as error:
         if len(windows) == 1:
@@ -185,7 +206,7 @@ def simulate_windows(
     items: Sequence[str],
     windows: Sequence[Window],
     *,
-    followed: Mapping[str, float],
+    followed: np.ndarray,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the quantiles of some windows (n, T, H, Q), and the shares of capped continuations (n,).
@@ -194,12 +215,12 @@ def simulate_windows(
         simulator: The simulator.
         items: Id of each window's item.
         windows: The windows.
-        followed: Item -> hours from t = 0 to the end of the data.
+        followed: (n,) hours from each item's t = 0 to the end of the data.
         seed: Seed that all items share. A window's continuations depend on it, the item and the window's age alone.
     """
     seeds = item_seeds([f"{item}@{float(window.held['age_hours'])!r}" for item, window in zip(items, windows)], seed)
     feedback = WindowFeedback(windows).take(torch.arange(len(windows)))
-    return simulator.quantiles(feedback, seeds=seeds, ends=np.array([followed[item] for item in items]))
+    return simulator.quantiles(feedback, seeds=seeds, ends=followed)
 
 
 simulated_curves_failed_share = failed_share_check(simulated_curves, NAME)

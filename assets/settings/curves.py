@@ -18,7 +18,7 @@ class CurveSettings(dg.Config):
         "added to them.",
     )
     continuations: int = Field(
-        32,
+        16,
         ge=0,
         le=10_000,
         description="Continuations of the fitted process that are simulated per window. More make its quantiles smoother and "
@@ -26,11 +26,11 @@ class CurveSettings(dg.Config):
     )
 
     simulated_until: str = Field(
-        "3d",
-        description="Last horizon to which the process is continued. It is fitted to observation windows, so it knows little "
-        "of times long after them, and a continuation costs time per event.",
+        "1d",
+        description="Last horizon to which the process is continued. It is fitted to observation windows, and knows little of "
+        "later times (docs/curves.md); a continuation costs time per event. With fewer than 50 training items, curves rest on "
+        "the process alone, which is then continued up to the targets' horizons.",
     )
-
     classical: bool = Field(
         False,
         description="Whether the evaluation also fits a classical Hawkes process and simulates the test items forward, as "

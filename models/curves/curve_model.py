@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,11 @@ class CurveModel:
                 [[len(np.unique(items[known[:, h] & (age > 0)])) for h in range(len(horizons))] for age in weights.T]
             )
             parts = [_sources(regression, inputs, target, len(horizons)) for inputs in (train, dev)]
+            if regression is not None:
+                # Training items are forecast by one model, new ones by the mean of all, whose error is smaller.
+                ratio = regression.gain_of_mean(dev, own[len(train) :], target=target)
+                missed = np.nan_to_num(own[: len(train)] - parts[0].regression)
+                parts[0] = replace(parts[0], regression=parts[0].regression + (1.0 - ratio) * missed)
             curves.append(
                 TargetCurve.fit(
                     Sources.concatenate(parts),
@@ -180,15 +185,29 @@ class CurveModel:
 def curves_of(horizons: np.ndarray, growth: np.ndarray, inputs: CurveInputs) -> Curves:
     """Return curves of counts from quantiles of log2(1 + growth), (n, T, H, Q).
 
-    A count at a horizon that has passed is known. No quantile lies below the count so far, and none falls from one horizon or
-    level to the next. A target that is counted to the end of the data has one horizon.
+    A count at a horizon that has passed is known. Distributions are cut off below the count so far, and no quantile falls from
+    one horizon or level to the next. A target that is counted to the end of the data has one horizon.
     """
     counts = inputs.floor[:, :, None, None] + np.exp2(np.maximum(growth, 0.0)) - 1.0
-    counts = np.fmax(counts, inputs.so_far[:, :, None, None])
+    counts = _above(counts, np.nan_to_num(inputs.so_far)[:, :, None])
     known = np.broadcast_to(inputs.known[..., None], counts.shape)
     counts = np.sort(np.where(np.isnan(known), counts, known), axis=-1)
     rising = np.fmax.accumulate(counts, axis=2)
     return Curves(horizons, np.array(LEVELS), np.where(np.isnan(growth[..., :1]) & np.isnan(known), np.nan, rising))
+
+
+def _above(quantiles: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Return the quantiles (n, T, H, Q) of distributions that are cut off below `lowest` (n, T, 1).
+
+    The probability of what lies below is spread over the rest. Beyond the outermost level nothing is known, so quantiles there
+    are the outermost one, or `lowest`.
+    """
+    values = np.maximum(quantiles, lowest[..., None])
+    for place in np.argwhere(quantiles[..., 0] < lowest):
+        own, least = quantiles[tuple(place)], lowest[tuple(place[:2])][0]
+        passed = np.interp(least, own, LEVELS, left=0.0)
+        values[tuple(place)] = np.maximum(np.interp(passed + (1.0 - passed) * np.array(LEVELS), LEVELS, own), least)
+    return values
 
 
 def _sources(regression: GrowthRegression | None, inputs: CurveInputs, target: int, horizons: int) -> Sources:

@@ -14,8 +14,8 @@ from models.curves.curve_inputs import CurveInputs
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor, Pool
 
-FOLDS = 5
-TREES, DEPTH, RATE, BORDERS = 250, 5, 0.06, 32
+FOLDS = 4
+TREES, DEPTH, RATE, BORDERS = 150, 5, 0.1, 32
 ERROR_TREES, ERROR_DEPTH, ERROR_RATE = 60, 4, 0.1
 SMALLEST_ERROR = 0.1  # added to errors before their logarithm is taken
 YOUNGEST = 1 / 60  # hours; younger windows have this age where its logarithm is taken
@@ -95,6 +95,28 @@ class GrowthRegression:
             values[1, window, horizon] = np.exp2(_by_part(self.error_models, pool, part))
         return values[0], values[1]
 
+    def gain_of_mean(self, inputs: CurveInputs, growth: np.ndarray, *, target: int) -> np.ndarray:
+        """Return how much smaller the error of the mean of all models is than that of one model, as a ratio per horizon.
+
+        Args:
+            inputs: n windows of items that no model was fitted on.
+            growth: (n, H) observed log2(1 + growth); NaN where unknown.
+            target: Number of the target.
+
+        Returns:
+            (H,) in (0, 1]; 1 where nothing is known.
+        """
+        ratios = np.ones(len(self.hours))
+        window, horizon = np.nonzero(~np.isnan(growth))
+        if not len(window):
+            return ratios
+        values = _by_model(self.models, _pool(inputs, target, self.hours, window, horizon))
+        missed = growth[window, horizon] - values  # (models, rows)
+        for place in np.unique(horizon):
+            own = missed[:, horizon == place]
+            ratios[place] = np.sqrt((own.mean(0) ** 2).mean() / (own**2).mean())
+        return ratios
+
     def save(self, folder: Path) -> None:
         """Write the models into a folder."""
         for kind, models in (("growth", self.models), ("error", self.error_models)):
@@ -117,8 +139,12 @@ def _by_part(models: list[CatBoostRegressor], pool: Pool, part: np.ndarray) -> n
     """Return the forecast of the model that was fitted without a row's part; the mean of all where the part is -1."""
     if not models:
         return np.full(len(part), np.nan)
-    values = np.stack([model.predict(pool, thread_count=torch.get_num_threads()) for model in models])
+    values = _by_model(models, pool)
     return np.where(part >= 0, values[np.maximum(part, 0), np.arange(len(part))], values.mean(0))
+
+
+def _by_model(models: list[CatBoostRegressor], pool: Pool) -> np.ndarray:
+    return np.stack([model.predict(pool, thread_count=torch.get_num_threads()) for model in models])
 
 
 def _new_model(seed: int, **options: float) -> CatBoostRegressor:

@@ -42,24 +42,33 @@ class SimulatedGrowth:
             ends: (b,) hours since t = 0 at the end of the data.
 
         Returns:
-            (b, T, H, Q) float32 quantiles at `LEVELS`, NaN for a target without event types and at horizons that are not simulated;
-            and (b,) the share of continuations that stopped at the largest number of events.
+            (b, T, H, Q) float32 quantiles at `LEVELS`; NaN for a target without event types, at horizons not simulated,
+            and for windows that end after the last simulated horizon. And (b,) the share of continuations that stopped at the
+            largest number of events.
         """
-        horizons = self.horizons[self.simulated]
+        values = np.full((len(ends), len(self.counted), len(self.horizons), len(LEVELS)), np.nan, np.float32)
+        capped, horizons = np.zeros(len(ends)), self.horizons[self.simulated]
+        age = feedback.completed.age.numpy()
         until = np.where(np.isfinite(horizons), horizons, ends[:, None])  # (b, h)
+        young = np.flatnonzero((until > age[:, None]).any(1))
+        if not len(young):
+            return values, capped
+        until, rows = until[young], torch.from_numpy(young)
         order = np.argsort(until, axis=1)
         found = simulate_counts(
             self.process,
-            feedback.observed,
+            feedback.observed[rows],
             torch.from_numpy(np.take_along_axis(until, order, axis=1)),
             counted=torch.from_numpy(self.counted),
             continuations=self.continuations,
-            seeds=seeds,
-            counted_from=feedback.completed.age,
+            seeds=[seeds[row] for row in young],
+            counted_from=feedback.completed.age[rows],
         )
         counts = np.empty_like(found.counts)
         np.put_along_axis(counts, order[:, None, :, None], found.counts, axis=2)
-        values = np.full((len(until), len(self.counted), len(self.horizons), len(LEVELS)), np.nan, np.float32)
-        values[:, :, self.simulated] = quantiles_of_counts(np.moveaxis(counts, -1, 1), LEVELS)
+        values[np.ix_(young, range(len(self.counted)), np.flatnonzero(self.simulated))] = quantiles_of_counts(
+            np.moveaxis(counts, -1, 1), LEVELS
+        )
         values[:, ~self.counted.any(1)] = np.nan
-        return values, found.capped.mean(1)
+        capped[young] = found.capped.mean(1)
+        return values, capped

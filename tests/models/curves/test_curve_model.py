@@ -1,5 +1,7 @@
 """The whole curve model on videos whose growth follows a column of the table, a process, and noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,10 +120,18 @@ def test_a_horizon_that_few_items_reached_rests_on_the_process_alone(model, test
     assert np.isnan(model.predict(inputs).counts[:, 0, 3]).all()
     simulated = inputs.simulated.copy()
     simulated[:, 0, 3] = 1e6 + np.arange(len(LEVELS))
-    from dataclasses import replace
-
     values = model.predict(replace(inputs, simulated=simulated)).counts[:, 0, 3]
     assert values == pytest.approx(inputs.counted + simulated[:, 0, 3])
+
+
+def test_feedback_after_the_window_moves_the_curve_instead_of_cutting_it(model, tested):
+    inputs = tested[0].take(np.flatnonzero(tested[0].age == 1.0)[:50])
+    before = model.predict(inputs).counts[:, 0, 2]
+    after = model.predict(replace(inputs, so_far=before[:, None, 3])).counts[:, 0, 2]
+    assert (after >= before[:, 3:4]).all()
+    assert after[:, 3] == pytest.approx(before[:, 4])  # above the median, the median is the third quartile
+    beyond = model.predict(replace(inputs, so_far=before[:, None, 6] + 5)).counts[:, 0, 2]
+    assert beyond == pytest.approx(np.repeat(before[:, 6:] + 5, len(LEVELS), axis=1))
 
 
 def test_save_and_load_give_the_same_curves(model, tested, tmp_path):
