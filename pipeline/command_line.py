@@ -15,6 +15,7 @@ from pipeline.commands import (
     check,
     clean,
     environment,
+    figures,
     models,
     plan,
     results,
@@ -30,7 +31,8 @@ from pipeline.errors import RunFailed, WrongUse
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (results, plan, check, settings, sql, bank, models, studies, search, shell, clean, environment):
+COMMANDS = (results, plan, check, settings, sql, bank, models, studies, figures, search, shell, clean, environment)
+for module in COMMANDS:
     module.add(app)
 
 

@@ -14,7 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions"},
-    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves"},
+    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
     "monitoring": {"forecast_log", "forecast_scores", "drift", "decided"},
     "reports": {"leaderboard"},
 }
@@ -45,6 +45,7 @@ EDGES = {
     "forecast_scores": {"forecast_log"},
     "drift": {"forecast_scores"},
     "decided": {"curve_evaluation"},
+    "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
 }
 
