@@ -21,7 +21,7 @@ from models import targets
 from models.curves import LEVELS, QUANTILES
 from storage.store import Store
 
-CODE = 1  # raise it when the same inputs give another result
+CODE = 1  # raise it when the same forecasts give other rows
 
 
 @dg.asset(
@@ -57,6 +57,7 @@ def forecast_log(context: dg.AssetExecutionContext, settings: Settings) -> dg.Ma
         data_version=version_of_table(log.select("forecast")),
         metadata={
             "new_forecasts": added,
+            "log_format": CODE,
             "dagster/row_count": len(log),
             "items": log["item"].n_unique(),
             "bank_versions": log["bank_version"].n_unique(),
