@@ -12,12 +12,14 @@ import dagster as dg
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -47,6 +49,8 @@ class Settings(dg.ConfigurableResource):
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()
     model: Model = Model()
+    curves: CurveSettings = CurveSettings()
+    monitoring: Monitoring = Monitoring()
     run: Run = Run()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()
