@@ -142,7 +142,7 @@ def advance(weights, states, types, gap, moved, work, base):
         types: (LANES,) int64, types of the events.
         gap: (LANES,) float64, the scaled gap before each event.
         moved: (LANES,) bool. Nothing of the other lanes is changed.
-        work: (7 d + 2 n + 6 + k, LANES) float32, scratch.
+        work: (6 d + 2 n + 6 + k, LANES) float32, scratch.
         base: (k, LANES) float64, the baseline and the neural term; updated.
     """
     d, n = len(weights.skip), len(weights.rate)

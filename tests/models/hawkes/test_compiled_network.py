@@ -30,7 +30,7 @@ def one_event(process, weights):
     states[:, :width] = g.normal(size=(n, width, LANES))
     types, gap, moved = g.integers(0, 3, LANES), g.exponential(size=LANES) * 3, g.random(LANES) < 0.5
     before, base = states.copy(), np.zeros((3, LANES))
-    work = np.zeros((7 * wide + 2 * n + 10, LANES), np.float32)
+    work = np.zeros((6 * wide + 2 * n + 9, LANES), np.float32)
     advance(weights, states, types, gap, moved, work, base)
     memory = torch.from_numpy(before[:, :width].astype(np.float64)).permute(2, 0, 1)
     h, (after,) = process.network.step(torch.from_numpy(types), torch.from_numpy(gap), (memory,))
