@@ -10,14 +10,29 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import bank, check, clean, environment, plan, results, search, settings, shell, sql, studies
+from pipeline.commands import (
+    bank,
+    check,
+    clean,
+    environment,
+    figures,
+    models,
+    plan,
+    results,
+    search,
+    settings,
+    shell,
+    sql,
+    studies,
+)
 from pipeline.commands.declaration import EXIT_CODES, INTERRUPTED, OK, PROBLEMS, WRONG_USE, group
 from pipeline.errors import RunFailed, WrongUse
 
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (results, plan, check, settings, sql, bank, studies, search, shell, clean, environment):
+COMMANDS = (results, plan, check, settings, sql, bank, models, studies, figures, search, shell, clean, environment)
+for module in COMMANDS:
     module.add(app)
 
 
