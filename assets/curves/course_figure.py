@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import torch
-from models.simulated_counts import simulate_counts
 
 from assets.curves.forecast import CurveForecaster
 from assets.curves.nothing_to_show import NothingToShow
@@ -23,6 +22,7 @@ from assets.settings import Settings
 from models.course_picture import BAND, Course, draw_courses
 from models.hawkes import ExponentialHawkes, fit
 from models.predictors import Samples
+from models.simulated_counts import simulate_counts
 from storage.store import Store
 
 if TYPE_CHECKING:
