@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from assets.curves.forecast import CurveForecaster
 from assets.curves.nothing_to_show import NothingToShow
 from assets.feedback.hawkes_process import fitted_process, fitted_windows, item_seeds
 from assets.ingest.interactions import read_events
-from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.predictor_inputs import WindowFeedback, samples_of
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import read_splits
@@ -21,7 +23,7 @@ from assets.protocol.target import MeasuredTarget
 from assets.settings import Settings
 from models.course_picture import BAND, Course, draw_courses
 from models.hawkes import ExponentialHawkes, fit
-from models.predictors import Samples
+from models.predictors import Feedback
 from models.simulated_counts import simulate_counts
 from storage.store import Store
 
@@ -45,7 +47,7 @@ def course_figure(store: Store, settings: Settings, archetypes: Path) -> Figure:
 
     Raises:
         storage.durable.StoreError: No curve model is in service.
-        NothingToShow: There is no such file, or the first target does not count one type of event.
+        NothingToShow: There is no such file, or the first target does not count one type of event after the window.
     """
     if not archetypes.is_file():
         raise NothingToShow(f"archetypes are known of the demonstration set alone ({archetypes} does not exist)")
@@ -63,13 +65,19 @@ def course_figure(store: Store, settings: Settings, archetypes: Path) -> Figure:
     }
     place = {item: row for row, item in enumerate(samples.items.tolist())}
     rows = np.array([place[item] for item in shown.values()])
-    curves = forecaster.curves(samples)
-    age = samples.feedback.take(torch.from_numpy(rows)).completed.age.numpy()
+    windows = WindowFeedback([samples.feedback.windows[row] for row in rows])
+    samples = replace(samples.take(rows), feedback=windows)
+    curves, feedback = forecaster.curves(samples), windows.take(torch.arange(len(rows)))
+    age = feedback.completed.age.numpy()
     later = np.isfinite(curves.horizons) & (curves.horizons > age.max()) & (curves.horizons <= target.hours)
+    if not later.any():
+        raise NothingToShow(f"no horizon of the curves lies between the window and that of {target.name}")
     horizons = curves.horizons[later]
-    quantiles = np.stack([curves.quantile(level)[rows, 0][:, later] for level in LEVELS], 1)  # (videos, 3, H)
+    quantiles = np.stack([curves.quantile(level)[:, 0][:, later] for level in LEVELS], 1)  # (videos, 3, H)
     counted = forecaster.source.rows.counts(list(shown.values()), None)[:, 0]
-    baseline = _baseline(store, settings, samples, rows, target, types, horizons) + counted[:, None, None]
+    baseline = (
+        _baseline(store, settings, feedback, list(shown.values()), target, types, horizons) + counted[:, None, None]
+    )
     events = read_events(store).join(read_popularity(store).select("item", "t0"), on="item")
     courses = []
     for number, (archetype, item) in enumerate(shown.items()):
@@ -93,15 +101,15 @@ def course_figure(store: Store, settings: Settings, archetypes: Path) -> Figure:
 def _baseline(
     store: Store,
     settings: Settings,
-    samples: Samples,
-    rows: np.ndarray,
+    feedback: Feedback,
+    items: Sequence[str],
     target: MeasuredTarget,
     types: list[str],
     horizons: np.ndarray,
 ) -> np.ndarray:
     """Return quantiles (videos, 3, H) of the new events of simulated continuations of a classical Hawkes process."""
     train, dev, *_ = fitted_windows(store, settings, read_splits(store))
-    process, feedback = ExponentialHawkes(len(types)), samples.feedback.take(torch.from_numpy(rows))
+    process = ExponentialHawkes(len(types))
     fit(process, train.batch(), dev.batch())
     found = simulate_counts(
         process,
@@ -109,7 +117,7 @@ def _baseline(
         torch.from_numpy(horizons),
         counted=torch.tensor([[name == target.metric for name in types]]),
         continuations=CONTINUATIONS,
-        seeds=item_seeds(samples.items[rows].tolist(), settings.process.seed),
+        seeds=item_seeds(items, settings.process.seed),
         counted_from=feedback.completed.age,
     )
     return np.moveaxis(np.quantile(found.counts[..., 0], LEVELS, axis=1), 0, 1)
