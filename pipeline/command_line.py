@@ -15,6 +15,8 @@ from pipeline.commands import (
     check,
     clean,
     environment,
+    figures,
+    models,
     plan,
     recommenders,
     results,
@@ -30,7 +32,23 @@ from pipeline.errors import RunFailed, WrongUse
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (results, plan, check, settings, sql, bank, studies, recommenders, search, shell, clean, environment):
+COMMANDS = (
+    results,
+    plan,
+    check,
+    settings,
+    sql,
+    bank,
+    models,
+    studies,
+    recommenders,
+    figures,
+    search,
+    shell,
+    clean,
+    environment,
+)
+for module in COMMANDS:
     module.add(app)
 
 

@@ -173,18 +173,24 @@ def read_histories(store: Store) -> KeptHistories:
     if version is None:
         raise StoreError(f"no histories are in service; pack them (dagster asset materialize --select '{NAME}+')")
     with version.reading() as folder:
-        arrays = {file.stem: _open(file) for file in sorted(folder.glob("*.npy"))}
+        return KeptHistories(version, *open_histories(folder))
+
+
+def open_histories(
+    folder: Path,
+) -> tuple[UserHistories, np.ndarray, np.ndarray | None, ItemFeatures | None]:
+    """Open the arrays that `keep_histories` wrote, memory-mapped.
+
+    Returns:
+        The histories, which exposures are observed, their part, and the items' content; see `KeptHistories`.
+    """
+    arrays = {file.stem: _open(file) for file in sorted(folder.glob("*.npy"))}
     features = None
     if "vectors" in arrays:
         known = {"visual": np.asarray(arrays["vectors_known"])}
         features = ItemFeatures({"visual": arrays["vectors"]}, known, arrays.get("category"))
-    return KeptHistories(
-        version,
-        UserHistories(**{name: arrays[name] for name in ARRAYS}),
-        arrays["observed"],
-        arrays.get("part"),
-        features,
-    )
+    histories = UserHistories(**{name: arrays[name] for name in ARRAYS})
+    return histories, arrays["observed"], arrays.get("part"), features
 
 
 def _open(file: Path) -> np.ndarray:

@@ -9,11 +9,13 @@ from assets.settings.audience import Audience
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -28,11 +30,13 @@ __all__ = [
     "Audit",
     "Automation",
     "Bank",
+    "CurveSettings",
     "Data",
     "Encoders",
     "Imports",
     "Metadata",
     "Model",
+    "Monitoring",
     "Process",
     "Protocol",
     "Retrieval",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.hawkes import ExponentialHawkes, fit
 from models.predictors.content_network import ContentNetwork
 from models.predictors.content_sequences import lacking
 from models.predictors.features import Widths
@@ -36,8 +37,9 @@ class MUFMConfig(RetrievedContentConfig):
         hidden: Width of the output of eq. 17.
         head: "linear" is eq. 17 as printed. "relu" puts a ReLU between eq. 17 and eq. 18.
         feedback: What is read of the feedback. "likelihood": the log-likelihood of the window under the fitted process.
-            "state": a score that is linear in the mean of the process's states, and trained with the network (noHP in table
-            4). "none": nothing.
+            "classical": the same of a Hawkes process with exponential kernels and no network, fitted to the training windows
+            (noMamba in table 4). "state": a score that is linear in the mean of the process's states, and trained with the
+            network (noHP). "none": nothing.
         recommendation_column: Name of the numeric column of the table that holds a recommendation score per video; None or
             empty for no score (noSAS in table 4). The predictor's default is the store's own score, if there is one.
 
@@ -48,7 +50,7 @@ class MUFMConfig(RetrievedContentConfig):
     alpha: float = 0.2
     interaction: Literal["inner", "product"] = "product"
     head: Literal["linear", "relu"] = "relu"
-    feedback: Literal["likelihood", "state", "none"] = "likelihood"
+    feedback: Literal["likelihood", "classical", "state", "none"] = "likelihood"
     recommendation_column: str | None = None
 
 
@@ -97,6 +99,8 @@ class MUFM(ContentNetwork):
                 self.score_of_state = nn.Linear(temporal_encoder.process.hidden, 1)
             else:
                 self.standardise_likelihood = Standardiser(1)
+            if config.feedback == "classical":
+                self.classical = ExponentialHawkes(temporal_encoder.process.num_types).requires_grad_(False)
         if self.reads_tables:
             self.standardise_recommendation = Standardiser(1)
         self.head = nn.Linear(config.hidden + self.reads_feedback + self.reads_tables, targets)
@@ -127,7 +131,9 @@ class MUFM(ContentNetwork):
         super().fit_scales(samples, videos)
         if self.reads_tables:
             self.standardise_recommendation.fit(self._recommendation(samples.table))
-        if self.reads_feedback and self.config.feedback == "likelihood":
+        if self.reads_feedback and self.config.feedback != "state":
+            if self.config.feedback == "classical":
+                self._fit_classical(samples)
             windows = torch.arange(len(samples)).split(WINDOWS)
             likelihoods = [self._likelihood(samples.feedback.take(rows)).numpy() for rows in windows]
             self.standardise_likelihood.fit(np.concatenate(likelihoods))
@@ -179,7 +185,16 @@ class MUFM(ContentNetwork):
     @torch.no_grad()
     def _likelihood(self, feedback: Feedback) -> Tensor:
         """Return Likelihood_MHP of eq. 47, (b, 1) float64, from the first event of each window to the last."""
-        return self.temporal_encoder.log_likelihood(feedback.observed, window="events").unsqueeze(1)
+        process = self.classical if self.config.feedback == "classical" else self.temporal_encoder
+        return process.log_likelihood(feedback.observed, window="events").unsqueeze(1)
+
+    def _fit_classical(self, samples: Samples) -> None:
+        """Fit the classical process to the training windows that were not cut at a younger age."""
+        whole = np.flatnonzero(np.ones(len(samples), bool) if samples.age is None else np.isnan(samples.age))
+        windows = samples.feedback.take(torch.from_numpy(whole if len(whole) else np.arange(len(samples)))).observed
+        self.classical.requires_grad_(True)
+        fit(self.classical, windows, windows)
+        self.classical.requires_grad_(False)
 
     def _recommendation(self, table: Table) -> np.ndarray:
         """Return the recommendation scores, (n, 1), NaN where one is unknown."""

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.predictors.features import PackedRows
 from models.predictors.standardise import Standardiser
 from models.recommenders.item_features import ItemFeatures
-
-ROWS_AT_ONCE = 65_536  # items whose vectors are read at once
 
 
 class MultimodalItems(nn.Module):
@@ -41,6 +40,8 @@ class MultimodalItems(nn.Module):
         if widths:
             self.join = nn.Linear(len(widths) * width, width)
             self.normalise = nn.LayerNorm(width)
+            # Users are normalised to a length of sqrt(d). Items of length 1 give first scores of about 1, as a sigmoid wants.
+            nn.init.constant_(self.normalise.weight, width**-0.5)
         if items is not None:
             self.ids = nn.Embedding(items, width)
             nn.init.normal_(self.ids.weight, std=0.02)
@@ -55,15 +56,7 @@ class MultimodalItems(nn.Module):
         for name, layer in self.standardise.items():
             known = features.known.get(name)
             own = rows if known is None else rows[known[rows]]
-            count, total, squares = 0, 0.0, 0.0
-            for start in range(0, len(own), ROWS_AT_ONCE):
-                part = np.asarray(features.vectors[name][own[start : start + ROWS_AT_ONCE]], np.float64)
-                count, total, squares = count + len(part), total + part.sum(0), squares + (part**2).sum(0)
-            if count:
-                mean = total / count
-                scale = np.sqrt(np.maximum(squares / count - mean**2, 0))
-                layer.mean.copy_(torch.from_numpy(mean))
-                layer.scale.copy_(torch.from_numpy(np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-30), scale, 1)))
+            layer.fit_rows(PackedRows(features.vectors[name], own, np.ones(len(own), np.int64), longest=1), name=name)
 
     def read(self, features: ItemFeatures, rows: np.ndarray) -> dict[str, Tensor]:
         """Return the vectors of the items at `rows` (m,), standardised, by modality: (m, width) float32 on the CPU."""

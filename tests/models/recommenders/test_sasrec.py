@@ -171,7 +171,7 @@ def test_exposures_that_are_held_out_change_nothing_of_the_fit():
 def test_what_content_says_of_the_next_click_is_found_for_new_items_too(loss):
     histories, features = cyclic_world()
     split = leave_one_out(histories)
-    model = fitted(histories, features, loss=loss, epochs=25, learning_rate=3e-3)
+    model = fitted(histories, features, loss=loss, epochs=12, learning_rate=1e-2)
     scores = model.score(histories, features, Queries.before(histories, split.test))
     rank = ranks(scores, histories.item[split.test])
     assert click_metrics(rank).values["hit rate@10"] > 0.9  # by chance 0.25
