@@ -7,6 +7,7 @@ import polars as pl
 
 from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
 from assets.engine.packed_rows import packed_rows
+from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
 from assets.protocol.labels import matrix, names_of, read_labels
 from assets.protocol.splits import read_splits
@@ -20,7 +21,7 @@ BLOCK = 4096  # videos whose keys are computed at once
 FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
 
 
-class MixedVersions(RuntimeError):
+class MixedVersions(UserError):
     """Rows of one stage were computed by different encoders or parameters, so one bank cannot hold them."""
 
 
