@@ -46,8 +46,8 @@ def _in_words(rows: pl.DataFrame, of: str) -> str:
     best = first.row(0, named=True)
     return (
         f"{of}, {best['items']} test items: the best row is {best['predictor']}. Its squared error is {best['nMSE']:.0%} "
-        f"of that of the test items' own mean (nMSE {best['nMSE']:.3f}, 95 % of resampled test sets in "
-        f"[{best['nMSE_item_low']:.3f}, {best['nMSE_item_high']:.3f}]); its rank correlation with the truth is {best['SRC']:.2f}."
+        f"of that of the test items' own mean (nMSE {best['nMSE']:.3f}, 95 % of resampled test sets "
+        f"in [{best['nMSE_item_low']:.3f}, {best['nMSE_item_high']:.3f}]); its rank correlation with the truth is {best['SRC']:.2f}."
     )
 
 

@@ -23,8 +23,8 @@ def retrieved(store: Store, settings: Settings) -> list[PageBlock]:
         Paragraph(f"{found.means[:1].upper()}{found.means[1:]}."),
         Paragraph(
             f"Each card has a frame, the share of the window's events that had happened by each time (grey area: the "
-            f"card's video, orange line: the query), the count of {found.label}, and both similarities to the query, which comes "
-            "first."
+            f"card's video, orange line: the query), the count of {found.label}, and both similarities to the query, which "
+            "comes first."
         ),
     ]
     for name, gain, example in zip(NAMES, GAINS, found.examples, strict=False):
