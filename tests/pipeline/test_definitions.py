@@ -17,7 +17,7 @@ GRAPH = {
     "prediction": {"popularity_model", "evaluation", "predictions"},
     "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
     "monitoring": {"forecast_log", "forecast_scores", "drift", "decided"},
-    "reports": {"leaderboard"},
+    "reports": {"leaderboard", "report"},
 }
 EDGES = {
     "popularity": {"videos", "interactions"},
@@ -51,6 +51,7 @@ EDGES = {
     "decided": {"curve_evaluation"},
     "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
+    "report": {"leaderboard", "forecast_curves", "forecast_reasons", "drift"},
 }
 
 

@@ -44,10 +44,11 @@ def _in_words(rows: pl.DataFrame, of: str) -> str:
     if first.is_empty():
         return f"{of}: no row has a finite nMSE."
     best = first.row(0, named=True)
+    low, high = best["nMSE_item_low"], best["nMSE_item_high"]
     return (
-        f"{of}, {best['items']} test items: the best row is {best['predictor']}. Its squared error is {best['nMSE']:.0%} "
-        f"of that of the test items' own mean (nMSE {best['nMSE']:.3f}, 95 % of resampled test sets "
-        f"in [{best['nMSE_item_low']:.3f}, {best['nMSE_item_high']:.3f}]); its rank correlation with the truth is {best['SRC']:.2f}."
+        f"{of}, {best['items']} test items: the best row is {best['predictor']}. Its squared error is "
+        f"{100 * best['nMSE']:.0f} % of that of the test items' own mean (nMSE {best['nMSE']:.3f}, 95 % of resampled test sets "
+        f"in [{low:.3f}, {high:.3f}]). Its rank correlation with the truth is {best['SRC']:.2f}."
     )
 
 
@@ -95,7 +96,7 @@ def _residuals(own: pl.DataFrame, row: str, axis: str) -> Picture:
     axes.plot(at, levels[2], "o", color=INK, markersize=5, label="median")
     axes.set(xlabel="tenth of the test videos by forecast, lowest first", ylabel=f"truth - forecast, {axis}", xticks=at)
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="best", ncols=3)
+    figure.legend(loc="outside lower left", ncols=3)
     return as_picture(figure, f"Residuals of {row} by decile of the forecast. Above 0 the forecast was too low.")
 
 

@@ -31,20 +31,20 @@ def archetypes(store: Store, settings: Settings) -> list[PageBlock]:
     names, horizons, shares = growth_shapes(own)
     group, centres = shape_groups(shares)
     target, age = first.row(0)
-    figure, axes = chart()
+    figure, axes = chart(height=4.2)
     at, pictures = range(len(horizons)), []
     for place, centre in enumerate(centres):
         members = np.flatnonzero(group == place)
         middle = members[np.argmin(((shares[members] - centre) ** 2).sum(1))]
         half = horizon_name(horizons[int(np.argmax(centre >= 0.5))])
-        title = f"{LETTERS[place]}: {len(members) / len(names):.0%} of the videos, half of the count by {half}"
+        title = f"{LETTERS[place]}: {100 * len(members) / len(names):.0f} % of the videos, half of the count by {half}"
         axes.plot(at, 100 * centre, marker="o", markersize=4, label=title)
         caption = f"{title}. Video {names[middle][:40]}, the nearest to the group's mean."
         pictures.append(fan_picture(own, names[middle], target, caption))
     end = horizon_name(horizons[-1])
     axes.set_xticks(at, [horizon_name(hours) for hours in horizons])
     axes.set(xlabel="time after publication", ylabel=f"share of the count at {end}, %", ylim=(0, 105))
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower left")
     seen = "their whole window" if age is None else f"{age:g} h"
     text = (
         f"{len(names)} test videos with a {target.split('@')[0]} count of at least {FEWEST_COUNTS} at {end}, grouped by the "

@@ -11,10 +11,12 @@ from assets.reports.document import Items, Paragraph, Picture
 from assets.reports.page import PageBlock, Pictures
 from assets.reports.report_sections.inputs import stored_table
 from assets.settings import Settings
-from models.curves.scores import INTERVALS
+from models.curves.scores import INTERVALS, share_interval
 from storage.store import Store
 
 STAGE = "curve_evaluation"
+MARGIN = 12  # per cent around the nominal level that an axis shows at least
+COUNTS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)  # ticks of a logarithmic axis
 LEVEL = 80  # per cent, of the coverage by decile
 
 
@@ -26,15 +28,27 @@ def calibration(store: Store, settings: Settings) -> list[PageBlock]:
     for (target,), own in ours.group_by("target_name", maintain_order=True):
         pictures = []
         for level in INTERVALS:
-            figure, axes = chart()
-            draw_coverage(axes, own, level)
-            axes.set(xlabel="horizon after publication", ylabel="test videos covered, %", title="")
-            axes.legend(title="observed", ncols=2)
-            title = f"{target}: coverage of the {level} % intervals, by horizon and age. The grey line is exact."
-            pictures.append(as_picture(figure, title))
+            pictures.append(_by_horizon(own, target, level))
         pictures.append(_by_decile(own, target))
         blocks.append(Pictures(pictures))
     return blocks
+
+
+def _by_horizon(own: pl.DataFrame, target: str, level: int) -> Picture:
+    low, high = (100 * end for end in share_interval(level / 100, own["items"].max()))
+    figure, axes = chart(height=3.6)
+    axes.axhspan(low, high, color=SOFT, alpha=0.2, linewidth=0, label="exact, by chance")
+    draw_coverage(axes, own, level)
+    covered = 100 * own[f"coverage_{level}"]
+    axes.set(xlabel="horizon after publication", ylabel="test videos covered, %", title="")
+    axes.set_ylim(min(level - MARGIN, covered.min()), min(max(level + MARGIN, covered.max()), 100))
+    axes.tick_params(labelsize=9)
+    figure.legend(loc="outside lower left", ncols=3, title="observed for")
+    title = (
+        f"{target}: coverage of the {level} % intervals, by horizon and by the age of the video. The grey band holds "
+        "95 % of the values of an exact interval."
+    )
+    return as_picture(figure, title)
 
 
 def _by_decile(own: pl.DataFrame, target: str) -> Picture:
@@ -79,5 +93,10 @@ def fan_picture(own: pl.DataFrame, item: str, target: str, title: str = "") -> P
     """
     figure, axes = chart(height=2.8)
     draw_fan(axes, own.filter(item=item))
-    axes.set(xlabel="time after publication", ylabel=f"{target.split('@')[0]} so far")
+    top = axes.get_ylim()[1]
+    shown = [count for count in COUNTS if count <= top]
+    axes.set_yticks(shown, [f"{count:,}" for count in shown])
+    axes.minorticks_off()
+    axes.tick_params(labelsize=9)
+    axes.set(xlabel="time after publication", ylabel=f"{target.split('@')[0]} count")
     return as_picture(figure, title or f"video {item[:40]}")

@@ -90,4 +90,4 @@ def _missing(items: pl.DataFrame, windows: pl.DataFrame, labels: pl.DataFrame) -
         "complete observation window": windows.filter(~pl.col("window_complete").fill_null(False))["item"].len(),
         "known label of any target": len(items) - known,
     }
-    return [(name, f"{count:,}", f"{count / max(len(items), 1):.1%}") for name, count in counts.items()]
+    return [(name, f"{count:,}", f"{100 * count / max(len(items), 1):.1f} %") for name, count in counts.items()]

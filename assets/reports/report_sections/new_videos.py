@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from assets.ingest.videos import known_titles
 from assets.reports.document import Grid, Paragraph
 from assets.reports.page import PageBlock
 from assets.reports.report_sections.inputs import stored_table
 from assets.settings import Settings
+from assets.settings.target import parse_target
 from storage.store import Store
 
 SHOWN = 12
@@ -24,22 +27,24 @@ def new_videos(store: Store, settings: Settings) -> list[PageBlock]:
     for row in own.head(SHOWN).iter_rows(named=True):
         item = row["item"]
         low, high = bands.get(item, (None, None))
-        band = "n/a" if low is None else f"{low:,.0f} to {high:,.0f}"
+        band = (
+            "n/a" if low is None else f"{math.floor(low):,} to {math.floor(high):,}"
+        )  # docs/curves.md: the whole part is the count
         title = titles.get(item) or "(no title)"
         title = title if len(title) <= LETTERS else f"{title[: LETTERS - 1]}…"
         rows.append(
             [
-                item,
                 title,
                 f"{row['predicted_count']:,.0f}",
                 band,
                 f"{row['counted_so_far']:,}",
                 sentences.get(item, ("n/a",))[0],
+                item,
             ]
         )
     text = f"{len(own)} videos have no label of {target} yet. These have the highest forecasts."
-    columns = ["item", "title", f"forecast, {target}", "80 % interval", "counted so far", "why"]
-    return [Paragraph(text), Grid(columns, rows, texts=frozenset({1, 5}))]
+    columns = ["title", f"{target}, forecast", "80 % interval", "counted so far", "why", "item"]
+    return [Paragraph(text), Grid(columns, rows, texts=frozenset({4}))]
 
 
 def _by_item(store: Store, table: str, target: str, columns: list[str]) -> dict[str, tuple[float | str, ...]]:
@@ -53,7 +58,5 @@ def _by_item(store: Store, table: str, target: str, columns: list[str]) -> dict[
 
 
 def _hours(target: str) -> float:
-    from assets.settings.target import parse_target
-
     hours = parse_target(target).hours
-    return float("inf") if hours is None else hours
+    return math.inf if hours is None else hours

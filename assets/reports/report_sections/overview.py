@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 from assets.ingest.interactions import read_events
@@ -10,6 +11,7 @@ from assets.protocol.labels import target_names
 from assets.reports.document import Grid
 from assets.reports.page import PageBlock
 from assets.reports.report_sections.inputs import moment, stored_table
+from assets.reports.report_sections.provenance import commit
 from assets.settings import Settings
 from storage.store import Store
 
@@ -25,7 +27,10 @@ def overview(store: Store, settings: Settings) -> list[PageBlock]:
     counts["predict"] = counts.get("predict", 0) or len(windows) - sum(counts.values())
     window = f"first {protocol.hours:g} hours" if protocol.first_k is None else f"first {protocol.first_k} events"
     by_type = events.group_by("type").len().sort("len", descending=True)
+    version = f"version {metadata.version('reelcast')}, commit {commit() or 'unknown'}"
     rows = [
+        ("reelcast", version),
+        ("last run", _last_run(store)),
         ("data set", settings.data_folder().name),
         ("videos", f"{len(items):,}, of which {len(items) - items['path'].null_count():,} have a file"),
         ("published", f"{moment(windows['t0'].min())} to {moment(windows['t0'].max())}"),
@@ -44,3 +49,8 @@ def overview(store: Store, settings: Settings) -> list[PageBlock]:
         version = store.artifact(artifact).current()
         rows.append((name, "none" if version is None else f"version {version.version}"))
     return [Grid(["fact", "value"], rows, texts=frozenset({1}))]
+
+
+def _last_run(store: Store) -> str:
+    runs = store.log("runs").read()
+    return f"{runs['finished_at'].max():%Y-%m-%d %H:%M} UTC" if len(runs) else "unknown"

@@ -19,6 +19,7 @@ def intensity(store: Store, settings: Settings) -> list[PageBlock]:
     figure = intensity_figure(store, settings)
     title = figure.get_suptitle()
     figure.suptitle("")
+    figure.axes[0].set_ylabel("events per hour")
     figure.axes[-1].set_xlabel("hours since publication")
     text = (
         "Above: the intensity in events per hour, and what the classical part alone would give. The area is the network's "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,7 @@ UNSHOWN = {**NO_RESULT, "data": {"folder"}}
 
 def provenance(store: Store, settings: Settings) -> list[PageBlock]:
     """Return versions, settings that differ from their defaults, and the last materialisation of each asset."""
-    software = [("Python", platform.python_version()), ("commit", commit() or "unknown")]
+    software = [("Python", platform.python_version())]
     for library in LIBRARIES:
         try:
             software.append((library, version(library)))
@@ -54,7 +55,7 @@ def provenance(store: Store, settings: Settings) -> list[PageBlock]:
 
 def changed_settings(settings: Settings) -> list[tuple[str, str]]:
     """Return the settings that differ from their defaults, as (section.field, value), without those that change no result."""
-    own, default = (one.model_dump(mode="json", exclude=UNSHOWN) for one in (settings, type(settings)()))
+    own, default = (one.model_dump(mode="json", exclude=UNSHOWN) for one in (settings, Settings()))
     return [
         (f"{section}.{field}", str(value))
         for section, fields in own.items()
@@ -63,6 +64,7 @@ def changed_settings(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
+@functools.cache
 def commit() -> str | None:
     """Return the commit of the project's folder, marked if files differ from it; None outside a checkout."""
     try:

@@ -92,4 +92,4 @@ def _users(events: pl.DataFrame) -> Iterator[tuple[str, list[str]]]:
     users = named.group_by("user", maintain_order=True).len()
     if len(users) >= FEWEST_USERS:
         busy = users.filter(pl.col("len") > BUSY * len(named))
-        yield f"user with more than {BUSY:.0%} of all events", busy["user"].to_list()
+        yield f"user with more than {100 * BUSY:.0f} % of all events", busy["user"].to_list()

@@ -18,7 +18,7 @@ def troubles(store: Store, settings: Settings) -> list[PageBlock]:
     failed, damaged, obstacles = failures(store), damages(store), read_obstacles(store)
     blocks: list[PageBlock] = []
     lists = (
-        ("Failed rows", failed.select("item", "stage", "error_type", "error_message")),
+        ("Failed rows", failed.select("item", "error_message", "stage", "error_type")),
         ("Damaged files, used in part", damaged.unique(maintain_order=True)),
         ("Models that could not be fitted", obstacles.select("title", "reason")),
     )
