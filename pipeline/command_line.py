@@ -17,9 +17,12 @@ from pipeline.commands import (
     doctor,
     environment,
     export,
+    figures,
     init,
     mcp,
+    models,
     plan,
+    recommenders,
     results,
     run,
     search,
@@ -33,7 +36,22 @@ from pipeline.errors import RunFailed, is_readable
 
 STOPPED = "stopped; finished work is kept"
 
-COMMANDS = (init, check, run, results, plan, sql, export, settings, bank, studies, search)
+COMMANDS = (
+    init,
+    check,
+    run,
+    results,
+    plan,
+    figures,
+    sql,
+    export,
+    settings,
+    bank,
+    models,
+    studies,
+    recommenders,
+    search,
+)
 COMMANDS += (doctor, mcp, shell, clean, environment)  # less often used, so last in the help
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)

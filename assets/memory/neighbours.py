@@ -127,13 +127,8 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
         heard = np.zeros_like(heard)
     elif settings.similarity == "temporal":  # items without feedback still use content
         has_content = has_content & ~heard
-    times = None
-    if settings.protocol.split == "chronological":
-        clocks = sides.select("item").join(
-            read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
-        )
-        # an item without t = 0 is queried now, when every label of the bank is known
-        times = clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()[windows.row]
+    times = query_times(store, settings, sides)
+    times = None if times is None else times[windows.row]
     query_items = [items[row] for row in windows.row]
     queries = bank.queries(
         content,
@@ -147,6 +142,23 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
     answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
     return _frame(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
+
+
+def query_times(store: Store, settings: Settings, sides: pl.DataFrame) -> np.ndarray | None:
+    """Return when each item searches the bank, (n,) unix ms: at its t = 0. None if every label of the bank may be seen.
+
+    Args:
+        store: The store.
+        settings: Section `[protocol]` is used.
+        sides: `item`.
+    """
+    if settings.protocol.split != "chronological":
+        return None
+    clocks = sides.select("item").join(
+        read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
+    )
+    # an item without t = 0 is queried now, when every label of the bank is known
+    return clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()
 
 
 def _frame(

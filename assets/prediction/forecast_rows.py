@@ -41,6 +41,8 @@ class ForecastRows:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Read what the trivial rows need.
 
+        `known` holds the labels (m, T) of the training items, NaN where one is unknown.
+
         Args:
             store: The store.
             settings: Names the models, the ages and the device.
@@ -50,7 +52,7 @@ class ForecastRows:
         self.targets = measured_targets(settings.protocol, self.events, self.counters)
         training = pl.DataFrame({"item": items_of(usable_items(store), "train")}, schema={"item": pl.String})
         self.training = training.join(self.popularity, on="item", how="left", maintain_order="left")
-        self._known = label_matrix(store, self.training["item"].to_list())
+        self.known = label_matrix(store, self.training["item"].to_list())
         self._loaded: dict[TrainedModel, Predictor] = {}
 
     @cached_property
@@ -100,7 +102,7 @@ class ForecastRows:
         counted = self.counts(samples.items.tolist(), age)
         floor, scale = counted if floor is None else floor, self.settings.protocol.target
         means, around = [], []
-        for column, values in enumerate(self._known.T):
+        for column, values in enumerate(self.known.T):
             known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
             means.append(training_mean(known, len(samples)))
             around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
@@ -110,12 +112,12 @@ class ForecastRows:
         if np.isfinite(line).any():
             rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
         models = fitted_models(self.store, self.settings) if len(samples) else []
-        digests = kept.digests(samples, self._bank) if kept is not None and models else []
+        digests = kept.digests(samples, self.bank) if kept is not None and models else []
         for name in reversed(dict.fromkeys(model.name for model in models)):
             for model in (model for model in models if model.name == name):
-                predictor = self._model(model)
+                predictor = self.predictor(model)
                 if kept is not None and predictor.forecasts_alone:
-                    values = kept.forecasts(model, self._bank, digests, partial(self._predict, predictor, samples))
+                    values = kept.forecasts(model, self.bank, digests, partial(self._predict, predictor, samples))
                 else:
                     values = self._predict(predictor, samples)
                 if predictor.sees_feedback:
@@ -139,13 +141,15 @@ class ForecastRows:
 
     def _predict(self, predictor: Predictor, samples: Samples, rows: np.ndarray | None = None) -> np.ndarray:
         part = samples if rows is None else samples.take(rows)
-        return predictor.predict(part, self._bank, device=device_of(self.settings))
+        return predictor.predict(part, self.bank, device=device_of(self.settings))
 
     @cached_property
-    def _bank(self) -> Bank:
+    def bank(self) -> Bank:
+        """The memory bank in service."""
         return bank_of(self.store, self.settings)
 
-    def _model(self, model: TrainedModel) -> Predictor:
+    def predictor(self, model: TrainedModel) -> Predictor:
+        """Return a model in service; it is loaded once."""
         if model not in self._loaded:
             self._loaded[model] = load_model(self.store, self.settings, model)
         return self._loaded[model]
@@ -158,7 +162,7 @@ def made_from(store: Store, settings: Settings, *splits: str) -> str:
     """Return a hash of everything that the splits' forecasts, and the columns shown with them, depend on."""
     fitted = fitted_models(store, settings)
     models = [model_in_service(store, model) for model in fitted]
-    tables = [store.table(name).state() for name in TABLES]
+    tables = [state for name in TABLES if (state := store.table(name).state()) is not None]
     fits = [store.artifact(name).current() for name in FITS]
     titles = known_items(store).select("item", "title")
     return content_hash(

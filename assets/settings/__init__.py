@@ -5,14 +5,17 @@ the launchpad. Each section is a Dagster config class, so the launchpad shows it
 user can change them there for one run.
 """
 
+from assets.settings.audience import Audience
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -23,14 +26,17 @@ from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 
 __all__ = [
+    "Audience",
     "Audit",
     "Automation",
     "Bank",
+    "CurveSettings",
     "Data",
     "Encoders",
     "Imports",
     "Metadata",
     "Model",
+    "Monitoring",
     "Process",
     "Protocol",
     "Retrieval",

@@ -9,15 +9,18 @@ from typing import Self
 
 import dagster as dg
 
+from assets.settings.audience import Audience
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -46,7 +49,10 @@ class Settings(dg.ConfigurableResource):
     process: Process = Process()
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()
+    audience: Audience = Audience()
     model: Model = Model()
+    curves: CurveSettings = CurveSettings()
+    monitoring: Monitoring = Monitoring()
     run: Run = Run()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()

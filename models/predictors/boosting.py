@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from catboost import CatBoostRegressor, FeaturesData, Pool
 
 TREES_WITHOUT_VALIDATION = 300
+CONTENT = "content.npz"
+FEW = 64  # windows below which CatBoost explains each one alone faster than it prepares its trees
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,31 @@ class Boosting(RegressionPredictor):
             ]
         )
 
+    def shap(self, samples: Samples) -> tuple[np.ndarray, list[str]]:
+        """Return SHAP values: what each column adds to the model's expectation.
+
+        Args:
+            samples: n windows.
+
+        Returns:
+            (n, T, columns + 1) float64, the expectation last; they sum to the forecasts over the last axis. And the names of
+            the columns.
+        """
+        from catboost import Pool
+
+        table = self.table_of(samples)
+        names = [*table.numeric_names, *table.categorical_names]
+        data, mode = Pool(_data(table)), "NoPreCalc" if len(samples) < FEW else "UsePreCalc"
+        values = np.zeros((len(samples), len(self._models), len(names) + 1))
+        for column, model in enumerate(self._models):
+            if isinstance(model, float):
+                values[:, column, -1] = model
+            else:
+                values[:, column] = model.get_feature_importance(
+                    data, type="ShapValues", shap_mode=mode, thread_count=_threads()
+                )
+        return values, names
+
     def save(self, folder: Path) -> None:
         """Write the description, the components of the content, and a model per target that has one."""
         constants = [model if isinstance(model, float) else None for model in self._models]
@@ -129,9 +156,7 @@ class Boosting(RegressionPredictor):
             if not isinstance(model, float):
                 model.save_model(str(folder / f"target_{number}.cbm"))
         if self._content is not None:
-            parts = {"mean": self._content.means, "axes": self._content.axes}
-            arrays = {f"{part} {name}": array for part, named in parts.items() for name, array in named.items()}
-            np.savez(folder / "content.npz", **arrays)
+            self._content.save(folder / CONTENT)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote.
@@ -148,13 +173,8 @@ class Boosting(RegressionPredictor):
             CatBoostRegressor().load_model(str(folder / f"target_{number}.cbm")) if constant is None else constant
             for number, constant in enumerate(description["constants"])
         ]
-        if (folder / "content.npz").exists():
-            with np.load(folder / "content.npz") as stored:
-                means, axes = (
-                    {key.split()[1]: stored[key] for key in stored if key.startswith(part)}
-                    for part in ("mean ", "axes ")
-                )
-            self._content = ContentComponents(means, axes)
+        if (folder / CONTENT).exists():
+            self._content = ContentComponents.load(folder / CONTENT)
 
     def _fit_content(self, train: Samples) -> ContentComponents | None:
         """Return the components to fit on, or None without content."""

@@ -7,6 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.curves.course_figure import course_figure
+from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
+from assets.curves.intensity_figure import intensity_figure
+from assets.curves.nothing_to_show import NothingToShow
+from assets.curves.retrieval_figure import retrieval_figure
 from assets.engine.store_access import open_store
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
@@ -29,6 +34,7 @@ PER_VIDEO = [
     "text_embeddings",
     "retrieval_vectors",
     "temporal_embeddings",
+    "simulated_curves",
 ]
 
 
@@ -58,6 +64,38 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     with catalog.connect(store) as connection:
         failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
+
+    # 48 training items are too few for a regression: the curves are those of the process alone, up to the target's horizon.
+    curves = store.table("curve_items").read().filter(pl.col("age_hours") == 1.0)
+    assert curves["horizon_hours"].unique().sort().to_list() == [1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0, 168.0]
+    assert (curves["q05"] <= curves["q95"]).all()
+    assert (
+        curves.filter(pl.col("horizon_hours") == 1.0)["q50"]
+        == curves.filter(pl.col("horizon_hours") == 1.0)["observed"]
+    ).all()
+    reasons = read_reasons(store)
+    assert check_sums(reasons, read_predictions(store)).passed
+    parts = reasons.filter(pl.col("kind").is_in(["part", "remainder"]))
+    sums = parts.group_by("item", "target_name").agg(pl.col("share").sum())["share"]
+    assert sums.to_list() == pytest.approx([1.0] * len(sums))
+    assert {"feedback", "words", "time"} <= set(parts["name"]) and "frames" not in set(parts["name"])
+    assert set(read_sentences(store)["item"]) == set(reasons["item"])
+
+    item = store.table("evaluation_items").read()["item"][0]
+    gallery = retrieval_figure(store, ran, item=item)
+    assert "this video: " in gallery.get_supxlabel() and "percentile" not in gallery.get_supxlabel()
+    assert intensity_figure(store, ran, item=item).get_suptitle() == f"video {item}"
+    for figure in (retrieval_figure, intensity_figure):
+        with pytest.raises(NothingToShow, match="item 'nobody' is no "):
+            figure(store, ran, item="nobody")
+
+    with pytest.raises(NothingToShow, match="archetypes are known of the demonstration set alone"):
+        course_figure(store, ran, tmp_path / "none.csv")
+    items = store.table("evaluation_items").read()["item"].unique().sort()
+    kinds = pl.DataFrame({"item": items, "archetype": ["odd", "even"] * (len(items) // 2), "events": range(len(items))})
+    kinds.write_csv(tmp_path / "archetypes.csv")
+    titles = [axes.get_title() for axes in course_figure(store, ran, tmp_path / "archetypes.csv").axes]
+    assert [title.split(" (video ")[0] for title in titles] == ["even", "odd"]
 
     again = materialise(ran)
     assert again.success

@@ -1,0 +1,54 @@
+"""Forecast curves of any windows by the curve model in service."""
+
+from __future__ import annotations
+
+from assets.curves.curve_inputs import CurveInputSource, ItemFeedback
+from assets.prediction.forecast_rows import ForecastRows
+from assets.settings import Settings
+from models.curves import Curves
+from models.curves.curve_model import CurveModel
+from models.predictors import Samples
+from models.predictors.content_components import ContentComponents
+from storage.durable import StoreError
+from storage.store import Store
+
+NAME = "curve_model"
+CONTENT = "content.npz"
+
+
+class CurveForecaster:
+    """The curve model in service; what it needs is read once."""
+
+    def __init__(self, store: Store, settings: Settings, *, rows: ForecastRows | None = None) -> None:
+        """Load the model.
+
+        Args:
+            store: The store.
+            settings: The settings.
+            rows: The store's feedback and counters, if they were read before.
+
+        Raises:
+            storage.durable.StoreError: No curve model is in service.
+        """
+        version = store.artifact(NAME).current()
+        if version is None:
+            raise StoreError(f"no curve model is in service; fit one (dagster asset materialize --select '{NAME}+')")
+        with version.reading() as folder:
+            self.model = CurveModel.load(folder)
+            content = ContentComponents.load(folder / CONTENT)
+        self.source = CurveInputSource(ForecastRows(store, settings) if rows is None else rows, content)
+
+    def curves(self, samples: Samples, *, so_far: bool = False, feedback: ItemFeedback | None = None) -> Curves:
+        """Return the curves of n windows.
+
+        Args:
+            samples: The windows, with their feedback, neighbours and table.
+            so_far: Whether feedback after the windows, until the items were last seen, moves the curves. True for items
+                without a label; False in an evaluation, where a forecast may see the window alone.
+            feedback: Feedback of the windows' items, if they are not in the store, or there with other feedback.
+
+        Returns:
+            Quantiles by target, horizon and level. A whole count is the whole part of a quantile (docs/curves.md). At horizons
+            that have passed, all quantiles are the count itself. NaN where neither the model nor the process reaches.
+        """
+        return self.model.predict(self.source.inputs(samples, so_far=so_far, feedback=feedback))
