@@ -14,8 +14,6 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from assets.engine.user_errors import UserError
-
 STARTS = 3
 # A worker only imports modules before it is ready, so a longer start means that the machine is overloaded.
 START_SECONDS = 120.0
@@ -27,7 +25,7 @@ class WorkerTimeout(RuntimeError):
     """A file took longer than the limit; its worker was killed."""
 
 
-class WorkersCannotStart(UserError):
+class WorkersCannotStart(RuntimeError):
     """Worker processes end before they are ready to work."""
 
 
