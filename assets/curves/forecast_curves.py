@@ -57,7 +57,7 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
     """Forecast the curves of new uploads. No quantile lies below what was counted so far, also after the window."""
     store = open_store(settings)
     version = store.artifact(MODEL).current()
-    states = [store.table(name).state() for name in TABLES]
+    states = [state for name in TABLES if (state := store.table(name).state()) is not None]
     frame = made_table(
         context,
         store,
