@@ -123,7 +123,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         observed.sort(key=lambda item: len(sequences.hours[place[item]]))
         for start in range(0, len(observed), BLOCK):
             block = sequences.take([place[item] for item in observed[start : start + BLOCK]])
-            yield from _embed(encoder, block, ages, config, inputs)
+            yield from embedded_windows(encoder, block, ages, config, inputs)
 
     made_by = content_hash(version.inputs_hash, version.fingerprint)
     fingerprint = Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
@@ -131,14 +131,27 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
-def _embed(
+def embedded_windows(
     encoder: TemporalEncoder | RowlessEncoder,
     part: Sequences,
     ages: Mapping[str, Sequence[float]],
     process: Process,
     inputs: Mapping[str, str],
 ) -> Iterable[Row]:
-    """Yield the rows of a block of items; if one cannot be simulated, each item is tried alone, so that only it fails."""
+    """Complete and embed the windows of a block of items.
+
+    If one cannot be simulated, each item is tried alone, so that only it fails.
+
+    Args:
+        encoder: The encoder in service.
+        part: The items' complete windows, of which each has an event or was observed for some time.
+        ages: Item -> ages of its younger windows, in hours.
+        process: Section `[process]` of the settings.
+        inputs: Item -> hash of what its row depends on.
+
+    Yields:
+        The rows of the stage.
+    """
     windows, row_of = windows_of(part, ages, process.max_events)
     own = part.at_most(process.max_events)
     try:
@@ -152,7 +165,7 @@ def _embed(
             yield Row.failed(part.items[0], inputs[part.items[0]], error)
             return
         for row in range(len(part.items)):
-            yield from _embed(encoder, part.take([row]), ages, process, inputs)
+            yield from embedded_windows(encoder, part.take([row]), ages, process, inputs)
         return
     for row, item in enumerate(part.items):
         *younger, (window, embedding) = (completed[place] for place in np.flatnonzero(row_of == row))

@@ -13,13 +13,14 @@ from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.feature_join import usable_items
-from assets.prediction.counted import at_least, counted_at
+from assets.prediction.counted import counted_at
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.published_posts import posts_are_read, posts_digest
+from assets.prediction.row_forecasts import TrivialRows, row_forecasts, row_order
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
@@ -27,8 +28,7 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of
 from assets.protocol.target import measured_targets
 from assets.settings import Settings
-from models.baselines import NotApplicable, neighbour_mean, training_mean
-from models.predictor_table import LINE, MEAN, NEIGHBOURS
+from models.baselines import NotApplicable, training_mean
 from models.predictors import Bank, Predictor, Samples
 from storage.hashing import content_hash
 from storage.store import Store
@@ -94,26 +94,22 @@ class ForecastRows:
                 training mean, and models that see no feedback.
         """
         counted = self.counts(samples.items.tolist(), age)
-        floor, scale = counted if floor is None else floor, self.settings.protocol.target
-        means, around = [], []
-        for column, values in enumerate(self._known.T):
-            known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
-            means.append(training_mean(known, len(samples)))
-            around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
-        mean, around = np.column_stack(means), np.column_stack(around)
-        rows = [Forecast(MEAN, None, mean), Forecast(NEIGHBOURS, None, at_least(around, floor, scale))]
-        line = self.extrapolation.predict(counted, samples.age)
-        if np.isfinite(line).any():
-            rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
-        models = fitted_models(self.store, self.settings) if len(samples) else []
-        for name in reversed(dict.fromkeys(model.name for model in models)):
-            for model in (model for model in models if model.name == name):
-                predictor = self._model(model)
-                values = predictor.predict(samples, self._bank, device=device_of(self.settings))
-                if predictor.sees_feedback:
-                    values = at_least(values, floor, scale)
-                rows.append(Forecast(model.title, model.seed, values))
-        return rows
+        return row_forecasts(
+            samples,
+            counted,
+            counted if floor is None else floor,
+            self.trivial,
+            ((model, self._model(model)) for model in row_order(fitted_models(self.store, self.settings))),
+            lambda: self._bank,
+            scale=self.settings.protocol.target,
+            device=device_of(self.settings),
+        )
+
+    @cached_property
+    def trivial(self) -> TrivialRows:
+        """What the trivial rows were fitted to."""
+        means = [float(training_mean(values[~np.isnan(values)], 1)[0]) for values in self._known.T]
+        return TrivialRows(means, self.extrapolation)
 
     def why_no_line(self) -> list[NotApplicable]:
         """Return the reasons why complete windows have no log-linear extrapolation, one per target without a line."""
