@@ -110,12 +110,17 @@ class EncoderStage:
                 settings.run,
                 store.stage(self.name, payload),
                 inputs=inputs,
-                fingerprint=Fingerprint(code=self.code, parameters=self.parameters, model=encoder.identity()),
+                fingerprint=self.fingerprint(settings),
                 compute=partial(self._rows, context, settings, store, work, inputs, statistics),
                 statistics=statistics,
             )
         finally:
             release(self.role)
+
+    def fingerprint(self, settings: Settings) -> Fingerprint:
+        """Return what determines the rows besides their inputs, for rows that the encoder of the settings computes."""
+        model = chosen_encoder(settings, self.role).identity()
+        return Fingerprint(code=self.code, parameters=self.parameters, model=model)
 
     def payloads(self, settings: Settings, rows: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Result]:
         """Compute the payload of videos that are in no store, all in this process. Nothing is stored.

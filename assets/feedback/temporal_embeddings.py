@@ -25,6 +25,7 @@ from assets.settings import Process, Settings
 from models.temporal import RowlessEncoder, TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
+from storage.artifact_version import ArtifactVersion
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
@@ -125,10 +126,19 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             block = sequences.take([place[item] for item in observed[start : start + BLOCK]])
             yield from embedded_windows(encoder, block, ages, config, inputs)
 
-    made_by = content_hash(version.inputs_hash, version.fingerprint)
-    fingerprint = Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
-    stage = store.stage(NAME, payload(encoder.length, encoder.width))
+    stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+
+
+def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
+    """Return what determines the rows besides their windows.
+
+    Args:
+        process: The version of the process that computes them.
+        config: Section `[process]` of the settings.
+    """
+    made_by = content_hash(process.inputs_hash, process.fingerprint)
+    return Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
 
 
 def embedded_windows(

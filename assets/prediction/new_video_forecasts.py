@@ -1,0 +1,272 @@
+"""Forecasts of videos that are in no store, by the bank and the models in service; the store is only read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
+from assets.encoding.encoder_choice import device_of
+from assets.feedback import temporal_embeddings
+from assets.feedback.hawkes_process import fitted_process, load_encoder
+from assets.memory.memory_bank import NAME as BANK
+from assets.metadata.window_columns import columns_in_service
+from assets.prediction.age_weights import age_weights
+from assets.prediction.counted import counted_at, counted_so_far
+from assets.prediction.forecast import Forecast
+from assets.prediction.forecast_service import service_files
+from assets.prediction.model_obstacles import fitted_models
+from assets.prediction.new_video import ContentRows, NewVideo, NotComputable
+from assets.prediction.new_video_windows import (
+    CutWindows,
+    cut_windows,
+    embed_windows,
+    new_table,
+    query_windows,
+    retrieve,
+    video_features,
+    window_feedback,
+)
+from assets.prediction.row_forecasts import row_forecasts, row_order
+from assets.prediction.served_row import served_forecasts
+from assets.prediction.stacking import stack_forecasts
+from assets.prediction.trained_models import TrainedModel, load_model
+from assets.settings import Settings
+from models import targets
+from models.predictor_table import STACK, predictor_class
+from models.predictors import Bank, Neighbourhood, Predictor, Samples
+from models.temporal import RowlessEncoder, TemporalEncoder
+from storage.bank import MemoryBank
+from storage.store import Store
+
+
+@dataclass(frozen=True)
+class NewForecasts:
+    """Forecasts of n new videos.
+
+    Attributes:
+        frame: One row per target and video, as the table `predictions` has them: `item`, `target_name`, `model`, `predicted`,
+            `predicted_low`, `predicted_high`, `seeds`, `predicted_count`, `counted_so_far`.
+        neighbours: The rows of the table `neighbours`, with `title`.
+        windows: `item`, `t0`, `t0_source`, `observed_until`, `window_complete`, `observed_events`.
+        samples: The windows as the predictors took them.
+        bank: The neighbours, to which `samples.neighbourhood` refers.
+        seconds: Duration of each step, by name.
+    """
+
+    frame: pl.DataFrame
+    neighbours: pl.DataFrame
+    windows: pl.DataFrame
+    samples: Samples
+    bank: Bank
+    seconds: Mapping[str, float]
+
+
+class NewVideoForecaster:
+    """Forecasts new videos with the bank, the process and the models in service; each is loaded when first needed.
+
+    Whatever comes into service later is not seen: make a new forecaster.
+    """
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Check what is in service.
+
+        Args:
+            store: The store of a finished run.
+            settings: The settings of that run.
+
+        Raises:
+            storage.durable.StoreError: Something is missing, or does not belong together.
+        """
+        self.store, self.settings = store, settings
+        self.files = service_files(store)
+
+    @cached_property
+    def bank(self) -> MemoryBank:
+        """The bank in service.
+
+        Raises:
+            storage.bank.BankVersionError: It was built with other encoders, or another process, than the settings name.
+        """
+        stages = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vectors)
+        expect = {stage.NAME: stage.encoder_stage(self.settings).fingerprint(self.settings).hash for stage in stages}
+        process = temporal_embeddings.rows_fingerprint(fitted_process(self.store)[0], self.settings.process)
+        expect[temporal_embeddings.NAME] = process.hash
+        return MemoryBank.open(self.store.artifact(BANK), expect=expect)
+
+    @cached_property
+    def encoder(self) -> TemporalEncoder | RowlessEncoder:
+        """The encoder of feedback."""
+        return load_encoder(fitted_process(self.store)[0]) or RowlessEncoder(self.settings.process.length)
+
+    @cached_property
+    def types(self) -> list[str]:
+        """Types of events that the process reads."""
+        return fitted_process(self.store)[1]["types"]
+
+    @cached_property
+    def packs(self):
+        """Packs of the members' features, by modality."""
+        return self.files.open_packs(self.store)
+
+    @cached_property
+    def columns(self):
+        """Columns of the window table."""
+        return columns_in_service(self.store)[1]
+
+    @cached_property
+    def models(self) -> list[TrainedModel]:
+        """The trained models, in the order of their rows."""
+        return row_order(fitted_models(self.store, self.settings))
+
+    def forecast(self, videos: Sequence[NewVideo], content: Mapping[str, ContentRows]) -> NewForecasts:
+        """Forecast videos.
+
+        Args:
+            videos: n videos with distinct ids.
+            content: From `assets.prediction.new_video.content_rows`, without errors.
+
+        Raises:
+            NotComputable: The served row cannot be computed for new videos.
+        """
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "feedback"):
+            cut = cut_windows(videos, self.settings, self.files)
+            embedded = embed_windows(cut, self.settings, self.encoder, self.types)
+        with _timed(seconds, "retrieval"):
+            form = self.bank.version.metadata["temporal_key"]
+            windows = query_windows(cut, embedded, width=self.encoder.width, form=form)
+            neighbours, found = retrieve(cut, windows, content, self.settings, self.bank, self.files)
+        with _timed(seconds, "inputs"):
+            bank, neighbourhood = self._small_bank(found)
+            samples = Samples(
+                items=np.array([video.item for video in videos], dtype=str),
+                features=video_features(cut, content, embedded, self.packs),
+                neighbourhood=neighbourhood,
+                feedback=window_feedback(cut, embedded),
+                age=np.where(windows.complete, np.nan, windows.hours),
+                table=new_table(cut, self.settings, self.columns, self.files),
+            )
+        with _timed(seconds, "models"):
+            frame = self._served(cut, samples, bank)
+        members = found.index[found.mask]
+        titles = pl.DataFrame({"neighbour": self.bank.items[members], "title": self.files.titles(members)}).unique()
+        return NewForecasts(
+            frame=frame,
+            neighbours=neighbours.join(titles, on="neighbour", how="left", maintain_order="left"),
+            windows=cut.frame.with_columns(
+                pl.Series("observed_events", [embedded.get(video.item, {}).get("total", 0) for video in videos])
+            ),
+            samples=samples,
+            bank=bank,
+            seconds=seconds,
+        )
+
+    def _small_bank(self, found: Neighbourhood) -> tuple[Bank, Neighbourhood]:
+        """Return a bank of the retrieved members alone, and the neighbourhood as rows of it."""
+        members = np.unique(found.index[found.mask])
+        index = np.where(found.mask, np.searchsorted(members, found.index), 0)
+        bank = Bank(self.bank.items[members], self.files.features(self.packs, members), self.files.table(members))
+        return bank, Neighbourhood(index, found.score, found.mask, found.label)
+
+    def _served(self, cut: CutWindows, samples: Samples, bank: Bank) -> pl.DataFrame:
+        items, scale = samples.items.tolist(), self.settings.protocol.target
+        counted = counted_at(
+            cut.events, cut.counters, cut.frame, self.files.targets, self.settings.protocol, items=items
+        )
+        floor = counted_so_far(cut.events, cut.counters, cut.frame, self.files.targets, items=items)
+        ranked = self.files.facts["ranked"]
+        wanted = self._needed_rows({rows[0] for rows in ranked.values()}, samples.age)
+        forecasts = self._forecasts(samples, bank, counted, floor, wanted)
+        if not _apply_everywhere(forecasts, wanted):
+            forecasts = self._forecasts(samples, bank, counted, floor, None)
+        parts = []
+        for column, target in enumerate(self.files.targets):
+            served = served_forecasts(forecasts, ranked[target.name], column)
+            count = np.fmax(targets.inverse(served["predicted"].to_numpy(), scale), floor[:, column])
+            parts.append(
+                served.select(
+                    pl.Series("item", items, dtype=pl.String),
+                    pl.lit(target.name).alias("target_name"),
+                    "model",
+                    "predicted",
+                    "predicted_low",
+                    "predicted_high",
+                    "seeds",
+                    pl.Series("predicted_count", count),
+                    pl.Series("counted_so_far", floor[:, column]).fill_nan(None).cast(pl.Int64),
+                )
+            )
+        return pl.concat(parts)
+
+    def _needed_rows(self, served: Collection[str], ages: np.ndarray) -> set[str]:
+        """Return the rows that have to be computed: the served ones, and the stack's members with a weight at these ages."""
+        needed = set(served) - {STACK}
+        if STACK in served:
+            weights = self.files.weights
+            young = weights["age_hours"].drop_nulls().unique().sort().to_list()
+            by_age = age_weights(ages, [*young, None], whole=self.files.trivial.extrapolation.whole)
+            for place, age in enumerate([*young, None]):
+                if (by_age[:, place] > 0).any():
+                    own = weights.filter(pl.col("age_hours").eq_missing(age) & (pl.col("weight") > 0))
+                    needed |= set(own["member"])
+        return needed
+
+    def _forecasts(
+        self, samples: Samples, bank: Bank, counted: np.ndarray, floor: np.ndarray, rows: Collection[str] | None
+    ) -> list[Forecast]:
+        """Return the forecasts of the trivial rows, of the models of some rows (None: all), and of the stack."""
+        models = [model for model in self.models if rows is None or model.title in rows]
+        for model in models:
+            if predictor_class(model.predictor).reads_posts:
+                raise NotComputable(
+                    f"{model.title} reads all posts before a video's own, and its forecasts need a run of the graph; name "
+                    "another row (model.serve), or leave it out of model.train"
+                )
+        scale, settings = self.settings.protocol.target, self.settings
+        forecasts = row_forecasts(
+            samples,
+            counted,
+            floor,
+            self.files.trivial,
+            ((model, self._predictor(model)) for model in models),
+            lambda: bank,
+            scale=scale,
+            device=device_of(settings),
+        )
+        if STACK not in settings.model.train:
+            return forecasts
+        stacked = stack_forecasts(
+            self.files.weights,
+            forecasts,
+            samples.age,
+            targets=[target.name for target in self.files.targets],
+            whole=self.files.trivial.extrapolation.whole,
+            seeds=settings.model.seeds,
+        )
+        return [*forecasts, *stacked]
+
+    def _predictor(self, model: TrainedModel) -> Predictor:
+        loaded = self.__dict__.setdefault("_predictors", {})
+        if model not in loaded:
+            loaded[model] = load_model(self.store, self.settings, model)
+        return loaded[model]
+
+
+def _apply_everywhere(forecasts: Sequence[Forecast], rows: Collection[str]) -> bool:
+    """Return whether some rows have forecasts of every window and target."""
+    finite = {forecast.row for forecast in forecasts if np.isfinite(forecast.values).all()}
+    return set(rows) <= finite
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str):
+    started = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - started
