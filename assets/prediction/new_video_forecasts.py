@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +11,7 @@ import polars as pl
 
 from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
 from assets.encoding.encoder_choice import device_of
+from assets.engine.durations import timed
 from assets.feedback import temporal_embeddings
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.memory_bank import NAME as BANK
@@ -136,14 +135,14 @@ class NewVideoForecaster:
             NotComputable: The served row cannot be computed for new videos.
         """
         seconds: dict[str, float] = {}
-        with _timed(seconds, "feedback"):
+        with timed(seconds, "feedback"):
             cut = cut_windows(videos, self.settings, self.files)
             embedded = embed_windows(cut, self.settings, self.encoder, self.types)
-        with _timed(seconds, "retrieval"):
+        with timed(seconds, "retrieval"):
             form = self.bank.version.metadata["temporal_key"]
             windows = query_windows(cut, embedded, width=self.encoder.width, form=form)
             neighbours, found = retrieve(cut, windows, content, self.settings, self.bank, self.files)
-        with _timed(seconds, "inputs"):
+        with timed(seconds, "inputs"):
             bank, neighbourhood = self._small_bank(found)
             samples = Samples(
                 items=np.array([video.item for video in videos], dtype=str),
@@ -153,7 +152,7 @@ class NewVideoForecaster:
                 age=np.where(windows.complete, np.nan, windows.hours),
                 table=new_table(cut, self.settings, self.columns, self.files),
             )
-        with _timed(seconds, "models"):
+        with timed(seconds, "models"):
             frame = self._served(cut, samples, bank)
         members = found.index[found.mask]
         titles = pl.DataFrame({"neighbour": self.bank.items[members], "title": self.files.titles(members)}).unique()
@@ -263,10 +262,3 @@ def _apply_everywhere(forecasts: Sequence[Forecast], rows: Collection[str]) -> b
     """Return whether some rows have forecasts of every window and target."""
     finite = {forecast.row for forecast in forecasts if np.isfinite(forecast.values).all()}
     return set(rows) <= finite
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str):
-    started = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - started

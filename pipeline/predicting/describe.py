@@ -1,0 +1,96 @@
+"""From the tables of a forecast to what a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from assets.prediction.new_video import NewVideo
+from assets.prediction.new_video_forecasts import NewForecasts, NewVideoForecaster
+from assets.protocol.observation import HOUR_MS
+from models import targets
+from pipeline.predicting.video_forecast import SimilarVideo, TargetForecast, VideoForecast
+
+
+def described(
+    video: NewVideo,
+    forecasts: NewForecasts,
+    service: NewVideoForecaster,
+    *,
+    notes: Sequence[str],
+    seconds: Mapping[str, float],
+) -> VideoForecast:
+    """Return the forecast of one video.
+
+    Args:
+        video: The video.
+        forecasts: The forecasts of it alone.
+        service: Where they come from.
+        notes: Remarks on its feedback.
+        seconds: Duration of the steps before the forecast.
+    """
+    window = forecasts.windows.row(0, named=True)
+    names = [target.name for target in service.files.targets]
+    neighbours = forecasts.neighbours
+    return VideoForecast(
+        item=video.item,
+        at=video.at,
+        published=window["t0"],
+        age_hours=None if window["t0"] is None else (video.at - window["t0"]) / HOUR_MS,
+        observed_events=window["observed_events"],
+        window_complete=window["window_complete"],
+        retrieval=neighbours["mode"][0] if len(neighbours) else "none",
+        bank_version=service.bank.version.version,
+        forecasts=[
+            TargetForecast(
+                target=row["target_name"],
+                count=row["predicted_count"],
+                value=row["predicted"],
+                low=row["predicted_low"],
+                high=row["predicted_high"],
+                counted_so_far=row["counted_so_far"],
+                row=row["model"],
+                seeds=row["seeds"],
+            )
+            for row in forecasts.frame.iter_rows(named=True)
+        ],
+        neighbours=[
+            SimilarVideo(
+                item=row["neighbour"],
+                title=row["title"],
+                counts=dict(zip(names, _counts(row["labels"], service.settings.protocol.target), strict=True)),
+                score=row["score"],
+                content=_known(row["ss_modal"]),
+                feedback=_known(row["ss_temp"]),
+            )
+            for row in neighbours.iter_rows(named=True)
+        ],
+        notes=[*notes, *_remarks(video, forecasts)],
+        seconds={**seconds, **forecasts.seconds},
+    )
+
+
+def _counts(labels: Sequence[float | None], scale: targets.Transform) -> list[float | None]:
+    return [
+        None if label is None else round(float(targets.inverse(np.array([label]), scale)[0]), 3) for label in labels
+    ]
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _remarks(video: NewVideo, forecasts: NewForecasts) -> list[str]:
+    remarks = []
+    if video.decoded is None:
+        remarks.append("no media file: content is its title alone")
+    else:
+        if video.decoded.audio is None:
+            remarks.append("the file has no sound")
+        for part in (video.decoded.frames, video.decoded.audio or {}):
+            if part.get("damage"):
+                remarks.append(f"damaged file, used in part: {part['damage']}")
+    if forecasts.windows["t0_source"][0] == "first event" and video.published_at is None:
+        remarks.append("the publication is not given: the first event counts as the moment of publication")
+    return remarks
