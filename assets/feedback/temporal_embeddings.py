@@ -124,7 +124,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         observed.sort(key=lambda item: len(sequences.hours[place[item]]))
         for start in range(0, len(observed), BLOCK):
             block = sequences.take([place[item] for item in observed[start : start + BLOCK]])
-            yield from embedded_windows(encoder, block, ages, config, inputs)
+            yield from _embed(encoder, block, ages, config, inputs)
 
     stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
@@ -141,31 +141,18 @@ def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
     return Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
 
 
-def embedded_windows(
+def _embed(
     encoder: TemporalEncoder | RowlessEncoder,
     part: Sequences,
     ages: Mapping[str, Sequence[float]],
     process: Process,
     inputs: Mapping[str, str],
 ) -> Iterable[Row]:
-    """Complete and embed the windows of a block of items.
-
-    If one cannot be simulated, each item is tried alone, so that only it fails.
-
-    Args:
-        encoder: The encoder in service.
-        part: The items' complete windows, of which each has an event or was observed for some time.
-        ages: Item -> ages of its younger windows, in hours.
-        process: Section `[process]` of the settings.
-        inputs: Item -> hash of what its row depends on.
-
-    Yields:
-        The rows of the stage.
-    """
+    """Yield the rows of a block of items; if one cannot be simulated, each item is tried alone, so that only it fails."""
     windows, row_of = windows_of(part, ages, process.max_events)
     own = part.at_most(process.max_events)
     try:
-        completed = _complete(encoder, windows, process.seed)
+        completed = completed_windows(encoder, windows, process.seed)
         with torch.no_grad():
             likelihood = encoder.log_likelihood(own.batch())
         if not bool(torch.isfinite(likelihood).all()):
@@ -175,7 +162,7 @@ def embedded_windows(
             yield Row.failed(part.items[0], inputs[part.items[0]], error)
             return
         for row in range(len(part.items)):
-            yield from embedded_windows(encoder, part.take([row]), ages, process, inputs)
+            yield from _embed(encoder, part.take([row]), ages, process, inputs)
         return
     for row, item in enumerate(part.items):
         *younger, (window, embedding) = (completed[place] for place in np.flatnonzero(row_of == row))
@@ -200,10 +187,15 @@ def embedded_windows(
         )
 
 
-def _complete(
+def completed_windows(
     encoder: TemporalEncoder | RowlessEncoder, windows: Sequences, seed: int
 ) -> list[tuple[dict[str, object], np.ndarray]]:
     """Return each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
+
+    Args:
+        encoder: The encoder in service.
+        windows: Windows of at most `process.max_events` events, each with an event or observed for some time.
+        seed: Seed of the simulation, `process.seed`.
 
     Raises:
         SimulationError: A window cannot be simulated.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from assets.embeddings import retrieval_vectors
-from assets.feedback.temporal_embeddings import embedded_windows
+from assets.feedback.temporal_embeddings import completed_windows
 from assets.memory.feature_join import MODALITY_STAGES
 from assets.memory.neighbours import bank_queries, neighbour_rows, query_times
 from assets.memory.temporal_keys import Windows, mean_keys, scaled_keys
@@ -32,6 +33,7 @@ from models.predictors import Neighbourhood
 from models.predictors.features import PackedRows, VideoFeatures
 from models.predictors.table import Table
 from models.temporal import RowlessEncoder, TemporalEncoder
+from models.thinning import SimulationError
 from storage.bank import MemoryBank
 from storage.pack import Pack
 
@@ -76,15 +78,23 @@ def cut_windows(videos: Sequence[NewVideo], settings: Settings, files: ServiceFi
 def embed_windows(
     cut: CutWindows, settings: Settings, encoder: TemporalEncoder | RowlessEncoder, types: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the row of the stage `temporal_embeddings` per item; an item that was observed for no time has none."""
-    items = [video.item for video in cut.videos]
+    """Return what the stage `temporal_embeddings` keeps of each item that was observed for some time.
+
+    Returns:
+        Item -> the fields of `YOUNGER`, `embedding` (rows, width) and `window_hours`. An item that cannot be simulated is left
+        out and is retrieved by its content alone.
+    """
+    items, process = [video.item for video in cut.videos], settings.process
     sequences = observed_sequences(cut.events, cut.frame, settings.protocol, items=items, types=types, max_events=None)
-    observed = [row for row in range(len(items)) if len(sequences.hours[row]) or sequences.age[row] > 0]
-    if not observed:
-        return {}
-    part, none = sequences.take(observed), {item: [] for item in items}
-    rows = embedded_windows(encoder, part, none, settings.process, dict.fromkeys(items, ""))
-    return {row.item: row.payload for row in rows if row.status == "ok"}
+    embedded = {}
+    for row, item in enumerate(items):
+        if not (len(sequences.hours[row]) or sequences.age[row] > 0):
+            continue
+        window = sequences.take([row]).at_most(process.max_events)
+        with suppress(SimulationError, FloatingPointError):
+            ((held, rows),) = completed_windows(encoder, window, process.seed)
+            embedded[item] = {**held, "embedding": rows, "window_hours": sequences.window}
+    return embedded
 
 
 def query_windows(cut: CutWindows, embedded: Mapping[str, Mapping[str, Any]], *, width: int, form: str) -> Windows:
@@ -95,7 +105,7 @@ def query_windows(cut: CutWindows, embedded: Mapping[str, Mapping[str, Any]], *,
         own = embedded.get(video.item)
         if own is not None:
             heard[row], hours[row] = own["total"] > 0, own["age_hours"]
-            keys[row] = mean_keys(own["embedding"][None, : own["rows"]], np.array([own["rows"]]))[0]
+            keys[row] = mean_keys(own["embedding"][None], np.array([len(own["embedding"])]))[0]
     return Windows(
         row=np.arange(count),
         younger=np.zeros(count, bool),
@@ -204,9 +214,8 @@ def video_features(
 
 def window_feedback(cut: CutWindows, embedded: Mapping[str, Mapping[str, Any]]) -> WindowFeedback:
     """Return the windows' feedback as the predictors take it."""
-    unseen = {**UNSEEN, "younger": []}
     return WindowFeedback(
-        [Window(row, False, window_arrays(embedded.get(video.item, unseen))) for row, video in enumerate(cut.videos)]
+        [Window(row, False, window_arrays(embedded.get(video.item, UNSEEN))) for row, video in enumerate(cut.videos)]
     )
 
 

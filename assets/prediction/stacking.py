@@ -117,15 +117,8 @@ def stack_forecasts(
         own = weights.filter(pl.col("target_name") == target)
         young = own["age_hours"].drop_nulls().unique().sort().to_list()
         by_age = age_weights(ages, [*young, None], whole=whole)  # (n, ages)
-        table = np.array(
-            [
-                [
-                    own.filter(pl.col("age_hours").eq_missing(age), pl.col("member") == name)["weight"].sum()
-                    for name in members
-                ]
-                for age in [*young, None]
-            ]
-        )
+        fitted = {(age, name): weight for age, name, weight in own.select("age_hours", "member", "weight").iter_rows()}
+        table = np.array([[fitted.get((age, name), 0.0) for name in members] for age in [*young, None]])
         for values, seed in zip(combined, seeds, strict=True):
             parts = np.column_stack([_values(forecasts, name, seed)[:, column] for name in members])  # (n, members)
             share = np.where(np.isnan(parts), 0.0, by_age @ table)
