@@ -114,6 +114,22 @@ def show(console: Console, stages: Sequence[StagePlan]) -> None:
         console.print("\nNothing to compute.")
 
 
+def as_rows(stages: Sequence[StagePlan]) -> list[dict[str, object]]:
+    """Return the plans as plain values: per stage its name, whether it changes, counts, reasons and the items to compute."""
+    return [
+        {
+            "stage": stage.name,
+            "changes": stage.changes,
+            "to_compute": len(stage.plan.todo) if stage.plan else None,
+            "perhaps": stage.more,
+            "reasons": _reasons(stage),
+            "follows": list(stage.follows),
+            "items": dict(stage.plan.reasons) if stage.plan else {},
+        }
+        for stage in stages
+    ]
+
+
 def show_items(console: Console, stage: StagePlan) -> None:
     """Print one line per item of a per-video stage."""
     if stage.plan is not None:

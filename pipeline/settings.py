@@ -48,12 +48,7 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
     Raises:
         InvalidSettings: a file that cannot be read, an unknown section or field, a value out of its range.
     """
-    environment = os.environ if environment is None else environment
-    values, origin = _from_file(_file(file, environment))
-    for section, fields in _from_environment(environment).items():
-        for field, value in fields.items():
-            values.setdefault(section, {})[field] = value
-            origin[section, field] = f"{PREFIX}{section}__{field}".upper()
+    values, origin = _given(file, environment)
     problems, built = [], {}
     for section, schema in sections().items():
         try:
@@ -63,6 +58,32 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
     if problems:
         raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
     return _as_defaults(built)
+
+
+def origins(*, file: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[tuple[str, str], str]:
+    """Return where each setting that is given comes from: (section, field) -> the file's field or the variable.
+
+    Args:
+        file: See `load`.
+        environment: See `load`.
+
+    Raises:
+        InvalidSettings: See `load`; values are not validated here.
+    """
+    return _given(file, environment)[1]
+
+
+def _given(
+    file: Path | None, environment: Mapping[str, str] | None
+) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
+    """Return the values that the file and the environment give, and where each one comes from."""
+    environment = os.environ if environment is None else environment
+    values, origin = _from_file(_file(file, environment))
+    for section, fields in _from_environment(environment).items():
+        for field, value in fields.items():
+            values.setdefault(section, {})[field] = value
+            origin[section, field] = f"{PREFIX}{section}__{field}".upper()
+    return values, origin
 
 
 def changed(settings: Settings, changes: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -22,6 +22,7 @@ from assets.reports.leaderboard import STRATA
 from assets.reports.scenarios import SCENARIOS, STUDY, plant, scenario_arm
 from assets.reports.study import Arm
 from assets.settings import Settings
+from pipeline.errors import RunFailed
 from pipeline.settings import changed
 from storage.derived_store import derive_store
 from storage.durable import remove_folder
@@ -35,10 +36,6 @@ RESPONDING = (temporal_embeddings, neighbours, evaluation)
 # Tables of results. A copy of them would pass for an arm's own if its run were interrupted before it had some.
 RESULTS = (EVALUATION, ITEMS, PREDICTIONS, LEADERBOARD, STRATA)
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
-
-
-class RunFailed(RuntimeError):
-    """A run of the graph failed."""
 
 
 def run_arms(settings: Settings, arms: Sequence[Arm], console: Console) -> list[Settings]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_rows import ForecastRows
+from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.stacking import stack_forecasts
 from assets.prediction.validation import read_weights
 from assets.protocol.labels import target_names
@@ -14,10 +15,15 @@ from models.predictors import Samples
 
 
 def all_forecasts(
-    rows: ForecastRows, samples: Samples, *, age: float | None, floor: np.ndarray | None = None
+    rows: ForecastRows,
+    samples: Samples,
+    *,
+    age: float | None,
+    floor: np.ndarray | None = None,
+    kept: KeptForecasts | None = None,
 ) -> list[Forecast]:
     """Return the forecasts of every row, the simplest first; see `ForecastRows.forecasts`."""
-    forecasts, settings = rows.forecasts(samples, age=age, floor=floor), rows.settings
+    forecasts, settings = rows.forecasts(samples, age=age, floor=floor, kept=kept), rows.settings
     if STACK not in settings.model.train:
         return forecasts
     stacked = stack_forecasts(

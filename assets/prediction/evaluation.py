@@ -18,6 +18,7 @@ from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.item_forecasts import KEYS, item_forecasts
+from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.popularity_model import popularity_model
 from assets.prediction.predictor_inputs import samples_of
@@ -109,10 +110,13 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
 def _predict(rows: ForecastRows) -> pl.DataFrame:
     """Return every row's forecast of every test item, with its whole window and then at each younger age."""
     store, settings, frames = rows.store, rows.settings, []
+    kept = KeptForecasts(store, ITEMS)
     for age in [None, *rows.ages[:-1]]:
         test = samples_of(store, settings, "test", age="own" if age is None else age)
         if len(test):
-            frames.append(item_forecasts(store, settings, test, all_forecasts(rows, test, age=age), age=age))
+            forecasts = all_forecasts(rows, test, age=age, kept=kept)
+            frames.append(item_forecasts(store, settings, test, forecasts, age=age))
+    kept.keep()
     return pl.concat(frames)
 
 

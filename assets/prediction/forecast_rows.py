@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from assets.prediction.counted import counted_at
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
+from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.published_posts import posts_are_read, posts_digest
@@ -84,7 +85,9 @@ class ForecastRows:
             age=age,
         )
 
-    def forecasts(self, samples: Samples, *, age: float | None, floor: np.ndarray | None = None) -> list[Forecast]:
+    def forecasts(
+        self, samples: Samples, *, age: float | None, floor: np.ndarray | None = None, kept: KeptForecasts | None = None
+    ) -> list[Forecast]:
         """Return the forecasts of every row but the stack, the simplest first.
 
         Args:
@@ -92,18 +95,26 @@ class ForecastRows:
             age: Their age in hours; None for the items' own windows.
             floor: (n, T) counts that no forecast lies below. None: the counts in the windows. Two rows are not raised: the
                 training mean, and models that see no feedback.
+            kept: Forecasts of earlier runs, which are reused; None makes all of them anew.
         """
         counted = self.counts(samples.items.tolist(), age)
-        return row_forecasts(
-            samples,
-            counted,
-            counted if floor is None else floor,
-            self.trivial,
-            ((model, self._model(model)) for model in row_order(fitted_models(self.store, self.settings))),
-            lambda: self._bank,
-            scale=self.settings.protocol.target,
-            device=device_of(self.settings),
-        )
+        values = self._of_models(samples, kept) if len(samples) else ()
+        floor = counted if floor is None else floor
+        return row_forecasts(samples, counted, floor, self.trivial, values, scale=self.settings.protocol.target)
+
+    def _of_models(
+        self, samples: Samples, kept: KeptForecasts | None
+    ) -> Iterator[tuple[TrainedModel, Predictor, np.ndarray]]:
+        """Yield every trained model with its forecasts, in the order of the rows."""
+        models = row_order(fitted_models(self.store, self.settings))
+        digests = kept.digests(samples, self._bank) if kept is not None and models else []
+        for model in models:
+            predictor = self._model(model)
+            if kept is not None and predictor.forecasts_alone:
+                values = kept.forecasts(model, self._bank, digests, partial(self._predict, predictor, samples))
+            else:
+                values = self._predict(predictor, samples)
+            yield model, predictor, values
 
     @cached_property
     def trivial(self) -> TrivialRows:
@@ -124,6 +135,10 @@ class ForecastRows:
             for name, column in zip(names, lacking.T, strict=True)
             if 0 < column.sum() < len(column)
         }
+
+    def _predict(self, predictor: Predictor, samples: Samples, rows: np.ndarray | None = None) -> np.ndarray:
+        part = samples if rows is None else samples.take(rows)
+        return predictor.predict(part, self._bank, device=device_of(self.settings))
 
     @cached_property
     def _bank(self) -> Bank:

@@ -228,17 +228,11 @@ class NewVideoForecaster:
                     f"{model.title} reads all posts before a video's own, and its forecasts need a run of the graph; name "
                     "another row (model.serve), or leave it out of model.train"
                 )
-        scale, settings = self.settings.protocol.target, self.settings
-        forecasts = row_forecasts(
-            samples,
-            counted,
-            floor,
-            self.files.trivial,
-            ((model, self._predictor(model)) for model in models),
-            lambda: bank,
-            scale=scale,
-            device=device_of(settings),
-        )
+        settings, device = self.settings, device_of(self.settings)
+        predictors = ((model, self._predictor(model)) for model in models)
+        values = ((model, own, own.predict(samples, bank, device=device)) for model, own in predictors)
+        scale = settings.protocol.target
+        forecasts = row_forecasts(samples, counted, floor, self.files.trivial, values, scale=scale)
         if STACK not in settings.model.train:
             return forecasts
         stacked = stack_forecasts(

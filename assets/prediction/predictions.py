@@ -19,6 +19,7 @@ from assets.prediction.counted import counted_so_far
 from assets.prediction.evaluation import evaluation
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
+from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
@@ -126,7 +127,9 @@ def _predict(store: Store, settings: Settings, ranked: Mapping[str, Sequence[str
     samples = samples_of(store, settings, "predict")
     items, names, rows = samples.items.tolist(), target_names(store), ForecastRows(store, settings)
     counted = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
-    forecasts = all_forecasts(rows, samples, age=None, floor=counted)
+    kept = KeptForecasts(store, NAME)
+    forecasts = all_forecasts(rows, samples, age=None, floor=counted, kept=kept)
+    kept.keep()
     retrieved = (
         read_neighbours(store)
         .sort("item", "rank")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from assets.prediction.trained_models import TrainedModel
 from models import targets
 from models.baselines import neighbour_mean, training_mean
 from models.predictor_table import LINE, MEAN, NEIGHBOURS
-from models.predictors import Bank, Predictor, Samples
+from models.predictors import Predictor, Samples
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,9 @@ def row_forecasts(
     counted: np.ndarray,
     floor: np.ndarray,
     trivial: TrivialRows,
-    predictors: Iterable[tuple[TrainedModel, Predictor]],
-    bank: Callable[[], Bank],
+    models: Iterable[tuple[TrainedModel, Predictor, np.ndarray]],
     *,
     scale: targets.Transform,
-    device: str,
 ) -> list[Forecast]:
     """Return the forecasts of every row but the stack, the simplest first.
 
@@ -56,10 +54,8 @@ def row_forecasts(
         floor: (n, T) counts that no forecast lies below. Two rows are not raised: the training mean, and models that see no
             feedback.
         trivial: What the trivial rows were fitted to.
-        predictors: The trained models, in the order of `row_order`.
-        bank: Returns the bank that the windows' neighbours refer to; called only if a model needs it.
+        models: Each trained model with its predictor and its forecasts (n, T), in the order of `row_order`.
         scale: Scale of the targets.
-        device: Device of the models.
     """
     means, around = [], []
     for column, mean in enumerate(trivial.means):
@@ -73,11 +69,7 @@ def row_forecasts(
     line = trivial.extrapolation.predict(counted, samples.age)
     if np.isfinite(line).any():
         rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
-    if not len(samples):
-        return rows
-    for model, predictor in predictors:
-        values = predictor.predict(samples, bank(), device=device)
-        rows.append(
-            Forecast(model.title, model.seed, at_least(values, floor, scale) if predictor.sees_feedback else values)
-        )
+    for model, predictor, values in models:
+        raised = at_least(values, floor, scale) if predictor.sees_feedback else values
+        rows.append(Forecast(model.title, model.seed, raised))
     return rows

@@ -8,6 +8,7 @@ import polars as pl
 from assets.engine.run_log import made_table
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.item_forecasts import item_forecasts
+from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.stacking import SCHEMA, fit_stacks
 from assets.settings import Settings
@@ -47,12 +48,13 @@ def keep_validation(context: dg.AssetExecutionContext, store: Store, settings: S
 
 def _validate(store: Store, settings: Settings) -> pl.DataFrame:
     """Return every row's forecasts of the validation items at every age; the stack's are cross-validated."""
-    rows, frames = ForecastRows(store, settings), []
+    rows, kept, frames = ForecastRows(store, settings), KeptForecasts(store, NAME), []
     for age in rows.ages:
         dev = samples_of(store, settings, "val", age="own" if age is None else age)
         if len(dev):
-            frame = item_forecasts(store, settings, dev, rows.forecasts(dev, age=age), age=age)
+            frame = item_forecasts(store, settings, dev, rows.forecasts(dev, age=age, kept=kept), age=age)
             frames.append(frame.drop("count", "predicted_count"))
+    kept.keep()
     items = pl.concat(frames)
     if STACK in settings.model.train:
         items = pl.concat([items, fit_stacks(items, seeds=settings.model.seeds)[1].select(items.columns)])

@@ -45,6 +45,7 @@ class NeuralPredictor(ABC):
     reads: ClassVar[tuple[str, ...]] = (*SHARED, "preset", "options", "whole_share")
     seeded = True
     reads_posts = False
+    forecasts_alone = True
 
     def __init__(
         self,

@@ -197,6 +197,7 @@ class PostPredictor(NeuralPredictor):
 
     network_class: ClassVar[type[PostNetwork]]
     reads_posts = True
+    forecasts_alone = False
     sees_feedback = False
     needs_authors: ClassVar[bool] = False
 

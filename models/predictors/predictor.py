@@ -25,6 +25,8 @@ class Predictor(Protocol):
         code: Version of its code; raise it when the same inputs give another result.
         seeded: Whether the fit depends on the seed. Without, one model is fitted instead of one per seed.
         reads_posts: Whether it reads `Samples.posts`.
+        forecasts_alone: Whether the forecast of a window depends on no other window or post, only on the window and its
+            neighbours.
     """
 
     title: ClassVar[str]
@@ -32,6 +34,7 @@ class Predictor(Protocol):
     code: ClassVar[int]
     seeded: ClassVar[bool]
     reads_posts: ClassVar[bool]
+    forecasts_alone: ClassVar[bool]
 
     @property
     def sees_feedback(self) -> bool:

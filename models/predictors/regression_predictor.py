@@ -41,6 +41,7 @@ class RegressionPredictor(ABC):
     reads: ClassVar[tuple[str, ...]] = ("preset", "options")
     seeded = True
     reads_posts = False
+    forecasts_alone = True
     sees_feedback = False
 
     def __init__(self, options: Any = None) -> None:

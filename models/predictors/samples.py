@@ -134,6 +134,17 @@ class Samples:
         """Return the number of windows."""
         return len(self.items)
 
+    def take(self, rows: np.ndarray) -> Samples:
+        """Return the windows at `rows` (m,) int64."""
+        feedback = None if self.feedback is None else self.feedback.take(torch.from_numpy(rows))
+        plain = {name: getattr(self, name) for name in ("items", "target", "age", "share")}
+        nested = {name: getattr(self, name) for name in ("features", "neighbourhood", "table", "posts")}
+        return Samples(
+            feedback=feedback,
+            **{name: part if part is None else part[rows] for name, part in plain.items()},
+            **{name: part if part is None else part.take(rows) for name, part in nested.items()},
+        )
+
     def check_against(self, bank: Bank) -> None:
         """Check the neighbours against the bank that they refer to.
 

@@ -67,6 +67,7 @@ class TMALL(RegressionPredictor):
     title = "TMALL (transductive)"
     code = 1
     seeded = False
+    forecasts_alone = False
     options_class = TMALLOptions
     file = "tmall.json"
     space: ClassVar[SearchSpace] = {

@@ -37,3 +37,9 @@ def show_forecast(console: Console, forecast: VideoForecast) -> None:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     steps = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in forecast.seconds.items())
     console.print(steps, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_line(console: Console, forecast: VideoForecast) -> None:
+    """Print one line for one video."""
+    counts = ", ".join(f"{one.target} {one.count:,.0f}" for one in forecast.forecasts)
+    console.print(f"{forecast.item}: {counts}", markup=False, highlight=False, soft_wrap=True)

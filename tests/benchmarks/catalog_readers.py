@@ -1,10 +1,11 @@
-"""Two readers of the catalog in a loop during a full run: errors, and how long they wait.
+"""Read the catalog in a loop during a full run: errors, and how long the readers wait.
 
     python -m tests.benchmarks.catalog_readers [--data FOLDER] [--readers 2]
 
-Without --data a demonstration set of 60 videos is made. Each reader opens the catalog file read-only, counts the rows of every
-view and closes it, again and again, from when the catalog is first there to the end of the run. A wait is time in which a
-reader neither computes nor queues for a core (/proc/thread-self/schedstat): on a busy machine that is another thing.
+Without --data, the benchmark makes a demonstration set of 60 videos. Each reader repeatedly opens the catalog file
+read-only, counts the rows of every view and closes the file, from the catalog's first publication to the end of the
+run. Waiting time excludes time in which a reader computes or queues for a core (/proc/thread-self/schedstat), because a
+busy machine adds to that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LIMIT_MS = 100.0
 
 
 def read(catalog: Path, until: Path) -> None:
-    """Loop, and print one JSON object: seconds by pass, waits by pass, errors."""
+    """Read in a loop, and print one JSON object: seconds per pass, waiting seconds per pass, errors."""
     import duckdb
 
     walls, waits, errors, rows = [], [], [], 0
@@ -45,7 +46,7 @@ def read(catalog: Path, until: Path) -> None:
 
 
 def _schedule() -> float:
-    """Seconds that this thread has run or stood in the queue for a core."""
+    """Return the seconds that this thread has run or queued for a core."""
     running, queued, _ = Path("/proc/thread-self/schedstat").read_text().split()
     return (int(running) + int(queued)) / 1e9
 

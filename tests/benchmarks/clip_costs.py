@@ -1,11 +1,11 @@
-"""CPU milliseconds a small clip, by step, from the file to all that the encoders of a profile make of it.
+"""CPU milliseconds per small clip and step, from reading the file to the outputs of all encoders of a profile.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/clip_costs.py [--profile handcrafted|tiny] [--clips 10] [--rounds 4]
         [--width 192] [--height 144] [--frames 72]
 
-Clips of 3 s, 192 x 144 pixels at 24 frames a second, H.264 and AAC, or as told; ten frames, at most 512 pixels long as the
-store keeps them, and ten segments of 2 s at 16 kHz each.
-One thread; the best round of each step, so that what else the machine does counts little.
+By default, clips are 3 s long, 192 x 144 pixels at 24 frames per second, H.264 and AAC. The benchmark samples ten
+frames, at most 512 pixels long as in the store, and ten segments of sound of 2 s at 16 kHz. It uses one thread and
+prints the fastest round of each step, so that other work on the machine matters little.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""Time and memory of the exact composite search beside FAISS's exact search over the content part alone.
+"""Compare time and memory of the exact composite search with FAISS's exact search over the content part alone.
 
     python tests/benchmarks/composite_search.py [--members 20000] [--queries 20000] [--content 1024] [--temporal 64]
 
-Self-search for the 10 best, unit vectors drawn at random; both run in this process on the same threads, in turns. The
-aim: at most 1.25 times the time, in less than 1 GB beside the vectors.
+Every member of a bank of random unit vectors searches for its 10 most similar members. Both searches run in turns in
+this process, on the same threads. Aim: at most 1.25 times FAISS's time, and less than 1 GB of memory beyond the
+vectors.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""What the fitted process knows of the demonstration set's planted inhibition.
+"""How well a fitted process recovers the inhibition that is planted in the demonstration set.
 
     python -m tests.benchmarks.demonstration_inhibition FOLDER --store STORE --figure PNG
 
-FOLDER is the demonstration set and STORE its store, with a fitted process. Prints the process's influence matrix, and the
-response: how many events of each type the process expects more (or fewer) in the three hours after one more event, if
-nothing else happens, averaged over the test items twelve hours after publication. The figure shows the intensity of likes of
-the slow burn with the largest quarrel among the test items: its likes would go on without the quarrel.
+FOLDER is the demonstration set, and STORE is its store with a fitted process. The benchmark prints the process's
+influence matrix and the response: the change in the expected number of events of each type, over the three hours after
+one additional event, if no other event happens. The response is averaged over the test items, twelve hours after
+publication. The figure shows the intensity of likes of one test item, the slow burn with the largest quarrel: without
+the quarrel, its likes would go on.
 """
 
 import argparse
@@ -31,7 +32,7 @@ AT, AHEAD = 12.0, 3.0  # hours
 
 @torch.no_grad()
 def response(process: MambaHawkesProcess, times: list[np.ndarray], types: list[np.ndarray]) -> np.ndarray:
-    """Return (k, k): events of type k (row) expected more within AHEAD after one more event of type m (column) at AT."""
+    """Return (k, k): additional events of type k (row) expected within AHEAD hours of one event of type m (column) at AT."""
     before = [(t[t < AT], m[t < AT]) for t, m in zip(times, types, strict=True)]
 
     at = torch.linspace(AT, AT + AHEAD, 31, dtype=torch.float64)[1:] - AHEAD / 60  # middles of 30 steps

@@ -1,8 +1,8 @@
-"""What the demonstration set can tell a forecaster: `python -m tests.benchmarks.demonstration_set FOLDER`.
+"""How predictable the demonstration set is: `python -m tests.benchmarks.demonstration_set FOLDER`.
 
-Prints the shape of the feedback by archetype, and how much of the variance of log2(1 + comments in seven days) is
-explained by what: R^2 of linear regressions, over five folds of the labelled videos (each fold predicted from the four
-others). With `--figure PNG` it draws the cumulative events of each archetype.
+The benchmark prints the shape of the feedback by archetype, and the share of the variance of log2(1 + comments in seven
+days) that each group of inputs explains: R^2 of linear regressions over five folds of the labelled videos, each fold
+predicted from the four others. With `--figure PNG` it draws the cumulative events of each archetype.
 """
 
 import argparse
@@ -28,7 +28,7 @@ DAY_HOURS = 24
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Least squares of y (n,) on standardised x (n, d) and a constant; penalty (d,) on the coefficients' squares."""
+    """Fit y (n,) on standardised x (n, d) and a constant by least squares, with a penalty (d,) on squared coefficients."""
     mean, spread = x.mean(0), x.std(0) + 1e-9
     scaled = (x - mean) / spread
     weights = np.linalg.solve(scaled.T @ scaled + np.diag(penalty), scaled.T @ (y - y.mean()))
@@ -36,7 +36,7 @@ def ridge(x: np.ndarray, y: np.ndarray, penalty: np.ndarray) -> Callable[[np.nda
 
 
 def explained(y: np.ndarray, *blocks: np.ndarray) -> float:
-    """R^2 over five folds of y (n,) on blocks (n, d_b); each block's penalty is chosen inside each training part."""
+    """Return R^2 over five folds of y (n,) on blocks (n, d_b). Each block's penalty is chosen within each training part."""
     x = np.hstack(blocks)
     penalties = [
         np.repeat(choice, [block.shape[1] for block in blocks]) for choice in product(PENALTIES, repeat=len(blocks))
@@ -52,7 +52,7 @@ def explained(y: np.ndarray, *blocks: np.ndarray) -> float:
 
 
 def content(path: Path) -> np.ndarray:
-    """Mean, spread and change of colours on a 3 x 3 grid, and bands of the sound; nan for what can't be read."""
+    """Return mean, spread and change of colours on a 3 x 3 grid, and bands of sound; NaN for files that cannot be read."""
     seen, heard = np.full(3 * 9 * 3, np.nan), np.full(2 * 24 + 1, np.nan)
     try:
         with av.open(str(path)) as container:
@@ -71,7 +71,7 @@ def content(path: Path) -> np.ndarray:
 
 
 def sound_bands(sound: np.ndarray, rate: int = 24_000) -> np.ndarray:
-    """Mean and spread over time of 24 log-spaced log energies, and the loudness."""
+    """Return the mean and spread over time of 24 log-spaced log energies, and the loudness."""
     windows = np.lib.stride_tricks.sliding_window_view(sound, 1024)[::512] * np.hanning(1024)
     power = np.abs(np.fft.rfft(windows)) ** 2
     edges = np.geomspace(60, rate / 2, 25)
@@ -81,7 +81,7 @@ def sound_bands(sound: np.ndarray, rate: int = 24_000) -> np.ndarray:
 
 
 def words(titles: list[str]) -> np.ndarray:
-    """(n, words) which of the words that stand in at least five titles a title has."""
+    """Return (n, words) bool: which words a title contains, of the words that occur in at least five titles."""
     sets = [set(re.findall(r"[a-z]+", title.lower())) for title in titles]
     counts = Counter(word for found in sets for word in found)
     vocabulary = sorted(word for word, count in counts.items() if count >= 5)
@@ -89,7 +89,7 @@ def words(titles: list[str]) -> np.ndarray:
 
 
 def early(pairs: pl.DataFrame, items: pl.Series) -> np.ndarray:
-    """What the first day shows: log counts by type, and log counts in each of six windows of it."""
+    """Return log counts of the first day by type, and log counts in each of its six windows of four hours."""
     day = pairs.filter(pl.col("hour") < DAY_HOURS)
     edges = [0, 1, 3, 6, 10, 16, 24]
     counts = [day.filter(pl.col("event") == name) for name in ("like", "comment", "share")]
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def draw(truth: pl.DataFrame, pairs: pl.DataFrame, path: Path) -> None:
-    """Cumulative events of 25 videos of each archetype over seven days, as parts of their total."""
+    """Draw the cumulative events of 25 videos per archetype over seven days, as shares of their totals."""
     figure, axes = plt.subplots(1, 4, figsize=(14, 3.2), sharey=True, layout="constrained")
     for axis, name in zip(axes, plan.ARCHETYPES, strict=True):
         rows = truth.filter((pl.col("archetype") == name) & (pl.col("events") >= 20))

@@ -1,12 +1,12 @@
-"""EasyTPP's THP and NHP, for the benchmarks: run by an interpreter that has easy-tpp and torch, not by this project's.
+"""Run EasyTPP's THP and NHP for the benchmarks, in an interpreter that has easy-tpp and torch instead of this project.
 
     PYTHON tests/benchmarks/easytpp_peer.py train --data FILE.npz --seconds 600 [--threads 2]
     PYTHON tests/benchmarks/easytpp_peer.py step --data FILE.npz --model THP [--threads 2]
 
-`train` trains each model with Adam for the time given, on times divided by the mean gap (THP does not train without),
-keeps what is best on dev, and integrates its intensity exactly: Gauss-Legendre on 16 panels a gap, not EasyTPP's own
-20-point trapezoid, which the models can exploit. `step` times a training step and EasyTPP's generation. The last
-line printed is JSON.
+`train` trains each model with Adam for the given time, on times divided by the mean gap (otherwise THP does not train),
+and keeps the weights that are best on dev. It integrates the intensity by Gauss-Legendre quadrature on 16 panels per
+gap instead of EasyTPP's 20-point trapezoid, which the models can exploit. `step` times a training step and EasyTPP's
+generation. The last line printed is JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from rounds import rounds_of
 MODELS = {"THP": THP, "NHP": NHP}
 LEARNING_RATE = {"THP": 1e-3, "NHP": 2e-3}
 BATCH = 32
-GENERATED = 10  # events a sequence
+GENERATED = 10  # events per sequence
 
 
 def make(name, num_types, hidden=64):
@@ -60,7 +60,7 @@ def make(name, num_types, hidden=64):
 
 
 def inputs(times, types, lengths, num_types):
-    """EasyTPP's keyword inputs from padded arrays (b, l)."""
+    """Return EasyTPP's keyword inputs from padded arrays (b, l)."""
     width = int(lengths.max())
     times, types = torch.as_tensor(times[:, :width]), torch.as_tensor(types[:, :width])
     real = torch.arange(width) < torch.as_tensor(lengths)[:, None]
@@ -83,7 +83,7 @@ def step(model, optimiser, batch):
 
 
 def rates(model, batch, elapsed):
-    """Intensity (b, l - 1, q, k) `elapsed` (b, l - 1, q) after each event but the last."""
+    """Return the intensity (b, l - 1, q, k) at `elapsed` (b, l - 1, q) after each event but the last."""
     if isinstance(model, THP):
         mask = batch["attention_mask"][:, :-1, :-1]
         hidden = model(batch["time_seqs"][:, :-1], batch["type_seqs"][:, :-1], mask)
@@ -94,7 +94,7 @@ def rates(model, batch, elapsed):
 
 @torch.no_grad()
 def evaluate(model, batches, scale):
-    """Log-likelihood an event in the original unit, its time and type parts, and the accuracy at the true time."""
+    """Return the log-likelihood per event in the original unit, its time and type parts, and the accuracy at the true time."""
     model.eval()
     nodes, weights = np.polynomial.legendre.leggauss(8)
     edges = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 16)])  # intensities change most just after an event
@@ -156,7 +156,7 @@ def train(arguments):
 
 
 def measure(arguments):
-    """Return seconds of a training step, and events per second of its own generation in the middle of 200 events."""
+    """Return the seconds of a training step, and the events per second of EasyTPP's generation amid 200 events."""
     stored = np.load(arguments.data)
     batch = inputs(stored["times"], stored["types"], stored["lengths"], int(stored["num_types"]))
     memory = PeakMemory()

@@ -1,11 +1,11 @@
-"""Frames, segments and captions a second of the papers' models, and which share of the device's matrix rate that is.
+"""Frames, segments and captions per second of the papers' models, and their share of the device's matrix rate.
 
     python tests/benchmarks/encoder_throughput.py [--device auto] [--dtype bfloat16] [--compile] [--attention sdpa]
 
-The architectures are built from their configurations with random weights (throughput doesn't depend on them; nothing is
-downloaded). Beside each: the loop that gives the model one frame or segment a call; and the minutes that 20,000 videos of
-ten frames would take, beside the papers' on four RTX 3090 (M3TR 4.5). On a machine without a GPU the same runs small, on
-the CPU, in float32, and the table of the GPU says `not measured`.
+The models are built from their configurations with random weights: throughput does not depend on the weights, and
+nothing is downloaded. Each row also shows a loop with one frame or segment per call, and the minutes for 20,000 videos
+of ten frames, beside the papers' figure on four RTX 3090 (M3TR 4.5). Without a GPU, small models run on the CPU in
+float32, and the GPU's table says `not measured`.
 """
 
 import argparse
@@ -102,7 +102,7 @@ class Device:
 
 
 def words(count: int) -> PreTrainedTokenizerFast:
-    """A tokenizer with as many words as the model has outputs, so that every output is one."""
+    """Return a tokenizer with one word per output of the model, so that every output can be decoded."""
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *(f"w{number}" for number in range(count - 5)), "<image>"]
     tokenizer = Tokenizer(models.WordLevel({token: place for place, token in enumerate(tokens)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -125,7 +125,7 @@ def blip2(small: bool) -> Blip2Config:
 
 
 def encoder_of(role: str, folder: Path, device: Device, options: CaptionOptions) -> tuple[Any, Any, Sequence[Any]]:
-    """(encoder, configuration, the modules that are compiled), full-size but for BLIP-2 on a CPU."""
+    """Return (encoder, configuration, modules to compile). All are of full size, except BLIP-2 on a CPU."""
     located, told = Checkpoint(folder, "random", "none"), {"identity": {}, "batch_size": 8}
     match role:
         case "visual":
@@ -157,7 +157,7 @@ def encoder_of(role: str, folder: Path, device: Device, options: CaptionOptions)
 
 
 def per_second(run: Callable[[], object], inputs: int, device: Device) -> float:
-    """Inputs a second of `run`, which does `inputs` of them, over the device's time of measuring."""
+    """Return the inputs per second of `run`, which processes `inputs` inputs per call."""
     run()
     done, started = 0, time.perf_counter()
     while not done or time.perf_counter() - started < device.seconds:
@@ -168,7 +168,7 @@ def per_second(run: Callable[[], object], inputs: int, device: Device) -> float:
 
 
 def measured(role: str, device: Device, folder: Path, options: CaptionOptions) -> str:
-    """One line of the table."""
+    """Return one row of the table."""
     encoder, config, compiled = encoder_of(role, folder, device, options)
     if device.compiled:
         for module in compiled:
@@ -203,7 +203,7 @@ def measured(role: str, device: Device, folder: Path, options: CaptionOptions) -
 def sides_of_blip2(
     encoder: Any, parts: dict[str, float], device: Device, size: int, fast: float, naive: float, given: list[np.ndarray]
 ) -> str:
-    """BLIP-2's two sides apart: what looks at frames, and what writes words (all that is left of the time)."""
+    """Return the times of BLIP-2's vision side and of its language side, which is the rest of the whole."""
     model = encoder._model
 
     @torch.inference_mode()
@@ -225,7 +225,7 @@ def sides_of_blip2(
 
 
 def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) -> str:
-    """Frames a second from the store's JPEGs to vectors, with the worker processes of a run."""
+    """Return the frames per second from the store's JPEGs to vectors, with the worker processes of a run."""
     encoder, _, _ = encoder_of("visual", folder, device, CaptionOptions())
     encoder.batches.size = fastest_size(encoder.trial, most=512) if device.gpu else 4
     payload = pa.schema({"frames": pa.list_(pa.binary())})
@@ -235,7 +235,7 @@ def fed(device: Device, folder: Path, *, videos: int, block: int, workers: int) 
         stage.commit([Row.ok(item, "x", {"frames": [picture] * FRAMES}) for item in some], fingerprint="x")
     folder_of_processor = {"checkpoint": str(folder)}
     (folder / "config.json").write_text('{"model_type": "vit"}')
-    (folder / "model.safetensors").touch()  # the workers ask for the checkpoint's processor alone
+    (folder / "model.safetensors").touch()  # the workers load only the checkpoint's processor
     source = Source(stage.folder, payload, ("frames",))
     encoder_spec = EncoderSpec("visual", "paper", folder_of_processor)
     work = Work(encoder_spec, (source,), prepare_frames, partial(padded, count=FRAMES))

@@ -2,14 +2,14 @@
 
     python -m tests.benchmarks.increment [--videos 2000] [--more 20] [--width 32] [--epochs 1] [--folder FOLDER]
 
-Each run is a process of its own that materialises the whole graph and notes each stage's CPU seconds, with its checks and
-its worker processes. `start-up` is what comes before the first stage. The set has feedback and
+Each run is a process of its own. It materialises the whole graph and records each stage's CPU seconds, checks and worker
+processes included. `start-up` is what comes before the first stage. The set has feedback and
 imported features, so that no encoder's cost hides the pipeline's own. One model and one pass of training keep the first
 run short; a longer training makes the increment's share smaller.
 
-Aims: nothing new takes under 30 CPU seconds beyond start-up at 100,000 videos and computes no row; the increment computes
-`--more` rows in each per-video stage and, from 20,000 videos on, takes under 15 % of the first run beyond start-up; of fewer
-videos most of its cost is the same for any number.
+Aims: nothing new takes under 30 CPU seconds beyond start-up at 100,000 videos and computes no row; the increment
+computes `--more` rows in each per-video stage and, from 20,000 videos on, takes under 15 % of the first run beyond
+start-up. With fewer videos, most of its cost does not depend on their number.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHARE_LIMIT, SHARE_LIMIT_FROM = 0.15, 20_000  # part of the first run, from how 
 
 
 def write_set(folder: Path, *, videos: int, width: int) -> None:
-    """Write feedback and features of the first `videos` of an endless set: a video does not depend on their number."""
+    """Write feedback and features of the first `videos` videos. A video's data do not depend on their number."""
     rows, events, features = [], [], {name: np.empty((videos, width), np.float32) for name in IMPORTED}
     for row in range(videos):
         random = np.random.default_rng([7, row + 1])
@@ -59,7 +59,7 @@ def write_set(folder: Path, *, videos: int, width: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process and of its finished children."""
+    """Return the CPU seconds of this process and of its finished children."""
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(part.ru_utime + part.ru_stime for part in usage)
 
@@ -91,7 +91,7 @@ def run_graph(report: Path) -> None:
 
 
 def run(data: Path, store: Path, *, epochs: int) -> dict[str, object]:
-    """Run the graph in a process of its own; what it wrote to its report."""
+    """Run the graph in a process of its own, and return its report."""
     variables = {
         "REELCAST_DATA__FOLDER": str(data),
         "REELCAST_STORE__PATH": str(store),
@@ -111,7 +111,7 @@ def run(data: Path, store: Path, *, epochs: int) -> dict[str, object]:
 
 
 def computed(store: Path, since: str | None) -> tuple[dict[str, int], str]:
-    """Rows computed by asset in the runs after `since`, and the last run's time."""
+    """Return the rows computed per asset in the runs after `since`, and the time of the last run."""
     log = Store(store).log("runs").read().sort("finished_at")
     if since is not None:
         log = log.filter(pl.col("finished_at") > pl.lit(since).str.to_datetime(time_zone="UTC"))
@@ -120,7 +120,7 @@ def computed(store: Path, since: str | None) -> tuple[dict[str, int], str]:
 
 
 def main() -> int:
-    """Run the three nights and print them side by side; 1 where an aim is missed."""
+    """Run the three nights and print them side by side; return 1 if an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=2000)
     parser.add_argument("--more", type=int, help="new videos of the increment; 1 %% where not given")

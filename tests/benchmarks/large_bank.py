@@ -1,10 +1,11 @@
-"""A bank of a million videos by the rule's index: recall against exact search, queries a second, build time, memory.
+"""A bank of a million videos with its default index: recall against exact search, queries per second, build time, memory.
 
     python tests/benchmarks/large_bank.py [--members 1000000] [--index auto] [--folder DIR]
 
-Unit vectors in clusters whose sizes fall as a power, content of 256 dimensions in 5,000 of them and temporal of 64 in
-500, drawn apart: a video is near some by content and near others by feedback, the hard case for a composite. Queries
-come from the same clusters and are no members. Aim: recall@10 of 0.95 at 500 queries/s or more on two cores.
+The vectors are unit vectors in clusters whose sizes follow a power law: 5,000 clusters of content vectors with 256
+dimensions, and 500 clusters of temporal vectors with 64. A video's two clusters are independent, so its neighbours by
+content and by feedback differ, which is the hard case for a composite similarity. Queries come from the same clusters
+and are not members. Aim: recall@10 of 0.95 at 500 queries per second on two cores.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from storage.bank.search import search
 
 
 def clustered(random: np.random.Generator, count: int, width: int, clusters: int, spread: float) -> np.ndarray:
-    """Unit vectors (count, width): a cluster's centre, of length 1, and noise of length `spread`."""
+    """Return unit vectors (count, width): a cluster's centre of length 1, plus noise of length `spread`."""
     centres = random.standard_normal((clusters, width), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     share = np.arange(1, clusters + 1) ** -0.5
@@ -39,7 +40,7 @@ def clustered(random: np.random.Generator, count: int, width: int, clusters: int
 
 
 def peak() -> float:
-    """Largest resident memory so far, GB."""
+    """Return the largest resident memory so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 

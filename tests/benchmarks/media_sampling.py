@@ -1,10 +1,10 @@
-"""Ten exact frames of 15 s clips of 720 x 1280, and the sound around them: ours beside the peers that are installed.
+"""Sample ten exact frames and the sound around them from 15 s clips of 720 x 1280, beside the peers that are installed.
 
     python tests/benchmarks/media_sampling.py [--clips 3] [--rounds 3]
 
-Every way's pictures are compared with a sequential decode before its time counts. Peers: PyAV in sequence, PyAV with a
-seek a frame, OpenCV (`opencv-python-headless`), decord; of the sound PyAV and torchcodec (which needs FFmpeg's libraries
-on the machine). Clips a second of wall time, the best round of each.
+Each method's pictures are compared with a sequential decode before its time counts. Peers for frames: PyAV in sequence,
+PyAV with one seek per frame, OpenCV (`opencv-python-headless`), decord. Peers for sound: PyAV and torchcodec, which
+needs FFmpeg's libraries on the machine. Printed are clips per second of wall time, the fastest round of each method.
 """
 
 import argparse
@@ -24,7 +24,7 @@ INDICES = sampled_indices(FRAMES)
 
 
 def make(path: Path, *, group: int, seed: int) -> Path:
-    """A moving scene with some noise, H.264 with B-frames, a keyframe every `group` frames; a tone in AAC."""
+    """Write a moving scene with some noise: H.264 with B-frames and a keyframe every `group` frames, and a tone in AAC."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     options = {"preset": "medium", "crf": "28", "g": str(group), "keyint_min": str(group), "sc_threshold": "0"}
@@ -119,7 +119,7 @@ def torchcodec_sound(path: Path) -> list[np.ndarray]:
 def measured(ways: list[Callable], paths: list[Path], rounds: int, check: Callable) -> None:
     best = {way.__name__: 0.0 for way in ways}
     for _ in range(rounds):
-        for way in ways:  # one after another, so that a busy moment of the machine hits all
+        for way in ways:  # in turns, so that a busy moment of the machine affects all methods
             try:
                 start = time.perf_counter()
                 results = [way(path) for path in paths]
@@ -141,7 +141,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     def same_picture(name: str, path: Path, images: list[np.ndarray]) -> None:
-        """The frame itself, not its neighbour; converters round differently by some grey levels."""
+        """Return whether both are the same frame and not a neighbouring one; converters may differ by some grey levels."""
         for index, image, expected in zip(INDICES, images, references[path], strict=True):
             difference = np.abs(image.astype(int) - expected).mean()
             assert difference < 2, f"{name}: frame {index} of {path.name} differs by {difference:.1f} grey levels"

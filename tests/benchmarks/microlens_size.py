@@ -100,7 +100,7 @@ def write_set(folder: Path, *, items: int, rows: int) -> dict[str, Path]:
 
 
 def step_seconds(log: str) -> dict[str, float]:
-    """Return the wall seconds of each step that a run's log tells, the slowest first."""
+    """Return the wall seconds of each step in a run's log, the slowest first."""
     seconds = {}
     for name, number, unit in STEP.findall(log):
         seconds[name] = float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]

@@ -2,14 +2,15 @@
 
     python -m tests.benchmarks.mmra_speed [--videos 2000] [--steps 12] [--threads 2]
 
-Both train on videos with 10 frames and one text vector of width 768, each with 10 retrieved videos, in batches of 64, with
-d = 768, a perceptron of 7680-800-200-1, and separate weights for video and retrieved videos, from features on disk.
+Both train on videos with 10 frames and one text vector of width 768, each with 10 retrieved videos, in batches of 64,
+with d = 768, a perceptron of 7680-800-200-1, and separate weights for video and retrieved videos, from features on
+disk.
 
 The peer is written from descriptions of the published loop, not from its code. A data set opens one file per video and
-modality, for a video and for each of its retrieved videos; all retrieved videos go through the embedding, however often a batch
-holds them; queries and keys pass through tanh, one softmax serves both signs, and values are not projected, which is
-less arithmetic than the paper's attention has. The files hold `torch.save` tensors; the descriptions name no format,
-so `peer, .npy files` has the format that is read fastest, and `peer, in memory` reads no files.
+modality, for a video and for each of its retrieved videos; all retrieved videos go through the embedding, however often
+a batch holds them; queries and keys pass through tanh, one softmax serves both signs, and values are not projected,
+which is less arithmetic than the paper's attention has. The files hold `torch.save` tensors; the descriptions name no
+format, so `peer, .npy files` has the format that is read fastest, and `peer, in memory` reads no files.
 
 Printed are samples per second (the median step), the peak of resident memory of a process that does nothing else, and the
 ratio of the rates.
@@ -62,7 +63,7 @@ def write(folder: Path, videos: int) -> None:
 
 
 class PerItemFiles(Dataset):
-    """A video with its retrieved videos, read file by file when it is asked for."""
+    """A data set that reads a video and its retrieved videos file by file, on demand."""
 
     def __init__(self, folder: Path, *, form: str) -> None:
         self.folder, self.found, self.form = folder, dict(np.load(folder / "neighbours.npz")), form

@@ -1,4 +1,4 @@
-"""How much memory a piece of work holds at its peak above what the process held before it (Linux).
+"""Peak memory of a piece of work above the memory that the process held before it (Linux).
 
 No import but the standard library's, so that interpreters of other environments can run it too.
 """
@@ -9,10 +9,10 @@ MEGABYTE = 1024.0  # the kernel counts kilobytes
 
 
 class PeakMemory:
-    """From its making: `megabytes()` is the peak since then, above what was held then."""
+    """Peak memory since its construction: `megabytes()` is the peak minus the memory held at construction."""
 
     def __init__(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is held
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the memory held now
         self._at_rest = _status("VmRSS")
 
     def megabytes(self) -> float:
@@ -20,7 +20,7 @@ class PeakMemory:
 
 
 class TreePeak:
-    """The most memory that a process and its descendants held together, over all calls of `look`.
+    """Largest memory that a process and its descendants held together, over all calls of `look`.
 
     Pages that several processes share are divided among them, so nothing is counted twice.
     """

@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.predictor_training [--models m3tr ...] [--device cpu | cuda] [--videos 2000] [--preset paper]
 
-Per model: training videos per second (a pass with its batches, without validation), milliseconds per step, parameters, and
-the peak memory of the fit above what the features take: of the process, or of the GPU with `--device cuda`. The first pass
-is not counted. The features of a video are 10 frames and 10 sounds of width 768, 12 words of width 1024, and 64 temporal rows
-of width 64; each video has 10 neighbours, and a tenth as many authors as videos post in one month. Numbers do not depend on
-what the features mean.
+Per model: training videos per second (a pass with its batches, without validation), milliseconds per step, parameters,
+and the peak memory of the fit above what the features take: of the process, or of the GPU with `--device cuda`. The
+first pass is not counted. The features of a video are 10 frames and 10 sounds of width 768, 12 words of width 1024, and
+64 temporal rows of width 64; each video has 10 neighbours, and a tenth as many authors as videos post in one month.
+Numbers do not depend on what the features mean.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Time and memory of the process beside its peers, on the same inputs, as ratios of one run.
+"""Time and memory of the process and of its peers on the same inputs, with ratios from one run.
 
     python -m tests.benchmarks.process_speed [--threads 2] [--rounds 7] [--passes 3] [--device cpu | cuda] [--tick PYTHON]
         [--easytpp PYTHON] [--json FILE]
 
-PYTHON is an interpreter of an environment that has the peer; without it the peer's cells stay empty. Each measurement has a
-process of its own, and the measurements alternate: every pass runs each of them once, for several rounds. The first round
-of a process is a warm-up. Reported are medians over the rounds of all passes: wall time, CPU seconds of all threads, and
-the peak memory above the level at rest.
+PYTHON is an interpreter of an environment that has the peer; without it the peer's cells stay empty. Each measurement
+has a process of its own, and the measurements alternate: every pass runs each of them once, for several rounds. The
+first round of a process is a warm-up. Reported are medians over the rounds of all passes: wall time, CPU seconds of all
+threads, and the peak memory above the level at rest.
 
 Inputs: 5,000 sequences of 200 events, simulated from a classical process with branching ratio 0.6, of 4 types and of 22.
 
@@ -112,7 +112,7 @@ def neural_simulation(stored: dict, device: str) -> Callable[[], object]:
 
 
 def plain_loop(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *, discretization: str) -> Tensor:
-    """The recurrence as one would write it, for autograd to differentiate."""
+    """Return the recurrence as a plain loop, which autograd differentiates."""
     gap = delta[:, :, None, None]
     decay = torch.exp(gap * A)
     weight = torch.expm1(gap * A) / A if discretization == "zoh" else gap
@@ -180,7 +180,7 @@ def medians(found: dict[str, list[float]]) -> dict[str, float]:
 
 
 def ask(*command: str) -> dict:
-    """Return what a child process prints as JSON in its last line."""
+    """Return the JSON object that a child process prints in its last line."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -260,7 +260,7 @@ def main() -> None:
 
 
 def table(found: dict[str, dict[str, float]]) -> list[str]:
-    """Return Markdown: what was measured, its peer, and how many times faster ours is in wall time and in CPU time."""
+    """Return Markdown: each measurement, its peer, and the ratios of wall time and of CPU time."""
     beside = [
         ("likelihood", "tick likelihood"),
         ("step, m3tr", "THP"), ("step, m3tr", "NHP"), ("step, mufm", "THP"), ("step, mufm", "NHP"),

@@ -4,8 +4,8 @@
         [--easytpp PYTHON] [--json FILE]
 
 FOLDER holds train.csv, dev.csv and test.csv with the columns sequence, time (unix seconds), type (from 1). Times are
-taken in days from each sequence's first event. The window is [t_1, t_n], the events 2..n given the first; all figures
-are an event:
+taken in days from each sequence's first event. The window is [t_1, t_n]: events 2 to n, given the first. All figures are
+per event:
 
     loglik, time, type   nats; log-likelihood = log density of the time + log probability of the type at that time;
                          the compensator is exact to 1e-6 (Gauss-Legendre halved until it is, or closed form)
@@ -49,7 +49,7 @@ TRAINING = {
 
 
 def read(path: Path) -> EventBatch:
-    """One split, in days from each sequence's first event."""
+    """Return one split, in days from each sequence's first event."""
     rows = np.loadtxt(path, delimiter=",", skiprows=1)
     parts = np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1)
     return EventBatch.from_sequences(
@@ -100,7 +100,7 @@ PROCESSES = {
 
 @torch.no_grad()
 def evaluate(process: PointProcess, events: EventBatch) -> dict[str, float]:
-    """The table's figures for one split."""
+    """Return the table's figures for one split."""
     process.eval()
     total = dict.fromkeys(("loglik", "type", "acc@t", "acc", "MAE"), 0.0)
     count, by_user = 0, []

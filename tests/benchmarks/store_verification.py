@@ -1,8 +1,8 @@
-"""What it costs to verify what the store reads: page checksums of a part, digests of an artifact, `check --deep`.
+"""Cost of verifying the store's files: page checksums of a part, digests of an artifact, `check --deep`.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/store_verification.py
 
-CPU seconds, the least of several rounds; the files lie in the system's page cache.
+Printed are CPU seconds, the smallest of several rounds. The files are in the system's page cache.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from storage.store import Store
 
 
 def least(work: Callable[[], object], rounds: int) -> float:
-    """CPU seconds of the fastest of several rounds."""
+    """Return the CPU seconds of the fastest of several rounds."""
     seconds = []
     for _ in range(rounds):
         started = time.process_time()

@@ -1,11 +1,11 @@
-"""tick, for the benchmarks and the frozen numbers of the tests: run by an interpreter that has tick, not by this project's.
+"""Run tick for the benchmarks and the stored numbers of the tests, in an interpreter that has tick instead of this project.
 
     PYTHON tests/benchmarks/tick_peer.py numbers
     PYTHON tests/benchmarks/tick_peer.py likelihood | simulate --data FILE.npz [--threads 2] [--rounds 7]
 
 `numbers` prints the log-likelihood and gradients that tests/models/hawkes/test_exponential_hawkes.py holds. FILE.npz, as
 process_speed.py writes it, holds baseline (k,), branching (k, k), rate, times and types (b, l). `likelihood` times model,
-fit (tick's word for taking the data), loss and gradient together: from cold data. The last line printed is JSON.
+`fit` (in which tick reads the data), loss and gradient together, starting from the arrays. The last line printed is JSON.
 """
 
 import argparse
@@ -30,13 +30,13 @@ NUMBERS = {
 
 
 def by_type(times, types, num_types):
-    """tick takes an array of times a type."""
+    """Return the times as tick takes them: one array per type."""
     times, types = np.asarray(times), np.asarray(types)
     return [np.ascontiguousarray(times[types == kind]) for kind in range(num_types)]
 
 
 def loss_and_gradient(sequences, t_end, baseline, branching, rate, threads=1):
-    """Minus the log-likelihood an event, relative to a unit Poisson process a type, and its gradient."""
+    """Return minus the log-likelihood per event, relative to a unit Poisson process per type, and its gradient."""
     model = ModelHawkesExpKernLogLik(rate, n_threads=threads)
     model.fit(sequences, end_times=t_end)
     return model.loss_and_grad(np.concatenate([baseline, np.ravel(branching)]))

@@ -1,10 +1,10 @@
-"""What titles alone tell with each text encoder: a title's category, and its count of events, from its ten nearest titles.
+"""How well each text encoder's ten nearest titles predict a title's category and its count of events.
 
     python -m tests.benchmarks.title_encoders FOLDER [--splits 20] [--profiles handcrafted light]
 
-FOLDER is a data set with titles and categories (docs/datasets.md). Per encoder it prints the share of titles whose category is
-the most frequent one among the ten nearest titles, and the nMSE of their mean log2(1 + events), each as mean and standard
-deviation over random 80/20 splits.
+FOLDER is a data set with titles and categories (docs/datasets.md). Per encoder it prints the share of titles whose
+category is the most frequent one among the ten nearest titles, and the nMSE of their mean log2(1 + events), each as
+mean and standard deviation over random 80/20 splits.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What minibatches cost: from the memory-mapped pack, from the parquet, and beside the training step.
+"""Cost of minibatches from the memory-mapped pack and from parquet, compared with the training step.
 
     python tests/benchmarks/training_pack.py [--videos 5000] [--folder DIR]
 
 A store of features as the paper's encoders give them (10 x 768 for frames and for sound, some 12 x 1,024 for words,
-64 x 64 for feedback), then 64 random videos with their 10 random neighbours, again and again. Aim: the step, not the
-reading, is the bottleneck.
+64 x 64 for feedback); then minibatches of 64 random videos with 10 random neighbours each. Aim: the training step is the
+bottleneck, not the reading.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STAGES = {
 
 
 def fill(store: Store, videos: int) -> float:
-    """Writes every stage in parts of 200 videos, as a run does; returns the seconds."""
+    """Write every stage in parts of 200 videos, as a run does, and return the seconds."""
     random, started = np.random.default_rng(0), time.perf_counter()
     for name, payload in STAGES.items():
         stage = store.stage(name, payload)
@@ -54,13 +54,13 @@ def fill(store: Store, videos: int) -> float:
 
 
 def batches(videos: int, count: int, *, seed: int) -> list[np.ndarray]:
-    """The distinct videos of `count` minibatches with their neighbours."""
+    """Return the distinct videos of `count` minibatches with their neighbours."""
     random = np.random.default_rng(seed)
     return [np.unique(random.integers(0, videos, BATCH * (1 + NEIGHBOURS))) for _ in range(count)]
 
 
 def forget(folder: Path) -> None:
-    """Drops a folder's files from the page cache, so that they are read from the disk."""
+    """Drop a folder's files from the page cache, so that they are read from the disk."""
     os.sync()
     for file in folder.rglob("*"):
         if file.is_file():
@@ -124,7 +124,7 @@ def main() -> None:
 
 
 def report_step(features: VideoFeatures, asked: argparse.Namespace) -> None:
-    """Time of whole training steps, and how much of it is spent on the minibatch."""
+    """Print the time of whole training steps, and the part of it that is spent on the minibatch."""
     random, videos = np.random.default_rng(2), len(features)
     shape = (videos, NEIGHBOURS)
     names = np.arange(videos).astype(str)

@@ -1,7 +1,9 @@
 """`reelcast` in a shell."""
 
 import json
+import os
 import subprocess
+from importlib.metadata import version
 
 import polars as pl
 import pytest
@@ -59,8 +61,18 @@ def test_results_shows_the_table_and_where_it_lies(folder, capsys):
     }
     assert main(["results"]) == 0
     shown = capsys.readouterr().out
-    assert "M3TR" in shown
+    lines = shown.splitlines()
+    assert max(map(len, lines[:3])) <= 80
+    assert [line.split()[0] for line in lines[:3]] == ["row", "M3TR", "training"], "sorted by nMSE"
+    assert lines[1].split()[:5] == ["M3TR", "(2)", "0.550", "±", "0.635"]
+    assert "\n • Only 4 test items" in shown, "warnings stand before other notes"
     assert str(folder / "results") in shown.replace("\n", "")
+    assert main(["results", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert [(row["predictor"], row["nMSE"], row["SRC"]) for row in values["rows"]] == [
+        ("M3TR", 0.55, pytest.approx(0.7)),
+        ("training mean", 1.0, None),
+    ]
 
 
 def test_results_before_a_run_says_what_to_do(folder, capsys):
@@ -76,11 +88,78 @@ def test_settings_shows_values_and_refuses_wrong_ones(folder, capsys, monkeypatc
     assert "REELCAST_MODEL__ALPHA" in capsys.readouterr().err
 
 
+def test_settings_say_where_a_value_comes_from(monkeypatch, tmp_path, capsys):
+    for variable in [name for name in os.environ if name.startswith("REELCAST_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reelcast.toml").write_text("[protocol]\nhours = 12\n")
+    monkeypatch.setenv("REELCAST_MODEL__SEEDS", "[7]")
+    assert main(["settings", "--changed", "--json"]) == 0
+    shown = {(one["section"], one["field"]): one for one in json.loads(capsys.readouterr().out)}
+    assert {key: (one["value"], one["source"]) for key, one in shown.items()} == {
+        ("protocol", "hours"): (12, "reelcast.toml: protocol.hours"),
+        ("model", "seeds"): ([7], "REELCAST_MODEL__SEEDS"),
+    }
+    assert main(["settings", "--changed"]) == 0
+    assert "hours = 12.0   (reelcast.toml: protocol.hours; default 24.0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["results"], ["plan"], ["sql"], ["check"], ["bank", "list"], ["shell"], ["clean"]])
+def test_outside_a_project_no_store_is_made(monkeypatch, tmp_path, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    for variable in ("REELCAST_CONFIG", "REELCAST_STORE__PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    assert main(command) == 2
+    assert f"no reelcast.toml was found in {tmp_path}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["reslts"], "No such command 'reslts'"),
+        (["bank", "show"], "Missing argument 'version'"),
+        (["plan", "--stag", "frames"], "No such option: --stag"),
+        (["environment", "numpy"], "allowed: lavis, laion-clap"),
+        (["leaderboard", "--protocols", "honest"], "allowed: random, chronological"),
+    ],
+)
+def test_wrong_use_is_two_lines_and_exit_code_2(folder, capsys, arguments, told):
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert told in lines[0]
+    assert len(lines) <= 2
+
+
+def test_the_version_and_every_command_with_an_example(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"reelcast {version('reelcast')}\n"
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Exit codes: 0 success" in text
+    commands = [line.split()[0] for line in text[text.index("Commands:") :].splitlines()[1:] if line[:3].strip()]
+    assert {"results", "plan", "bank", "leak-audit"} <= set(commands)
+    for command in set(commands) - {"Exit", "settings,"}:
+        main([command, "--help"])
+        assert "Example: " in capsys.readouterr().out or command == "bank"
+
+
+def test_ctrl_c_says_that_work_is_kept(folder, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.check.check_store", interrupted)
+    Store(folder / "store")
+    assert main(["check"]) == 130
+    assert capsys.readouterr().err.endswith("stopped; finished work is kept\n")
+
+
 def test_environments_are_made_where_the_settings_say(monkeypatch, tmp_path):
     made = []
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REELCAST_ENCODERS__ENVIRONMENTS", str(tmp_path / "there"))
-    monkeypatch.setattr("pipeline.command_line.make", lambda library, *, root: made.append((library, root)))
+    monkeypatch.setattr(
+        "models.encoders.isolated.environments.make", lambda library, *, root: made.append((library, root))
+    )
     assert main(["environment", "lavis"]) == 0
     assert made == [("lavis", str(tmp_path / "there"))]
 
@@ -89,7 +168,7 @@ def test_an_environment_that_cannot_be_installed(monkeypatch, capsys):
     def fails(*_, **__):
         raise subprocess.CalledProcessError(1, ["pip", "install", "-r", "lavis.txt"])
 
-    monkeypatch.setattr("pipeline.command_line.make", fails)
+    monkeypatch.setattr("models.encoders.isolated.environments.make", fails)
     assert main(["environment", "lavis"]) == 1
     assert "pip install -r lavis.txt failed" in capsys.readouterr().err
 

@@ -23,6 +23,7 @@ AWKWARD = ["my vidéos", "it's & $HOME; #1 100%", "ビデオ [1]", "what?"]
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "reelcast.toml").write_text("")
     for name in [variable for variable in os.environ if variable.startswith("REELCAST_")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
