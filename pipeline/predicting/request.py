@@ -12,7 +12,7 @@ from storage.datasets import COUNTERS, EVENTS
 from storage.datasets.clock import read_moment, tell_moment
 from storage.datasets.dataset import DEFAULT_EVENT_TYPE
 from storage.datasets.errors import DatasetError
-from storage.datasets.one_item import ItemFeedback, read_item_feedback
+from storage.datasets.one_item import ItemFeedback, in_order, read_item_feedback
 
 UNNAMED = "new"
 
@@ -98,7 +98,7 @@ class Request:
         published, at = self.published_at, self.moment
         if self.feedback is None:
             end = next(moment for moment in (published, at, int(time.time() * 1000)) if moment is not None)
-            return ItemFeedback(_ordered(EVENTS.to_frame()), COUNTERS.to_frame(), end, [])
+            return ItemFeedback(in_order(EVENTS.to_frame()), COUNTERS.to_frame(), end, [])
         try:
             if isinstance(self.feedback, pl.DataFrame):
                 return _given_events(self.feedback, self.name, published, at, types)
@@ -116,10 +116,6 @@ def _moment(name: str, given: str | int | None) -> int | None:
         return read_moment(str(given))
     except ValueError as error:
         raise WrongVideo(f"{name}: {error}") from error
-
-
-def _ordered(events: pl.DataFrame) -> pl.DataFrame:
-    return events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("order"))
 
 
 def _given_events(
@@ -147,4 +143,4 @@ def _given_events(
             f"the moment of the forecast {tell_moment(end)} is before the first event, {tell_moment(first)}"
         )
     seen = events.filter(pl.col("time") <= end).sort("time", maintain_order=True)
-    return ItemFeedback(_ordered(seen), COUNTERS.to_frame(), end, [])
+    return ItemFeedback(in_order(seen), COUNTERS.to_frame(), end, [])

@@ -66,7 +66,11 @@ def read_item_feedback(
     if not path.is_file():
         raise DatasetError([f"{path}: there is no such file; {COLUMNS}"])
     problems, notes = Problems(), list[Note]()
-    counted = _holds_counts(path)
+    counted, rows = _holds_counts(path)
+    if not rows and at is not None:
+        return ItemFeedback(in_order(EVENTS.to_frame()), COUNTERS.to_frame(), at, notes)
+    if not rows:
+        raise DatasetError([f"{path}: there are no events; state the moment of the forecast (at)"])
     if counted:
         counts = read_counter_table([path], problems, notes, item=item)
         table, rows = counts.table, counts.frame
@@ -94,17 +98,22 @@ def read_item_feedback(
         counters = clean_counters([CounterTable(table, rows)], _video(item, published_at), notes, as_of=end)
     else:
         events = clean_events(table, rows, [item], notes, as_of=end, stated=at is not None).frame
-    order = pl.int_range(pl.len(), dtype=pl.Int64).alias("order")
-    return ItemFeedback(events.with_columns(order), counters.drop_nulls("time"), end, notes)
+    return ItemFeedback(in_order(events), counters.drop_nulls("time"), end, notes)
 
 
-def _holds_counts(path: Path) -> bool:
-    """Return whether a file holds counters: it has a column of a metric or `value`, and no type of events."""
+def in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """Return sorted events of one item with their rank, `order`."""
+    return events.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("order"))
+
+
+def _holds_counts(path: Path) -> tuple[bool, int]:
+    """Return whether a file holds counters (it has a column of a metric, and no type of events), and its number of rows."""
     table = read_tabular([path], names=EVENT_NAMES, tiers=EVENT_TIERS, required=(), notes=[])
     columns = table.frame.columns
     if "time" not in columns:
         raise DatasetError([f"{path}: no column of times among {', '.join(columns)}; {COLUMNS}"])
-    return "type" not in columns and any(metric_of(name) or fold(name) == "metric" for name in columns)
+    counted = "type" not in columns and any(metric_of(name) or fold(name) == "metric" for name in columns)
+    return counted, len(table.frame)
 
 
 def _refuse(table: Tabular, places: pl.Series, wrong: pl.Series, problems: Problems, explain) -> None:

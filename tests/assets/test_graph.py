@@ -8,11 +8,16 @@ import polars as pl
 import pytest
 
 from assets.engine.store_access import open_store
+from assets.ingest.interactions import read_events
+from assets.ingest.videos import known_titles
+from assets.memory.neighbours import read_neighbours
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
-from assets.protocol.splits import read_splits
+from assets.protocol.popularity import read_popularity
+from assets.protocol.splits import items_of, read_splits
 from assets.settings import Model, Settings
 from models.predictor_table import MEAN, NEIGHBOURS, TRIVIAL
+from pipeline.predicting.forecaster import Forecaster
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
@@ -59,6 +64,8 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
 
+    same_forecasts_without_a_store(ran)
+
     again = materialise(ran)
     assert again.success
     for name in PER_VIDEO:
@@ -66,6 +73,32 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         plan = done.metadata["plan"].data
         assert plan["new"] == plan["stale"] == plan["orphaned"] == 0, name
     assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
+
+
+def same_forecasts_without_a_store(settings: Settings) -> None:
+    """What a new video with a test item's title and feedback is forecast is what the test item was."""
+    store = open_store(settings)
+    windows = read_popularity(store).rows_by_key("item", named=True, unique=True)
+    titles, events = known_titles(store), read_events(store)
+    made = store.table("evaluation_items").read().filter(pl.col("age_hours").is_null())
+    with Forecaster(settings) as forecaster:
+        for item in items_of(read_splits(store), "test"):
+            window = windows[item]
+            forecast = forecaster.predict(
+                title=titles[item],
+                published=window["t0"],
+                feedback=events.filter(pl.col("item") == item).select("time", "type", "user"),
+                at=window["observed_until"],
+                item=item,
+            )
+            assert forecast.observed_events == window["observed_events"] and forecast.window_complete
+            (one,) = forecast.forecasts
+            own = made.filter((pl.col("item") == item) & (pl.col("predictor") == one.row))["predicted"]
+            assert one.value == pytest.approx(own.mean(), abs=1e-5)
+            assert (one.low, one.high) == pytest.approx((own.min(), own.max()), abs=1e-5)
+            stored = read_neighbours(store).filter(pl.col("item") == item).sort("rank")
+            assert [near.item for near in forecast.neighbours] == stored["neighbour"].to_list()
+            assert [near.score for near in forecast.neighbours] == pytest.approx(stored["score"].to_list(), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ GRAPH = {
     "metadata": {"metadata_features", "author_history", "window_columns"},
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
-    "prediction": {"popularity_model", "evaluation", "predictions"},
+    "prediction": {"popularity_model", "evaluation", "predictions", "forecast_service"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -35,6 +35,7 @@ EDGES = {
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
+    "forecast_service": {"evaluation"},
     "leaderboard": {"evaluation"},
 }
 
