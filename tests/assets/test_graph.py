@@ -21,6 +21,7 @@ from pipeline.predicting.forecaster import Forecaster
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
+PREDICT = DOCUMENT.with_name("predict.md")
 CONTENT = ["*retrieval_vectors", "*text_embeddings", "*visual_embeddings"]
 TRAINED = '["m3tr", "boosting", "stack"]'
 PER_VIDEO = [
@@ -44,7 +45,7 @@ def ran(settings_of, materialise) -> Settings:
     return settings
 
 
-def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
+def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, monkeypatch, capsys):
     store = open_store(ran)
     table = store.table("evaluation").read()
     assert set(table["predictor"]) == {"M3TR", "boosting", "boosting + content", "stack", *TRIVIAL}
@@ -65,6 +66,7 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
 
     same_forecasts_without_a_store(ran)
+    example_of_the_document_runs(ran, tmp_path, monkeypatch, capsys)
 
     again = materialise(ran)
     assert again.success
@@ -73,6 +75,17 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         plan = done.metadata["plan"].data
         assert plan["new"] == plan["stale"] == plan["orphaned"] == 0, name
     assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
+
+
+def example_of_the_document_runs(settings: Settings, folder: Path, monkeypatch, capsys) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PREDICT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    start = pl.Series(["2026-05-01T12:00:00"]).str.to_datetime().dt.epoch("ms")[0]
+    (folder / "events.csv").write_text(f"time,type\n{start + 60_000},like\n{start + 3_600_000},comment\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("pipeline.predicting.forecaster.load", lambda: settings)
+    exec(code, {})
+    told = capsys.readouterr().out
+    assert re.search(r"comment@7d: \d+ expected, 1 so far, by ", told) and "like " in told
 
 
 def same_forecasts_without_a_store(settings: Settings) -> None:
