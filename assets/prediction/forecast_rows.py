@@ -22,6 +22,7 @@ from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.published_posts import posts_are_read, posts_digest
 from assets.prediction.row_forecasts import TrivialRows, row_forecasts, row_order
+from assets.prediction.stacking import read_weights
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
@@ -41,6 +42,8 @@ class ForecastRows:
     def __init__(self, store: Store, settings: Settings) -> None:
         """Read what the trivial rows need.
 
+        `known` holds the labels (m, T) of the training items, NaN where one is unknown.
+
         Args:
             store: The store.
             settings: Names the models, the ages and the device.
@@ -50,7 +53,7 @@ class ForecastRows:
         self.targets = measured_targets(settings.protocol, self.events, self.counters)
         training = pl.DataFrame({"item": items_of(usable_items(store), "train")}, schema={"item": pl.String})
         self.training = training.join(self.popularity, on="item", how="left", maintain_order="left")
-        self._known = label_matrix(store, self.training["item"].to_list())
+        self.known = label_matrix(store, self.training["item"].to_list())
         self._loaded: dict[TrainedModel, Predictor] = {}
 
     @cached_property
@@ -106,20 +109,29 @@ class ForecastRows:
         self, samples: Samples, kept: KeptForecasts | None
     ) -> Iterator[tuple[TrainedModel, Predictor, np.ndarray]]:
         """Yield every trained model with its forecasts, in the order of the rows."""
-        models = row_order(fitted_models(self.store, self.settings))
-        digests = kept.digests(samples, self._bank) if kept is not None and models else []
-        for model in models:
-            predictor = self._model(model)
+        digests = kept.digests(samples, self.bank) if kept is not None and self.models else []
+        for model in self.models:
+            predictor = self.predictor(model)
             if kept is not None and predictor.forecasts_alone:
-                values = kept.forecasts(model, self._bank, digests, partial(self._predict, predictor, samples))
+                values = kept.forecasts(model, self.bank, digests, partial(self._predict, predictor, samples))
             else:
                 values = self._predict(predictor, samples)
             yield model, predictor, values
 
     @cached_property
+    def models(self) -> list[TrainedModel]:
+        """The models in service, in the order of their rows."""
+        return row_order(fitted_models(self.store, self.settings))
+
+    @cached_property
+    def weights(self) -> pl.DataFrame:
+        """The stack's weights; see `assets.prediction.stacking.SCHEMA`."""
+        return read_weights(self.store)
+
+    @cached_property
     def trivial(self) -> TrivialRows:
         """What the trivial rows were fitted to."""
-        means = [float(training_mean(values[~np.isnan(values)], 1)[0]) for values in self._known.T]
+        means = [float(training_mean(values[~np.isnan(values)], 1)[0]) for values in self.known.T]
         return TrivialRows(means, self.extrapolation)
 
     def why_no_line(self) -> list[NotApplicable]:
@@ -138,13 +150,15 @@ class ForecastRows:
 
     def _predict(self, predictor: Predictor, samples: Samples, rows: np.ndarray | None = None) -> np.ndarray:
         part = samples if rows is None else samples.take(rows)
-        return predictor.predict(part, self._bank, device=device_of(self.settings))
+        return predictor.predict(part, self.bank, device=device_of(self.settings))
 
     @cached_property
-    def _bank(self) -> Bank:
+    def bank(self) -> Bank:
+        """The memory bank in service."""
         return bank_of(self.store, self.settings)
 
-    def _model(self, model: TrainedModel) -> Predictor:
+    def predictor(self, model: TrainedModel) -> Predictor:
+        """Return a model in service; it is loaded once."""
         if model not in self._loaded:
             self._loaded[model] = load_model(self.store, self.settings, model)
         return self._loaded[model]

@@ -26,11 +26,11 @@ from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.served_row import ranked_rows
 from assets.prediction.service_files import FACTS, POST_LABELS, POSTS, STATISTICS, WEIGHTS, ServiceFiles
+from assets.prediction.stacking import WEIGHTS as STACK_WEIGHTS
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS as STACK_WEIGHTS
-from assets.prediction.validation import read_validation, read_weights
+from assets.prediction.validation import read_validation
 from assets.protocol.labels import read_labels
 from assets.protocol.splits import hash_matrix, read_splits
 from assets.protocol.target import end_of_data
@@ -117,6 +117,7 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
     arrays["hashes"] = hash_matrix(store, items)
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
+    rows.weights.write_parquet(folder / f"{WEIGHTS}.parquet")
     _write_tables(store, settings, folder)
     extrapolation = rows.extrapolation
     lines = [
@@ -151,7 +152,6 @@ def _coded(table: Table) -> tuple[np.ndarray, dict[str, list[str]]]:
 
 
 def _write_tables(store: Store, settings: Settings, folder: Path) -> None:
-    read_weights(store).write_parquet(folder / f"{WEIGHTS}.parquet")
     videos = published_by(store)
     posts = videos.drop_nulls(["author", "t0"]).sort("author", maintain_order=True)
     posts.write_parquet(folder / f"{POSTS}.parquet", row_group_size=ROWS)

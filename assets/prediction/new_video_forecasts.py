@@ -10,17 +10,18 @@ import numpy as np
 import polars as pl
 
 from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
-from assets.encoding.encoder_choice import device_of
 from assets.engine.durations import timed
 from assets.feedback import temporal_embeddings
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.memory_bank import NAME as BANK
 from assets.metadata.window_columns import columns_in_service
 from assets.prediction.age_weights import age_weights
-from assets.prediction.counted import counted_at, counted_so_far
+from assets.prediction.all_forecasts import all_forecasts
+from assets.prediction.counted import counted_so_far
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_service import service_files
 from assets.prediction.model_obstacles import fitted_models
+from assets.prediction.new_rows import NewRows
 from assets.prediction.new_video import ContentRows, NewVideo, NotComputable
 from assets.prediction.new_video_windows import (
     CutWindows,
@@ -32,9 +33,8 @@ from assets.prediction.new_video_windows import (
     video_features,
     window_feedback,
 )
-from assets.prediction.row_forecasts import row_forecasts, row_order
+from assets.prediction.row_forecasts import row_order
 from assets.prediction.served_row import served_forecasts
-from assets.prediction.stacking import stack_forecasts
 from assets.prediction.trained_models import TrainedModel, load_model
 from assets.settings import Settings
 from models import targets
@@ -175,16 +175,13 @@ class NewVideoForecaster:
         return bank, Neighbourhood(index, found.score, found.mask, found.label)
 
     def _served(self, cut: CutWindows, samples: Samples, bank: Bank) -> pl.DataFrame:
-        items, scale = samples.items.tolist(), self.settings.protocol.target
-        counted = counted_at(
-            cut.events, cut.counters, cut.frame, self.files.targets, self.settings.protocol, items=items
-        )
-        floor = counted_so_far(cut.events, cut.counters, cut.frame, self.files.targets, items=items)
+        items, scale, names = samples.items.tolist(), self.settings.protocol.target, self.files.targets
+        floor = counted_so_far(cut.events, cut.counters, cut.frame, names, items=items)
         ranked = self.files.facts["ranked"]
         wanted = self._needed_rows({rows[0] for rows in ranked.values()}, samples.age)
-        forecasts = self._forecasts(samples, bank, counted, floor, wanted)
+        forecasts = all_forecasts(self._rows(cut, bank, wanted), samples, age=None, floor=floor)
         if not _apply_everywhere(forecasts, wanted):
-            forecasts = self._forecasts(samples, bank, counted, floor, None)
+            forecasts = all_forecasts(self._rows(cut, bank, None), samples, age=None, floor=floor)
         parts = []
         for column, target in enumerate(self.files.targets):
             served = served_forecasts(forecasts, ranked[target.name], column)
@@ -217,33 +214,18 @@ class NewVideoForecaster:
                     needed |= set(own["member"])
         return needed
 
-    def _forecasts(
-        self, samples: Samples, bank: Bank, counted: np.ndarray, floor: np.ndarray, rows: Collection[str] | None
-    ) -> list[Forecast]:
-        """Return the forecasts of the trivial rows, of the models of some rows (None: all), and of the stack."""
-        models = [model for model in self.models if rows is None or model.title in rows]
-        for model in models:
-            if predictor_class(model.predictor).reads_posts:
-                raise NotComputable(
-                    f"{model.title} reads all posts before a video's own, and its forecasts need a run of the graph; name "
-                    "another row (model.serve), or leave it out of model.train"
-                )
-        settings, device = self.settings, device_of(self.settings)
-        predictors = ((model, self._predictor(model)) for model in models)
-        values = ((model, own, own.predict(samples, bank, device=device)) for model, own in predictors)
-        scale = settings.protocol.target
-        forecasts = row_forecasts(samples, counted, floor, self.files.trivial, values, scale=scale)
-        if STACK not in settings.model.train:
-            return forecasts
-        stacked = stack_forecasts(
-            self.files.weights,
-            forecasts,
-            samples.age,
-            targets=[target.name for target in self.files.targets],
-            whole=self.files.trivial.extrapolation.whole,
-            seeds=settings.model.seeds,
-        )
-        return [*forecasts, *stacked]
+    def _rows(self, cut: CutWindows, bank: Bank, wanted: Collection[str] | None) -> NewRows:
+        """Return the rows with the models of some rows alone; None: of all rows that can be computed."""
+        posts = {model.title for model in self.models if predictor_class(model.predictor).reads_posts}
+        if wanted is not None and (lacking := sorted(posts & set(wanted))):
+            raise NotComputable(
+                f"{', '.join(lacking)}: it reads all posts before a video's own, so its forecasts need a run of the graph; "
+                "name another row (model.serve), or leave it out of model.train"
+            )
+        models = [
+            model for model in self.models if model.title not in posts and (wanted is None or model.title in wanted)
+        ]
+        return NewRows(self.store, self.settings, cut, self.files, bank, models=models, load=self._predictor)
 
     def _predictor(self, model: TrainedModel) -> Predictor:
         loaded = self.__dict__.setdefault("_predictors", {})

@@ -23,10 +23,11 @@ from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
+from assets.prediction.stacking import WEIGHTS
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS, read_validation
+from assets.prediction.validation import read_validation
 from assets.protocol.labels import target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings

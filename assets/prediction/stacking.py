@@ -11,7 +11,9 @@ from assets.prediction.age_weights import age_weights
 from assets.prediction.forecast import Forecast
 from models.predictor_table import LINE, STACK
 from models.predictors.stack import fit_stack
+from storage.store import Store
 
+WEIGHTS = "stack_weights"  # the table of weights
 ENOUGH = 50  # validation items from which an age has weights of its own; below, ages share theirs
 SCHEMA = {
     "target_name": pl.String,
@@ -131,3 +133,8 @@ def stack_forecasts(
 def _values(forecasts: Sequence[Forecast], row: str, seed: int) -> np.ndarray:
     own = [forecast for forecast in forecasts if forecast.row == row]
     return next(forecast.values for forecast in own if len(own) == 1 or forecast.seed == seed)
+
+
+def read_weights(store: Store) -> pl.DataFrame:
+    """Return the stack's weights; see `SCHEMA`."""
+    return store.table(WEIGHTS).read()
