@@ -38,6 +38,7 @@ from assets.settings import Settings
 from models.baselines import LogLinear
 from models.predictors.features import PackedRows
 from models.predictors.table import Table
+from storage.datasets.source_mark import source_mark
 from storage.durable import StoreError
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
@@ -58,6 +59,7 @@ CODE = 1  # raise it when the same inputs give another result
 @skip_unchanged(
     NAME,
     reads=lambda store, settings: [
+        source_mark(settings.data_folder()),
         *stage_marks(store),
         *table_marks(store, *TABLES, OBSTACLES, VALIDATION, STACK_WEIGHTS),
         *artifact_marks(store, *FITS, *artifact_names(settings), *tuned_names(settings)),
@@ -78,7 +80,7 @@ def forecast_service(context: dg.AssetExecutionContext, settings: Settings) -> d
     )
     features = video_features(store, [])
     packs = {modality: getattr(features, modality).keep.version.version for modality in MODALITY_STAGES}
-    inputs_hash = content_hash(made_from(store, settings, "train", "val"), packs)
+    inputs_hash = content_hash(made_from(store, settings, "train", "val", "test", "predict"), packs)
     if not artifact.is_current(inputs_hash, fingerprint.hash):
         stop_if_planning(reason="what it is made from changed")
         with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint.hash) as folder:
