@@ -174,6 +174,8 @@ class Forecaster:
             if isinstance(outcome, Exception):
                 raise WrongVideo(str(outcome)) from outcome
             decoded = outcome
+            if _is_picture(decoded):
+                raise WrongVideo(f"{request.video}: it is one picture without sound; give a video")
         video = NewVideo(
             item=request.name,
             at=feedback.end,
@@ -188,3 +190,10 @@ class Forecaster:
             decoded=decoded,
         )
         return video, [note.text for note in feedback.notes]
+
+
+def _is_picture(decoded: DecodedVideo) -> bool:
+    """Return whether a file holds a single frame and no sound."""
+    duration, fps = decoded.facts["duration"], decoded.facts["fps"]
+    single = duration is not None and fps is not None and round(duration * fps) <= 1
+    return single and decoded.audio is None
