@@ -27,6 +27,8 @@ from pipeline.commands import (
 from pipeline.commands.declaration import EXIT_CODES, INTERRUPTED, OK, PROBLEMS, WRONG_USE, group
 from pipeline.errors import RunFailed, WrongUse
 
+STOPPED = "stopped; finished work is kept"
+
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
 for module in (results, predict, plan, check, settings, sql, bank, studies, search, shell, clean, environment):
     module.add(app)
@@ -57,11 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code; see `pipeline.commands.declaration`.
     """
     try:
-        return app(args=arguments, prog_name="reelcast", standalone_mode=False) or OK
+        code = app(args=arguments, prog_name="reelcast", standalone_mode=False) or OK
+        return _refuse(STOPPED, INTERRUPTED) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
     except typer.TyperException as error:
         return _refuse(f"{error.format_message()}\n`reelcast --help` lists commands and options", error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        return _refuse("stopped; finished work is kept", INTERRUPTED)
+        return _refuse(STOPPED, INTERRUPTED)
     except WrongUse as error:
         return _refuse(str(error), WRONG_USE)
     except RunFailed as error:

@@ -145,7 +145,7 @@ def test_the_version_and_every_command_with_an_example(capsys):
 
 
 def test_ctrl_c_says_that_work_is_kept(folder, capsys, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.check.check_store", interrupted)
