@@ -63,14 +63,15 @@ def predict(
 def _forecast(requests: list[Request], *, one: bool, keep: bool, as_json: bool) -> int:
     from rich.console import Console
 
+    from assets.engine.decoding_workers import worker_count
     from pipeline.predicting.forecaster import Forecaster
     from pipeline.predicting.keep_forecast import keep_forecast
     from pipeline.predicting.request import WrongVideo
     from pipeline.predicting.show_forecast import show_forecast, show_line
     from pipeline.project import load_project
 
-    console, failed = Console(), 0
-    with Forecaster(load_project()) as forecaster:
+    console, failed, settings = Console(), 0, load_project()
+    with Forecaster(settings, workers=1 if one else worker_count(settings.run.workers)) as forecaster:
         for request, result in forecaster.predict_all(requests):
             if isinstance(result, WrongVideo):
                 if one:
@@ -82,7 +83,7 @@ def _forecast(requests: list[Request], *, one: bool, keep: bool, as_json: bool) 
                     print(f"reelcast: {result}", file=sys.stderr)
                 continue
             if keep:
-                keep_forecast(forecaster.settings, result)
+                keep_forecast(settings, result)
             if as_json:
                 print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
             elif one:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.engine.decoding_workers import WorkerPool
 from assets.engine.durations import timed
 from assets.sampling.decoded_video import DecodedVideo, DecodingOptions, decode_video
+from models.media import MediaError
 from pipeline.predicting.request import Request, WrongVideo
 from pipeline.predicting.video_forecast import VideoForecast
 from pipeline.settings import load
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
     from assets.settings import Settings
 
 AHEAD = 4  # files per worker that are decoded before their turn
-Pending = Future | WrongVideo | None  # a file that is being decoded, why the video cannot be forecast, or no file
+# Returns the decoded file or its error; or why the video cannot be forecast; or None: there is no file.
+Pending = Callable[[], DecodedVideo | Exception] | WrongVideo | None
 
 
 class Forecaster:
     """Forecasts videos with the bank and the models in service, and stores nothing.
 
     What is needed is loaded at the first forecast and kept. A version that comes into service later is not seen: make a new
-    forecaster. Files are decoded in worker processes, so that a file that crashes a decoder costs its own forecast only.
+    forecaster.
 
     Example:
         `docs/predict.md` has one.
     """
 
-    def __init__(self, settings: Settings | None = None, *, workers: int = 1) -> None:
+    def __init__(self, settings: Settings | None = None, *, workers: int = 0) -> None:
         """Make a forecaster; the store must be that of a finished run.
 
         Args:
             settings: The settings of that run. Default: those of `reelcast.toml` and the environment.
-            workers: Processes that decode files.
+            workers: Processes that decode files, so that a file that crashes or hangs a decoder costs its own forecast alone.
+                They need a main module that can be imported (`if __name__ == "__main__":`). 0 decodes in this process.
 
         Raises:
             storage.durable.StoreError: There is no store.
@@ -53,7 +55,8 @@ class Forecaster:
                 f"{folder}: there is no store yet; run the graph first (make demo, or dagster asset materialize --select '*')"
             )
         self._workers = workers
-        self._pool = WorkerPool(decode_video, workers, self.settings.sampling.timeout_seconds)
+        timeout = self.settings.sampling.timeout_seconds
+        self._pool = WorkerPool(decode_video, workers, timeout) if workers else None
 
     def __enter__(self) -> Forecaster:
         """Return the forecaster."""
@@ -61,7 +64,8 @@ class Forecaster:
 
     def __exit__(self, *error: object) -> None:
         """End the worker processes."""
-        self._pool.__exit__(*error)
+        if self._pool is not None:
+            self._pool.__exit__(*error)
 
     def predict(
         self,
@@ -111,7 +115,7 @@ class Forecaster:
         ahead: deque[tuple[Request, Pending]] = deque()
         for request in requests:
             ahead.append((request, self._start(request, options)))
-            if len(ahead) > AHEAD * self._workers:
+            if len(ahead) > AHEAD * self._workers:  # without workers, none is decoded ahead
                 yield self._finish(*ahead.popleft())
         while ahead:
             yield self._finish(*ahead.popleft())
@@ -122,7 +126,10 @@ class Forecaster:
             request.check()
         except WrongVideo as error:
             return error
-        return None if request.video is None else self._pool.submit((str(request.video), options))
+        if request.video is None:
+            return None
+        arguments = (str(request.video), options)
+        return partial(_decoded, *arguments) if self._pool is None else self._pool.submit(arguments).result
 
     def _finish(self, request: Request, pending: Pending) -> tuple[Request, VideoForecast | WrongVideo]:
         try:
@@ -158,7 +165,9 @@ class Forecaster:
             raise StoreError(str(error)) from error
         return described(video, forecasts, service, notes=notes, seconds=seconds)
 
-    def _known(self, request: Request, pending: Future | None) -> tuple[NewVideo, list[str]]:
+    def _known(
+        self, request: Request, decode: Callable[[], DecodedVideo | Exception] | None
+    ) -> tuple[NewVideo, list[str]]:
         """Return everything that is known of a video, with remarks.
 
         Raises:
@@ -169,8 +178,8 @@ class Forecaster:
         facts = self._service.files.facts
         feedback = request.read_feedback(facts["types"], facts["metrics"])
         decoded: DecodedVideo | None = None
-        if pending is not None:
-            outcome = pending.result()
+        if decode is not None:
+            outcome = decode()
             if isinstance(outcome, Exception):
                 raise WrongVideo(str(outcome)) from outcome
             decoded = outcome
@@ -190,6 +199,14 @@ class Forecaster:
             decoded=decoded,
         )
         return video, [note.text for note in feedback.notes]
+
+
+def _decoded(path: str, options: DecodingOptions) -> DecodedVideo | Exception:
+    """Decode a file in this process."""
+    try:
+        return decode_video(path, options)
+    except (MediaError, OSError) as error:
+        return error
 
 
 def _is_picture(decoded: DecodedVideo) -> bool:

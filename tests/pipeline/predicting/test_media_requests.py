@@ -42,7 +42,8 @@ def test_without_a_finished_run_too(settings):
         forecaster.predict(title="a")
 
 
-def test_each_bad_file_has_one_line_and_the_good_one_its_rows(settings, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_bad_file_has_one_line_and_the_good_one_its_rows(settings, tmp_path, monkeypatch, workers):
     Store(settings.store_folder())
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "words.mp4").write_text("no video")
@@ -52,7 +53,7 @@ def test_each_bad_file_has_one_line_and_the_good_one_its_rows(settings, tmp_path
     monkeypatch.setattr(module.Forecaster, "_service", facts)
     monkeypatch.setattr(module.Forecaster, "_forecast", lambda self, request, pending: self._known(request, pending))
     names = ("empty.mp4", "words.mp4", "picture.png", "clip.mp4")
-    with Forecaster(settings) as forecaster:
+    with Forecaster(settings, workers=workers) as forecaster:
         results = [result for _, result in forecaster.predict_all(Request(tmp_path / name) for name in names)]
     *bad, (video, notes) = results
     assert all(isinstance(result, WrongVideo) and "\n" not in str(result) for result in bad)
