@@ -32,7 +32,7 @@ def described(
     """
     window = forecasts.windows.row(0, named=True)
     names = [target.name for target in service.files.targets]
-    neighbours = forecasts.neighbours
+    neighbours, scale = forecasts.neighbours, service.settings.protocol.target
     return VideoForecast(
         item=video.item,
         at=video.at,
@@ -46,9 +46,9 @@ def described(
             TargetForecast(
                 target=row["target_name"],
                 count=row["predicted_count"],
+                lowest=_count(row["predicted_low"], scale),
+                highest=_count(row["predicted_high"], scale),
                 value=row["predicted"],
-                low=row["predicted_low"],
-                high=row["predicted_high"],
                 counted_so_far=row["counted_so_far"],
                 row=row["model"],
                 seeds=row["seeds"],
@@ -59,7 +59,7 @@ def described(
             SimilarVideo(
                 item=row["neighbour"],
                 title=row["title"],
-                counts=dict(zip(names, _counts(row["labels"], service.settings.protocol.target), strict=True)),
+                counts={name: _count(label, scale) for name, label in zip(names, row["labels"], strict=True)},
                 score=row["score"],
                 content=_known(row["ss_modal"]),
                 feedback=_known(row["ss_temp"]),
@@ -71,10 +71,8 @@ def described(
     )
 
 
-def _counts(labels: Sequence[float | None], scale: targets.Transform) -> list[float | None]:
-    return [
-        None if label is None else round(float(targets.inverse(np.array([label]), scale)[0]), 3) for label in labels
-    ]
+def _count(value: float | None, scale: targets.Transform) -> float | None:
+    return None if value is None else float(targets.inverse(np.array([value]), scale)[0])
 
 
 def _known(value: float | None) -> float | None:

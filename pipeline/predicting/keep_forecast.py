@@ -29,9 +29,9 @@ def keep_forecast(settings: Settings, forecast: VideoForecast) -> None:
             "target_name": one.target,
             "model": one.row,
             "predicted": one.value,
-            "predicted_low": one.low,
-            "predicted_high": one.high,
             "predicted_count": one.count,
+            "lowest_count": one.lowest,
+            "highest_count": one.highest,
             "counted_so_far": one.counted_so_far,
         }
         for one in forecast.forecasts

@@ -17,11 +17,11 @@ def show_forecast(console: Console, forecast: VideoForecast) -> None:
     heading = f"{forecast.item}: {forecast.observed_events} events in the window at {tell_moment(forecast.at)}{age}"
     console.print(heading, markup=False, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for column in ("target", "forecast", "so far", "range over seeds", "row"):
+    for column in ("target", "forecast", "so far", "over seeds", "row"):
         table.add_column(column, justify="left" if column in ("target", "row") else "right")
     for one in forecast.forecasts:
         so_far = "n/a" if one.counted_so_far is None else f"{one.counted_so_far:,}"
-        table.add_row(one.target, f"{one.count:,.0f}", so_far, f"{one.low:.2f} to {one.high:.2f}", one.row)
+        table.add_row(one.target, f"{one.count:,.0f}", so_far, f"{one.lowest:,.0f} to {one.highest:,.0f}", one.row)
     console.print(table)
     if forecast.neighbours:
         names = [one.target for one in forecast.forecasts]

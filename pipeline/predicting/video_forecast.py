@@ -13,10 +13,10 @@ class TargetForecast:
 
     Attributes:
         target: What is counted and until when, such as `comment@7d`.
-        count: Forecast count at the horizon.
-        value: The same on the target's scale, before it is raised to the count so far.
-        low: Lowest forecast of a seed, on the target's scale.
-        high: Highest forecast of a seed, on the target's scale.
+        count: Forecast count at the horizon, at least the count so far.
+        lowest: Lowest forecast of a seed, as a count.
+        highest: Highest forecast of a seed, as a count.
+        value: The forecast on the target's scale.
         counted_so_far: What was counted up to the moment of the forecast; None if it is unknown.
         row: Row of the tables of results that made it.
         seeds: Number of models that were averaged.
@@ -24,9 +24,9 @@ class TargetForecast:
 
     target: str
     count: float
+    lowest: float
+    highest: float
     value: float
-    low: float
-    high: float
     counted_so_far: int | None
     row: str
     seeds: int
