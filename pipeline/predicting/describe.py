@@ -46,8 +46,8 @@ def described(
             TargetForecast(
                 target=row["target_name"],
                 count=row["predicted_count"],
-                lowest=_count(row["predicted_low"], scale),
-                highest=_count(row["predicted_high"], scale),
+                lowest=max(_count(row["predicted_low"], scale), row["counted_so_far"] or 0),
+                highest=max(_count(row["predicted_high"], scale), row["counted_so_far"] or 0),
                 value=row["predicted"],
                 counted_so_far=row["counted_so_far"],
                 row=row["model"],
