@@ -3,6 +3,7 @@
 import json
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -25,7 +26,15 @@ from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.served_row import ranked_rows
-from assets.prediction.service_files import FACTS, POST_LABELS, POSTS, STATISTICS, WEIGHTS, ServiceFiles
+from assets.prediction.service_files import (
+    FACTS,
+    POST_LABELS,
+    POSTS,
+    RUN_AGAIN,
+    STATISTICS,
+    WEIGHTS,
+    ServiceFiles,
+)
 from assets.prediction.stacking import WEIGHTS as STACK_WEIGHTS
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
@@ -70,14 +79,7 @@ def forecast_service(context: dg.AssetExecutionContext, settings: Settings) -> d
     """Write what `reelcast predict` reads: tables of the bank's members, authors' posts, the served row and its weights."""
     store = open_store(settings)
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(
-        code=CODE,
-        parameters={
-            "protocol": settings.protocol.model_dump(),
-            "metadata": settings.metadata.model_dump(),
-            "model": [settings.model.train, settings.model.serve],
-        },
-    )
+    fingerprint = Fingerprint(code=CODE, parameters=forecast_settings(settings))
     features = video_features(store, [])
     packs = {modality: getattr(features, modality).keep.version.version for modality in MODALITY_STAGES}
     inputs_hash = content_hash(made_from(store, settings, "train", "val", "test", "predict"), packs)
@@ -130,6 +132,7 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
         "targets": [[target.metric, target.hours, target.source] for target in rows.targets],
         "means": rows.trivial.means,
         "extrapolation": [list(extrapolation.grid), extrapolation.whole, extrapolation.scale, lines],
+        "settings": forecast_settings(settings),
         "ranked": ranked_rows(read_validation(store), serve=settings.model.serve),
         "numeric": table.numeric_names,
         "categorical": vocabularies,
@@ -168,14 +171,23 @@ def _write_tables(store: Store, settings: Settings, folder: Path) -> None:
 ROWS = 20_000  # rows per group of a file sorted by author, of which a reader opens those of its author
 
 
-def service_files(store: Store) -> ServiceFiles:
+def forecast_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that a forecast depends on, as JSON would return them; those of encoders have their own check."""
+    sections = ("protocol", "sampling", "process", "metadata", "retrieval")
+    model = settings.model.model_dump(include={"train", "seeds", "serve", "variants"})
+    known = {name: getattr(settings, name).model_dump() for name in sections} | {"model": model}
+    return json.loads(json.dumps(known))
+
+
+def service_files(store: Store, settings: Settings) -> ServiceFiles:
     """Open the files in service.
 
     Args:
         store: The store.
+        settings: The settings of the forecasts.
 
     Raises:
-        storage.durable.StoreError: There are none, or they belong to another version of the bank.
+        storage.durable.StoreError: There are none, or they belong to other settings or another version of the bank.
     """
     version = store.artifact(NAME).current()
     if version is None:
@@ -187,6 +199,18 @@ def service_files(store: Store) -> ServiceFiles:
     if files.facts["bank"] != bank.version:
         raise StoreError(
             f"version {bank.version} of the memory bank is in service, but forecasts of new videos were prepared for version "
-            f"{files.facts['bank']}; run: dagster asset materialize --select '{NAME}'"
+            f"{files.facts['bank']}; {RUN_AGAIN}"
+        )
+    then, now = files.facts["settings"], forecast_settings(settings)
+    differing = [
+        f"{section}.{field}"
+        for section, fields in now.items()
+        for field, value in fields.items()
+        if then.get(section, {}).get(field, value) != value
+    ]
+    if differing:
+        raise StoreError(
+            f"{', '.join(differing)}: changed since the models were trained; undo it, or run the graph (dagster asset "
+            "materialize --select '*')"
         )
     return files

@@ -84,7 +84,7 @@ class NewVideoForecaster:
             storage.durable.StoreError: Something is missing, or does not belong together.
         """
         self.store, self.settings = store, settings
-        self.files = service_files(store)
+        self.files = service_files(store, settings)
 
     @cached_property
     def bank(self) -> MemoryBank:

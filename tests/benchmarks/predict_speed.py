@@ -37,7 +37,7 @@ COMMAND = "import sys; from pipeline.command_line import main; sys.exit(main(['p
 def grown(settings: Settings, folder: Path, members: int) -> Settings:
     """Return settings with a store whose bank has `members` members."""
     source = Store(settings.store_folder())
-    bank, files = open_bank(source), service_files(source)
+    bank, files = open_bank(source), service_files(source, settings)
     random, rows = np.random.default_rng(0), np.arange(members) % len(bank)
     store = derive_store(source, folder)
 

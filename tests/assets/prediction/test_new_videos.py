@@ -74,8 +74,9 @@ def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(sm
     assert member not in own
     assert forecasts(video(member, name="copy")).neighbours["neighbour"].to_list() == own
 
-    settings_then = settings.model_copy(
-        update={"sampling": settings.sampling.model_copy(update={"frames": 5})}
-    )  # the embeddings would have other rows
+    longer = settings.model_copy(update={"protocol": settings.protocol.model_copy(update={"hours": 12.0})})
+    with pytest.raises(StoreError, match=r"protocol\.hours: changed since the models were trained"):
+        NewVideoForecaster(store, longer)
+    other = settings.model_copy(update={"encoders": settings.encoders.model_copy(update={"text_profile": "light"})})
     with pytest.raises(StoreError, match="was built with"):
-        _ = NewVideoForecaster(store, settings_then).bank
+        _ = NewVideoForecaster(store, other).bank
