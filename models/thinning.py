@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.events import EventBatch
 from models.hawkes import ExponentialHawkes, compiled
-from models.hawkes.process import Levels, PointProcess
+from models.hawkes.process import Levels, PointProcess, Snapshot
 
 HISTORIES = ("updated", "frozen")
 DRAWS_AT_ONCE = 64  # random triples per sequence that are drawn at once
@@ -97,25 +97,44 @@ def simulate(
     if bool((target < 0).any()):
         row = int((target < 0).nonzero()[0, 0])
         raise ValueError(f"sequence {row}: length must be at least 0; given {int(target[row])}")
-    growth = _Growth(batch, target, end, max_events, _Draws(seeds, len(batch)))
+    growth = _Growth(batch, target, end, max_events, Draws(seeds, len(batch)))
     # Not isinstance: a subclass of the classical process may have another intensity than the compiled code.
-    thin = _thin_compiled if type(process) is ExponentialHawkes else _thin_batched
-    thin(process, batch, growth, frozen=history == "frozen")
+    thin = _thin_compiled if type(process) is ExponentialHawkes else thin_batched
+    thin(process, process.snapshot(batch), growth, frozen=history == "frozen")
     return growth.appended(batch).to(device)
 
 
-class _Growth:
-    """State of a simulation of b sequences: current times and counts, and the new events."""
+class Growing:
+    """State of a simulation of b rows. A subclass says what becomes of the new events.
 
-    def __init__(self, batch: EventBatch, target: Tensor, end: Tensor, max_events: int, draws: _Draws) -> None:
-        self.now, self.counts = batch.t_end.clone(), batch.lengths.clone()
-        self.target, self.end, self.max_events, self.draws = target, end, max_events, draws
-        self._most = batch.lengths + max_events
-        self._new_events: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, positions in the rows, times, types
+    Attributes:
+        now: (b,) current times.
+        counts: (b,) current numbers of events.
+        target: (b,) numbers of events at which rows end.
+        end: (b,) times at which rows end.
+        draws: The random numbers.
+    """
+
+    def __init__(self, now: Tensor, counts: Tensor, target: Tensor, end: Tensor, draws: Draws) -> None:
+        """Start at `now` with `counts` events, which are copied."""
+        self.now, self.counts, self.target, self.end, self.draws = now.clone(), counts.clone(), target, end, draws
 
     def active(self, rows: Tensor) -> Tensor:
         """Return those of `rows` that have reached neither their length nor their end."""
         return rows[(self.counts[rows] < self.target[rows]) & (self.now[rows] < self.end[rows])]
+
+    def add(self, rows: Tensor, positions: Tensor, times: Tensor, types: Tensor) -> None:
+        """Take new events, which `counts` and `now` already include; `positions` are their numbers in the rows."""
+        raise NotImplementedError
+
+
+class _Growth(Growing):
+    """State of a simulation that keeps its events."""
+
+    def __init__(self, batch: EventBatch, target: Tensor, end: Tensor, max_events: int, draws: Draws) -> None:
+        super().__init__(batch.t_end, batch.lengths, target, end, draws)
+        self.max_events, self._most = max_events, batch.lengths + max_events
+        self._new_events: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, positions in the rows, times, types
 
     def add(self, rows: Tensor, positions: Tensor, times: Tensor, types: Tensor) -> None:
         """Store new events, which `counts` and `now` already include; raise SimulationError if a row has too many."""
@@ -143,10 +162,20 @@ class _Growth:
         return EventBatch(times, types, self.counts, t_end, batch.t_start)
 
 
-def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
-    """Simulate any process: each step makes one proposal for every active row."""
-    snapshot, now, end = process.snapshot(batch), growth.now, growth.end
-    active = growth.active(torch.arange(len(batch)))
+def thin_batched(process: PointProcess, snapshot: Snapshot, growth: Growing, *, frozen: bool) -> None:
+    """Simulate any process: each step makes one proposal for every active row.
+
+    Args:
+        process: The process, in float64 on the CPU.
+        snapshot: The histories of the rows; updated.
+        growth: The state of the simulation; updated.
+        frozen: Whether new events excite nothing.
+
+    Raises:
+        SimulationError: An intensity is not finite or exceeds its bound, or a row without an end has no more events.
+    """
+    now, end = growth.now, growth.end
+    active = growth.active(torch.arange(len(now)))
     while len(active):
         levels, since = snapshot.levels.at(active), snapshot.time[active]
         uniform = growth.draws.next(active)  # (a, 3)
@@ -164,10 +193,10 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
         wild = ~(torch.isfinite(ceiling) & torch.isfinite(total))
         if bool(wild.any()):
             row = int(wild.nonzero()[0, 0])
-            raise _not_finite(int(active[row]), float(at[row]))
+            raise not_finite(int(active[row]), float(at[row]))
         if bool(above.any()):
             row = int(above.nonzero()[0, 0])
-            raise _above_bound(int(active[row]), float(at[row]), float(total[row]), float(ceiling[row]))
+            raise above_bound(int(active[row]), float(at[row]), float(total[row]), float(ceiling[row]))
         hit = ~missed & (uniform[:, 1] * ceiling < total)
         now[active] = at
         if bool(hit.any()):
@@ -182,18 +211,18 @@ def _thin_batched(process: PointProcess, batch: EventBatch, growth: _Growth, *, 
         active = growth.active(active)
 
 
-def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growth, *, frozen: bool) -> None:
+def _thin_compiled(process: ExponentialHawkes, snapshot: Snapshot, growth: _Growth, *, frozen: bool) -> None:
     """Simulate the classical process with compiled code.
 
     Each row runs until its random draws are used up. This repeats with new draws until no row is active.
     """
-    excitation, snapshot, rows = process.excitation, process.snapshot(batch), len(batch)
+    excitation, rows, observed = process.excitation, len(growth.now), growth.counts.clone()
     since = (growth.now - snapshot.time)[:, None, None, None]
     state = (snapshot.memory[0] * torch.exp(-since * excitation.rate)).flatten(2).contiguous()
     parameters = (process.baseline, excitation.jump.flatten(1), excitation.rate.flatten(1))
     parameters = [part.detach().contiguous().numpy() for part in parameters]
     # A row with too many events stops one event above the limit, and `add` raises the error.
-    target = torch.minimum(growth.target, batch.lengths + growth.max_events + 1)
+    target = torch.minimum(growth.target, observed + growth.max_events + 1)
     arrays = (state, growth.now, growth.counts, target, growth.end.contiguous())
     arrays = [part.numpy() for part in arrays]
     times, types = np.empty((rows, DRAWS_AT_ONCE)), np.empty((rows, DRAWS_AT_ONCE), np.int64)
@@ -213,9 +242,9 @@ def _thin_compiled(process: ExponentialHawkes, batch: EventBatch, growth: _Growt
         for row in np.flatnonzero(ended == compiled.SILENT)[:1]:
             raise _silence(int(row), float(growth.now[row]))
         for row in np.flatnonzero(ended == compiled.NOT_FINITE)[:1]:
-            raise _not_finite(int(row), float(growth.now[row]))
+            raise not_finite(int(row), float(growth.now[row]))
         for row in np.flatnonzero(ended == compiled.ABOVE_BOUND)[:1]:
-            raise _above_bound(int(row), float(growth.now[row]), *times[row, :2])
+            raise above_bound(int(row), float(growth.now[row]), *times[row, :2])
         row, place = (torch.from_numpy(index) for index in np.nonzero(np.arange(DRAWS_AT_ONCE) < counted[:, None]))
         growth.add(row, counts[row] + place, torch.from_numpy(times)[row, place], torch.from_numpy(types)[row, place])
         active = growth.active(active)
@@ -253,27 +282,35 @@ def _silence(row: int, now: float) -> SimulationError:
     return SimulationError(f"sequence {row}: the intensity is 0 from {now} on, so it gets no more events; give `until`")
 
 
-def _not_finite(row: int, at: float) -> SimulationError:
+def not_finite(row: int, at: float) -> SimulationError:
+    """Return the error for an intensity of sequence `row` that is NaN or infinite at time `at`."""
     return SimulationError(
         f"sequence {row}: the intensity at {at} is not a finite number; check the process's parameters"
     )
 
 
-def _above_bound(row: int, at: float, total: float, ceiling: float) -> SimulationError:
+def above_bound(row: int, at: float, total: float, ceiling: float) -> SimulationError:
+    """Return the error for an intensity `total` of sequence `row` that is above its bound `ceiling` at time `at`."""
     return SimulationError(f"sequence {row}: the intensity {total} at {at} exceeds its bound {ceiling}")
 
 
-class _Draws:
+def checked_seeds(seeds: Sequence[int] | Tensor, rows: int) -> list[int]:
+    """Return the seeds of `rows` sequences modulo 2^64; raise TypeError or ValueError if they are not one integer each."""
+    if not hasattr(seeds, "__len__"):
+        raise TypeError(f"seeds must be one integer for each of the {rows} sequences; given {seeds!r}")
+    if len(seeds) != rows:
+        raise ValueError(f"{len(seeds)} seeds for {rows} sequences; give one per sequence")
+    # operator.index refuses floats; int() would make 0.2 and 0.7 the same seed.
+    return [operator.index(seed) % 2**64 for seed in (seeds.tolist() if isinstance(seeds, Tensor) else seeds)]
+
+
+class Draws:
     """Uniform random triples in [0, 1), with one stream per sequence (Philox keyed by its seed)."""
 
     def __init__(self, seeds: Sequence[int] | Tensor, rows: int) -> None:
-        if not hasattr(seeds, "__len__"):
-            raise TypeError(f"seeds must be one integer for each of the {rows} sequences; given {seeds!r}")
-        if len(seeds) != rows:
-            raise ValueError(f"{len(seeds)} seeds for {rows} sequences; give one per sequence")
-        # operator.index refuses floats; int() would make 0.2 and 0.7 the same seed.
-        numbers = map(operator.index, seeds.tolist() if isinstance(seeds, Tensor) else seeds)
-        self._streams = [np.random.Generator(np.random.Philox(key=number % 2**64)) for number in numbers]
+        """Start one stream per seed; there are `rows` of them."""
+        numbers = checked_seeds(seeds, rows)
+        self._streams = [np.random.Generator(np.random.Philox(key=number)) for number in numbers]
         self._drawn = np.empty((rows, DRAWS_AT_ONCE, 3))
         self._buffer = torch.from_numpy(self._drawn).flatten(0, 1)
         self._next = torch.arange(rows) * DRAWS_AT_ONCE

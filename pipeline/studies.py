@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import dagster as dg
 from rich.console import Console
 
+from assets.curves.curve_evaluation import ITEMS as CURVE_ITEMS
+from assets.curves.curve_evaluation import SCORES as CURVE_SCORES
+from assets.curves.forecast_curves import NAME as FORECAST_CURVES
 from assets.embeddings.acoustic_embeddings import acoustic_embeddings
 from assets.embeddings.retrieval_vectors import retrieval_vectors
 from assets.embeddings.text_embeddings import text_embeddings
@@ -34,7 +37,7 @@ SHARED = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vec
 # Dagster would not know the order in one run.
 RESPONDING = (temporal_embeddings, neighbours, evaluation)
 # Tables of results. A copy of them would pass for an arm's own if its run were interrupted before it had some.
-RESULTS = (EVALUATION, ITEMS, PREDICTIONS, LEADERBOARD, STRATA)
+RESULTS = (EVALUATION, ITEMS, PREDICTIONS, CURVE_SCORES, CURVE_ITEMS, FORECAST_CURVES, LEADERBOARD, STRATA)
 QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 

@@ -70,7 +70,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     be fitted, the new version holds no process and says why.
     """
     store, config = open_store(settings), settings.process
-    train, dev, types, obstacle = _windows(store, settings, read_splits(store))
+    train, dev, types, obstacle = fitted_windows(store, settings, read_splits(store))
     if obstacle is not None:
         context.log.info("hawkes_process: no process is fitted, and no item has temporal rows: %s", obstacle)
     artifact = store.artifact(NAME)
@@ -101,7 +101,7 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     return _result(artifact.current(), changed_since_fit=0)
 
 
-def _windows(
+def fitted_windows(
     store: Store, settings: Settings, sides: pl.DataFrame
 ) -> tuple[Sequences, Sequences, list[str], str | None]:
     """Return the windows of training and validation items, the vocabulary, and why no process can be fitted, if that is so.

@@ -104,7 +104,7 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     bank = open_bank(store)
     # At these ages, training items are keys for queries; they are not trained on there and have no neighbours.
     compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
-    windows = [window for window in _windows(store, items) if _is_wanted(window, age, compared)]
+    windows = [window for window in stored_windows(store, items) if _is_wanted(window, age, compared)]
     ids = [items[window.row] for window in windows]
     complete = set(read_popularity(store).filter("window_complete")["item"])
     hours = [window.held["age_hours"] for window in windows]
@@ -124,7 +124,7 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     )
 
 
-def _windows(store: Store, items: Sequence[str]) -> list[Window]:
+def stored_windows(store: Store, items: Sequence[str]) -> list[Window]:
     """Return the windows of `items` from the temporal embeddings: per item the younger ones, then its own."""
     table = store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS)
     of_item = dict(zip(table["item"].to_pylist(), pl.from_arrow(table).select(COLUMNS).iter_rows(named=True)))

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from assets.curves.curve_evaluation import SCORES, curve_evaluation, read_curve_scores
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
@@ -14,6 +15,7 @@ from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.model_obstacles import read_obstacles
 from assets.protocol.splits import split_protocol
 from assets.reports.costs import model_artifacts, training_costs
+from assets.reports.curve_blocks import curve_blocks
 from assets.reports.document import Heading, Paragraph
 from assets.reports.leaderboard_document import published_blocks, score_blocks
 from assets.reports.protocols import PROTOCOLS
@@ -57,7 +59,7 @@ def _own_protocol(settings: Settings) -> str:
 def _marks(store: Store, settings: Settings) -> list[str]:
     marks = []
     for source in (store, *arm_stores(settings, NAME, table=ITEMS).values()):
-        marks += table_marks(source, ITEMS, OBSTACLES)
+        marks += table_marks(source, ITEMS, OBSTACLES, SCORES)
         marks += artifact_marks(source, *models) if (models := model_artifacts(source)) else []
     return marks
 
@@ -65,7 +67,7 @@ def _marks(store: Store, settings: Settings) -> list[str]:
 @dg.asset(
     group_name="reports",
     kinds={"parquet"},
-    deps=[evaluation],
+    deps=[evaluation, curve_evaluation],
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,
@@ -93,6 +95,7 @@ def leaderboard(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         Heading("Leaderboard", 1),
         Paragraph("Every row forecasts the same test items; the trivial rows stand first, then the models by nMSE."),
         *score_blocks(table, means, obstacles, file=NAME),
+        *curve_blocks(pl.concat([_named(read_curve_scores(source), arm) for arm, source in sources.items()])),
         *published_blocks(titles),
     ]
     write_report(settings, NAME, blocks)

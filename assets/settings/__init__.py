@@ -8,6 +8,7 @@ user can change them there for one run.
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
@@ -26,6 +27,7 @@ __all__ = [
     "Audit",
     "Automation",
     "Bank",
+    "CurveSettings",
     "Data",
     "Encoders",
     "Imports",

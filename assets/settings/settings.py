@@ -12,6 +12,7 @@ import dagster as dg
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
+from assets.settings.curves import CurveSettings
 from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
@@ -47,6 +48,7 @@ class Settings(dg.ConfigurableResource):
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()
     model: Model = Model()
+    curves: CurveSettings = CurveSettings()
     run: Run = Run()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,10 +32,18 @@ class Target:
             >>> Target("view", 168.0).name, Target("like", 1.5).name, Target("all", None).name
             ('view@7d', 'like@90m', 'all@end')
         """
-        return f"{self.metric}@{END if self.hours is None else _duration(self.hours)}"
+        return f"{self.metric}@{END if self.hours is None else horizon_name(self.hours)}"
 
 
-def _duration(hours: float) -> str:
+def horizon_name(hours: float) -> str:
+    """Return a horizon in days, hours or minutes, whichever is whole; `end` if it is infinite.
+
+    Example:
+        >>> horizon_name(36.0), horizon_name(168.0), horizon_name(float("inf"))
+        ('36h', '7d', 'end')
+    """
+    if math.isinf(hours):
+        return END
     minutes = round(hours * 60)
     if not minutes or abs(hours * 60 - minutes) > 1e-6:
         return f"{hours:g}h"
@@ -61,12 +70,29 @@ def parse_target(text: str) -> Target:
         raise ValueError(f"{text!r} is not {FORM}")
     if horizon == END:
         return Target(metric, None)
+    return Target(metric, _hours(horizon, of=text, form=FORM))
+
+
+def hours_of(text: str) -> float:
+    """Return the hours of a horizon such as 90m, 36h, 7d or 2w.
+
+    Raises:
+        ValueError: The text has another form, or is no time after 0.
+
+    Example:
+        >>> hours_of("7d")
+        168.0
+    """
+    return _hours(text, of=text, form="a number above 0 with a unit, for example 90m, 36h, 7d or 2w")
+
+
+def _hours(horizon: str, *, of: str, form: str) -> float:
     duration = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]*)", horizon)
     if duration is None or float(duration[1]) == 0:
-        raise ValueError(f"{text!r} has the horizon {horizon!r}; allowed is {FORM}")
+        raise ValueError(f"{of!r} has the horizon {horizon!r}; allowed is {form}")
     if duration[2] not in HOURS:
-        raise ValueError(f"{text!r} has the unit {duration[2]!r}; allowed are {', '.join(HOURS)} (minutes to weeks)")
-    return Target(metric, float(duration[1]) * HOURS[duration[2]])
+        raise ValueError(f"{of!r} has the unit {duration[2]!r}; allowed are {', '.join(HOURS)} (minutes to weeks)")
+    return float(duration[1]) * HOURS[duration[2]]
 
 
 def parse_targets(texts: Sequence[str]) -> list[Target]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+QUANTILES = tuple(f"q{round(100 * level):02d}" for level in LEVELS)  # their columns in tables
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from catboost import CatBoostRegressor, FeaturesData, Pool
 
 TREES_WITHOUT_VALIDATION = 300
+CONTENT = "content.npz"
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,7 @@ class Boosting(RegressionPredictor):
             if not isinstance(model, float):
                 model.save_model(str(folder / f"target_{number}.cbm"))
         if self._content is not None:
-            parts = {"mean": self._content.means, "axes": self._content.axes}
-            arrays = {f"{part} {name}": array for part, named in parts.items() for name, array in named.items()}
-            np.savez(folder / "content.npz", **arrays)
+            self._content.save(folder / CONTENT)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote.
@@ -148,13 +147,8 @@ class Boosting(RegressionPredictor):
             CatBoostRegressor().load_model(str(folder / f"target_{number}.cbm")) if constant is None else constant
             for number, constant in enumerate(description["constants"])
         ]
-        if (folder / "content.npz").exists():
-            with np.load(folder / "content.npz") as stored:
-                means, axes = (
-                    {key.split()[1]: stored[key] for key in stored if key.startswith(part)}
-                    for part in ("mean ", "axes ")
-                )
-            self._content = ContentComponents(means, axes)
+        if (folder / CONTENT).exists():
+            self._content = ContentComponents.load(folder / CONTENT)
 
     def _fit_content(self, train: Samples) -> ContentComponents | None:
         """Return the components to fit on, or None without content."""

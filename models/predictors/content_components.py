@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -67,6 +68,20 @@ class ContentComponents:
         parts = [(mean_rows(getattr(features, name)) - self.means[name]) @ self.axes[name] for name in self.axes]
         names = [f"{name} {number}" for name, axes in self.axes.items() for number in range(1, axes.shape[1] + 1)]
         return Table(np.concatenate([np.empty((len(features), 0)), *parts], axis=1), tuple(names))
+
+    def save(self, file: Path) -> None:
+        """Write the components to a file with the suffix `.npz`."""
+        parts = {"mean": self.means, "axes": self.axes}
+        np.savez(file, **{f"{part} {name}": array for part, named in parts.items() for name, array in named.items()})
+
+    @classmethod
+    def load(cls, file: Path) -> ContentComponents:
+        """Read what `save` wrote."""
+        with np.load(file) as stored:
+            means, axes = (
+                {key.split()[1]: stored[key] for key in stored if key.startswith(part)} for part in ("mean ", "axes ")
+            )
+        return cls(means, axes)
 
 
 def mean_rows(rows: Rows | PackedRows, *, dtype: type[np.floating] = np.float64) -> np.ndarray:

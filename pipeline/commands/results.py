@@ -43,6 +43,7 @@ def as_values(settings: Settings) -> dict[str, object]:
     Raises:
         RunFailed: Nothing has been evaluated yet.
     """
+    from assets.curves.curve_evaluation import read_curve_scores
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
     from pipeline.results_table import result_rows
@@ -52,6 +53,7 @@ def as_values(settings: Settings) -> dict[str, object]:
     return {
         "rows": result_rows(table),
         "notes": notes,
+        "curves": read_curve_scores(store).to_dicts(),
         "failures": failures(store).to_dicts(),
         "damaged": damages(store).to_dicts(),
         "results": str(settings.results_folder()),
@@ -67,6 +69,7 @@ def show_results(console: Console, settings: Settings) -> None:
     """
     from rich.markdown import Markdown
 
+    from assets.curves.curve_evaluation import curve_summary, read_curve_scores
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
     from pipeline.results_table import evaluation_tables
@@ -74,8 +77,9 @@ def show_results(console: Console, settings: Settings) -> None:
     table, notes = _evaluated(settings)
     for grid in evaluation_tables(table):
         console.print(grid, "")
-    console.print(Markdown("\n".join(f"- {note}" for note in notes)))
     store = open_store(settings)
+    notes += curve_summary(read_curve_scores(store))
+    console.print(Markdown("\n".join(f"- {note}" for note in notes)))
     failed, damaged = failures(store), damages(store)
     if len(damaged):
         console.print(f"\n{damaged['item'].n_unique()} damaged files, used in part:")

@@ -61,6 +61,7 @@ QUICK = {
     "REELCAST_MODEL__SEEDS": json.dumps([0, 1]),
     "REELCAST_MODEL__TRAIN": json.dumps(["m3tr"]),
     "REELCAST_RETRIEVAL__NEIGHBOURS": "3",
+    "REELCAST_CURVES__CONTINUATIONS": "4",
     "REELCAST_RUN__WORKERS": "1",
 }
 

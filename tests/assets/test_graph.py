@@ -35,6 +35,7 @@ PER_VIDEO = [
     "text_embeddings",
     "retrieval_vectors",
     "temporal_embeddings",
+    "simulated_curves",
 ]
 
 
@@ -67,6 +68,14 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, mon
 
     same_forecasts_without_a_store(ran)
     example_of_the_document_runs(ran, tmp_path, monkeypatch, capsys)
+    # 48 training items are too few for a regression: the curves are those of the process alone, up to the target's horizon.
+    curves = store.table("curve_items").read().filter(pl.col("age_hours") == 1.0)
+    assert curves["horizon_hours"].unique().sort().to_list() == [1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0, 168.0]
+    assert (curves["q05"] <= curves["q95"]).all()
+    assert (
+        curves.filter(pl.col("horizon_hours") == 1.0)["q50"]
+        == curves.filter(pl.col("horizon_hours") == 1.0)["observed"]
+    ).all()
 
     again = materialise(ran)
     assert again.success

@@ -14,6 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions", "forecast_service"},
+    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -36,7 +37,11 @@ EDGES = {
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
     "forecast_service": {"evaluation"},
-    "leaderboard": {"evaluation"},
+    "simulated_curves": {"temporal_embeddings"},
+    "curve_model": {"simulated_curves", "neighbours", "window_columns"},
+    "curve_evaluation": {"curve_model", "evaluation"},
+    "forecast_curves": {"curve_evaluation"},
+    "leaderboard": {"evaluation", "curve_evaluation"},
 }
 
 
@@ -58,7 +63,7 @@ def test_edges():
 def test_every_per_video_stage_has_a_check_on_its_failures():
     graph = defs.resolve_asset_graph()
     checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys if key.name == "failed_share"}
-    others = {"videos", "metadata_features", "temporal_embeddings"}
+    others = {"videos", "metadata_features", "temporal_embeddings", "simulated_curves"}
     assert checked == GRAPH["sampling"] | GRAPH["captions"] | GRAPH["embeddings"] | others
 
 

@@ -1,0 +1,71 @@
+"""Forecast curves of any windows by the curve model in service."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from assets.curves.curve_inputs import CurveInputSource
+from assets.prediction.forecast_rows import ForecastRows
+from assets.settings import Settings
+from models.curves import Curves
+from models.curves.curve_inputs import CurveInputs
+from models.curves.curve_model import CurveModel
+from models.predictors import Samples
+from models.predictors.content_components import ContentComponents
+from storage.durable import StoreError
+from storage.store import Store
+
+NAME = "curve_model"
+CONTENT = "content.npz"
+
+
+class CurveForecaster:
+    """The curve model in service; what it needs is read once."""
+
+    def __init__(
+        self, store: Store, settings: Settings, *, rows: ForecastRows | None = None, stored: bool = True
+    ) -> None:
+        """Load the model.
+
+        Args:
+            store: The store.
+            settings: The settings.
+            rows: Feedback and counters of the windows' items; None for those of the store.
+            stored: Whether simulated quantiles of items in the store are read from `simulated_curves`. False for windows of
+                items that the store does not hold, or holds with other feedback.
+
+        Raises:
+            storage.durable.StoreError: No curve model is in service.
+        """
+        version = store.artifact(NAME).current()
+        if version is None:
+            raise StoreError(f"no curve model is in service; fit one (dagster asset materialize --select '{NAME}+')")
+        with version.reading() as folder:
+            self.model = CurveModel.load(folder)
+            content = ContentComponents.load(folder / CONTENT)
+        self.source = CurveInputSource(ForecastRows(store, settings) if rows is None else rows, content, stored)
+
+    def curves(self, samples: Samples, *, so_far: bool = False) -> Curves:
+        """Return the curves of n windows.
+
+        Args:
+            samples: The windows, with their feedback, neighbours and table.
+            so_far: Whether feedback after the windows, up to the end of the data, raises the curves. True for items without a
+                label; False in an evaluation, where a forecast may see the window alone.
+
+        Returns:
+            Quantiles by target, horizon and level. A whole count is the whole part of a quantile (docs/curves.md). At horizons
+            that have passed, all quantiles are the count itself. NaN where neither the model nor the process reaches.
+        """
+        return self.model.predict(self.inputs(samples, so_far=so_far))
+
+    def inputs(self, samples: Samples, *, so_far: bool = False) -> CurveInputs:
+        """Return what the model reads of n windows; see `curves`."""
+        return self.source.inputs(samples, so_far=so_far)
+
+    @cached_property
+    def sources(self) -> np.ndarray:
+        """(T, H) str: what each horizon's quantiles rest on, such as `regression`, or `process` where nothing is calibrated."""
+        return self.model.sources

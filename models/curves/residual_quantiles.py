@@ -1,0 +1,64 @@
+"""Quantiles around a forecast, from residuals of items that it was not fitted on: a conformal predictive system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+WIDTH = 1.0  # of the kernel over forecasts, on the scale of the forecasts
+COMMON = 0.3  # share of a residual's weight that does not depend on its forecast
+
+
+def residual_quantiles(
+    residuals: np.ndarray,
+    forecasts: np.ndarray,
+    weights: np.ndarray,
+    *,
+    at: np.ndarray,
+    levels: Sequence[float] | np.ndarray,
+) -> np.ndarray:
+    """Return quantiles of the residual of new windows.
+
+    Split-conformal prediction (Vovk et al. 2020) with one distribution for all levels: of n residuals in ascending order, the
+    i-th one is the quantile at i / (n + 1), with linear interpolation. With weights, n is their effective number. Residuals of
+    similar forecasts count more, so that the quantiles hold at low and at high forecasts alike: a residual's weight is
+    multiplied by `COMMON + (1 - COMMON) K`, where K is a normal kernel of width `WIDTH` over the forecasts, scaled to the mean
+    1. With few residuals near a forecast, the common part decides.
+
+    Args:
+        residuals: (m,) observation minus forecast of calibration windows.
+        forecasts: (m,) their forecasts.
+        weights: (m,) their weights, at least 0, some above 0.
+        at: (n,) forecasts of the new windows.
+        levels: (Q,) levels.
+
+    Returns:
+        (n, Q).
+
+    Example:
+        >>> around = np.zeros(9)
+        >>> residual_quantiles(np.arange(9.0), around, np.ones(9), at=np.zeros(1), levels=[0.1, 0.5, 0.9]).tolist()
+        [[0.0, 4.0, 8.0]]
+    """
+    order = np.argsort(residuals, kind="stable")
+    residuals, forecasts, weights = residuals[order], forecasts[order], weights[order]
+    used = weights > 0
+    residuals, forecasts, weights = residuals[used], forecasts[used], weights[used] / weights[used].mean()
+    kernel = np.exp(-0.5 * ((at[:, None] - forecasts) / WIDTH) ** 2)  # (n, m)
+    nearby = kernel @ weights / len(weights)
+    kernel *= ((1.0 - COMMON) / np.maximum(nearby, 1e-12))[:, None]
+    kernel += COMMON
+    kernel *= weights
+    size = kernel.sum(1) ** 2 / (kernel**2).sum(1)  # effective number of residuals
+    np.cumsum(kernel, axis=1, out=kernel)
+    kernel /= kernel[:, -1:] * (1.0 + 1.0 / size[:, None])
+    result = np.empty((len(at), len(levels)))
+    rows = np.arange(len(at))
+    for place, level in enumerate(levels):
+        above = np.minimum((kernel < level).sum(1), len(residuals) - 1)
+        below = np.maximum(above - 1, 0)
+        low, high = kernel[rows, below], kernel[rows, above]
+        step = np.clip((level - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+        result[:, place] = residuals[below] + step * (residuals[above] - residuals[below])
+    return result
