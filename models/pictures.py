@@ -12,6 +12,7 @@ from torch import Tensor
 from models.events import EventBatch
 from models.hawkes import MambaHawkesProcess, PointProcess
 from models.hawkes.link import soft_link
+from models.reasons.intensity_terms import intensity_terms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,8 +103,10 @@ def draw_terms(
 ) -> Figure:
     """Draw one type's intensity along a sequence with the terms that it is made of (M3TR figure 8).
 
-    The dashed line is the intensity without the network's term, that is, of the classical part alone. The area is the network's
-    term f_k(h): red where it lowers the intensity, green where it raises it. All are on the scale of the intensity.
+    Above, the dashed line is the intensity without the network's term, that is, of the classical part alone. The area is the
+    network's term f_k(h): red where it lowers the intensity, green where it raises it. The middle shows all terms inside the
+    link, which sum to its argument: the baseline, the excitation by the past events of each type, and the network's term.
+    Everything is per unit of time. Below are the events.
 
     Args:
         process: The process; it is set to evaluation mode.
@@ -123,23 +126,39 @@ def draw_terms(
 
     _check(process, batch, row, [kind])
     one, at = _grid(batch, row, points)
-    baseline, excitation, neural = (part[0, :, kind] for part in process.eval().components(one, at[None]))
-    beta, scale = process.log_softness.exp()[kind], process.time_scale.to(baseline)
-    name = str(kind) if names is None else names[kind]
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    above.plot(at, process.intensity(one, at[None])[0, :, kind].cpu(), label=f"intensity of {name}", linewidth=1.2)
-    classical = soft_link(baseline + excitation, beta) / scale
+    terms = intensity_terms(process.eval(), one, at[None])
+    known = [str(number) for number in range(process.num_types)] if names is None else list(names)
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=[4, 3, 1])
+    above.plot(at, terms.intensity[0, :, kind].cpu(), label=f"intensity of {known[kind]}", linewidth=1.2)
+    classical = soft_link((terms.argument - terms.neural)[0, :, kind], terms.softness[kind]) / terms.time_scale
     above.plot(at, classical.cpu(), "--", color="C2", label="classical part alone", linewidth=1)
-    term = (neural / scale).cpu()
+    term = (terms.neural[0, :, kind] / terms.time_scale).cpu()
     for colour, part in (("C3", term.clamp_max(0)), ("C2", term.clamp_min(0))):
         above.fill_between(at, part, color=colour, alpha=0.3, linewidth=0)
     above.plot([], [], color="C3", alpha=0.3, linewidth=6, label="network's term, where negative")
-    above.axhline(0, color="0.6", linewidth=0.6)
+    _draw_stacked(middle, at, terms.stacked[0, :, kind].cpu(), known)
+    for axes in (above, middle):
+        axes.axhline(0, color="0.6", linewidth=0.6)
+        axes.legend(fontsize="small", loc="upper right")
     above.set_ylabel("events per unit of time")
-    above.legend(fontsize="small")
+    middle.set_ylabel("terms inside the link")
     _draw_events(below, one, range(process.num_types), names)
     return figure
+
+
+def _draw_stacked(axes: Axes, at: Tensor, terms: Tensor, names: Sequence[str]) -> None:
+    """Draw terms (q, k + 2), positive ones stacked upwards and negative ones downwards, and their sum as a line."""
+    labels = ["baseline", *(f"after {name}" for name in names), "network's term"]
+    colours = ["0.7", *(f"C{place % 10}" for place in range(len(names))), "C3"]
+    for sign in (1, -1):
+        parts = (sign * terms).clamp_min(0).cumsum(-1) * sign
+        low = torch.zeros_like(parts[:, 0])
+        for place, label in enumerate(labels):
+            label = label if sign == 1 else None
+            axes.fill_between(at, low, parts[:, place], color=colours[place], alpha=0.5, linewidth=0, label=label)
+            low = parts[:, place]
+    axes.plot(at, terms.sum(-1), color="k", linewidth=0.8, label="sum")
 
 
 def _check(process: PointProcess, batch: EventBatch, row: int, kinds: Sequence[int]) -> None:

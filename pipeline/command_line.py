@@ -15,6 +15,7 @@ from pipeline.commands import (
     check,
     clean,
     environment,
+    figures,
     plan,
     predict,
     results,
@@ -30,7 +31,7 @@ from pipeline.errors import RunFailed, WrongUse
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (results, predict, plan, check, settings, sql, bank, studies, search, shell, clean, environment):
+for module in (results, predict, plan, check, settings, sql, bank, studies, figures, search, shell, clean, environment):
     module.add(app)
 
 

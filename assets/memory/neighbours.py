@@ -125,10 +125,7 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     trained = (sides["split"] == "train").to_numpy()[windows.row]
     windows = windows.take(~(windows.younger & trained & np.isin(windows.hours, ages.younger)))
     content, has_content = (part[windows.row] for part in content_keys(store, items))
-    clocks = sides.select("item").join(
-        read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
-    )
-    query_items, times = [items[row] for row in windows.row], query_times(clocks["t0"], settings.protocol)
+    query_items, times = [items[row] for row in windows.row], query_times(store, settings, sides)
     times = None if times is None else times[windows.row]
     queries = bank_queries(
         bank,
@@ -145,7 +142,21 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     return neighbour_rows(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
 
 
-def query_times(t0: pl.Series, protocol: Protocol) -> np.ndarray | None:
+def query_times(store: Store, settings: Settings, sides: pl.DataFrame) -> np.ndarray | None:
+    """Return when each item searches the bank, (n,) unix ms: at its t = 0. None if every label of the bank may be seen.
+
+    Args:
+        store: The store.
+        settings: Section `[protocol]` is used.
+        sides: `item`.
+    """
+    clocks = sides.select("item").join(
+        read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
+    )
+    return asked_at(clocks["t0"], settings.protocol)
+
+
+def asked_at(t0: pl.Series, protocol: Protocol) -> np.ndarray | None:
     """Return the moment (ms) by which a neighbour's label must have been known, per item; None if any label may be seen.
 
     Args:
@@ -178,7 +189,7 @@ def bank_queries(
         has_content: (n,) bool, whether the item has one.
         items: (n,) ids of the windows' items.
         groups: (n,) duplicate groups, -1 if unknown.
-        times: (n,) from `query_times`, or None.
+        times: (n,) from `asked_at`, or None.
         similarity: `Settings.similarity`.
     """
     heard = windows.heard
@@ -213,7 +224,7 @@ def neighbour_rows(
         answers: Their neighbours.
         bank: The bank.
         known: Labels of all members.
-        times: (n,) from `query_times`, or None.
+        times: (n,) from `asked_at`, or None.
     """
     query, rank = np.nonzero(answers.mask)
     member = answers.index[query, rank]

@@ -13,7 +13,7 @@ import polars as pl
 from assets.embeddings import retrieval_vectors
 from assets.feedback.temporal_embeddings import completed_windows
 from assets.memory.feature_join import MODALITY_STAGES
-from assets.memory.neighbours import bank_queries, neighbour_rows, query_times
+from assets.memory.neighbours import asked_at, bank_queries, neighbour_rows
 from assets.memory.temporal_keys import Windows, mean_keys, scaled_keys
 from assets.metadata.author_history import DAY_MS, histories
 from assets.metadata.item_metadata import joined_metadata
@@ -146,7 +146,7 @@ def retrieve(
         own = content[item][retrieval_vectors.NAME]
         if own is not None:
             vectors[row], has_vector[row] = own["embedding"], True
-    times = query_times(cut.frame["t0"], settings.protocol)
+    times = asked_at(cut.frame["t0"], settings.protocol)
     groups = np.full(len(items), -1, np.int64)
 
     def queries(groups: np.ndarray):

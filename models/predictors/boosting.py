@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TREES_WITHOUT_VALIDATION = 300
 CONTENT = "content.npz"
+FEW = 64  # windows below which CatBoost explains each one alone faster than it prepares its trees
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,31 @@ class Boosting(RegressionPredictor):
                 for model in self._models
             ]
         )
+
+    def shap(self, samples: Samples) -> tuple[np.ndarray, list[str]]:
+        """Return SHAP values: what each column adds to the model's expectation.
+
+        Args:
+            samples: n windows.
+
+        Returns:
+            (n, T, columns + 1) float64, the expectation last; they sum to the forecasts over the last axis. And the names of
+            the columns.
+        """
+        from catboost import Pool
+
+        table = self.table_of(samples)
+        names = [*table.numeric_names, *table.categorical_names]
+        data, mode = Pool(_data(table)), "NoPreCalc" if len(samples) < FEW else "UsePreCalc"
+        values = np.zeros((len(samples), len(self._models), len(names) + 1))
+        for column, model in enumerate(self._models):
+            if isinstance(model, float):
+                values[:, column, -1] = model
+            else:
+                values[:, column] = model.get_feature_importance(
+                    data, type="ShapValues", shap_mode=mode, thread_count=_threads()
+                )
+        return values, names
 
     def save(self, folder: Path) -> None:
         """Write the description, the components of the content, and a model per target that has one."""

@@ -7,6 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
+from assets.curves.intensity_figure import intensity_figure
+from assets.curves.nothing_to_show import NothingToShow
+from assets.curves.retrieval_figure import retrieval_figure
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_titles
@@ -76,6 +80,21 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, mon
         curves.filter(pl.col("horizon_hours") == 1.0)["q50"]
         == curves.filter(pl.col("horizon_hours") == 1.0)["observed"]
     ).all()
+    reasons = read_reasons(store)
+    assert check_sums(reasons, read_predictions(store)).passed
+    parts = reasons.filter(pl.col("kind").is_in(["part", "remainder"]))
+    sums = parts.group_by("item", "target_name").agg(pl.col("share").sum())["share"]
+    assert sums.to_list() == pytest.approx([1.0] * len(sums))
+    assert {"feedback", "words", "time"} <= set(parts["name"]) and "frames" not in set(parts["name"])
+    assert set(read_sentences(store)["item"]) == set(reasons["item"])
+
+    item = store.table("evaluation_items").read()["item"][0]
+    gallery = retrieval_figure(store, ran, item=item)
+    assert "this video: " in gallery.get_supxlabel() and "percentile" not in gallery.get_supxlabel()
+    assert intensity_figure(store, ran, item=item).get_suptitle() == f"video {item}"
+    for figure in (retrieval_figure, intensity_figure):
+        with pytest.raises(NothingToShow, match="item 'nobody' is no "):
+            figure(store, ran, item="nobody")
 
     again = materialise(ran)
     assert again.success

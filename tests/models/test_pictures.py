@@ -7,6 +7,7 @@ import torch
 from models.events import EventBatch
 from models.goodness import time_rescaling
 from models.pictures import draw_intensity, draw_qq, draw_terms
+from models.reasons.intensity_terms import intensity_terms
 from tests.models.hawkes.conftest import make_batch, make_process
 
 
@@ -36,12 +37,16 @@ def test_terms_of_an_intensity_are_on_its_scale():
     """Without the network's term the dashed line is the intensity itself; the area is the term that was added."""
     process = make_process("m3tr")
     batch = EventBatch.from_sequences([[1.0, 1.5, 3.0]], [[0, 2, 2]], t_end=[4.0])
-    above, below = draw_terms(process, batch, 2, names=["like", "comment", "share"]).axes
+    above, middle, below = draw_terms(process, batch, 2, names=["like", "comment", "share"]).axes
     whole, classical = above.lines[:2]
     at = torch.from_numpy(whole.get_xdata())
-    np.testing.assert_array_equal(whole.get_ydata(), process.intensity(batch, at[None]).detach()[0, :, 2])
+    np.testing.assert_allclose(whole.get_ydata(), process.intensity(batch, at[None])[0, :, 2], rtol=1e-12)
     assert not np.allclose(whole.get_ydata(), classical.get_ydata())
     assert [label.get_text() for label in below.get_yticklabels()] == ["like", "comment", "share"]
+    terms = intensity_terms(process, batch, at[None])
+    np.testing.assert_allclose(middle.lines[0].get_ydata(), terms.argument[0, :, 2] / terms.time_scale, atol=1e-12)
+    shown = [text.get_text() for text in middle.get_legend().get_texts()]
+    assert shown == ["baseline", "after like", "after comment", "after share", "network's term", "sum"]
     torch.nn.init.zeros_(process.head.weight)
     whole, classical = draw_terms(process, batch, 2).axes[0].lines[:2]
     np.testing.assert_allclose(whole.get_ydata(), classical.get_ydata(), rtol=1e-5)

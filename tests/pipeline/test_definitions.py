@@ -14,7 +14,7 @@ GRAPH = {
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions", "forecast_service"},
-    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves"},
+    "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -42,6 +42,7 @@ EDGES = {
     "curve_evaluation": {"curve_model", "evaluation"},
     "forecast_curves": {"curve_evaluation"},
     "leaderboard": {"evaluation", "curve_evaluation"},
+    "forecast_reasons": {"predictions"},
 }
 
 

@@ -1,0 +1,54 @@
+"""`reelcast figures`: draw the figures that explain a run, as M3TR's paper has them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.declaration import OK, PROBLEMS, command
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    about = "Draw what explains a run: retrieved videos and an intensity taken apart."
+    command(app, "figures", about=about, example="reelcast figures --item 617")(figures)
+
+
+def figures(
+    item: Annotated[str | None, typer.Option(help="A test item to show; by default one is chosen by a rule.")] = None,
+) -> int:
+    """Write the figures into the results' folder, and print their paths; 1 if one could not be drawn."""
+    from pipeline.project import load_project
+
+    settings = load_project()
+
+    from assets.curves.intensity_figure import intensity_figure
+    from assets.curves.nothing_to_show import NothingToShow
+    from assets.curves.retrieval_figure import retrieval_figure
+    from assets.engine.store_access import open_store
+    from storage.durable import written_beside
+
+    store, code = open_store(settings), OK
+    drawn: dict[str, Callable[[], Figure]] = {
+        "retrieval": lambda: retrieval_figure(store, settings, item=item),
+        "intensity": lambda: intensity_figure(store, settings, item=item),
+    }
+    for name, draw in drawn.items():
+        path = settings.results_folder() / f"figure_{name}.png"
+        try:
+            figure = draw()
+        except NothingToShow as reason:
+            print(f"reelcast: no figure {name}: {reason}", file=sys.stderr)
+            code = PROBLEMS
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(path) as scratch:
+            figure.savefig(scratch, format="png", dpi=100)
+        print(path)
+    return code

@@ -1,0 +1,34 @@
+"""`reelcast figures` in a shell, before and without what it shows."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from assets.curves import intensity_figure, retrieval_figure
+from assets.curves.nothing_to_show import NothingToShow
+from pipeline.command_line import main
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("REELCAST_DATA__FOLDER", str(tmp_path))
+    monkeypatch.setenv("REELCAST_STORE__PATH", str(tmp_path / "store"))
+    monkeypatch.setenv("REELCAST_STORE__RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+def test_before_a_run_it_says_what_to_do(capsys):
+    assert main(["figures"]) == 2
+    assert "no memory bank is in service; build it" in capsys.readouterr().err
+
+
+def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are_written(results, monkeypatch, capsys):
+    def refuse(store, settings, *, item):
+        raise NothingToShow(f"item {item!r} is no usable test item")
+
+    monkeypatch.setattr(retrieval_figure, "retrieval_figure", refuse)
+    monkeypatch.setattr(intensity_figure, "intensity_figure", lambda store, settings, *, item: Figure())
+    assert main(["figures", "--item", "nobody"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "reelcast: no figure retrieval: item 'nobody' is no usable test item\n"
+    assert printed.out.split() == [str(results / "figure_intensity.png")]
+    assert [file.name for file in results.iterdir()] == ["figure_intensity.png"]
