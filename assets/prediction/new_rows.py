@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.new_video_windows import CutWindows
 from assets.prediction.service_files import ServiceFiles
@@ -14,7 +16,10 @@ from storage.store import Store
 
 
 class NewRows(ForecastRows):
-    """Forecasts of windows that no store holds; the store is read for nothing but the models."""
+    """Forecasts of windows that no store holds; the store is read for nothing but the models.
+
+    Of the training items' labels, `known` has the means alone, as one row.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class NewRows(ForecastRows):
         self.events, self.counters, self.popularity = cut.events, cut.counters, cut.frame
         self.targets, self.weights = files.targets, files.weights
         self.trivial, self.extrapolation = files.trivial, files.trivial.extrapolation
+        self.known, self.ages = np.array([files.trivial.means]), list(files.trivial.extrapolation.grid)
         self.bank, self.models, self._load = bank, list(models), load
 
     def predictor(self, model: TrainedModel) -> Predictor:

@@ -55,7 +55,8 @@ class NewForecasts:
         neighbours: The rows of the table `neighbours`, with `title`.
         windows: `item`, `t0`, `t0_source`, `observed_until`, `window_complete`, `observed_events`.
         samples: The windows as the predictors took them.
-        bank: The neighbours, to which `samples.neighbourhood` refers.
+        rows: The rows that forecast them. Their bank holds the neighbours alone, to which `samples.neighbourhood` refers.
+        forecasts: Forecasts of the rows that the served ones need.
         seconds: Duration of each step, by name.
     """
 
@@ -63,7 +64,8 @@ class NewForecasts:
     neighbours: pl.DataFrame
     windows: pl.DataFrame
     samples: Samples
-    bank: Bank
+    rows: NewRows
+    forecasts: Sequence[Forecast]
     seconds: Mapping[str, float]
 
 
@@ -153,7 +155,8 @@ class NewVideoForecaster:
                 table=new_table(cut, self.settings, self.columns, self.files),
             )
         with timed(seconds, "models"):
-            frame = self._served(cut, samples, bank)
+            rows, forecasts, floor = self._forecasts(cut, samples, bank)
+            frame = self._served(samples, forecasts, floor)
         members = found.index[found.mask]
         titles = pl.DataFrame({"neighbour": self.bank.items[members], "title": self.files.titles(members)}).unique()
         return NewForecasts(
@@ -163,7 +166,8 @@ class NewVideoForecaster:
                 pl.Series("observed_events", [embedded.get(video.item, {}).get("total", 0) for video in videos])
             ),
             samples=samples,
-            bank=bank,
+            rows=rows,
+            forecasts=forecasts,
             seconds=seconds,
         )
 
@@ -174,14 +178,20 @@ class NewVideoForecaster:
         bank = Bank(self.bank.items[members], self.files.features(self.packs, members), self.files.table(members))
         return bank, Neighbourhood(index, found.score, found.mask, found.label)
 
-    def _served(self, cut: CutWindows, samples: Samples, bank: Bank) -> pl.DataFrame:
-        items, scale, names = samples.items.tolist(), self.settings.protocol.target, self.files.targets
-        floor = counted_so_far(cut.events, cut.counters, cut.frame, names, items=items)
-        ranked = self.files.facts["ranked"]
-        wanted = self._needed_rows({rows[0] for rows in ranked.values()}, samples.age)
-        forecasts = all_forecasts(self._rows(cut, bank, wanted), samples, age=None, floor=floor)
+    def _forecasts(self, cut: CutWindows, samples: Samples, bank: Bank) -> tuple[NewRows, list[Forecast], np.ndarray]:
+        """Return the rows, their forecasts, and what was counted so far, (n, T)."""
+        floor = counted_so_far(cut.events, cut.counters, cut.frame, self.files.targets, items=samples.items.tolist())
+        served = {ranked[0] for ranked in self.files.facts["ranked"].values()}
+        wanted = self._needed_rows(served, samples.age)
+        rows = self._rows(cut, bank, wanted)
+        forecasts = all_forecasts(rows, samples, age=None, floor=floor)
         if not _apply_everywhere(forecasts, wanted):
-            forecasts = all_forecasts(self._rows(cut, bank, None), samples, age=None, floor=floor)
+            rows = self._rows(cut, bank, None)
+            forecasts = all_forecasts(rows, samples, age=None, floor=floor)
+        return rows, forecasts, floor
+
+    def _served(self, samples: Samples, forecasts: Sequence[Forecast], floor: np.ndarray) -> pl.DataFrame:
+        items, scale, ranked = samples.items.tolist(), self.settings.protocol.target, self.files.facts["ranked"]
         parts = []
         for column, target in enumerate(self.files.targets):
             served = served_forecasts(forecasts, ranked[target.name], column)

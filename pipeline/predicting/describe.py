@@ -10,7 +10,10 @@ from assets.prediction.new_video import NewVideo
 from assets.prediction.new_video_forecasts import NewForecasts, NewVideoForecaster
 from assets.protocol.observation import HOUR_MS
 from models import targets
-from pipeline.predicting.video_forecast import SimilarVideo, TargetForecast, VideoForecast
+from models.curves import Curves
+from models.reasons.reasons import Reasons
+from models.reasons.sentence import sentence
+from pipeline.predicting.video_forecast import CurvePoint, SimilarVideo, TargetForecast, VideoForecast
 
 
 def described(
@@ -18,6 +21,8 @@ def described(
     forecasts: NewForecasts,
     service: NewVideoForecaster,
     *,
+    curves: Curves | None,
+    reasons: Reasons | None,
     notes: Sequence[str],
     seconds: Mapping[str, float],
 ) -> VideoForecast:
@@ -27,8 +32,10 @@ def described(
         video: The video.
         forecasts: The forecasts of it alone.
         service: Where they come from.
+        curves: Its curves, or None.
+        reasons: Its reasons, or None.
         notes: Remarks on its feedback.
-        seconds: Duration of the steps before the forecast.
+        seconds: Duration of the steps.
     """
     window = forecasts.windows.row(0, named=True)
     names = [target.name for target in service.files.targets]
@@ -52,8 +59,10 @@ def described(
                 counted_so_far=row["counted_so_far"],
                 row=row["model"],
                 seeds=row["seeds"],
+                curve=[] if curves is None else _points(curves, column),
+                why=None if reasons is None else sentence(reasons, target=column),
             )
-            for row in forecasts.frame.iter_rows(named=True)
+            for column, row in enumerate(forecasts.frame.iter_rows(named=True))
         ],
         neighbours=[
             SimilarVideo(
@@ -67,8 +76,18 @@ def described(
             for row in neighbours.iter_rows(named=True)
         ],
         notes=[*notes, *_remarks(video, forecasts)],
-        seconds={**seconds, **forecasts.seconds},
+        seconds=seconds,
     )
+
+
+def _points(curves: Curves, target: int) -> list[CurvePoint]:
+    """Return the horizons at which a target has quantiles."""
+    points = []
+    for hours, counts in zip(curves.horizons.tolist(), curves.counts[0, target], strict=True):
+        if not np.isnan(counts).any():
+            named = {f"{level:g}": count for level, count in zip(curves.levels.tolist(), counts.tolist(), strict=True)}
+            points.append(CurvePoint(None if np.isinf(hours) else hours, named))
+    return points
 
 
 def _count(value: float | None, scale: targets.Transform) -> float | None:

@@ -18,9 +18,11 @@ from pipeline.settings import load
 from storage.durable import StoreError
 
 if TYPE_CHECKING:
+    from assets.curves.new_video_curves import NewVideoCurves
     from assets.prediction.new_video import NewVideo
-    from assets.prediction.new_video_forecasts import NewVideoForecaster
+    from assets.prediction.new_video_forecasts import NewForecasts, NewVideoForecaster
     from assets.settings import Settings
+    from models.curves import Curves
 
 AHEAD = 4  # files per worker that are decoded before their turn
 # Returns the decoded file or its error; or why the video cannot be forecast; or None: there is no file.
@@ -37,13 +39,15 @@ class Forecaster:
         `docs/predict.md` has one.
     """
 
-    def __init__(self, settings: Settings | None = None, *, workers: int = 0) -> None:
+    def __init__(self, settings: Settings | None = None, *, workers: int = 0, details: bool = True) -> None:
         """Make a forecaster; the store must be that of a finished run.
 
         Args:
             settings: The settings of that run. Default: those of `reelcast.toml` and the environment.
             workers: Processes that decode files, so that a file that crashes or hangs a decoder costs its own forecast alone.
                 They need a main module that can be imported (`if __name__ == "__main__":`). 0 decodes in this process.
+
+            details: Whether forecasts have their curve and their reasons, which take several times as long as the forecast.
 
         Raises:
             storage.durable.StoreError: There is no store.
@@ -54,9 +58,10 @@ class Forecaster:
             raise StoreError(
                 f"{folder}: there is no store yet; run the graph first (make demo, or dagster asset materialize --select '*')"
             )
-        self._workers = workers
+        self._workers, self._details = workers, details
         timeout = self.settings.sampling.timeout_seconds
         self._pool = WorkerPool(decode_video, workers, timeout) if workers else None
+        self._curve_model: NewVideoCurves | None = None
 
     def __enter__(self) -> Forecaster:
         """Return the forecaster."""
@@ -163,7 +168,27 @@ class Forecaster:
             forecasts = service.forecast([video], {video.item: rows})
         except NotComputable as error:
             raise StoreError(str(error)) from error
-        return described(video, forecasts, service, notes=notes, seconds=seconds)
+        seconds |= forecasts.seconds
+        curves = reasons = None
+        if self._details:
+            from assets.curves.served_reasons import served_reasons
+
+            with timed(seconds, "curve"):
+                curves = self._curves(forecasts, at=video.at)
+            with timed(seconds, "reasons"):
+                reasons, _ = served_reasons(forecasts.rows, forecasts.samples, forecasts.forecasts)
+        return described(video, forecasts, service, curves=curves, reasons=reasons, notes=notes, seconds=seconds)
+
+    def _curves(self, forecasts: NewForecasts, *, at: int) -> Curves | None:
+        """Return the curves; None if the store has no curve model."""
+        from assets.curves.new_video_curves import NewVideoCurves, has_curve_model
+
+        if not has_curve_model(self._service.store):
+            return None
+        if self._curve_model is None:
+            self._curve_model = NewVideoCurves(self._service.store, self.settings, forecasts.rows)
+        end = self._service.files.facts["data_end"]
+        return self._curve_model.curves(forecasts.rows, forecasts.samples, at=at, data_end=end)
 
     def _known(
         self, request: Request, decode: Callable[[], DecodedVideo | Exception] | None

@@ -8,6 +8,19 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """Forecast quantiles at one horizon.
+
+    Attributes:
+        hours: Hours since publication; None for the end of the data.
+        quantiles: Level, such as "0.5" -> cumulative count.
+    """
+
+    hours: float | None
+    quantiles: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class TargetForecast:
     """Forecast of one target.
 
@@ -20,6 +33,9 @@ class TargetForecast:
         counted_so_far: What was counted up to the moment of the forecast; None if it is unknown.
         row: Row of the tables of results that made it.
         seeds: Number of models that were averaged.
+        curve: Quantiles at the horizons at which there is a forecast, in order; empty without a curve model. Its median at the
+            target's horizon is another forecast than `count` (docs/curves.md).
+        why: One sentence of reasons (docs/reasons.md), or None.
     """
 
     target: str
@@ -30,6 +46,8 @@ class TargetForecast:
     counted_so_far: int | None
     row: str
     seeds: int
+    curve: Sequence[CurvePoint] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True)
