@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from assets.curves.forecast import CurveForecaster
+from assets.curves.horizon_counts import hours_followed
 from assets.feedback.hawkes_process import fitted_windows
 from assets.prediction.forecast_rows import ForecastRows
 from assets.protocol.splits import read_splits
@@ -56,8 +57,9 @@ class CurveBaselines:
         yield PROCESS_ROW, inputs.floor[:, :, None, None] + inputs.simulated
         yield BOOSTING_ROW, self._boosting(inputs, age)
         if self._classical is not None:
-            source, windows = self.forecaster.source, samples.feedback.windows
-            values = source.simulate(self._classical, samples.items.tolist(), windows)
+            source, items = self.forecaster.source, samples.items.tolist()
+            followed = hours_followed(source.stored.popularity, items, source.stored.as_of)
+            values = source.simulate(self._classical, items, samples.feedback.windows, followed)
             yield CLASSICAL_ROW, inputs.floor[:, :, None, None] + values
 
     @cached_property

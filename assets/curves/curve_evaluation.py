@@ -123,7 +123,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
         samples = samples_of(store, settings, "test", age="own" if age is None else age)
         if not len(samples):
             continue
-        inputs = forecaster.inputs(samples)
+        inputs = forecaster.source.inputs(samples)
         own = forecaster.model.predict(inputs).counts
         rows = [(OURS, own), *baselines.curves(samples, inputs, age=age)]
         observed = forecaster.source.counts(samples.items.tolist()).count

@@ -6,11 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from assets.curves.curve_inputs import CurveInputSource
+from assets.curves.curve_inputs import CurveInputSource, ItemFeedback
 from assets.prediction.forecast_rows import ForecastRows
 from assets.settings import Settings
 from models.curves import Curves
-from models.curves.curve_inputs import CurveInputs
 from models.curves.curve_model import CurveModel
 from models.predictors import Samples
 from models.predictors.content_components import ContentComponents
@@ -24,17 +23,13 @@ CONTENT = "content.npz"
 class CurveForecaster:
     """The curve model in service; what it needs is read once."""
 
-    def __init__(
-        self, store: Store, settings: Settings, *, rows: ForecastRows | None = None, stored: bool = True
-    ) -> None:
+    def __init__(self, store: Store, settings: Settings, *, rows: ForecastRows | None = None) -> None:
         """Load the model.
 
         Args:
             store: The store.
             settings: The settings.
-            rows: Feedback and counters of the windows' items; None for those of the store.
-            stored: Whether simulated quantiles of items in the store are read from `simulated_curves`. False for windows of
-                items that the store does not hold, or holds with other feedback.
+            rows: The store's feedback and counters, if they were read before.
 
         Raises:
             storage.durable.StoreError: No curve model is in service.
@@ -45,25 +40,22 @@ class CurveForecaster:
         with version.reading() as folder:
             self.model = CurveModel.load(folder)
             content = ContentComponents.load(folder / CONTENT)
-        self.source = CurveInputSource(ForecastRows(store, settings) if rows is None else rows, content, stored)
+        self.source = CurveInputSource(ForecastRows(store, settings) if rows is None else rows, content)
 
-    def curves(self, samples: Samples, *, so_far: bool = False) -> Curves:
+    def curves(self, samples: Samples, *, so_far: bool = False, feedback: ItemFeedback | None = None) -> Curves:
         """Return the curves of n windows.
 
         Args:
             samples: The windows, with their feedback, neighbours and table.
-            so_far: Whether feedback after the windows, up to the end of the data, raises the curves. True for items without a
-                label; False in an evaluation, where a forecast may see the window alone.
+            so_far: Whether feedback after the windows, until the items were last seen, moves the curves. True for items
+                without a label; False in an evaluation, where a forecast may see the window alone.
+            feedback: Feedback of the windows' items, if they are not in the store, or there with other feedback.
 
         Returns:
             Quantiles by target, horizon and level. A whole count is the whole part of a quantile (docs/curves.md). At horizons
             that have passed, all quantiles are the count itself. NaN where neither the model nor the process reaches.
         """
-        return self.model.predict(self.inputs(samples, so_far=so_far))
-
-    def inputs(self, samples: Samples, *, so_far: bool = False) -> CurveInputs:
-        """Return what the model reads of n windows; see `curves`."""
-        return self.source.inputs(samples, so_far=so_far)
+        return self.model.predict(self.source.inputs(samples, so_far=so_far, feedback=feedback))
 
     @cached_property
     def sources(self) -> np.ndarray:

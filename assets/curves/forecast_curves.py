@@ -79,7 +79,7 @@ def _forecast(store: Store, settings: Settings) -> pl.DataFrame:
     if not len(samples):
         return pl.DataFrame(schema=SCHEMA)
     forecaster = CurveForecaster(store, settings)
-    inputs = forecaster.inputs(samples, so_far=True)
+    inputs = forecaster.source.inputs(samples, so_far=True)
     return curve_table(forecaster, samples.items.tolist(), forecaster.model.predict(inputs), inputs.so_far)
 
 

@@ -173,7 +173,11 @@ def _rows(
     flat = [(item, window) for item, own in windows.items() for window in own]
     try:
         quantiles, capped = simulate_windows(
-            simulator, [item for item, _ in flat], [window for _, window in flat], followed=followed, seed=seed
+            simulator,
+            [item for item, _ in flat],
+            [window for _, window in flat],
+            followed=np.array([followed[item] for item, _ in flat]),
+            seed=seed,
         )
     except SimulationError as error:
         if len(windows) == 1:
@@ -202,7 +206,7 @@ def simulate_windows(
     items: Sequence[str],
     windows: Sequence[Window],
     *,
-    followed: Mapping[str, float],
+    followed: np.ndarray,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the quantiles of some windows (n, T, H, Q), and the shares of capped continuations (n,).
@@ -211,12 +215,12 @@ def simulate_windows(
         simulator: The simulator.
         items: Id of each window's item.
         windows: The windows.
-        followed: Item -> hours from t = 0 to the end of the data.
+        followed: (n,) hours from each item's t = 0 to the end of the data.
         seed: Seed that all items share. A window's continuations depend on it, the item and the window's age alone.
     """
     seeds = item_seeds([f"{item}@{float(window.held['age_hours'])!r}" for item, window in zip(items, windows)], seed)
     feedback = WindowFeedback(windows).take(torch.arange(len(windows)))
-    return simulator.quantiles(feedback, seeds=seeds, ends=np.array([followed[item] for item in items]))
+    return simulator.quantiles(feedback, seeds=seeds, ends=followed)
 
 
 simulated_curves_failed_share = failed_share_check(simulated_curves, NAME)
