@@ -7,10 +7,10 @@ from functools import cached_property
 
 import polars as pl
 
-from assets.curves.curve_inputs import CurveInputSource
+from assets.curves.curve_inputs import CurveInputSource, ItemFeedback
 from assets.curves.forecast import NAME as MODEL
 from assets.curves.forecast import CurveForecaster
-from assets.curves.horizon_counts import HorizonCounts, horizon_counts
+from assets.curves.horizon_counts import HorizonCounts
 from assets.curves.simulated_curves import simulator_of
 from assets.ingest.counters import NAME as COUNTERS
 from assets.ingest.interactions import NAME as EVENTS
@@ -25,30 +25,21 @@ from storage.store import Store
 
 @dataclass
 class NewVideoInputs(CurveInputSource):
-    """What the curve model reads of a new video.
+    """What the curve model reads of a new video and its neighbours.
 
     Attributes:
-        at: Moment of the forecast, unix ms: the end of what is known of the video.
-        data_end: End of the store's data, unix ms: the end of what is known of the members.
+        data_end: End of the store's data, unix ms: until when the neighbours were followed.
         simulator: The fitted process, or None.
     """
 
-    at: int = 0
     data_end: int = 0
     simulator: SimulatedGrowth | None = None
-
-    @cached_property
-    def as_of(self) -> int:
-        """Moment of the forecast, unix ms."""
-        return self.at
 
     @cached_property
     def _members(self) -> HorizonCounts:
         rows, items = self.rows, self.rows.bank.items.tolist()
         events, counters, popularity = (_of_items(rows.store, name, items) for name in (EVENTS, COUNTERS, POPULARITY))
-        return horizon_counts(
-            events, counters, popularity, rows.targets, self.horizons, as_of=self.data_end, items=items
-        )
+        return self.counts(items, ItemFeedback(events, counters, popularity, self.data_end))
 
 
 class NewVideoCurves:
@@ -65,7 +56,7 @@ class NewVideoCurves:
         Raises:
             storage.durable.StoreError: No curve model is in service.
         """
-        self._forecaster = CurveForecaster(store, settings, rows=rows, stored=False)
+        self._forecaster = CurveForecaster(store, settings, rows=rows)
         self._content = self._forecaster.source.content
         self._simulator = simulator_of(store, settings, rows.targets)
 
@@ -78,10 +69,9 @@ class NewVideoCurves:
             at: Moment of the forecast, unix ms.
             data_end: End of the store's data, unix ms.
         """
-        self._forecaster.source = NewVideoInputs(
-            rows, self._content, False, at=at, data_end=data_end, simulator=self._simulator
-        )
-        return self._forecaster.curves(samples, so_far=True)
+        self._forecaster.source = NewVideoInputs(rows, self._content, data_end=data_end, simulator=self._simulator)
+        feedback = ItemFeedback(rows.events, rows.counters, rows.popularity, at)
+        return self._forecaster.curves(samples, so_far=True, feedback=feedback)
 
 
 def has_curve_model(store: Store) -> bool:
