@@ -134,6 +134,8 @@ def same_forecasts_without_a_store(settings: Settings) -> None:
             )
             assert forecast.observed_events == window["observed_events"] and forecast.window_complete
             (one,) = forecast.forecasts
+            assert one.why.endswith(".") and [point.hours for point in one.curve][-1] == 168.0
+            assert all(point.quantiles["0.1"] <= point.quantiles["0.9"] for point in one.curve)
             own = made.filter((pl.col("item") == item) & (pl.col("predictor") == one.row))["predicted"]
             assert one.value == pytest.approx(own.mean(), abs=1e-5)
             assert one.lowest <= one.count <= one.highest and (one.highest > one.lowest) == (own.max() > own.min())

@@ -1,8 +1,13 @@
 """A video's forecast without a store is the one that a run of the graph makes of it."""
 
+import numpy as np
 import polars as pl
 import pytest
 
+from assets.curves.forecast_curves import read_forecast_curves
+from assets.curves.forecast_reasons import read_sentences
+from assets.curves.new_video_curves import NewVideoCurves
+from assets.curves.served_reasons import served_reasons
 from assets.engine.store_access import open_store
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
@@ -13,6 +18,7 @@ from assets.prediction.new_video_forecasts import NewVideoForecaster
 from assets.prediction.predictions import read_predictions
 from assets.protocol.splits import items_of, read_splits
 from assets.sampling.decoded_video import DecodingOptions, decode_video
+from models.reasons.sentence import sentence
 from pipeline.demonstration import make
 from storage.durable import StoreError
 
@@ -67,6 +73,16 @@ def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(sm
     assert found["label"].to_list() == pytest.approx(stored["label"].to_list())
     titles = {item: row["title"] for item, row in rows.items()}
     assert found["title"].to_list() == [titles[item] for item in found["neighbour"]]
+
+    curve_model, curves = NewVideoCurves(store, settings, new.rows), read_forecast_curves(store)
+    sentences = read_sentences(store)
+    for item in items:
+        alone = forecasts(video(item))
+        own = curves.filter(pl.col("item") == item).select(pl.col("^q\\d+$")).to_numpy()
+        points = curve_model.curves(alone.rows, alone.samples, at=end, data_end=end).counts[0, 0]
+        np.testing.assert_allclose(points[~np.isnan(points).any(1)], own, atol=1e-4)
+        reasons, _ = served_reasons(alone.rows, alone.samples, alone.forecasts)
+        assert sentence(reasons) == sentences.filter(pl.col("item") == item)["sentence"][0]
 
     # a copy under another name finds what the original finds, and not the original
     (member, *_) = items_of(read_splits(store), "train")
