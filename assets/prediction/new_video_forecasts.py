@@ -14,7 +14,7 @@ from assets.engine.durations import timed
 from assets.feedback import temporal_embeddings
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.memory_bank import NAME as BANK
-from assets.metadata.window_columns import columns_in_service
+from assets.metadata.window_columns import WindowColumns, columns_in_service
 from assets.prediction.age_weights import age_weights
 from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.counted import counted_so_far
@@ -34,14 +34,14 @@ from assets.prediction.new_video_windows import (
     window_feedback,
 )
 from assets.prediction.row_forecasts import row_order
-from assets.prediction.served_row import served_forecasts
+from assets.prediction.served_row import served_forecasts, target_rows
 from assets.prediction.trained_models import TrainedModel, load_model
 from assets.settings import Settings
-from models import targets
 from models.predictor_table import STACK, predictor_class
 from models.predictors import Bank, Neighbourhood, Predictor, Samples
 from models.temporal import RowlessEncoder, TemporalEncoder
 from storage.bank import MemoryBank
+from storage.pack import Pack
 from storage.store import Store
 
 
@@ -87,6 +87,7 @@ class NewVideoForecaster:
         """
         self.store, self.settings = store, settings
         self.files = service_files(store, settings)
+        self._loaded: dict[TrainedModel, Predictor] = {}
 
     @cached_property
     def bank(self) -> MemoryBank:
@@ -112,12 +113,12 @@ class NewVideoForecaster:
         return fitted_process(self.store)[1]["types"]
 
     @cached_property
-    def packs(self):
+    def packs(self) -> dict[str, Pack]:
         """Packs of the members' features, by modality."""
         return self.files.open_packs(self.store)
 
     @cached_property
-    def columns(self):
+    def columns(self) -> WindowColumns:
         """Columns of the window table."""
         return columns_in_service(self.store)[1]
 
@@ -191,25 +192,17 @@ class NewVideoForecaster:
         return rows, forecasts, floor
 
     def _served(self, samples: Samples, forecasts: Sequence[Forecast], floor: np.ndarray) -> pl.DataFrame:
-        items, scale, ranked = samples.items.tolist(), self.settings.protocol.target, self.files.facts["ranked"]
-        parts = []
-        for column, target in enumerate(self.files.targets):
-            served = served_forecasts(forecasts, ranked[target.name], column)
-            count = np.fmax(targets.inverse(served["predicted"].to_numpy(), scale), floor[:, column])
-            parts.append(
-                served.select(
-                    pl.Series("item", items, dtype=pl.String),
-                    pl.lit(target.name).alias("target_name"),
-                    "model",
-                    "predicted",
-                    "predicted_low",
-                    "predicted_high",
-                    "seeds",
-                    pl.Series("predicted_count", count),
-                    pl.Series("counted_so_far", floor[:, column]).fill_nan(None).cast(pl.Int64),
-                )
+        items, ranked = samples.items.tolist(), self.files.facts["ranked"]
+        return pl.concat(
+            target_rows(
+                served_forecasts(forecasts, ranked[target.name], column),
+                floor[:, column],
+                items,
+                scale=self.settings.protocol.target,
+                target=target.name,
             )
-        return pl.concat(parts)
+            for column, target in enumerate(self.files.targets)
+        )
 
     def _needed_rows(self, served: Collection[str], ages: np.ndarray) -> set[str]:
         """Return the rows that have to be computed: the served ones, and the stack's members with a weight at these ages."""
@@ -238,10 +231,9 @@ class NewVideoForecaster:
         return NewRows(self.store, self.settings, cut, self.files, bank, models=models, load=self._predictor)
 
     def _predictor(self, model: TrainedModel) -> Predictor:
-        loaded = self.__dict__.setdefault("_predictors", {})
-        if model not in loaded:
-            loaded[model] = load_model(self.store, self.settings, model)
-        return loaded[model]
+        if model not in self._loaded:
+            self._loaded[model] = load_model(self.store, self.settings, model)
+        return self._loaded[model]
 
 
 def _apply_everywhere(forecasts: Sequence[Forecast], rows: Collection[str]) -> bool:
