@@ -137,20 +137,25 @@ def _compiled(
 ) -> None:
     """Fill `counts` and `capped` with compiled code, chunk by chunk on PyTorch's number of threads."""
     observed = histories(process, fast.network, batch, until, counted_from)
-    each, ended, wrong = keys.shape[1], np.zeros(len(counts), np.int64), np.zeros((len(counts), 3))
+    results = compiled.Results(counts, capped, np.zeros(len(counts), np.int64), np.zeros((len(counts), 3)))
+    each = keys.shape[1]
 
     def work(first: int) -> None:
         compiled.continue_rows(
-            fast.intensity, fast.network, fast.networked, observed, counted.numpy(), keys.ravel(), each, first,
-            min(first + CHUNK, len(counts)), frozen, max_events, TOLERANCE, counts, capped, ended, wrong,
+            *fast, observed, counted.numpy(), keys.ravel(), each, first, min(first + CHUNK, len(counts)), frozen,
+            max_events, TOLERANCE, results,
         )  # fmt: skip
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(work, range(0, len(counts), CHUNK)))
-    for number in np.flatnonzero(ended != compiled.RAN)[:1]:
-        at, total, ceiling = wrong[number]
+    for number in np.flatnonzero(results.ended != compiled.RAN)[:1]:
+        at, total, ceiling = results.wrong[number]
         row = int(number) // each
-        raise not_finite(row, at) if ended[number] == compiled.NOT_FINITE else above_bound(row, at, total, ceiling)
+        raise (
+            not_finite(row, at)
+            if results.ended[number] == compiled.NOT_FINITE
+            else above_bound(row, at, total, ceiling)
+        )
 
 
 def _batched(

@@ -16,6 +16,7 @@ from pipeline.commands import (
     clean,
     environment,
     figures,
+    models,
     plan,
     predict,
     results,
@@ -31,7 +32,22 @@ from pipeline.errors import RunFailed, WrongUse
 STOPPED = "stopped; finished work is kept"
 
 app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (results, predict, plan, check, settings, sql, bank, studies, figures, search, shell, clean, environment):
+for module in (
+    results,
+    predict,
+    plan,
+    check,
+    settings,
+    sql,
+    bank,
+    models,
+    studies,
+    figures,
+    search,
+    shell,
+    clean,
+    environment,
+):
     module.add(app)
 
 

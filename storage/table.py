@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,15 +153,7 @@ class Table:
 
     def _restore(self) -> bool:
         """Put the newest intact version in service after `current.parquet` was lost; return False if there is none."""
-        for version in reversed(self.versions()):
-            try:
-                read_table(version)
-                state = state_of(version)
-            except FileNotFoundError:
-                continue  # removed since it was listed
-            except DamageError as error:
-                self._set_aside(version, error)
-                continue
+        for version, state, _ in self._intact(reversed(self.versions())):
             self._put_in_service(version)
             logger.warning(
                 "table %s: %s was missing; version %d of %s is in service until the next run makes the table again",
@@ -168,6 +161,20 @@ class Table:
             )
             return True
         return False
+
+    def history(self) -> Iterator[tuple[TableState, pl.DataFrame]]:
+        """Yield every kept version, oldest first, with its rows. Damaged versions are set aside, with a warning."""
+        for _, state, table in self._intact(self.versions()):
+            yield state, pl.from_arrow(table)
+
+    def _intact(self, versions: Iterable[Path]) -> Iterator[tuple[Path, TableState, pa.Table]]:
+        for version in versions:
+            try:
+                yield version, state_of(version), read_table(version)
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except DamageError as error:
+                self._set_aside(version, error)
 
     def _set_aside(self, file: Path, error: DamageError) -> None:
         set_aside(file, self.folder, error.problem, "the next run makes the table again")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
-import numpy as np
-
 from assets.curves.curve_inputs import CurveInputSource, ItemFeedback
 from assets.prediction.forecast_rows import ForecastRows
 from assets.settings import Settings
@@ -56,8 +52,3 @@ class CurveForecaster:
             that have passed, all quantiles are the count itself. NaN where neither the model nor the process reaches.
         """
         return self.model.predict(self.source.inputs(samples, so_far=so_far, feedback=feedback))
-
-    @cached_property
-    def sources(self) -> np.ndarray:
-        """(T, H) str: what each horizon's quantiles rest on, such as `regression`, or `process` where nothing is calibrated."""
-        return self.model.sources

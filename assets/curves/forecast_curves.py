@@ -103,7 +103,7 @@ def curve_table(forecaster: CurveForecaster, items: list[str], curves: Curves, s
             **{name: values[:, place] for place, name in enumerate(QUANTILES)},
             "counted_so_far": so_far[row, target],
             "calibrated": forecaster.model.calibrated[target, horizon],
-            "source": forecaster.sources[target, horizon].tolist(),
+            "source": forecaster.model.sources[target, horizon].tolist(),
         },
         schema=SCHEMA,
     ).with_columns(pl.col("counted_so_far").fill_nan(None))

@@ -1,8 +1,9 @@
 """Writing of tables, the log of runs, and the catalog that follows them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -50,6 +51,7 @@ def made_table(
     inputs_hash: str,
     fingerprint: Fingerprint,
     compute: Callable[[], pl.DataFrame],
+    metadata: Mapping[str, Any] | None = None,
 ) -> pl.DataFrame:
     """Return the table in service if it is current; otherwise compute it and store it.
 
@@ -60,6 +62,7 @@ def made_table(
         inputs_hash: Hash of everything that the table is computed from.
         fingerprint: Code version and parameters.
         compute: Returns the table; called only if it is not current.
+        metadata: JSON-able facts to keep with a new version of the table; they do not decide whether it is current.
 
     Raises:
         WouldCompute: In a dry run, if the table is not current.
@@ -70,7 +73,7 @@ def made_table(
         return table.read()
     stop_if_planning(reason=_why(table.state(), fingerprint, "its inputs changed"))
     frame = compute()
-    _write(context, store, name, frame, inputs_hash, fingerprint)
+    _write(context, store, name, frame, inputs_hash, fingerprint, metadata)
     return frame
 
 
@@ -92,9 +95,11 @@ def _write(
     frame: pl.DataFrame,
     inputs_hash: str,
     fingerprint: Fingerprint,
+    metadata: Mapping[str, Any] | None = None,
 ) -> None:
     started = time.monotonic()
-    store.table(name).write(frame, inputs_hash=inputs_hash, fingerprint=fingerprint.hash)
+    facts = dict(metadata or {})
+    store.table(name).write(frame, inputs_hash=inputs_hash, fingerprint=fingerprint.hash, metadata=facts)
     note_run(context, store, name, computed=len(frame), seconds=time.monotonic() - started)
 
 

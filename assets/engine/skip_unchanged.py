@@ -136,6 +136,11 @@ def artifact_marks(store: Store, *names: str) -> list[str]:
     return _marks(store, "artifacts", names)
 
 
+def log_marks(store: Store, *names: str) -> list[str]:
+    """Return the marks of logs; without names, of every log."""
+    return _marks(store, "logs", names)
+
+
 def _marks(store: Store, kind: str, names: Sequence[str]) -> list[str]:
     names = names or sorted(folder.name for folder in (store.root / kind).glob("*"))
     return [f"{kind}/{name}: {tree_mark(store.root / kind / name)}" for name in names]

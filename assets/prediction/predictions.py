@@ -21,6 +21,7 @@ from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.provenance import Provenance
 from assets.prediction.served_row import BEST, ranked_rows, served_forecasts, target_rows
 from assets.prediction.stacking import WEIGHTS
 from assets.prediction.trained_models import artifact_names
@@ -84,6 +85,7 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
             },
         ),
         compute=lambda: _predict(store, settings, ranked),
+        metadata=Provenance.of(store, settings, code=CODE).facts(),
     )
     stop_if_plan_is_empty()
     _tell_other_rows(context, frame, served)

@@ -14,6 +14,7 @@ from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -33,6 +34,7 @@ __all__ = [
     "Imports",
     "Metadata",
     "Model",
+    "Monitoring",
     "Process",
     "Protocol",
     "Retrieval",

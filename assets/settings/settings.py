@@ -19,6 +19,7 @@ from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
+from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
 from assets.settings.retrieval import Retrieval
@@ -49,6 +50,7 @@ class Settings(dg.ConfigurableResource):
     bank: Bank = Bank()
     model: Model = Model()
     curves: CurveSettings = CurveSettings()
+    monitoring: Monitoring = Monitoring()
     run: Run = Run()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()

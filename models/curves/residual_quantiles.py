@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WIDTH = 1.0  # of the kernel over forecasts, on the scale of the forecasts
+ROWS_AT_ONCE = 512
 COMMON = 0.3  # share of a residual's weight that does not depend on its forecast
 
 
@@ -45,6 +46,16 @@ def residual_quantiles(
     residuals, forecasts, weights = residuals[order], forecasts[order], weights[order]
     used = weights > 0
     residuals, forecasts, weights = residuals[used], forecasts[used], weights[used] / weights[used].mean()
+    result = np.empty((len(at), len(levels)))
+    for start in range(0, len(at), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        result[rows] = _quantiles(residuals, forecasts, weights, at[rows], np.asarray(levels))
+    return result
+
+
+def _quantiles(
+    residuals: np.ndarray, forecasts: np.ndarray, weights: np.ndarray, at: np.ndarray, levels: np.ndarray
+) -> np.ndarray:
     kernel = np.exp(-0.5 * ((at[:, None] - forecasts) / WIDTH) ** 2)  # (n, m)
     nearby = kernel @ weights / len(weights)
     kernel *= ((1.0 - COMMON) / np.maximum(nearby, 1e-12))[:, None]

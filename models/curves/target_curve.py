@@ -13,6 +13,7 @@ from models.curves.residual_quantiles import residual_quantiles
 from models.curves.scores import crps
 
 NARROWEST = 0.1  # smallest spread of simulated continuations, on the scale log2(1 + growth)
+MOST = 4000  # windows that calibrate one age and horizon
 HALVES = 2  # parts of the items in the cross-validation of candidates
 
 
@@ -122,7 +123,7 @@ class TargetCurve:
         chosen = np.full(enough.shape, NONE)
         scores = np.full((*enough.shape, len(CANDIDATES)), np.nan)
         for age, horizon in np.argwhere(enough):
-            known = ~np.isnan(growth[:, horizon]) & (weights[:, age] > 0)
+            known = _calibrating(growth[:, horizon], weights[:, age])
             part, observed = sources.take(known), growth[known, horizon]
             for number, candidate in enumerate(CANDIDATES):
                 forecast, scale = part.combined(candidate, horizon)
@@ -159,7 +160,7 @@ class TargetCurve:
                 rows = np.flatnonzero(served & (usable[:, age] > 0))
                 if not len(rows):
                     continue
-                known = np.flatnonzero(~np.isnan(self.growth[:, horizon]) & (self.weights[:, age] > 0))
+                known = _calibrating(self.growth[:, horizon], self.weights[:, age])
                 candidate = CANDIDATES[self.chosen[age, horizon]]
                 forecast, scale = self.sources.take(known).combined(candidate, horizon)
                 at, at_scale = sources.take(rows).combined(candidate, horizon)
@@ -168,6 +169,12 @@ class TargetCurve:
                 share = (usable[rows, age] / total[rows])[:, None]
                 values[rows, horizon] += share * (at[:, None] + at_scale[:, None] * around)
         return values
+
+
+def _calibrating(growth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the numbers of the windows that calibrate a horizon at an age: at most `MOST`, evenly chosen."""
+    known = np.flatnonzero(~np.isnan(growth) & (weights > 0))
+    return known if len(known) <= MOST else known[np.linspace(0, len(known) - 1, MOST).round().astype(int)]
 
 
 def _around(

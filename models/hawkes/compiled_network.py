@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.hawkes.compiled_math import exp_32, fused, silu_32
+from models.hawkes.compiled_math import exp_32, fused, log_64, silu_32
 from models.hawkes.mamba import MambaHawkesProcess
 
 LANES = 64
@@ -26,10 +26,9 @@ class NetworkWeights(NamedTuple):
     Attributes:
         width: d without filling.
         rule: Number of the input rule in RULES.
-        embedding: (d, k), column m is the embedding of type m.
-        gaps: (d, 2), weights of the two logarithms of the gap.
-        projected: (2 d, k), the layer's input projection of `embedding`, its norm's gains included.
-        projected_gaps: (2 d, 2), the same of `gaps`.
+        embedding: (k, 3 d), row m is the embedding of type m (d), and its product with the layer's input projection (2 d),
+            the gains of the layer's norm included.
+        gaps: (3 d, 2), the same for the weights of the two logarithms of the gap.
         read_write: (2 n, d) of B, then C, and their biases (2 n,).
         read_write_bias: Biases of `read_write`.
         rate: (n,), decay rates on the scaled clock.
@@ -46,8 +45,6 @@ class NetworkWeights(NamedTuple):
     rule: int
     embedding: np.ndarray
     gaps: np.ndarray
-    projected: np.ndarray
-    projected_gaps: np.ndarray
     read_write: np.ndarray
     read_write_bias: np.ndarray
     rate: np.ndarray
@@ -94,10 +91,10 @@ def network_weights(process: MambaHawkesProcess) -> NetworkWeights:
     return NetworkWeights(
         width=d,
         rule=RULES.index(layer.discretization),
-        embedding=filled(embedding, wide, process.num_types),
-        gaps=filled(gaps, wide, 2),
-        projected=filled(project @ embedding, 2 * wide, process.num_types),
-        projected_gaps=filled(project @ gaps, 2 * wide, 2),
+        embedding=np.ascontiguousarray(
+            np.concatenate([filled(embedding, wide), filled(project @ embedding, 2 * wide)]).T
+        ),
+        gaps=np.concatenate([filled(gaps, wide), filled(project @ gaps, 2 * wide)]),
         read_write=filled(torch.cat([layer.project_B.weight, layer.project_C.weight]), 2 * network.state, wide),
         read_write_bias=filled(torch.cat([layer.project_B.bias, layer.project_C.bias]), 2 * network.state),
         rate=filled(layer.log_rate.exp()[0], network.state),
@@ -127,7 +124,8 @@ def _product(matrix, x, out):
 @fused
 def _normalised(x, width, scale):
     """Write 1 / sqrt(mean of x^2 + 1e-5) of x (d, LANES) over its first dimension to scale (LANES,)."""
-    scale[:] = np.float32(0.0)
+    for w in range(LANES):
+        scale[w] = np.float32(0.0)
     for i in range(x.shape[0]):
         for w in range(LANES):
             scale[w] += x[i, w] * x[i, w]
@@ -148,7 +146,7 @@ def advance(weights, states, types, gap, moved, work, base):
         work: (7 d + 2 n + 6 + k, LANES) float32, scratch.
         base: (k, LANES) float64, the baseline and the neural term; updated.
     """
-    d, n = weights.embedding.shape[0], len(weights.rate)
+    d, n = len(weights.skip), len(weights.rate)
     x, pre, y = work[:d], work[d : 3 * d], work[3 * d : 4 * d]
     mixed = work[4 * d : 4 * d + 2 * n]
     wide = work[4 * d + 2 * n : 6 * d + 2 * n]
@@ -157,21 +155,23 @@ def advance(weights, states, types, gap, moved, work, base):
     arguments = rest[5 : 5 + len(weights.head)]
     one = np.float32(1.0)
     for w in range(LANES):
-        near[w] = np.log1p(gap[w])
-        far[w] = np.log1p(1000.0 * gap[w])
-    for i in range(d):
+        near[w] = log_64(1.0 + gap[w])
+        far[w] = log_64(1.0 + 1000.0 * gap[w])
+    for w in range(LANES):
+        for i in range(3 * d):
+            work[i, w] = weights.embedding[types[w], i]
+    for i in range(3 * d):
+        by_near, by_far = weights.gaps[i, 0], weights.gaps[i, 1]
         for w in range(LANES):
-            x[i, w] = weights.embedding[i, types[w]] + weights.gaps[i, 0] * near[w] + weights.gaps[i, 1] * far[w]
+            work[i, w] += by_near * near[w] + by_far * far[w]
     _normalised(x, weights.width, scale)
     for i in range(2 * d):
         for w in range(LANES):
-            own = weights.projected[i, types[w]]
-            pre[i, w] = silu_32(
-                (own + weights.projected_gaps[i, 0] * near[w] + weights.projected_gaps[i, 1] * far[w]) * scale[w]
-            )
+            pre[i, w] = silu_32(pre[i, w] * scale[w])
     v, gate = pre[:d], pre[d:]
     for i in range(2 * n):
-        mixed[i, :] = weights.read_write_bias[i]
+        for w in range(LANES):
+            mixed[i, w] = weights.read_write_bias[i]
     _product(weights.read_write, v, mixed)
     for i in range(d):
         for w in range(LANES):
@@ -202,13 +202,15 @@ def advance(weights, states, types, gap, moved, work, base):
         for w in range(LANES):
             x[i, w] *= scale[w]
     for i in range(2 * d):
-        wide[i, :] = weights.widen_bias[i]
+        for w in range(LANES):
+            wide[i, w] = weights.widen_bias[i]
     _product(weights.widen, x, wide)
     for i in range(2 * d):
         for w in range(LANES):
             wide[i, w] = wide[i, w] if wide[i, w] > np.float32(0.0) else np.float32(0.0)
     for k in range(len(arguments)):
-        arguments[k, :] = weights.head_bias[k]
+        for w in range(LANES):
+            arguments[k, w] = weights.head_bias[k]
     _product(weights.head, wide, arguments)
     for k in range(len(base)):
         for w in range(LANES):

@@ -39,7 +39,7 @@ def compiled_process(process: PointProcess) -> CompiledProcess | None:
     # Not isinstance: a subclass may have another intensity than the compiled code.
     if type(process) is ExponentialHawkes:
         scale, softness, slope = 1.0, np.zeros(k), np.zeros(k)
-        network, networked = no_network(k), False
+        network, networked = no_network(), False
     elif type(process) is MambaHawkesProcess and compilable(process):
         scale, softness = float(process.time_scale), process.log_softness.exp().numpy()
         slope = np.zeros(k) if process.excitation is not None else process.slope.numpy() / scale
@@ -54,13 +54,8 @@ def compiled_process(process: PointProcess) -> CompiledProcess | None:
 
 def _excitation(excitation: Excitation, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the decay rates of the amplitudes, and what an event of each type adds to them; see `Intensity`."""
-    k, jump = excitation.num_types, excitation.jump
-    if excitation.shared:
-        return excitation.rate[0].numpy() / scale, np.ascontiguousarray(jump.permute(1, 0, 2).numpy())
-    added = jump.new_zeros(k, k, k, excitation.decays)  # by an event of type m: to type k, exciting type, exponential
-    for m in range(k):
-        added[m, :, m] = jump[:, m]
-    return np.ascontiguousarray(excitation.rate.flatten(1).numpy()) / scale, added.flatten(2).numpy()
+    rate = excitation.rate[0] if excitation.shared else excitation.rate.flatten(1)
+    return np.ascontiguousarray(rate.numpy()) / scale, np.ascontiguousarray(excitation.jump.permute(1, 0, 2).numpy())
 
 
 def histories(
@@ -76,7 +71,7 @@ def histories(
         counted_from: (b,) float64.
     """
     snapshot = process.snapshot(batch)
-    width = network.embedding.shape[0]
+    width = len(network.skip)
     states = np.zeros((len(batch), len(network.rate), width), np.float32)
     if width:
         states[..., : network.width] = snapshot.memory[0].numpy()

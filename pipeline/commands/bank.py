@@ -103,8 +103,17 @@ def show(version: Number, as_json: AsJson = False) -> int:
     return OK
 
 
-def compare(older: Older, newer: Newer, as_json: AsJson = False) -> int:
-    """Print how two versions differ, in short."""
+def compare(
+    older: Older,
+    newer: Newer,
+    forecasts: Annotated[
+        bool, typer.Option("--forecasts", help="Forecast the same items with both; what is in service stays.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Print how two versions differ, in short, or how the forecasts with them differ."""
+    if forecasts:
+        return _compare_forecasts(older, newer, as_json)
     from dataclasses import asdict
 
     from storage.bank import compare as compare_versions
@@ -133,6 +142,16 @@ def compare(older: Older, newer: Newer, as_json: AsJson = False) -> int:
         before, after = ("not measured" if value is None else f"{value:,.4g}{unit}" for value in pair)
         lines.append(f"{measure.split('_')[0]:9s}{before} -> {after}")
     _say(_console(), "\n".join(lines))
+    return OK
+
+
+def _compare_forecasts(older: int, newer: int, as_json: bool) -> int:
+    from pipeline.project import load_project
+    from pipeline.version_trials import compare_banks
+    from pipeline.version_trials_text import show_trial
+
+    names = tuple(f"version {number} of the bank" for number in (older, newer))
+    show_trial(*compare_banks(load_project(), older, newer), names=names, as_json=as_json)
     return OK
 
 

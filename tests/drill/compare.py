@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.monitoring.logged_forecasts import read_log
 from storage import catalog
 from storage.check import check_store
 from storage.damage import DamageError
@@ -41,17 +42,26 @@ def differences(found: Path, expected: Path) -> list[str]:
         one, other = (store.artifact(name).current() for store in (ours, theirs))
         if one is None or other is None or (one.inputs_hash, one.fingerprint) != (other.inputs_hash, other.fingerprint):
             told.append(f"artifact {name}: the versions in service are of different things")
+    if not logged(ours).equals(logged(theirs)):
+        told.append("log forecast_log: lost a forecast, or holds another")
     return told + doubled(found)
 
 
+def logged(store: Store) -> pl.DataFrame:
+    """The forecasts of the log, without the versions, which have numbers of their own in each store."""
+    return read_log(store).select("item", "target_name", "data_end", "predicted").sort(pl.all())
+
+
 def doubled(root: Path) -> list[str]:
-    """Items with more than one row, as SQL sees them."""
+    """Items with more than one row, as SQL sees them, and forecasts that were logged twice."""
     store, told = Store(root), []
     with catalog.connect(store) as connection:
         for name in store.stages():
             rows, items = connection.sql(f"SELECT count(*), count(DISTINCT item) FROM {name}_states").fetchone()
             if rows != items:
                 told.append(f"{name}: {rows} rows of {items} items in the catalog")
+    if read_log(store)["forecast"].is_duplicated().any():
+        told.append("log forecast_log: a forecast is there twice")
     return told
 
 

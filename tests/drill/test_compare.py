@@ -53,6 +53,15 @@ def test_tables_and_artifacts(store, tmp_path):
     assert any(line.startswith("artifact model") for line in told)
 
 
+def test_a_forecast_lost_or_logged_twice(store, tmp_path):
+    row = {"forecast": ["a hash"], "item": ["0"], "target_name": ["comment@7d"], "data_end": [0], "predicted": [2.0]}
+    Store(tmp_path / "other").append("forecast_log", pl.DataFrame(row))
+    assert differences(store.root, tmp_path / "other") == ["log forecast_log: lost a forecast, or holds another"]
+    for _ in range(2):
+        store.append("forecast_log", pl.DataFrame(row))
+    assert "log forecast_log: a forecast is there twice" in differences(store.root, tmp_path / "other")
+
+
 def test_a_torn_part_is_an_error(store):
     parts = store.root.glob("stages/frames/parts/*/*/*.parquet")
     (part,) = [part for part in parts if pq.ParquetFile(part).metadata.num_rows]

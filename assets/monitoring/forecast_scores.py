@@ -1,0 +1,127 @@
+"""How good the logged forecasts were, as soon as their labels are known, by age and by the versions that made them."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+import polars as pl
+
+from assets.engine.data_versions import version_of_table
+from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.plots import picture
+from assets.engine.pools import IN_THE_CATALOG
+from assets.engine.run_log import keep_table
+from assets.engine.skip_unchanged import log_marks, skip_unchanged, table_marks
+from assets.engine.store_access import open_store
+from assets.ingest.counters import read_counters
+from assets.ingest.interactions import read_events
+from assets.monitoring.forecast_log import forecast_log
+from assets.monitoring.logged_forecasts import NAME as LOG
+from assets.monitoring.logged_forecasts import SCHEMA, read_log
+from assets.monitoring.scores_picture import draw_scores
+from assets.monitoring.scoring import SCORES, WHOLE, score, states, summarise
+from assets.prediction.predictions import NAME as PREDICTIONS
+from assets.prediction.provenance import protocol_marks
+from assets.protocol.labels import read_labels
+from assets.protocol.target import measured_targets
+from assets.settings import Settings
+from storage.fingerprint import Fingerprint
+from storage.store import Store
+
+NAME = "forecast_scores"
+BY_GROUP = "forecast_score_summary"
+CODE = 1  # raise it when the same inputs give another result
+
+
+@dg.asset(
+    group_name="monitoring",
+    kinds={"parquet"},
+    deps=[forecast_log],
+    description=__doc__,
+    code_version=str(CODE),
+    **IN_THE_CATALOG,
+)
+@skip_unchanged(
+    NAME,
+    reads=lambda store, settings: [*log_marks(store, LOG), *table_marks(store, "interactions", "counters", "labels")],
+    makes=lambda store, settings: table_marks(store, NAME, BY_GROUP),
+    when_skipped=lambda last: {**last, "newly_scored": 0},
+)
+def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
+    """Score every logged forecast whose label is known, if the data that the forecast saw end before the label's time.
+
+    A score stays when its label leaves the data, or when the protocol changes; it is made again while its label is known.
+    """
+    store = open_store(settings)
+    marks = protocol_marks(
+        settings.protocol, measured_targets(settings.protocol, read_events(store), read_counters(store))
+    )
+    known = read_labels(store).filter("known").rename({"target": "target_name"})
+    found = states(read_log(store), known, marks)
+    before, scored = read_scores(store), score(found.filter(pl.col("state") == "scored"))
+    earlier = before.join(scored, on="forecast", how="anti", maintain_order="left")
+    table = pl.concat([earlier, scored]).sort("made_at", "forecast")
+    summary = summarise(table.filter(pl.col("protocol").is_in(list(marks.values()))), settings.protocol.ages)
+    fingerprint = Fingerprint(code=CODE)
+    keep_table(context, store, NAME, table, fingerprint)
+    keep_table(context, store, BY_GROUP, summary, fingerprint)
+    stop_if_plan_is_empty()
+    by_state = dict(found["state"].value_counts(sort=True).iter_rows())
+    context.log.info(
+        "forecast_scores: %s", ", ".join(f"{n} {state}" for state, n in by_state.items()) or "no forecast yet"
+    )
+    return dg.MaterializeResult(
+        data_version=version_of_table(table),
+        metadata={
+            "scored": len(table),
+            "newly_scored": len(table) - len(before),
+            "forecasts": dg.MetadataValue.json(by_state),
+            **_numbers(summary, next(iter(marks))),
+            **(
+                {"scores": dg.MetadataValue.md(_markdown(summary)), "over_time": picture(draw_scores(table, summary))}
+                if len(table)
+                else {}
+            ),
+        },
+    )
+
+
+def _numbers(summary: pl.DataFrame, primary: str) -> Mapping[str, float]:
+    """Return the mean scores of the primary target's forecasts, to be followed over the nights."""
+    numbers = {}
+    of_primary = summary.filter((pl.col("target_name") == primary) & pl.col("group").is_in(["all", WHOLE]))
+    for row in of_primary.iter_rows(named=True):
+        prefix = "" if row["by"] == "all" else "whole_window_"
+        names = ("mae", "mae_count", "mean_error") if row["source"] == PREDICTIONS else ("coverage_80", "crps")
+        numbers |= {f"{prefix}{name}": row[name] for name in names if row[name] is not None}
+    return numbers
+
+
+def _markdown(summary: pl.DataFrame) -> str:
+    columns = [
+        "by",
+        "group",
+        "target_name",
+        "forecasts",
+        "items",
+        "mean_error",
+        "mae",
+        "mae_count",
+        "coverage_80",
+        "crps",
+    ]
+    lines = ["| " + " | ".join(columns) + " |", "|---|---|---|" + "---:|" * (len(columns) - 3)]
+    for row in summary.filter(pl.col("by") != "models").select(columns).iter_rows():
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: str | int | float | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def read_scores(store: Store) -> pl.DataFrame:
+    """Return the scored forecasts; see `assets.monitoring.scoring.score`. There are none before the first label is known."""
+    table = store.table(NAME)
+    return pl.DataFrame(schema={**SCHEMA, **SCORES}) if table.state() is None else table.read()
