@@ -19,7 +19,8 @@ demo: setup                ## the demonstration set, then the whole graph, then 
 ifeq ($(DATA),)
 	$(BIN)/python -m pipeline.demonstration data/demo
 endif
-	$(WITH_INSTANCE)dagster asset materialize --select '*'
+	@$(BIN)/reelcast check --run
+	@$(BIN)/reelcast run
 	@$(BIN)/reelcast results
 
 test: setup                ## style, import contract, tests

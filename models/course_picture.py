@@ -77,8 +77,10 @@ def _draw_course(axes: Axes, course: Course, forecast: str, baseline: str) -> No
         axes.plot(course.horizons, median, style, color=colour, linewidth=1.6, label=f"{name}, median")
         axes.fill_between(course.horizons, low, high, color=colour, alpha=0.15, linewidth=0, label=f"{name}, 80 %")
     axes.axvline(course.seen, color="0.4", linewidth=0.8, label="end of the window")
-    # A band that runs away would hide the curves.
-    top = 1.1 * max(len(until), float(course.forecast[2].max()), float(course.baseline[1].max()), 1.0)
+    most = max(len(until), float(course.forecast[2].max()), 1.0)
+    top = 1.1 * min(
+        max(most, float(course.baseline[1].max())), 2 * most
+    )  # a baseline that runs away would hide the rest
     for place, (name, hours) in enumerate(course.types.items()):
         shown = hours[hours <= end]
         height = np.full(len(shown), -0.05 * top * (place + 1))
@@ -92,6 +94,6 @@ def _draw_course(axes: Axes, course: Course, forecast: str, baseline: str) -> No
             label=name,
             linestyle="",
         )
-    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])  # the marks lie below 0
     axes.set(xlim=(0, end), ylim=(-0.05 * top * (len(course.types) + 1), top), title=course.title)
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])  # the marks lie below 0
     axes.set_xlabel("hours since publication")

@@ -1,4 +1,4 @@
-"""`reelcast check`: find damage in the store, and say how to mend it."""
+"""`reelcast check`: find what would stop a run, and damage in the store, and say how to mend it."""
 
 from __future__ import annotations
 
@@ -42,22 +42,30 @@ def _store(settings: Settings, deep: bool) -> Iterator[Finding]:
         yield Finding(str(error.path), error.problem, way_out)
 
 
-CHECKS = [Check("store", _store)]
+def _run(settings: Settings, deep: bool) -> Iterator[Finding]:
+    from pipeline.lost_run import find_obstacles  # loads PyTorch
+
+    yield from find_obstacles(settings)
 
 
-def check(settings: Settings, console: Console, *, deep: bool, as_json: bool) -> int:
+RUN = Check("run", _run)
+CHECKS = [RUN, Check("store", _store)]
+
+
+def check(settings: Settings, console: Console, *, run_only: bool = False, deep: bool, as_json: bool) -> int:
     """Run all checks and print their findings.
 
     Args:
         settings: Settings that name the store.
         console: Where to print.
+        run_only: Whether to leave out damage in the store, most of which the next run mends by itself.
         deep: Whether to read every byte.
         as_json: Whether to print one JSON object instead of lines.
 
     Returns:
         1 if there is a problem, else 0.
     """
-    found = {one.name: list(one.find(settings, deep)) for one in CHECKS}
+    found = {one.name: list(one.find(settings, deep)) for one in ([RUN] if run_only else CHECKS)}
     problems = sum(finding.level == "problem" for findings in found.values() for finding in findings)
     if as_json:
         shown = {name: [asdict(finding) for finding in findings] for name, findings in found.items()}
@@ -67,8 +75,10 @@ def check(settings: Settings, console: Console, *, deep: bool, as_json: bool) ->
         return int(problems > 0)
     for name, findings in found.items():
         for finding in findings:
-            text = f"{name}: {finding.subject}: {finding.problem}\n    {finding.way_out}"
+            way_out = f"\n    {finding.way_out}" if finding.way_out else ""
+            text = f"{name}: {finding.subject}: {finding.problem}{way_out}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         if all(finding.level == "note" for finding in findings):
-            console.print(f"{name}: nothing is wrong" + ("" if deep else " (--deep reads every byte)"), highlight=False)
+            more = " (--deep reads every byte)" if name == "store" and not deep else ""
+            console.print(f"{name}: nothing is wrong{more}", highlight=False)
     return int(problems > 0)

@@ -14,12 +14,18 @@ from pipeline.commands import (
     bank,
     check,
     clean,
+    doctor,
     environment,
+    export,
     figures,
+    init,
+    mcp,
     models,
     plan,
     predict,
+    recommenders,
     results,
+    run,
     search,
     settings,
     shell,
@@ -27,27 +33,31 @@ from pipeline.commands import (
     studies,
 )
 from pipeline.commands.declaration import EXIT_CODES, INTERRUPTED, OK, PROBLEMS, WRONG_USE, group
-from pipeline.errors import RunFailed, WrongUse
+from pipeline.errors import RunFailed, is_readable
 
 STOPPED = "stopped; finished work is kept"
 
-app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
-for module in (
+COMMANDS = (
+    init,
+    check,
+    run,
     results,
     predict,
     plan,
-    check,
-    settings,
+    figures,
     sql,
+    export,
+    settings,
     bank,
     models,
     studies,
-    figures,
+    recommenders,
     search,
-    shell,
-    clean,
-    environment,
-):
+)
+COMMANDS += (doctor, mcp, shell, clean, environment)  # less often used, so last in the help
+
+app = group("reelcast", "Forecast how popular micro-videos become.", EXIT_CODES)
+for module in COMMANDS:
     module.add(app)
 
 
@@ -82,26 +92,14 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"{error.format_message()}\n`reelcast --help` lists commands and options", error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return _refuse(STOPPED, INTERRUPTED)
-    except WrongUse as error:
-        return _refuse(str(error), WRONG_USE)
     except RunFailed as error:
         return _refuse(str(error), PROBLEMS)
     except subprocess.CalledProcessError as error:
         return _refuse(f"{shlex.join(error.cmd)} failed; its output is above", PROBLEMS)
     except Exception as error:
-        if not _is_readable(error):
+        if not is_readable(error):
             raise
         return _refuse(str(error), WRONG_USE)
-
-
-def _is_readable(error: Exception) -> bool:
-    """Whether an error's message is meant for a person. The classes are imported here to keep `--help` fast."""
-    from models.encoders.errors import EncoderError
-    from pipeline.settings import InvalidSettings
-    from storage.datasets.errors import DatasetError
-    from storage.durable import StoreError
-
-    return isinstance(error, (InvalidSettings, StoreError, DatasetError, EncoderError))
 
 
 def _refuse(message: str, code: int) -> int:

@@ -11,6 +11,8 @@ import assets
 from assets.engine.pools import MODEL_TAG
 from assets.settings.dagster_home import refuse_other_instance
 from pipeline.automation import EVERYTHING, automation, upkeep
+from pipeline.run_lines import NAME as STAGE_LINES
+from pipeline.run_lines import stage_lines
 from pipeline.settings import load
 
 settings = load()
@@ -33,5 +35,6 @@ defs = dg.Definitions(
     schedules=schedules,
     sensors=sensors,
     resources={"settings": settings},
+    loggers={STAGE_LINES: stage_lines},
     executor=EXECUTORS[settings.run.executor],
 )

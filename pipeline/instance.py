@@ -48,7 +48,17 @@ def shell_variables(settings: Settings, environment: Mapping[str, str]) -> str:
         settings: The settings in force.
         environment: The shell's variables.
     """
+    home = shlex.quote(instance_home(settings, environment))
+    return f"export DAGSTER_HOME={home}\nexport DAGSTER_MODULE_NAME={MODULE}\n"
+
+
+def instance_home(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Return the folder of the Dagster instance in use; that of the store is made if it does not exist.
+
+    Args:
+        settings: The settings in force.
+        environment: Variables; see `shell_variables`.
+    """
     given = environment.get("DAGSTER_HOME")
     own = given and not (Path(given) / MARK).exists()
-    home = given if own else str(make_instance(settings))
-    return f"export DAGSTER_HOME={shlex.quote(home)}\nexport DAGSTER_MODULE_NAME={MODULE}\n"
+    return given if own else str(make_instance(settings))

@@ -97,6 +97,32 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     return _attach(path)
 
 
+def select_rows(store: Store, query: str, *, most: int) -> tuple[list[list[object]], list[str]]:
+    """Return the rows and the columns of one SELECT or SHOW that somebody else wrote; it reads nothing outside the store.
+
+    Args:
+        store: The store.
+        query: The statement.
+        most: Largest number of rows to return.
+
+    Raises:
+        StoreError: It is no single SELECT, or DuckDB refuses it.
+    """
+    with connect(store) as connection:
+        try:
+            statements = connection.extract_statements(query)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise StoreError("one SELECT statement is allowed")
+            folder = str(store.root).replace("'", "''")
+            connection.execute(f"SET allowed_directories = ['{folder}/']")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            result = connection.execute(statements[0])
+            return [list(row) for row in result.fetchmany(most)], [column[0] for column in result.description]
+        except duckdb.Error as error:
+            raise StoreError(str(error)) from error
+
+
 def _attach(path: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute(f"ATTACH {_text(path)} AS catalog (READ_ONLY)")

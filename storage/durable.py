@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SCRATCH_PREFIX = ".writing-"
@@ -34,6 +34,8 @@ def explain(error: OSError, path: Path) -> StoreError:
         text = (
             f"{path}: cannot be written ({reason}). Give this user write access, or choose another store (store.path)"
         )
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        text = f"{path}: a file is in the way of this folder. Remove it, or choose another folder (store.path, store.results)"
     elif error.errno == errno.EIO:
         text = (
             f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk; if this file alone stays unreadable, "
@@ -124,7 +126,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a file in place of the folder, which the error above names
+            scratch.unlink()
 
 
 def check_writable(folder: Path) -> None:

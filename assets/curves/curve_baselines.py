@@ -68,7 +68,7 @@ class CurveBaselines:
         settings, simulator = self._rows.settings, self.forecaster.source.simulator
         if not settings.curves.classical or simulator is None:
             return None
-        train, dev, types, _ = fitted_windows(self._rows.store, settings, read_splits(self._rows.store))
+        train, dev, types, *_ = fitted_windows(self._rows.store, settings, read_splits(self._rows.store))
         process = ExponentialHawkes(len(types))
         fit(process, train.batch(), dev.batch())
         return replace(simulator, process=process)

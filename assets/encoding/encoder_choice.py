@@ -60,9 +60,12 @@ def check_encoders(settings: Settings) -> None:
     """Check before any work that every needed encoder is installed, and report all missing ones together.
 
     Raises:
-        models.encoders.EncoderError: Checkpoints or backends are missing. The message names them and the commands that fetch
-            them.
+        models.encoders.EncoderError: Checkpoints or backends are missing, or the GPU that the settings name. The message names
+            them and the commands that fetch them.
     """
+    device = settings.encoders.device
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise encoders.EncoderError(f"encoders.device is {device!r}, but no GPU is visible; set it to 'auto' or 'cpu'")
     replaced = {role for role, stages in _EMBEDDINGS.items() if stages <= set(imported(settings))}
     absent = []
     for role in get_args(encoders.Role):
@@ -72,7 +75,7 @@ def check_encoders(settings: Settings) -> None:
             except encoders.EncoderError as error:
                 absent.append(error)
     if len(absent) > 1:
-        raise encoders.EncoderError("\n  ".join(["several encoders are not ready:", *map(str, absent)]))
+        raise encoders.EncoderError("several encoders are not ready: " + "\n  ".join(map(str, absent)))
     if absent:
         raise absent[0]
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from assets.engine.user_errors import UserError
+
 STARTS = 3
 # A worker only imports modules before it is ready, so a longer start means that the machine is overloaded.
 START_SECONDS = 120.0
@@ -25,7 +27,7 @@ class WorkerTimeout(RuntimeError):
     """A file took longer than the limit; its worker was killed."""
 
 
-class WorkersCannotStart(RuntimeError):
+class WorkersCannotStart(UserError):
     """Worker processes end before they are ready to work."""
 
 

@@ -20,6 +20,7 @@ import dagster as dg
 from assets.engine.dry_run import is_dry
 from assets.engine.run_log import note_run
 from assets.engine.store_access import open_store
+from assets.engine.user_errors import told_to_the_user
 from assets.settings import Settings
 from storage.durable import write_text
 from storage.file_marks import tree_mark
@@ -62,6 +63,7 @@ def skip_unchanged(
 
     def decorate(asset: Asset) -> Asset:
         @functools.wraps(asset)
+        @told_to_the_user
         def run(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
             if is_dry():
                 return asset(context, settings)
@@ -103,6 +105,7 @@ def verdict_stands(name: str, *, reads: Marks) -> Callable[[Check], Check]:
 
     def decorate(check: Check) -> Check:
         @functools.wraps(check)
+        @told_to_the_user
         def judge(settings: Settings) -> dg.AssetCheckResult:
             store = open_store(settings)
             memory = _Memory(store, name)

@@ -17,6 +17,7 @@ from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, table_marks, verdict_stands
 from assets.engine.store_access import open_store
+from assets.feedback.process_of_another_store import OtherProcess, open_process, process_marks
 from assets.ingest.interactions import read_events
 from assets.protocol.fitted_on_training import check_fitted
 from assets.protocol.popularity import popularity, read_popularity
@@ -60,7 +61,10 @@ COMPLETED_AT_ONCE = 128
 )
 @skip_unchanged(
     "hawkes_process",
-    reads=lambda store, settings: table_marks(store, "interactions", "popularity", "splits"),
+    reads=lambda store, settings: [
+        *table_marks(store, "interactions", "popularity", "splits"),
+        *process_marks(settings.process.from_store, name=NAME),
+    ],
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
 def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
@@ -70,11 +74,14 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
     be fitted, the new version holds no process and says why.
     """
     store, config = open_store(settings), settings.process
-    train, dev, types, obstacle = fitted_windows(store, settings, read_splits(store))
+    train, dev, types, obstacle, other = fitted_windows(store, settings, read_splits(store))
     if obstacle is not None:
         context.log.info("hawkes_process: no process is fitted, and no item has temporal rows: %s", obstacle)
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=CODE, parameters=config.model_dump(exclude={"refit_share", "younger"}))
+    parameters = config.model_dump(exclude={"refit_share", "younger", "from_store"})
+    if other is not None:
+        parameters["from_store"] = [other.version.inputs_hash, other.version.fingerprint]
+    fingerprint = Fingerprint(code=CODE, parameters=parameters)
     digests = {item: digest for part in (train, dev) for item, digest in part.digests().items()}
     inputs_hash = content_hash(digests, types)
     service = artifact.current(verify=True)
@@ -88,8 +95,8 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
             return _result(service, changed_since_fit=change.items)
     stop_if_planning(reason=reason)
     if obstacle is None:
-        encoder, metadata = _fit_encoder(context, settings, train, dev, types)
-        fitted = dict.fromkeys(("process", "standardiser"), train.items)
+        encoder, metadata = _fit_encoder(context, settings, train, dev, types, other)
+        fitted = dict.fromkeys(("process", "standardiser") if other is None else ("standardiser",), train.items)
     else:
         encoder, metadata, fitted = None, {"not_fitted_because": obstacle}, {}
     metadata["types"] = types
@@ -97,16 +104,17 @@ def hawkes_process(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         if encoder is not None:
             temporal.save(encoder, folder / ENCODER)
         keep_facts(folder, {"types": types, **fitted}, digests)
-    note_run(context, store, NAME, computed=len(fitted.get("process", [])), seconds=metadata.get("seconds", 0.0))
+    note_run(context, store, NAME, computed=len(fitted.get("standardiser", [])), seconds=metadata.get("seconds", 0.0))
     return _result(artifact.current(), changed_since_fit=0)
 
 
 def fitted_windows(
     store: Store, settings: Settings, sides: pl.DataFrame
-) -> tuple[Sequences, Sequences, list[str], str | None]:
+) -> tuple[Sequences, Sequences, list[str], str | None, OtherProcess | None]:
     """Return the windows of training and validation items, the vocabulary, and why no process can be fitted, if that is so.
 
-    Without a process the vocabulary is empty.
+    Without a process the vocabulary is empty. With `process.from_store`, the vocabulary is that store's, and its process comes
+    last.
     """
     events, windows, protocol = read_events(store), read_popularity(store), settings.protocol
     training = items_of(sides, "train")
@@ -116,7 +124,10 @@ def fitted_windows(
             events, windows, protocol, items=items, types=types, max_events=settings.process.max_events
         )
 
-    types, obstacle = vocabulary(events, windows, protocol, training), None
+    types, obstacle, other = vocabulary(events, windows, protocol, training), None, None
+    if (root := settings.process.from_store) is not None:
+        other = open_process(root, types, name=NAME, folder=ENCODER)
+        types = other.types if types else []
     train = sequences(training, types)
     if protocol.forecasts_at_publication:
         obstacle = "protocol.hours = 0, so no feedback is observed"
@@ -126,24 +137,29 @@ def fitted_windows(
         obstacle = "every training item's observation window ends at t = 0, so there is no time between events"
     if obstacle is not None:
         types, train = [], sequences(training, [])
-    return train, sequences(items_of(sides, "val"), types), types, obstacle
+    return train, sequences(items_of(sides, "val"), types), types, obstacle, other
 
 
 def _fit_encoder(
-    context: dg.AssetExecutionContext, settings: Settings, train: Sequences, dev: Sequences, types: list[str]
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    train: Sequences,
+    dev: Sequences,
+    types: list[str],
+    other: OtherProcess | None,
 ) -> tuple[TemporalEncoder, dict[str, object]]:
     """Return the encoder with its fitted process, and the metadata of the fit, which is empty where nothing is fitted."""
     config = settings.process
     torch.manual_seed(config.seed)
-    process = new_process(config, len(types))
-    report = _fit(context, settings, process, train, dev) if process.simulates else None
+    process = new_process(config, len(types)) if other is None else other.load().process
+    report = _fit(context, settings, process, train, dev) if process.simulates and other is None else None
     encoder = TemporalEncoder(process, length=config.length, channels=config.channels, history=config.history)
     encoder.fit_standardiser(
         encoder.complete(part.batch(), seeds=item_seeds(part.items, config.seed), **part.observation())
         for part in train.blocks(COMPLETED_AT_ONCE)
     )
     if report is None:
-        return encoder, {}
+        return encoder, {} if other is None else {"from_store": str(config.from_store), "dropped_events": train.dropped}
     goodness = time_rescaling(process, dev.batch())
     return encoder, {
         "dev_ks_statistic": goodness.statistic,
@@ -252,8 +268,10 @@ def _pictures(version: ArtifactVersion) -> dict[str, dg.MetadataValue]:
     encoder = load_encoder(version)
     if encoder is None or not encoder.process.simulates:
         return {}
-    pictures = {"curve": fit_curve(version.metadata["curve"], label="log-likelihood per event (nats)")}
-    if quantiles := version.metadata["quantiles"]:
+    pictures = {}
+    if curve := version.metadata.get("curve"):
+        pictures["curve"] = fit_curve(curve, label="log-likelihood per event (nats)")
+    if quantiles := version.metadata.get("quantiles"):
         pictures["dev_quantiles"] = picture(draw_qq(*quantiles, title="validation items"))
     if encoder.process.excitation is not None:  # only m3tr has an influence matrix
         graph = influence_graph(encoder.process, names=version.metadata["types"])

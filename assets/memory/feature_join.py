@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 
 from assets.embeddings import acoustic_embeddings, retrieval_vectors, text_embeddings, visual_embeddings
+from assets.engine.packed_rows import packed_rows
+from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
 from assets.protocol.labels import matrix, names_of, read_labels
 from assets.protocol.splits import read_splits
-from models.predictors.features import PackedRows, VideoFeatures
+from models.predictors.features import VideoFeatures
 from storage.hashing import row_hashes
-from storage.pack import open_pack
 from storage.splits import GAP
-from storage.stage import Stage
 from storage.store import Store
 
 FRAMES = (visual_embeddings.NAME, acoustic_embeddings.NAME)
@@ -27,7 +27,7 @@ MODALITY_STAGES = {
 FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
 
 
-class MixedVersions(RuntimeError):
+class MixedVersions(UserError):
     """Rows of one stage were computed by different encoders or parameters, so one bank cannot hold them."""
 
 
@@ -100,13 +100,6 @@ def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
     return VideoFeatures(
         **{modality: packed_rows(store, stages[name], items) for modality, name in MODALITY_STAGES.items()}
     )
-
-
-def packed_rows(store: Store, stage: Stage, items: Sequence[str]) -> PackedRows:
-    """Return a stage's rows of `items` in order, memory-mapped; an item without an ok row has none."""
-    pack = open_pack(store, stage)
-    starts, lengths = pack.find(items)
-    return PackedRows(pack.values, starts, lengths, longest=pack.longest, keep=pack)
 
 
 def content_keys(store: Store, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from assets.engine.packed_rows import packed_rows
 from assets.feedback import temporal_embeddings
-from assets.memory.feature_join import blocks, packed_rows
+from assets.memory.feature_join import blocks
 from assets.protocol.popularity import read_popularity
 from storage.arrays import to_numpy
 from storage.store import Store

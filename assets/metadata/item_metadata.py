@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from assets.audience.recommendation_scores import read_scores
 from assets.metadata.author_history import DAY_MS, read_author_history
 from assets.metadata.author_statistics import UNDATED
 from assets.metadata.metadata_features import read_metadata
@@ -10,6 +11,7 @@ from assets.protocol.labels import read_labels, target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Metadata
 from assets.settings.target import END
+from models.predictors.mufm import RECOMMENDATION_COLUMN
 from storage.store import Store
 
 
@@ -22,10 +24,14 @@ def item_metadata(store: Store, settings: Metadata) -> pl.DataFrame:
 
     Returns:
         `item`; numbers as Float64: those of `metadata_features` and `author_history`, and `label_days`, days from t = 0 to
-        the time of the first target that is counted to the end of the data, if there is one; categories as String, each
+        the time of the first target that is counted to the end of the data, if there is one; `recommendation_score`, the mean
+        score of SASRec before its sigmoid, if videos are scored; categories as String, each
         level of a category path as `NAME_LEVEL` with the levels above it; and tags as lists of String.
     """
     frame = read_metadata(store).join(read_author_history(store), on="item", how="left", maintain_order="left")
+    if (scores := read_scores(store)) is not None:
+        named = scores.select("item", pl.col("logit").alias(RECOMMENDATION_COLUMN))
+        frame = frame.join(named, on="item", how="left", maintain_order="left")
     if to_the_end := [name for name in target_names(store) if name.endswith(f"@{END}")]:
         frame = frame.join(_label_days(store, to_the_end[0]), on="item", how="left", maintain_order="left")
     return joined_metadata(frame, settings)

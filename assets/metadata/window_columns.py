@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 import polars as pl
 
+from assets.audience.recommendation_scores import NAME as SCORES
+from assets.audience.recommendation_scores import recommendation_scores
 from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
 from assets.engine.pools import IN_THE_CATALOG
@@ -61,7 +63,7 @@ class WindowColumns:
 @dg.asset(
     group_name="metadata",
     kinds={"json"},
-    deps=[metadata_features, author_history, interactions, counters],
+    deps=[metadata_features, author_history, recommendation_scores, interactions, counters],
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,
@@ -70,7 +72,7 @@ class WindowColumns:
     NAME,
     reads=lambda store, settings: [
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
+        *table_marks(store, "author_history", SCORES, "interactions", "counters", "popularity", LABELS, "splits"),
     ],
     makes=lambda store, settings: artifact_marks(store, NAME),
 )
@@ -209,7 +211,7 @@ def columns_in_service(store: Store) -> tuple[ArtifactVersion, WindowColumns]:
     reads=lambda store, settings: [
         *artifact_marks(store, NAME),
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
+        *table_marks(store, "author_history", SCORES, "interactions", "counters", "popularity", LABELS, "splits"),
     ],
 )
 def columns_are_fitted_on_training_items(settings: Settings) -> dg.AssetCheckResult:

@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.audience.recommendation_scores import NAME as SCORES
 from assets.engine.skip_unchanged import artifact_marks, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.ingest.counters import read_counters
@@ -115,7 +116,7 @@ def _column(frame: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Expr:
     reads=lambda store, settings: [
         *artifact_marks(store, "window_columns"),
         *stage_marks(store, "metadata_features"),
-        *table_marks(store, "author_history", "interactions", "counters", "popularity", LABELS, "splits"),
+        *table_marks(store, "author_history", SCORES, "interactions", "counters", "popularity", LABELS, "splits"),
     ],
 )
 def nothing_after_the_age_is_in_the_table(settings: Settings) -> dg.AssetCheckResult:

@@ -171,7 +171,7 @@ def made_from(store: Store, settings: Settings, *splits: str) -> str:
     """Return a hash of everything that the splits' forecasts, and the columns shown with them, depend on."""
     fitted = fitted_models(store, settings)
     models = [model_in_service(store, model) for model in fitted]
-    tables = [store.table(name).state() for name in TABLES]
+    tables = [state for name in TABLES if (state := store.table(name).state()) is not None]
     fits = [store.artifact(name).current() for name in FITS]
     titles = known_items(store).select("item", "title")
     return content_hash(

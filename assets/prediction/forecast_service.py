@@ -192,8 +192,7 @@ def service_files(store: Store, settings: Settings) -> ServiceFiles:
     version = store.artifact(NAME).current()
     if version is None:
         raise StoreError(
-            f"{store.root}: no model can forecast a new video yet; run the graph first (make demo, or "
-            "dagster asset materialize --select '*')"
+            f"{store.root}: no model can forecast a new video yet; run the graph first (`make demo`, or `reelcast run`)"
         )
     files, bank = ServiceFiles.open(version), bank_in_service(store)
     if files.facts["bank"] != bank.version:
@@ -210,7 +209,6 @@ def service_files(store: Store, settings: Settings) -> ServiceFiles:
     ]
     if differing:
         raise StoreError(
-            f"{', '.join(differing)}: changed since the models were trained; undo it, or run the graph (dagster asset "
-            "materialize --select '*')"
+            f"{', '.join(differing)}: changed since the models were trained; undo it, or run the graph (`reelcast run`)"
         )
     return files

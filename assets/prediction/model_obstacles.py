@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.engine.run_log import keep_table
+from assets.engine.user_errors import UserError
 from assets.prediction.trained_models import TrainedModel, model_fingerprint, trained_models, unfitted
 from assets.settings import Settings
 from models.predictors import Bank, Samples
@@ -20,7 +21,7 @@ CODE = 1  # raise it when the same inputs give another result
 SCHEMA = {"name": pl.String, "title": pl.String, "reason": pl.String, "made_of": pl.String}
 
 
-class NothingToTrain(RuntimeError):
+class NothingToTrain(UserError):
     """No predictor can be fitted, or the one that is to be served cannot."""
 
 

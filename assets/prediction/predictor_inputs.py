@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
 from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
@@ -27,7 +28,7 @@ COLUMNS = ["observed", "total", "age_hours", "used_hours", "window_hours", "time
 UNSEEN = {"observed": 0, "total": 0, "age_hours": 0.0, "used_hours": 0.0, "window_hours": 0.0, "times": [], "types": []}
 
 
-class OtherBank(RuntimeError):
+class OtherBank(UserError):
     """The neighbours were retrieved from a version of the memory bank that is no longer in service."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from assets.embeddings import text_embeddings, visual_embeddings
-from assets.memory.feature_join import packed_rows
+from assets.engine.packed_rows import packed_rows
 from assets.metadata import metadata_features
 from assets.metadata.author_history import published_by
 from assets.metadata.item_metadata import item_metadata

@@ -174,7 +174,7 @@ class ServiceFiles:
         return arrays[name]
 
 
-RUN_AGAIN = "run: dagster asset materialize --select forecast_service"
+RUN_AGAIN = "run: reelcast run --select forecast_service"
 
 
 def mapped(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.engine.user_errors import UserError
 from assets.settings import Settings
 from models.predictor_table import CLASSES, predictor_class
 from storage.artifact import Artifact
@@ -16,7 +17,7 @@ NAME = "tuned"
 PRESET = "tuned"
 
 
-class NothingTuned(ValueError):
+class NothingTuned(UserError, ValueError):
     """`model.preset` is "tuned", but no search has been made for a predictor of `model.train`."""
 
 

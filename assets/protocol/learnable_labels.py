@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from assets.engine.user_errors import UserError
 from assets.protocol.labels import observable_at
 from assets.protocol.observation import Labels
 from assets.protocol.target import ALL, HOUR_MS, MeasuredTarget
@@ -18,11 +19,11 @@ LEAST_LABELS = 10
 LEAST_ITEMS = {"train": 4, "val": 1, "test": 2}
 
 
-class TooFewLabels(RuntimeError):
+class TooFewLabels(UserError):
     """The protocol leaves too few labelled items to train, validate and test."""
 
 
-class NothingToLearn(RuntimeError):
+class NothingToLearn(UserError):
     """All labels are equal, or no observation window holds anything to learn from."""
 
 

@@ -12,6 +12,7 @@ from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
+from assets.engine.user_errors import UserError
 from assets.ingest.videos import known_items, videos
 from assets.protocol.labels import names_of, observable_at, read_labels
 from assets.protocol.learnable_labels import LEAST_ITEMS
@@ -33,7 +34,7 @@ FAULTS = ("torn_duplicates", "labels_of_the_future")  # of `audit.fault`, those 
 DRAWN = "drawn"  # `protocol.split_file`: draw a split although the data set has one
 
 
-class SplitTooSmall(RuntimeError):
+class SplitTooSmall(UserError):
     """A side of the split has too few items."""
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import polars as pl
 
+from assets.engine.user_errors import UserError
 from assets.settings import Protocol
 from assets.settings.target import END, Target
 
@@ -15,7 +16,7 @@ ALL = "all"
 AUTO = "auto"
 
 
-class ProtocolError(ValueError):
+class ProtocolError(UserError, ValueError):
     """The protocol does not fit the data; the message says what is allowed."""
 
 

@@ -92,11 +92,13 @@ ABLATIONS: dict[str, Sequence[AblationTable]] = {
         AblationTable(
             "MUFM, table 4",
             (
+                AblationRow("MUFM noSAS", {"recommendation_column": ""}),
+                AblationRow("MUFM noMamba", {"feedback": "classical"}),
                 AblationRow("MUFM noHP", {"feedback": "state"}),
-                AblationRow("AUG-MMRA", {"feedback": "none"}),
+                AblationRow("AUG-MMRA", {"feedback": "none", "recommendation_column": ""}),
             ),
-            "There is no recommendation score unless `recommendation_column` names one, so the full model here is the paper's "
-            "noSAS. AUG-MMRA reads no feedback.",
+            'Without `audience.train = ["sasrec"]` there is no recommendation score, and the full model is the paper\'s noSAS. '
+            "AUG-MMRA reads neither feedback nor score.",
         ),
     ),
     "dsn": (

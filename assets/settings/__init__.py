@@ -5,6 +5,7 @@ the launchpad. Each section is a Dagster config class, so the launchpad shows it
 user can change them there for one run.
 """
 
+from assets.settings.audience import Audience
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
@@ -25,6 +26,7 @@ from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 
 __all__ = [
+    "Audience",
     "Audit",
     "Automation",
     "Bank",

@@ -7,6 +7,8 @@ from typing import Literal, Self
 import dagster as dg
 from pydantic import Field, model_validator
 
+from assets.settings.folder import Folder
+
 
 class Process(dg.Config):
     """The process that models feedback: Mamba-Hawkes, or a simpler one (M3TR section 3.2)."""
@@ -78,6 +80,11 @@ class Process(dg.Config):
         ge=0,
         le=100,
         description="Windows per training item cut at a random younger age, for training. Each costs one simulation.",
+    )
+    from_store: Folder | None = Field(
+        None,
+        description="Folder of another store whose fitted process is used here; event types are matched by name. Only the "
+        "scale of the rows is fitted here, and all settings of the fit but `length`, `channels` and `history` are ignored.",
     )
     seed: int = Field(0, ge=0, description="Seed of the fit and of the thinning.")
     refit_share: float = Field(

@@ -9,6 +9,7 @@ from typing import Self
 
 import dagster as dg
 
+from assets.settings.audience import Audience
 from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
@@ -48,6 +49,7 @@ class Settings(dg.ConfigurableResource):
     process: Process = Process()
     retrieval: Retrieval = Retrieval()
     bank: Bank = Bank()
+    audience: Audience = Audience()
     model: Model = Model()
     curves: CurveSettings = CurveSettings()
     monitoring: Monitoring = Monitoring()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.hawkes import ExponentialHawkes, fit
 from models.predictors.content_network import ContentNetwork
 from models.predictors.content_sequences import lacking
 from models.predictors.features import Widths
@@ -24,6 +25,7 @@ from models.predictors.standardise import Standardiser
 from models.predictors.table import Table
 from models.predictors.training_options import TrainingOptions
 
+RECOMMENDATION_COLUMN = "recommendation_score"
 WINDOWS = 256  # whose likelihoods are computed at once
 
 
@@ -35,10 +37,11 @@ class MUFMConfig(RetrievedContentConfig):
         hidden: Width of the output of eq. 17.
         head: "linear" is eq. 17 as printed. "relu" puts a ReLU between eq. 17 and eq. 18.
         feedback: What is read of the feedback. "likelihood": the log-likelihood of the window under the fitted process.
-            "state": a score that is linear in the mean of the process's states, and trained with the network (noHP in table
-            4). "none": nothing.
-        recommendation_column: Name of the numeric column of the table that holds a recommendation score per video; None for
-            no score (noSAS in table 4).
+            "classical": the same of a Hawkes process with exponential kernels and no network, fitted to the training windows
+            (noMamba in table 4). "state": a score that is linear in the mean of the process's states, and trained with the
+            network (noHP). "none": nothing.
+        recommendation_column: Name of the numeric column of the table that holds a recommendation score per video; None or
+            empty for no score (noSAS in table 4). The predictor's default is the store's own score, if there is one.
 
     Raises:
         ValueError: A value is outside its range; the message states the range.
@@ -47,7 +50,7 @@ class MUFMConfig(RetrievedContentConfig):
     alpha: float = 0.2
     interaction: Literal["inner", "product"] = "product"
     head: Literal["linear", "relu"] = "relu"
-    feedback: Literal["likelihood", "state", "none"] = "likelihood"
+    feedback: Literal["likelihood", "classical", "state", "none"] = "likelihood"
     recommendation_column: str | None = None
 
 
@@ -96,6 +99,8 @@ class MUFM(ContentNetwork):
                 self.score_of_state = nn.Linear(temporal_encoder.process.hidden, 1)
             else:
                 self.standardise_likelihood = Standardiser(1)
+            if config.feedback == "classical":
+                self.classical = ExponentialHawkes(temporal_encoder.process.num_types).requires_grad_(False)
         if self.reads_tables:
             self.standardise_recommendation = Standardiser(1)
         self.head = nn.Linear(config.hidden + self.reads_feedback + self.reads_tables, targets)
@@ -108,7 +113,7 @@ class MUFM(ContentNetwork):
     @property
     def reads_tables(self) -> bool:
         """Whether minibatches need tables: with a recommendation score."""
-        return self.config.recommendation_column is not None
+        return bool(self.config.recommendation_column)
 
     def forecast(self, batch: Minibatch) -> Tensor:
         """Return predictions (b, T) for a minibatch."""
@@ -126,7 +131,9 @@ class MUFM(ContentNetwork):
         super().fit_scales(samples, videos)
         if self.reads_tables:
             self.standardise_recommendation.fit(self._recommendation(samples.table))
-        if self.reads_feedback and self.config.feedback == "likelihood":
+        if self.reads_feedback and self.config.feedback != "state":
+            if self.config.feedback == "classical":
+                self._fit_classical(samples)
             windows = torch.arange(len(samples)).split(WINDOWS)
             likelihoods = [self._likelihood(samples.feedback.take(rows)).numpy() for rows in windows]
             self.standardise_likelihood.fit(np.concatenate(likelihoods))
@@ -178,7 +185,16 @@ class MUFM(ContentNetwork):
     @torch.no_grad()
     def _likelihood(self, feedback: Feedback) -> Tensor:
         """Return Likelihood_MHP of eq. 47, (b, 1) float64, from the first event of each window to the last."""
-        return self.temporal_encoder.log_likelihood(feedback.observed, window="events").unsqueeze(1)
+        process = self.classical if self.config.feedback == "classical" else self.temporal_encoder
+        return process.log_likelihood(feedback.observed, window="events").unsqueeze(1)
+
+    def _fit_classical(self, samples: Samples) -> None:
+        """Fit the classical process to the training windows that were not cut at a younger age."""
+        whole = np.flatnonzero(np.ones(len(samples), bool) if samples.age is None else np.isnan(samples.age))
+        windows = samples.feedback.take(torch.from_numpy(whole if len(whole) else np.arange(len(samples)))).observed
+        self.classical.requires_grad_(True)
+        fit(self.classical, windows, windows)
+        self.classical.requires_grad_(False)
 
     def _recommendation(self, table: Table) -> np.ndarray:
         """Return the recommendation scores, (n, 1), NaN where one is unknown."""
@@ -216,6 +232,11 @@ class MUFMPredictor(NeuralPredictor):
     )
     reads = (*NeuralPredictor.reads, "similarity")
 
+    @classmethod
+    def further_values(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the column of the store's own recommendation score, which is read if the table has it."""
+        return {"recommendation_column": RECOMMENDATION_COLUMN}
+
     def takes(self, temporal_encoder: nn.Module) -> bool:
         """Return whether the feedback is read."""
         return self.config.feedback != "none"
@@ -223,7 +244,7 @@ class MUFMPredictor(NeuralPredictor):
     @classmethod
     def reads_table(cls, settings: Mapping[str, Any]) -> bool:
         """Return whether a column of the table is the recommendation score."""
-        return settings["options"].get("recommendation_column") is not None
+        return bool(settings["options"].get("recommendation_column", RECOMMENDATION_COLUMN))
 
     @property
     def sees_feedback(self) -> bool:
@@ -244,10 +265,13 @@ class MUFMPredictor(NeuralPredictor):
         """
         self.config.check_neighbours(samples)
         column, names = self.config.recommendation_column, () if samples.table is None else samples.table.numeric_names
-        if column is not None and column not in names:
-            raise ValueError(f"recommendation_column must be one of {', '.join(names) or 'none'}, given {column!r}")
+        config = self.config
+        if column and column not in names:
+            if column != RECOMMENDATION_COLUMN:
+                raise ValueError(f"recommendation_column must be one of {', '.join(names) or 'none'}, given {column!r}")
+            config = replace(config, recommendation_column=None)
         return MUFM(
-            self.config,
+            config,
             samples.features.widths,
             targets=samples.target.shape[1],
             temporal_encoder=copy.deepcopy(self.temporal_encoder),

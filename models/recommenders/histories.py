@@ -64,6 +64,16 @@ class UserHistories:
         """Return the rows of the items of one user's exposures, in their order."""
         return self.item[self.start[user] : self.start[user + 1]]
 
+    def only(self, kept: np.ndarray) -> UserHistories:
+        """Return the histories with some of the exposures, of the same users and items.
+
+        Args:
+            kept: (E,) bool.
+        """
+        rows = np.flatnonzero(kept)
+        start = np.searchsorted(rows, self.start)
+        return UserHistories(self.users, self.items, start, self.item[rows], self.time[rows], self.clicked[rows])
+
     def __len__(self) -> int:
         """Return the number of users."""
         return len(self.users)

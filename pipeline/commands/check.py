@@ -11,11 +11,14 @@ from pipeline.commands.declaration import AsJson, command
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    about = "Find damage in the store, and say how to mend it. It changes nothing."
+    about = "Find what would stop a run, and damage in the store, and say how to mend it. It changes nothing."
     command(app, "check", about=about, example="reelcast check --deep")(check)
 
 
 def check(
+    run: Annotated[
+        bool, typer.Option("--run", help="Leave out the store's damage, most of which a run mends.")
+    ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte instead of footers, sizes and states.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -25,4 +28,4 @@ def check(
     from pipeline.check import check as check_all
     from pipeline.project import load_project
 
-    return check_all(load_project(), Console(), deep=deep, as_json=as_json)
+    return check_all(load_project(), Console(), run_only=run, deep=deep, as_json=as_json)

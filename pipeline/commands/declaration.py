@@ -35,6 +35,7 @@ def group(name: str, about: str, epilog: str | None = None) -> typer.Typer:
         epilog=epilog,
         rich_markup_mode=None,
         add_completion=False,
+        pretty_exceptions_enable=False,
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

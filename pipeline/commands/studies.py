@@ -68,7 +68,7 @@ def leaderboard(
     changes = {"model": {"train": _models(models), "seeds": list(range(seeds))}}
     run_arms(settings, [protocol_arm(name, changes) for name in names], console)
     materialise(settings, dg.AssetSelection.assets(leaderboard_asset))
-    return _show(console, settings.results_folder() / f"{NAME}.md")
+    return show_report(console, settings.results_folder() / f"{NAME}.md")
 
 
 def ablations(
@@ -88,7 +88,7 @@ def ablations(
         raise WrongUse(f"--of: {error}") from error
     run_arms(settings, arms, console)
     report_ablations(settings, of)
-    return _show(console, settings.results_folder() / f"ablations_{of}.md")
+    return show_report(console, settings.results_folder() / f"ablations_{of}.md")
 
 
 def leak_audit(models: Models = "all", seeds: Seeds = 3) -> int:
@@ -103,7 +103,7 @@ def leak_audit(models: Models = "all", seeds: Seeds = 3) -> int:
     settings, console = load_project(), Console()
     run_arms(settings, audit_arms(settings, models=_models(models), seeds=list(range(seeds))), console)
     report_audit(settings)
-    return _show(console, settings.results_folder() / f"{STUDY}.md")
+    return show_report(console, settings.results_folder() / f"{STUDY}.md")
 
 
 def scenarios() -> int:
@@ -118,7 +118,7 @@ def scenarios() -> int:
     settings, console = load_project(), Console()
     run_scenarios(settings, console)
     report_scenarios(settings, open_store(settings))
-    return _show(console, settings.results_folder() / f"{STUDY}.md")
+    return show_report(console, settings.results_folder() / f"{STUDY}.md")
 
 
 def _models(named: str) -> list[str]:
@@ -128,7 +128,7 @@ def _models(named: str) -> list[str]:
     return [*CLASSES, STACK] if named == "all" else named.split(",")
 
 
-def _show(console: object, report: Path) -> int:
+def show_report(console: object, report: Path) -> int:
     """Print a report and the folder that it lies in."""
     from rich.markdown import Markdown
 

@@ -55,9 +55,7 @@ class Forecaster:
         self.settings = load() if settings is None else settings
         folder = self.settings.store_folder()
         if not (folder / "store.json").is_file():
-            raise StoreError(
-                f"{folder}: there is no store yet; run the graph first (make demo, or dagster asset materialize --select '*')"
-            )
+            raise StoreError(f"{folder}: there is no store yet; run the graph first (`make demo`, or `reelcast run`)")
         self._workers, self._details = workers, details
         timeout = self.settings.sampling.timeout_seconds
         self._pool = WorkerPool(decode_video, workers, timeout) if workers else None

@@ -48,7 +48,7 @@ def open_dataset(
     """
     folder = Path(folder).absolute()
     if not folder.exists():
-        raise DatasetError([f"{folder}: no such folder"])
+        raise DatasetError([f"{folder}: no such folder; name the one that holds the data set (data.folder)"])
     if not folder.is_dir():
         raise DatasetError([f"{folder}: not a folder; the folder that holds the data set's files is needed"])
     try:
@@ -86,7 +86,8 @@ def _read(folder: Path, prefix: str | None, as_of: int | None, features: Sequenc
         [
             f"{folder}: no data set found; looked for *_pairs.csv (MicroLens layout), for videos.csv|parquet with "
             f"events.csv|parquet or counters.csv|parquet (plain layout), for {', '.join(VINE_FILES)} (Vine), for "
-            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){_unread(folder)}"
+            f"train_label.txt with train_text.json (SMPD), and for {SMTPD_FILE} (SMTPD){_unread(folder)}. "
+            "`reelcast init FOLDER` makes a data set of a folder of videos and the tables in it"
         ]
     )
 

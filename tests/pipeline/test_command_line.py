@@ -141,7 +141,7 @@ def test_the_version_and_every_command_with_an_example(capsys):
     assert {"results", "plan", "bank", "leak-audit"} <= set(commands)
     for command in set(commands) - {"Exit", "settings,"}:
         main([command, "--help"])
-        assert "Example: " in capsys.readouterr().out or command == "bank"
+        assert "Example: " in capsys.readouterr().out or command in ("bank", "models")
 
 
 def test_ctrl_c_says_that_work_is_kept(folder, capsys, monkeypatch):
@@ -173,7 +173,8 @@ def test_an_environment_that_cannot_be_installed(monkeypatch, capsys):
     assert "pip install -r lavis.txt failed" in capsys.readouterr().err
 
 
-def test_check_names_what_is_damaged_and_the_way_out(folder, capsys):
+def test_check_names_what_is_damaged_and_the_way_out(folder, plain_set, monkeypatch, capsys):
+    monkeypatch.setenv("REELCAST_DATA__FOLDER", str(plain_set))
     assert main(["check"]) == 0
     assert "there is no store yet" in capsys.readouterr().out
     store = Store(folder / "store")
@@ -187,7 +188,8 @@ def test_check_names_what_is_damaged_and_the_way_out(folder, capsys):
     store.table("splits").current.write_bytes(b"PAR1")
     assert main(["check", "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
-    assert shown["problems"] == 4  # a table's version is one file with what is in service
+    assert shown["problems"] == 5  # a table's version is one file with what is in service
+    assert "if the store was computed from" in shown["checks"]["run"][0]["problem"], "only dataset.json stops a run"
     ways = {finding["subject"]: finding["way_out"] for finding in shown["checks"]["store"]}
     assert ways[str(store.table("splits").current)] == "the next run makes it again"
     assert ways[str(log)] == f"rm {log}; its rows are lost, all other rows stay"

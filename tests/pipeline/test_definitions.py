@@ -10,6 +10,7 @@ GRAPH = {
     "sampling": {"frames", "audio"},
     "captions": {"visual_captions", "audio_captions"},
     "embeddings": {"visual_embeddings", "acoustic_embeddings", "text_embeddings", "retrieval_vectors"},
+    "audience": {"user_histories", "sasrec", "recommendation_scores"},
     "metadata": {"metadata_features", "author_history", "window_columns"},
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
@@ -31,7 +32,10 @@ EDGES = {
     "retrieval_vectors": {"videos", "visual_captions", "audio_captions"},
     "metadata_features": {"videos", "popularity"},
     "author_history": {"videos", "popularity", "splits"},
-    "window_columns": {"metadata_features", "author_history", "interactions", "counters"},
+    "user_histories": {"videos", "interactions", "popularity", "splits"},
+    "sasrec": {"user_histories", "visual_embeddings", "text_embeddings"},
+    "recommendation_scores": {"sasrec"},
+    "window_columns": {"metadata_features", "author_history", "recommendation_scores", "interactions", "counters"},
     "hawkes_process": {"popularity", "splits"},
     "temporal_embeddings": {"hawkes_process"},
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
@@ -45,8 +49,8 @@ EDGES = {
     "forecast_log": {"predictions"},
     "forecast_scores": {"forecast_log"},
     "drift": {"forecast_scores"},
-    "leaderboard": {"evaluation", "curve_evaluation"},
     "forecast_reasons": {"predictions"},
+    "leaderboard": {"evaluation", "curve_evaluation"},
 }
 
 

@@ -31,7 +31,7 @@ def with_random_weights(network: torch.nn.Module) -> torch.nn.Module:
     network = network.double().eval()
     with torch.no_grad():
         for name, value in network.state_dict().items():
-            if not name.startswith("temporal_encoder."):
+            if not name.startswith(("temporal_encoder.", "classical.")):
                 value.copy_(torch.rand_like(value) + 0.5 if name.endswith("scale") else 0.7 * torch.randn_like(value))
     return network
 

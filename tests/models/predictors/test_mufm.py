@@ -11,9 +11,10 @@ import torch
 
 from models import metrics
 from models.events import EventBatch
-from models.hawkes import MambaHawkesProcess
+from models.hawkes import ExponentialHawkes, MambaHawkesProcess, fit
 from models.predictors import Feedback, Samples, Table, TrainingOptions
 from models.predictors.mufm import MUFM, MUFMConfig, MUFMPredictor
+from models.predictors.own_options import SHARED
 from models.predictors.samples import Minibatch
 from models.temporal import TemporalEncoder
 from tests.models.predictors.retrieved_reference import RetrievedReference
@@ -68,6 +69,9 @@ def scalars(reference: Reference, model: MUFM, batch: Minibatch) -> list[np.ndar
     if model.config.feedback == "likelihood":
         likelihood = model.temporal_encoder.process.log_likelihood(batch.feedback.observed, window="events")
         found.append(reference.standardise("standardise_likelihood", likelihood.detach().numpy()))
+    elif model.config.feedback == "classical":
+        likelihood = model.classical.log_likelihood(batch.feedback.observed, window="events")
+        found.append(reference.standardise("standardise_likelihood", likelihood.detach().numpy()))
     elif model.config.feedback == "state":
         h = model.temporal_encoder.process.hidden_states(batch.feedback.observed).detach().numpy()
         means = [h[row, 1 : 1 + n].mean(axis=0) if n else np.zeros(3) for row, n in enumerate((4, 3, 1, 0))]
@@ -92,6 +96,7 @@ CONFIGS = {
     "a recommendation score": WITH_SCORE,
     "inner products": replace(CONFIG, interaction="inner"),
     "noHP": replace(WITH_SCORE, feedback="state"),
+    "noMamba": replace(WITH_SCORE, feedback="classical"),
 }
 
 
@@ -155,6 +160,16 @@ def world(encoder) -> World:
     return World(with_feedback(made.train), with_feedback(made.dev), with_feedback(made.test), made.bank, made.noise)
 
 
+TRAINED = {
+    "dim": 8,
+    "learning_rate": 1e-2,
+    "batch_size": 8,
+    "weight_decay": 0.0,
+    "gamma": 0.0,
+    "patience": 2,
+    "averaging": 0.0,
+}
+TRAINED |= {"precision": "float32", "max_epochs": 2}
 SMALL = MUFMConfig(width=12, hidden=12, neighbours=4)
 
 
@@ -180,6 +195,28 @@ def test_it_finds_what_the_likelihood_tells_and_not_without_it(world, encoder, t
         MUFMPredictor(blind).load(tmp_path / "model")
 
 
+def test_without_mamba_the_likelihood_is_that_of_a_classical_process_fitted_to_the_training_windows(
+    world, encoder, tmp_path
+):
+    config = replace(SMALL, feedback="classical", use_retrieval=False, use_visual=False, use_audio=False)
+    model = fitted(world, encoder, config)
+    windows = world.train.feedback.observed
+    expected = ExponentialHawkes(2)
+    fit(expected, windows, windows)
+    torch.testing.assert_close(model.network.classical.state_dict(), expected.state_dict())
+    other = copy.deepcopy(encoder)
+    for weights in other.parameters():  # the Mamba process is not read
+        weights.data += 0.1
+    again = fitted(world, other, config).predict(world.test, world.bank)
+    predicted = model.predict(world.test, world.bank)
+    np.testing.assert_array_equal(again, predicted)
+    assert metrics.nmse(world.test.target[:, 0], predicted[:, 0]) < 0.9
+    model.save(tmp_path / "model")
+    loaded = MUFMPredictor(config, temporal_encoder=encoder)
+    loaded.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(world.test, world.bank), predicted)
+
+
 @pytest.mark.parametrize("feedback", ["likelihood", "state"])
 def test_the_process_stays_as_it_was_fitted_unless_its_states_are_scored(feedback, world, encoder):
     before = copy.deepcopy(encoder.state_dict())
@@ -203,6 +240,20 @@ def test_a_recommendation_score_is_learned_from(world, encoder):
     assert metrics.nmse(scored.test.target[:, 0], predicted[:, 0]) < 0.2
     with pytest.raises(ValueError, match="recommendation_column must be one of feature_score, given 'score'"):
         fitted(scored, encoder, replace(config, recommendation_column="score"))
+
+
+def test_the_stores_own_score_is_read_where_the_table_has_it(world, encoder):
+    def network(name: str, **options: object) -> MUFM:
+        settings = {**dict.fromkeys(SHARED), "preset": "default", "options": {"width": 8, "hidden": 8, **options}}
+        settings |= {"neighbours": 4, "dropout": 0.0, **TRAINED}
+        table = Table(world.train.target, (name,))
+        predictor = MUFMPredictor.from_settings(settings, temporal_encoder=encoder)
+        return predictor.build(replace(world.train, table=table))
+
+    assert network("recommendation_score").config.recommendation_column == "recommendation_score"
+    assert network("another").config.recommendation_column is None
+    assert not network("recommendation_score", recommendation_column="").reads_tables  # noSAS
+    assert network("another", recommendation_column="another").reads_tables
 
 
 def test_it_needs_some_content(world, encoder):

@@ -1,0 +1,83 @@
+"""The clicks of histories as sequences: gathered per question, and cut into windows for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.recommenders.histories import UserHistories
+
+
+@dataclass(frozen=True)
+class ClickSequences:
+    """C clicks of U users, each user's contiguous and in the order of time; build it with `of`.
+
+    Attributes:
+        item: (C,) int32, row of the clicked item.
+        start: (U + 1,) int64; the clicks of user u are start[u] to start[u + 1] - 1.
+        clicks_before: (E + 1,) int32 or int64, the number of clicks among the first e exposures of all users.
+        first_exposure: (U,) int64, where each user's exposures begin.
+    """
+
+    item: np.ndarray
+    start: np.ndarray
+    clicks_before: np.ndarray
+    first_exposure: np.ndarray
+
+    @classmethod
+    def of(cls, histories: UserHistories) -> ClickSequences:
+        """Return the clicks of histories."""
+        before = np.zeros(len(histories.item) + 1, np.int64)
+        np.cumsum(histories.clicked, out=before[1:])
+        return cls(
+            np.asarray(histories.item)[np.asarray(histories.clicked, bool)],
+            before[histories.start],
+            before,
+            np.asarray(histories.start[:-1], np.int64),
+        )
+
+    def last(self, user: np.ndarray, seen: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last clicks among the first exposures of users, padded on the right.
+
+        Args:
+            user: (q,) rows of users.
+            seen: (q,) how many of the user's exposures may be read.
+            length: L, the largest number of clicks.
+
+        Returns:
+            (q, L) rows of items, 0 where there is none, and their mask.
+        """
+        end = self.clicks_before[self.first_exposure[user] + seen]
+        return self._gather(np.maximum(self.start[user], end - length), end, length)
+
+    def windows(self, train: np.ndarray, length: int, *, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cut each user's training clicks into windows, so that every click but a user's first is a target once.
+
+        Args:
+            train: (U,) the first train[u] exposures of user u are for training.
+            length: L, the largest number of targets per window.
+            offsets: (U,) from 0 to L - 1; a user's first window has L - offset targets, the later ones L.
+
+        Returns:
+            First click and end (exclusive) of each window, (w,) each. A window's targets are all its clicks but the first; a
+            window begins with the last target of the one before.
+        """
+        first = self.start[:-1]
+        end = self.clicks_before[self.first_exposure + train]
+        targets = np.maximum(end - first - 1, 0)
+        count = np.where(targets > 0, (targets + offsets + length - 1) // length, 0)
+        user = np.repeat(np.arange(len(first)), count)
+        number = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
+        begin = np.maximum(number * length - offsets[user], 0)
+        return first[user] + begin, np.minimum(first[user] + (number + 1) * length - offsets[user] + 1, end[user])
+
+    def gather(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clicks begin to end - 1 as (w, longest) rows of items, padded on the right, and their mask."""
+        return self._gather(begin, end, int((end - begin).max(initial=1)))
+
+    def _gather(self, begin: np.ndarray, end: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        place = begin[:, None] + np.arange(length)
+        mask = place < end[:, None]
+        items = self.item[np.where(mask, place, 0)] if len(self.item) else np.zeros(place.shape, np.int32)
+        return np.where(mask, items, 0), mask

@@ -1,0 +1,30 @@
+"""A two-layer perceptron on the vectors of a user and of a candidate side by side."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class PairScore(nn.Module):
+    """MLP([q, x_e]): one hidden layer with ReLU, one number per candidate.
+
+    The hidden layer is computed as W_q q + W_x x + b, so that a user's vector is multiplied once for all of its candidates,
+    and an item's once for all of its users.
+    """
+
+    def __init__(self, user_width: int, item_width: int, hidden: int) -> None:
+        """Build the layers for vectors q of `user_width` and x_e of `item_width`."""
+        super().__init__()
+        self.user, self.item = nn.Linear(user_width, hidden), nn.Linear(item_width, hidden, bias=False)
+        self.output = nn.Linear(hidden, 1)
+
+    def forward(self, user: Tensor, items: Tensor, candidate: Tensor) -> Tensor:
+        """Return scores (b, c).
+
+        Args:
+            user: (b, q) or, if it depends on the candidate, (b, c, q).
+            items: (m, x) vectors of the batch's items.
+            candidate: (b, c) places in `items`.
+        """
+        user = user.unsqueeze(1) if user.dim() == 2 else user
+        return self.output((self.user(user) + self.item(items)[candidate]).relu()).squeeze(-1)

@@ -1,0 +1,268 @@
+"""Training of SASRec: passes over windows of clicks, early stopping, and the best pass's weights."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_ranges
+from models.recommenders.click_sequences import ClickSequences
+from models.recommenders.histories import UserHistories
+from models.recommenders.history_split import HistorySplit
+from models.recommenders.item_features import ItemFeatures
+from models.recommenders.queries import Queries
+from models.recommenders.ranking_metrics import click_metrics, ranks
+from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
+from models.recommenders.sasrec_network import SASRecNetwork
+
+BLOCK = 512  # questions that are answered at once
+ITEMS_AT_ONCE = 65_536
+QUESTIONS = 10_000  # at most so many validation clicks are ranked after a pass, evenly spread
+
+
+@dataclass(frozen=True)
+class SASRecTraining:
+    """Options of the training.
+
+    Attributes:
+        learning_rate: Learning rate of AdamW.
+        weight_decay: Decoupled weight decay.
+        batch_size: Windows of clicks per step.
+        epochs: Largest number of passes.
+        patience: Passes without a better validation metric before training stops.
+        clip: Largest norm of the gradient.
+
+    Raises:
+        ValueError: A value is outside its range; the message states the range.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    batch_size: int = 128
+    epochs: int = 200
+    patience: int = 10
+    clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_ranges(self, learning_rate=POSITIVE, weight_decay=NOT_NEGATIVE, clip=POSITIVE)
+        check_ranges(self, batch_size=COUNT, epochs=COUNT, patience=COUNT)
+
+
+@dataclass(frozen=True)
+class ClickWindows:
+    """A minibatch: windows of clicks, with the distinct items that they and the negatives name.
+
+    Attributes:
+        content: Vectors of the m distinct items, by modality.
+        rows: (m,) their rows.
+        click: (b, l) places in `rows` of the clicks, the last of each window excepted.
+        mask: (b, l) whether there is one.
+        target: (b, l) places in `rows` of the next clicks.
+        negative: (b, l, k) places in `rows` of drawn items; None for the loss "softmax", where `rows` are all candidates.
+    """
+
+    content: dict[str, Tensor]
+    rows: Tensor
+    click: Tensor
+    mask: Tensor
+    target: Tensor
+    negative: Tensor | None
+
+
+class SASRecFit:
+    """One fit of SASRec.
+
+    Attributes:
+        network: The network; after `run` in evaluation mode, with the weights of the best pass.
+        candidates: (m,) rows of the items with a training click. Negatives and validation candidates are among them, so no
+            other item's content is read.
+    """
+
+    def __init__(
+        self,
+        network: SASRecNetwork,
+        histories: UserHistories,
+        features: ItemFeatures,
+        split: HistorySplit,
+        *,
+        options: SASRecTraining,
+        seed: int,
+        device: torch.device | str,
+    ) -> None:
+        """Prepare the clicks and the scales.
+
+        Args:
+            network: The network with initial weights.
+            histories: All exposures.
+            features: Content of their items.
+            split: The division of the exposures.
+            options: Options of the training.
+            seed: Seed of the order of the windows, of their cuts and of the negatives.
+            device: Device to train on.
+
+        Raises:
+            ValueError: No user has two training clicks.
+        """
+        self.network, self.features, self.options, self.device = network.to(device), features, options, device
+        self._histories, self._split = histories, split
+        self._clicks = ClickSequences.of(histories)
+        self._random = np.random.default_rng(seed)
+        places = self._clicks.first_exposure
+        end = self._clicks.clicks_before[places + split.train]
+        trained = np.zeros(
+            len(self._clicks.item) + 1, np.int64
+        )  # +1 where a user's training clicks begin, -1 at their end
+        np.add.at(trained, self._clicks.start[:-1], 1)
+        np.add.at(trained, end, -1)
+        if (end - self._clicks.start[:-1]).max(initial=0) < 2:
+            raise ValueError("no user has two training clicks")
+        self.candidates = np.unique(self._clicks.item[trained[:-1].cumsum() > 0]).astype(np.int64)
+        network.items.fit_scales(features, self.candidates)
+        self._whole = self._read(self.candidates) if network.config.loss == "softmax" else None
+
+    def run(self, progress: Callable[[RecommenderEpoch], None] | None) -> RecommenderReport:
+        """Train, and return the record.
+
+        Raises:
+            FloatingPointError: The loss is NaN or infinite.
+        """
+        network, options, best = self.network, self.options, None
+        report = RecommenderReport("NDCG@10", sum(weights.numel() for weights in network.parameters()))
+        optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+        dev = self._split.dev[np.asarray(self._histories.clicked)[self._split.dev]]
+        dev = dev[np.isin(self._histories.item[dev], self.candidates)]
+        dev = dev[np.linspace(0, len(dev) - 1, min(len(dev), QUESTIONS)).astype(np.int64)] if len(dev) else dev
+        began = time.monotonic()
+        for number in range(1, options.epochs + 1):
+            started, losses = time.monotonic(), []
+            network.train()
+            for batch in self.batches():
+                loss = self.loss(batch)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+                optimiser.step()
+                losses.append(loss.detach())
+            mean = float(torch.stack(losses).mean())
+            if not np.isfinite(mean):
+                raise FloatingPointError(f"the loss is {mean} in pass {number}; try a smaller learning rate")
+            network.eval()
+            value = self._validate(dev) if len(dev) else None
+            report.epochs.append(RecommenderEpoch(number, mean, value, time.monotonic() - started))
+            if progress is not None:
+                progress(report.epochs[-1])
+            if value is None or report.best_dev is None or value > report.best_dev:
+                report.best_epoch, report.best_dev = number, value
+                best = None if value is None else copy.deepcopy(network.state_dict())
+            elif number - report.best_epoch >= options.patience:
+                break
+        if best is not None:
+            network.load_state_dict(best)
+        report.seconds = time.monotonic() - began
+        return report
+
+    def loss(self, batch: ClickWindows) -> Tensor:
+        """Return the mean loss of the next clicks of a minibatch."""
+        vectors = self.network.items(batch.content, batch.rows)  # (m, d)
+        user = self.network(vectors[batch.click], batch.mask)[batch.mask]  # (p, d)
+        target = batch.target[batch.mask]
+        if batch.negative is None:
+            return functional.cross_entropy(user @ vectors.T, target)
+        clicked = (user * vectors[target]).sum(-1)
+        drawn = (user[:, None] * vectors[batch.negative[batch.mask]]).sum(-1)  # (p, k)
+        return functional.softplus(-clicked).mean() + functional.softplus(drawn).mean()
+
+    def batches(self) -> Iterator[ClickWindows]:
+        """Yield the minibatches of a pass: every training click but a user's first is a target once."""
+        length = self.network.config.length
+        offsets = self._random.integers(0, length, len(self._histories))
+        begin, end = self._clicks.windows(self._split.train, length, offsets=offsets)
+        # Windows of similar length beside each other need little padding; the random part keeps the batches different.
+        order = np.argsort((end - begin) + self._random.uniform(0, length / 4, len(begin)))
+        size = self.options.batch_size
+        for number in self._random.permutation(-(-len(order) // size)):
+            rows = order[number * size : (number + 1) * size]
+            yield self._batch(*self._clicks.gather(begin[rows], end[rows]))
+
+    def _batch(self, items: np.ndarray, mask: np.ndarray) -> ClickWindows:
+        click, target, mask = items[:, :-1], items[:, 1:], mask[:, 1:]
+        negative = None
+        if self._whole is not None:
+            rows, content = self.candidates, self._whole
+        else:
+            shape = (*target.shape, self.network.config.negatives)
+            negative = self.candidates[self._random.integers(0, len(self.candidates), shape)]
+            rows = np.unique(np.concatenate([items.ravel(), negative.ravel()]))
+            negative, content = np.searchsorted(rows, negative), self._read(rows)
+        # A padded place names item 0, which need not be a candidate.
+        place = [np.minimum(np.searchsorted(rows, values), len(rows) - 1) for values in (click, target)]
+        arrays = [torch.from_numpy(np.asarray(values)) for values in (rows, place[0], mask, place[1])]
+        rows, click, mask, target = (values.to(self.device) for values in arrays)
+        negative = None if negative is None else torch.from_numpy(negative).to(self.device)
+        return ClickWindows(content, rows, click, mask, target, negative)
+
+    def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
+        content = self.network.items.read(self.features, rows)
+        return {name: values.to(self.device) for name, values in content.items()}
+
+    @torch.no_grad()
+    def _validate(self, dev: np.ndarray) -> float:
+        """Return NDCG@10 of the validation clicks among all candidates."""
+        queries = Queries.before(self._histories, dev)
+        items = item_vectors(self.network, self.features, self.candidates, device=self.device)
+        target = np.searchsorted(self.candidates, self._histories.item[dev])
+        found = [
+            ranks((user @ items.T).cpu().numpy(), target[rows])
+            for rows, user in user_vectors(self.network, self._clicks, self.features, queries, device=self.device)
+        ]
+        return click_metrics(np.concatenate(found), queries.user, ks=(10,)).values["NDCG@10"]
+
+
+@torch.no_grad()
+def user_vectors(
+    network: SASRecNetwork,
+    clicks: ClickSequences,
+    features: ItemFeatures,
+    queries: Queries,
+    *,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the vectors (b, d) of users at the last of the clicks that they have seen, in blocks.
+
+    Args:
+        network: The network, in evaluation mode.
+        clicks: The clicks that `queries` refers to.
+        features: Content of the items.
+        queries: q questions. Without a seen click the vector is 0, so that every item has the score 0.
+        device: Device to compute on.
+    """
+    for start in range(0, len(queries), BLOCK):
+        block = slice(start, start + BLOCK)
+        items, mask = clicks.last(queries.user[block], queries.seen[block], network.config.length)
+        rows, place = np.unique(items, return_inverse=True)
+        vectors = item_vectors(network, features, rows.astype(np.int64), device=device)
+        valid = torch.from_numpy(mask).to(device)
+        states = network(vectors[torch.from_numpy(place.reshape(items.shape)).to(device)], valid)
+        last = (valid.sum(1) - 1).clamp(min=0)
+        yield block, states[torch.arange(len(states), device=device), last] * valid.any(1, keepdim=True)
+
+
+@torch.no_grad()
+def item_vectors(
+    network: SASRecNetwork, features: ItemFeatures, rows: np.ndarray, *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return the vectors (m, d) of the items at `rows` (m,), read in blocks."""
+    parts = []
+    for start in range(0, len(rows), ITEMS_AT_ONCE):
+        part = rows[start : start + ITEMS_AT_ONCE]
+        content = {name: values.to(device) for name, values in network.items.read(features, part).items()}
+        parts.append(network.items(content, torch.from_numpy(part).to(device)))
+    return torch.cat(parts) if parts else torch.zeros(0, network.config.width, device=device)

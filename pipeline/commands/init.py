@@ -1,0 +1,48 @@
+"""`reelcast init`: make a data set from a folder of videos and the tables beside them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.declaration import OK, PROBLEMS, command
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    about = (
+        "Make a data set from a folder of videos and the tables in it, and a reelcast.toml here that names it. "
+        "Links and videos.csv are added; no file is changed."
+    )
+    command(app, "init", about=about, example="reelcast init ~/my-videos")(init)
+
+
+def init(folder: Annotated[Path, typer.Argument(help="Folder that holds the videos and tables.")]) -> int:
+    """Arrange the folder, and say what it holds and what to do next; 1 if something is still missing."""
+    from pipeline.new_data_set import arrange
+    from pipeline.settings import DEFAULT_FILE
+
+    done = arrange(folder)
+    for line in done.added:
+        print(f"added {line}")
+    if done.dataset is None:
+        print(done.problem)
+        return PROBLEMS
+    data = done.dataset
+    files = len(data.videos) - data.videos["path"].null_count()
+    print(
+        f"{data.folder}: {len(data.videos):,} videos, {files:,} with a file; {len(data.events):,} events, "
+        f"{len(data.counters):,} counts"
+    )
+    if Path(DEFAULT_FILE).exists():
+        print(f"next: export REELCAST_DATA__FOLDER={shlex.quote(str(data.folder))}; reelcast check; reelcast run")
+    else:
+        named = json.dumps(str(data.folder), ensure_ascii=False)
+        text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n"
+        Path(DEFAULT_FILE).write_text(text, encoding="utf-8")
+        print(f"added {DEFAULT_FILE} here\nnext: reelcast check; reelcast run")
+    return OK

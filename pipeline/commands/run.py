@@ -1,0 +1,29 @@
+"""`reelcast run`: compute what is new in the whole graph or in a part of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.declaration import OK, command
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command."""
+    about = "Run the graph or a part of it; only what is new or changed is computed."
+    command(app, "run", about=about, example="reelcast run --select popularity_model+")(run)
+
+
+def run(
+    select: Annotated[
+        str, typer.Option(help="Stages in Dagster's syntax: *popularity is all before a stage, name+ all after it.")
+    ] = "*",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Print where a failure happened in the code.")] = False,
+) -> int:
+    """Run a part of the graph."""
+    from pipeline.project import load_project
+    from pipeline.run_graph import run_graph
+
+    run_graph(load_project(), select, traceback=traceback)
+    return OK
