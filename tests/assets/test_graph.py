@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.curves.course_figure import course_figure
 from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
 from assets.curves.intensity_figure import intensity_figure
 from assets.curves.nothing_to_show import NothingToShow
@@ -95,6 +96,14 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, mon
     for figure in (retrieval_figure, intensity_figure):
         with pytest.raises(NothingToShow, match="item 'nobody' is no "):
             figure(store, ran, item="nobody")
+
+    with pytest.raises(NothingToShow, match="archetypes are known of the demonstration set alone"):
+        course_figure(store, ran, tmp_path / "none.csv")
+    items = store.table("evaluation_items").read()["item"].unique().sort()
+    kinds = pl.DataFrame({"item": items, "archetype": ["odd", "even"] * (len(items) // 2), "events": range(len(items))})
+    kinds.write_csv(tmp_path / "archetypes.csv")
+    titles = [axes.get_title() for axes in course_figure(store, ran, tmp_path / "archetypes.csv").axes]
+    assert [title.split(" (video ")[0] for title in titles] == ["even", "odd"]
 
     again = materialise(ran)
     assert again.success

@@ -16,7 +16,7 @@ GRAPH = {
     "memory": {"memory_bank", "neighbours"},
     "prediction": {"popularity_model", "evaluation", "predictions", "forecast_service"},
     "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
-    "monitoring": {"forecast_log", "forecast_scores", "drift"},
+    "monitoring": {"forecast_log", "forecast_scores", "drift", "decided"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -46,9 +46,10 @@ EDGES = {
     "curve_model": {"simulated_curves", "neighbours", "window_columns"},
     "curve_evaluation": {"curve_model", "evaluation"},
     "forecast_curves": {"curve_evaluation"},
-    "forecast_log": {"predictions"},
+    "forecast_log": {"predictions", "forecast_curves"},
     "forecast_scores": {"forecast_log"},
     "drift": {"forecast_scores"},
+    "decided": {"curve_evaluation"},
     "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
 }
