@@ -108,6 +108,6 @@ def draw(graph: InfluenceGraph) -> Figure:
         middle = float(graph.matrix.max()) / 2
         for target, source in zip(*np.nonzero(graph.matrix)):
             value = graph.matrix[target, source]
-            axes.text(source, target, f"{value:.2f}", ha="center", va="center", color="w" if value > middle else "k")
+            axes.text(source, target, f"{value:.2f}", ha="center", va="center", color="w" if value > middle else "0.1")
     figure.colorbar(image, label="expected direct offspring")
     return figure

@@ -16,7 +16,7 @@ from storage.store import Store
 
 STAGE = "curve_evaluation"
 MARGIN = 12  # per cent around the nominal level that an axis shows at least
-COUNTS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)  # ticks of a logarithmic axis
+COUNTS = (0, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 100_000, 1_000_000)  # ticks of a logarithmic axis
 LEVEL = 80  # per cent, of the coverage by decile
 
 

@@ -43,7 +43,7 @@ def new_videos(store: Store, settings: Settings) -> list[PageBlock]:
             ]
         )
     text = f"{len(own)} videos have no label of {target} yet. These have the highest forecasts."
-    columns = ["title", f"{target}, forecast", "80 % interval", "counted so far", "why", "item"]
+    columns = ["title", "forecast", "80 % interval", "counted so far", "why", "item"]
     return [Paragraph(text), Grid(columns, rows, texts=frozenset({4}))]
 
 

@@ -1,0 +1,23 @@
+"""The report before anything was computed."""
+
+from assets.engine.store_access import open_store
+from assets.reports.report import report_page, write_page
+
+
+def test_an_empty_store_has_a_report_that_says_what_makes_each_section(settings_of, tmp_path):
+    settings = settings_of()
+    page = report_page(open_store(settings), settings)
+    missing = dict(page.sections.iter_rows())
+    assert missing["The answer: which forecast is best"] == (
+        "Not computed yet; `reelcast run --select '+leaderboard'` computes it."
+    )
+    present = [section for section, why in missing.items() if why is None]
+    assert present == ["Failures and damages", "Provenance"]
+    assert all(
+        "reelcast run" in why or "dagster asset materialize" in why or "build it" in why
+        for why in missing.values()
+        if why
+    )
+    path = write_page(page, settings)
+    assert path == tmp_path / "results" / "report.html"
+    assert "<code>reelcast run --select &#39;+drift&#39;</code>" in path.read_text(encoding="utf-8")
