@@ -25,6 +25,4 @@ def test_it_writes_the_page_and_prints_its_path(store, tmp_path, capsys):
     assert main(["report"]) == 0
     path = tmp_path / "results" / "report.html"
     assert capsys.readouterr().out.split() == [str(path)]
-    assert path.read_text(encoding="utf-8").startswith("\n<!doctype html>") or path.read_text().lstrip().startswith(
-        "<!doctype"
-    )
+    assert "<!doctype html>" in path.read_text(encoding="utf-8")

@@ -13,13 +13,14 @@ from storage.durable import StoreError
 from storage.store import Store
 
 
-def stored_table(store: Store, name: str, *, stage: str) -> pl.DataFrame:
+def stored_table(store: Store, name: str, *, stage: str, empty: str | None = None) -> pl.DataFrame:
     """Return a table of the store.
 
     Args:
         store: The store.
         name: Name of the table.
         stage: The stage that makes it.
+        empty: Why a table without rows shows nothing; by default, that it has none.
 
     Raises:
         NothingToShow: The table does not exist or has no row; the message says what makes it.
@@ -29,7 +30,7 @@ def stored_table(store: Store, name: str, *, stage: str) -> pl.DataFrame:
     if frame is None:
         raise NothingToShow(f"not computed yet; `reelcast run --select '+{stage}'` computes it")
     if frame.is_empty():
-        raise NothingToShow(f"nothing to show: `{stage}` has run, and its table `{name}` is empty")
+        raise NothingToShow(empty or f"nothing to show: `{stage}` has run, and its table `{name}` is empty")
     return frame
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from assets.curves.nothing_to_show import NothingToShow
 from assets.monitoring.drift import describe
-from assets.monitoring.forecast_scores import BY_GROUP, read_scores
+from assets.monitoring.forecast_scores import BY_GROUP
 from assets.monitoring.scores_picture import draw_by_age, draw_by_day
 from assets.reports.charts import as_picture, chart
 from assets.reports.document import Grid, Items, Paragraph
@@ -47,11 +46,8 @@ def drift(store: Store, settings: Settings) -> list[PageBlock]:
 
 def errors(store: Store, settings: Settings) -> list[PageBlock]:
     """Return the errors of forecasts that were made before their label was known."""
-    scores = read_scores(store)
-    if scores.is_empty():
-        raise NothingToShow(
-            "no label of a logged forecast has become known yet; a later run with newer data scores them"
-        )
+    empty = "no label of a logged forecast has become known yet; a later run with newer data scores them"
+    scores = stored_table(store, "forecast_scores", stage="forecast_scores", empty=empty)
     summary = stored_table(store, BY_GROUP, stage="forecast_scores")
     text = f"{len(scores):,} past forecasts of {scores['item'].n_unique():,} videos have a known label now."
     pictures = []
