@@ -16,6 +16,7 @@ from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
+from assets.monitoring.decided import decided
 from assets.monitoring.drift import drift
 from assets.reports.charts import house_style
 from assets.reports.document import Heading
@@ -72,7 +73,7 @@ SECTIONS: dict[str, Section] = {
 TABLES = (
     *("interactions", "counters", "popularity", "labels", "splits", "model_obstacles", "validation_items"),
     *("evaluation", "evaluation_items", "leaderboard", "predictions", "forecast_sentences", "forecast_curves"),
-    *("curve_scores", "curve_items", "drift", "forecast_scores", "forecast_score_summary"),
+    *("curve_scores", "curve_items", "decided_shares", "drift", "forecast_scores", "forecast_score_summary"),
 )
 
 
@@ -118,7 +119,7 @@ def write_page(page: Page, settings: Settings) -> Path:
 @dg.asset(
     group_name="reports",
     kinds={"html"},
-    deps=[leaderboard, forecast_curves, forecast_reasons, drift],
+    deps=[leaderboard, forecast_curves, forecast_reasons, decided, drift],
     description=__doc__,
     code_version=str(CODE),
     **IN_THE_CATALOG,

@@ -52,7 +52,7 @@ EDGES = {
     "decided": {"curve_evaluation"},
     "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
-    "report": {"leaderboard", "forecast_curves", "forecast_reasons", "drift"},
+    "report": {"leaderboard", "forecast_curves", "forecast_reasons", "decided", "drift"},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from assets.monitoring.decided import shares_in_words
 from assets.prediction.results import accuracy_by_age
 from assets.prediction.served_row import served_rows
 from assets.prediction.validation import NAME as VALIDATION
@@ -101,7 +102,7 @@ def _residuals(own: pl.DataFrame, row: str, axis: str) -> Picture:
 
 
 def by_age(store: Store, settings: Settings) -> list[PageBlock]:
-    """Return nMSE against the age of the video, one picture per target."""
+    """Return nMSE against the age of the video, one picture per target, and how early forecasts were decided."""
     table = stored_table(store, "evaluation", stage="evaluation")
     hours = settings.protocol.hours if settings.protocol.first_k is None else None
     pictures = []
@@ -109,4 +110,5 @@ def by_age(store: Store, settings: Settings) -> list[PageBlock]:
         figure = accuracy_by_age(own, hours, legend="outside lower left")
         title = f"nMSE of {target} on the same test videos, by how long they were observed. Lower is better."
         pictures.append(as_picture(figure, title, height=4.6))
-    return [Pictures(pictures)]
+    decided = shares_in_words(store, settings)
+    return [Pictures(pictures), *([Items(decided)] if decided else [])]
