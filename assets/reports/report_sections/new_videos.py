@@ -48,12 +48,12 @@ def new_videos(store: Store, settings: Settings) -> list[PageBlock]:
 
 
 def _by_item(store: Store, table: str, target: str, columns: list[str]) -> dict[str, tuple[float | str, ...]]:
-    """Return columns of a table by item; of a curve, at its last horizon. Empty if the table does not exist."""
+    """Return columns by item, empty if the table does not exist; of a curve, calibrated quantiles at the label's horizon."""
     if store.table(table).state() is None:
         return {}
     own = store.table(table).read().filter(target_name=target)
     if "horizon_hours" in own.columns:
-        own = own.filter(horizon_hours=_hours(target))
+        own = own.filter("calibrated", horizon_hours=_hours(target))
     return {row[0]: row[1:] for row in own.select("item", *columns).iter_rows()}
 
 
