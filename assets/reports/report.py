@@ -29,8 +29,7 @@ from assets.reports.report_sections.data_set import data_set
 from assets.reports.report_sections.inputs import part
 from assets.reports.report_sections.new_videos import new_videos
 from assets.reports.report_sections.overview import overview
-from assets.reports.report_sections.past_forecasts import drift as drift_part
-from assets.reports.report_sections.past_forecasts import errors
+from assets.reports.report_sections.past_forecasts import drift_since_training, errors
 from assets.reports.report_sections.process import influences, intensity, residuals
 from assets.reports.report_sections.provenance import changed_settings, provenance
 from assets.reports.report_sections.retrieved import retrieved
@@ -64,12 +63,10 @@ SECTIONS: dict[str, Section] = {
     "Does the process fit?": residuals,
     "Failures and damages": troubles,
     "The data set": data_set,
-    "Drift": drift_part,
+    "Drift": drift_since_training,
     "Errors of past forecasts": errors,
     "Provenance": provenance,
 }
-
-
 TABLES = (
     *("interactions", "counters", "popularity", "labels", "splits", "model_obstacles", "validation_items"),
     *("evaluation", "evaluation_items", "leaderboard", "predictions", "forecast_sentences", "forecast_curves"),

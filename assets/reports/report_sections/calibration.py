@@ -22,15 +22,11 @@ LEVEL = 80  # per cent, of the coverage by decile
 
 def calibration(store: Store, settings: Settings) -> list[PageBlock]:
     """Return, per target, coverage by horizon and age for every interval, and by decile of the forecast."""
-    scores = stored_table(store, SCORES, stage=STAGE)
+    scores = stored_table(store, SCORES, stage=STAGE, empty="too few test videos were followed to any horizon")
     ours = scores.filter(row=OURS)
     blocks: list[PageBlock] = [Items(curve_summary(scores))]
     for (target,), own in ours.group_by("target_name", maintain_order=True):
-        pictures = []
-        for level in INTERVALS:
-            pictures.append(_by_horizon(own, target, level))
-        pictures.append(_by_decile(own, target))
-        blocks.append(Pictures(pictures))
+        blocks.append(Pictures([*(_by_horizon(own, target, level) for level in INTERVALS), _by_decile(own, target)]))
     return blocks
 
 

@@ -18,7 +18,7 @@ LETTERS = 60
 
 def new_videos(store: Store, settings: Settings) -> list[PageBlock]:
     """Return the highest forecasts of the first target: count, 80 % interval, count so far, and the sentence."""
-    forecasts = stored_table(store, "predictions", stage="predictions")
+    forecasts = stored_table(store, "predictions", stage="predictions", empty="every video has a label")
     target = forecasts["target_name"][0]
     own = forecasts.filter(target_name=target).sort("predicted", "item", descending=[True, False])
     sentences = _by_item(store, "forecast_sentences", target, ["sentence"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.protocol.labels import target_names
+from assets.protocol.target import end_of_data
 from assets.reports.document import Grid
 from assets.reports.page import PageBlock
 from assets.reports.report_sections.inputs import moment, stored_table
@@ -26,7 +28,9 @@ def overview(store: Store, settings: Settings) -> list[PageBlock]:
     counts = dict(splits.group_by("split").len().iter_rows())
     counts["predict"] = counts.get("predict", 0) or len(windows) - sum(counts.values())
     window = f"first {protocol.hours:g} hours" if protocol.first_k is None else f"first {protocol.first_k} events"
+    counters = read_counters(store)
     by_type = events.group_by("type").len().sort("len", descending=True)
+    metrics = counters["metric"].unique().sort().to_list()
     version = f"version {metadata.version('reelcast')}, commit {commit() or 'unknown'}"
     rows = [
         ("reelcast", version),
@@ -34,8 +38,9 @@ def overview(store: Store, settings: Settings) -> list[PageBlock]:
         ("data set", settings.data_folder().name),
         ("videos", f"{len(items):,}, of which {len(items) - items['path'].null_count():,} have a file"),
         ("published", f"{moment(windows['t0'].min())} to {moment(windows['t0'].max())}"),
-        ("events", f"{len(events):,}: " + ", ".join(f"{count:,} {name}" for name, count in by_type.iter_rows())),
-        ("end of the data", moment(settings.data.as_of_ms or events["time"].max())),
+        ("events", ", ".join(f"{count:,} {name}" for name, count in by_type.iter_rows()) or "none"),
+        ("counters", f"{len(counters):,} values of {', '.join(metrics)}" if metrics else "none"),
+        ("end of the data", moment(settings.data.as_of_ms or end_of_data(events, counters))),
         ("observed", f"the {window} of feedback"),
         ("forecast", ", ".join(target_names(store)) + f" (scale {protocol.target})"),
         (

@@ -15,9 +15,9 @@ from assets.settings import Settings
 from storage.store import Store
 
 
-def drift(store: Store, settings: Settings) -> list[PageBlock]:
+def drift_since_training(store: Store, settings: Settings) -> list[PageBlock]:
     """Return the largest distance of each quantity, and the tests that raised an alarm."""
-    table = stored_table(store, "drift", stage="drift")
+    table = stored_table(store, "drift", stage="drift", empty="too few videos on one side for any test")
     largest = (
         table.sort("distance", descending=True)
         .group_by("quantity", maintain_order=True)
