@@ -96,7 +96,8 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, mon
         "Do the intervals cover what they say?": "Too few test videos were followed to any horizon.",
         "Archetypes of growth": "6 test videos have a shape of growth; 40 are needed to tell archetypes apart.",
         "Drift": "Too few videos on one side for any test.",
-        "Errors of past forecasts": "No label of a logged forecast has become known yet; a later run with newer data scores them.",
+        "Errors of past forecasts": "No label of a logged forecast has become known yet; a later run with newer data "
+        "scores them.",
     }
     page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
     assert page.count("<h2 ") == len(sections) and page.count("<svg") > 20
