@@ -95,9 +95,10 @@ def summary(
 ) -> ProcessSummary:
     """Return the parameters of a fitted process, with standard errors for the classical process.
 
-    The standard errors come from the observed information, minus the Hessian of the log-likelihood (Ogata 1978). All
-    parameters are positive, so an interval is symmetric on the logarithm's scale. A parameter at a bound (an influence of 0, a
-    decay rate at the end of its range) is taken as known, because its error is not normal.
+    The standard errors come from the observed information, minus the Hessian of the log-likelihood (Ogata 1978). Intervals of
+    baselines and decay rates are symmetric on the logarithm's scale. Those of offspring numbers and of the branching ratio are
+    symmetric and cut at 0. A parameter at a bound (an influence of 0, a decay rate at the end of its range) is taken as
+    known, because its error is not normal.
 
     Args:
         process: An ExponentialHawkes or PoissonProcess, fitted. A neural process has no parameters that a reader could
@@ -165,7 +166,10 @@ def _classical(
     errors[len(point.baseline) + point.branching.size :] *= flat[len(point.baseline) + point.branching.size :]
     quantile = NormalDist().inv_cdf(0.5 + level / 2)
     labels = _labels(names, decays, shared=shared)
-    estimates = [_estimate(*one, quantile) for one in zip(labels, flat, errors)]
+    can_be_zero = [
+        len(point.baseline) <= place < len(point.baseline) + point.branching.size for place in range(len(flat))
+    ]
+    estimates = [_estimate(*one, quantile) for one in zip(labels, flat, errors, can_be_zero)]
     estimates.append(_branching_ratio(point, free, covariance, decays, quantile))
     notes = []
     if known:
@@ -177,12 +181,15 @@ def _classical(
     return estimates, notes
 
 
-def _estimate(name: str, value: float, error: float, quantile: float) -> ParameterEstimate:
-    """Return an estimate whose interval is symmetric on the logarithm's scale."""
+def _estimate(name: str, value: float, error: float, can_be_zero: bool, quantile: float) -> ParameterEstimate:
+    """Return an estimate whose interval is symmetric, cut at 0, or symmetric on the logarithm's scale if it cannot be 0."""
+    value, error = float(value), float(error)
     if not math.isfinite(error):
-        return ParameterEstimate(name, float(value))
+        return ParameterEstimate(name, value)
+    if can_be_zero:
+        return ParameterEstimate(name, value, error, max(value - quantile * error, 0.0), value + quantile * error)
     factor = math.exp(min(quantile * error / value, 700.0))
-    return ParameterEstimate(name, float(value), float(error), float(value / factor), float(value * factor))
+    return ParameterEstimate(name, value, error, value / factor, value * factor)
 
 
 def _labels(names: list[str], decays: int, *, shared: bool) -> list[str]:
@@ -263,4 +270,4 @@ def _branching_ratio(
     variance = float(slopes @ covariance @ slopes)
     if not variance > 0:  # nothing excites anything, or the information is singular
         return ParameterEstimate("branching ratio", ratio)
-    return _estimate("branching ratio", ratio, math.sqrt(variance), quantile)
+    return _estimate("branching ratio", ratio, math.sqrt(variance), True, quantile)
