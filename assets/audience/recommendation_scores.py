@@ -1,5 +1,7 @@
 """How much the users of the training videos would click each video: the mean score of SASRec (MUFM, eq. 38-40)."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -7,7 +9,7 @@ import polars as pl
 from assets.audience.exposures import observable
 from assets.audience.item_content import item_content
 from assets.audience.sasrec import NAME as MODEL
-from assets.audience.sasrec import fitted_sasrec, sasrec
+from assets.audience.sasrec import fitted_sasrec, fold_of, sasrec, without_fold
 from assets.audience.user_histories import NAME as HISTORIES
 from assets.audience.user_histories import read_histories
 from assets.encoding.encoder_choice import device_of
@@ -58,7 +60,7 @@ def recommendation_scores(context: dg.AssetExecutionContext, settings: Settings)
         if store.table(NAME).state() is not None:
             keep_table(context, store, NAME, frame, Fingerprint(code=CODE))
         return dg.MaterializeResult(data_version=version_of_table(frame), metadata={"skipped": "no SASRec is fitted"})
-    version, model = fitted
+    version, models = fitted
     kept = read_histories(store)
     items = known_items(store)["item"].to_list()
     states = [store.stages()[name].states() for name in ("visual_embeddings", "text_embeddings")]
@@ -80,7 +82,7 @@ def recommendation_scores(context: dg.AssetExecutionContext, settings: Settings)
         ),
         fingerprint=Fingerprint(code=CODE),
         compute=lambda: score_items(
-            store, model, kept.histories.only(np.asarray(kept.observed)), items, device=device_of(settings)
+            store, models, kept.histories.only(np.asarray(kept.observed)), items, device=device_of(settings)
         ),
     )
     return dg.MaterializeResult(
@@ -95,22 +97,35 @@ def recommendation_scores(context: dg.AssetExecutionContext, settings: Settings)
 
 
 def score_items(
-    store: Store, model: SASRec, histories: UserHistories, items: list[str], *, device: str = "cpu"
+    store: Store, models: Sequence[SASRec], histories: UserHistories, items: list[str], *, device: str = "cpu"
 ) -> pl.DataFrame:
     """Return the table: `item`, `logit` (mean score over users), `score` (its sigmoid); null without any content.
 
+    An exposed item has the score of the model that was fitted without its fold, so that its own clicks do not raise it. Any
+    other item has the mean over the models.
+
     Args:
         store: The store with the items' embeddings.
-        model: The fitted model.
+        models: The fitted model of every fold.
         histories: The exposures that the score may rest on.
         items: Items to score.
         device: Device to compute on.
     """
-    features = item_content(store, items)
-    logit, score = model.mean_scores(histories, features, device=device)
+    features, folds = item_content(store, histories.items.tolist()), len(models)
+    logits = np.stack(
+        [
+            model.mean_scores(without_fold(histories, fold, folds), features, device=device)[0]
+            for fold, model in enumerate(models)
+        ]
+    )
+    exposed = np.bincount(histories.item, minlength=len(histories.items)) > 0
+    own = logits[fold_of(histories.items.tolist(), folds), np.arange(len(histories.items))]
+    logit = np.where(exposed, own, logits.mean(0))
     has = np.any([*features.known.values()], axis=0)
-    frame = pl.DataFrame({"item": items, "logit": logit, "score": score}, schema=SCHEMA)
-    return frame.with_columns(pl.when(pl.Series(has)).then(pl.col(name)).alias(name) for name in ("logit", "score"))
+    every = pl.DataFrame({"item": histories.items, "logit": logit, "score": 1 / (1 + np.exp(-logit))}, schema=SCHEMA)
+    return pl.DataFrame({"item": items}).join(
+        every.filter(pl.Series(has)), on="item", how="left", maintain_order="left"
+    )
 
 
 def read_scores(store: Store) -> pl.DataFrame | None:
@@ -139,14 +154,16 @@ def scores_rest_on_observed_exposures(settings: Settings) -> dg.AssetCheckResult
     return check_scores(store, settings, store.table(NAME).read(), fitted[1])
 
 
-def check_scores(store: Store, settings: Settings, frame: pl.DataFrame, model: SASRec) -> dg.AssetCheckResult:
+def check_scores(
+    store: Store, settings: Settings, frame: pl.DataFrame, models: Sequence[SASRec]
+) -> dg.AssetCheckResult:
     """Compute the scores again from all exposures, cut once more at the windows as they are now, and compare.
 
     Args:
         store: The store.
         settings: Section `[protocol]` is used.
         frame: The table `recommendation_scores`.
-        model: The fitted model.
+        models: The fitted model of every fold.
     """
     kept = read_histories(store)
     histories = kept.histories
@@ -157,7 +174,7 @@ def check_scores(store: Store, settings: Settings, frame: pl.DataFrame, model: S
         read_splits(store),
         settings.protocol,
     ).to_numpy()
-    expected = score_items(store, model, histories.only(seen & np.asarray(kept.observed)), frame["item"].to_list())
+    expected = score_items(store, models, histories.only(seen & np.asarray(kept.observed)), frame["item"].to_list())
     differ = (frame["logit"] - expected["logit"]).abs() > TOLERANCE * (1 + expected["logit"].abs())
     differ |= frame["logit"].is_null() != expected["logit"].is_null()
     wrong = frame.filter(differ.fill_null(False))["item"]

@@ -1,6 +1,8 @@
 """SASRec over multi-modal items: what users click next, from the training videos' observed feedback (MUFM, appendix 5)."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -57,6 +59,8 @@ MODEL = "model"
 def sasrec(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Fit SASRec to the observed exposures, if `audience.train` names it; the last click of each user is for validation.
 
+    `audience.folds` models are fitted, each without the exposures of its share of the items.
+
     The version in service stays while less than `audience.refit_share` of the training items' exposures and content has
     changed. If nothing can be fitted, the new version holds no model and says why.
     """
@@ -69,7 +73,8 @@ def sasrec(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     model = recommender_class(NAME).from_options(audience.options.get(NAME, {}))
     digests = exposure_digests(store, histories)
     artifact = store.artifact(NAME)
-    parameters = {"options": audience.options.get(NAME, {}), "seed": audience.seed, "model": model.code}
+    parameters = {"options": audience.options.get(NAME, {}), **audience.model_dump(include={"seed", "folds"})}
+    parameters["model"] = model.code
     fingerprint = Fingerprint(code=CODE, parameters=parameters)
     service = artifact.current(verify=True)
     reason = "not fitted yet" if service is None else "its parameters changed"
@@ -83,11 +88,16 @@ def sasrec(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     stop_if_planning(reason=reason)
     obstacle, metadata = _obstacle(kept, histories, model), {}
     features = item_content(store, histories.items.tolist()) if kept.features is None else kept.features
-    obstacle = obstacle or model.obstacle(histories, features)
+    obstacle = obstacle or next(
+        filter(
+            None,
+            (model.obstacle(without_fold(histories, fold, audience.folds), features) for fold in range(audience.folds)),
+        ),
+        None,
+    )
     with artifact.new(inputs_hash=content_hash(digests), fingerprint=fingerprint.hash, metadata=metadata) as folder:
         if obstacle is None:
-            metadata |= _fit(context, settings, model, histories, features)
-            model.save(folder / MODEL)
+            metadata |= _fit(context, settings, histories, features, folder)
             keep_facts(folder, {"exposures": sorted(digests)}, digests)
         else:
             context.log.info("sasrec: not fitted, %s", obstacle)
@@ -131,52 +141,74 @@ def exposure_digests(store: Store, histories: UserHistories) -> dict[str, str]:
 def _fit(
     context: dg.AssetExecutionContext,
     settings: Settings,
-    model: SASRec,
     histories: UserHistories,
     features: ItemFeatures,
+    folder: Path,
 ) -> dict[str, object]:
-    """Fit the model, and return the metadata of the fit."""
-    split, started = leave_one_out(histories, test=False), time.monotonic()
-    progress = Progress(context.log, NAME, model.training.epochs, unit="passes")
-    with deterministic():
-        report = model.fit(
-            histories,
-            features,
-            split,
-            seed=settings.audience.seed,
-            device=device_of(settings),
-            progress=lambda epoch: progress.advance(),
-        )
-    progress.finish()
+    """Fit and save the model of every fold, and return the metadata of the fits."""
+    audience, started, reports = settings.audience, time.monotonic(), []
+    for fold in range(audience.folds):
+        model = recommender_class(NAME).from_options(audience.options.get(NAME, {}))
+        own = without_fold(histories, fold, audience.folds)
+        progress = Progress(context.log, f"{NAME}: model {fold + 1}", model.training.epochs, unit="passes")
+        with deterministic():
+            report = model.fit(
+                own,
+                features,
+                leave_one_out(own, test=False),
+                seed=audience.seed,
+                device=device_of(settings),
+                progress=lambda epoch, progress=progress: progress.advance(),
+            )
+        progress.finish()
+        model.save(folder / f"{MODEL}_{fold}")
+        reports.append(report)
     return {
+        "folds": audience.folds,
         "users": int((np.diff(histories.start) > 0).sum()),
         "exposures": len(histories.item),
-        "validation_clicks": len(split.dev),
-        "best_epoch": report.best_epoch,
-        f"validation_{report.metric}": report.best_dev,
-        "parameters": report.parameters,
+        "best_epoch": [report.best_epoch for report in reports],
+        f"validation_{reports[0].metric}": [report.best_dev for report in reports],
+        "parameters": reports[0].parameters,
         "seconds": round(time.monotonic() - started, 2),
         "latest_exposure": int(histories.time.max()),
-        "curve": [[epoch.number, epoch.loss, epoch.dev] for epoch in report.epochs],
+        "curve": [[epoch.number, epoch.loss, epoch.dev] for epoch in reports[0].epochs],
     }
 
 
+def fold_of(items: Sequence[str], folds: int) -> np.ndarray:
+    """Return the fold of each item, (n,) from 0 to folds - 1; it depends on the id alone."""
+    return np.array([int(content_hash(item)[:12], 16) % folds for item in items], np.int64)
+
+
+def without_fold(histories: UserHistories, fold: int, folds: int) -> UserHistories:
+    """Return the exposures that the model of a fold is fitted to: all with one fold, else those of items in other folds."""
+    if folds == 1:
+        return histories
+    return histories.only(fold_of(histories.items.tolist(), folds)[histories.item] != fold)
+
+
 def _result(version: ArtifactVersion) -> dg.MaterializeResult:
-    shown = {name: value for name, value in version.metadata.items() if name != "curve"}
+    shown = {
+        name: dg.MetadataValue.json(value) if isinstance(value, list) else value
+        for name, value in version.metadata.items()
+        if name != "curve"
+    }
     if "curve" in version.metadata:
         shown["curve"] = fit_curve(version.metadata["curve"], label="loss, validation NDCG@10")
     return dg.MaterializeResult(data_version=version_of_artifacts(version), metadata=shown)
 
 
-def fitted_sasrec(store: Store) -> tuple[ArtifactVersion, SASRec] | None:
-    """Return the model in service and its version; None if none could be fitted."""
+def fitted_sasrec(store: Store) -> tuple[ArtifactVersion, list[SASRec]] | None:
+    """Return the version in service and the model of every fold; None if none could be fitted."""
     version = store.artifact(NAME).current()
     if version is None or "not_fitted_because" in version.metadata:
         return None
-    model = SASRec()
+    models = [SASRec() for _ in range(version.metadata["folds"])]
     with version.reading() as folder:
-        model.load(folder / MODEL)
-    return version, model
+        for fold, model in enumerate(models):
+            model.load(folder / f"{MODEL}_{fold}")
+    return version, models
 
 
 @dg.asset_check(asset=sasrec, blocking=True)

@@ -105,11 +105,12 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
 
 def _made_from(store: Store) -> str:
     version = store.artifact(MODEL).current()
-    states = [store.table(name).state() for name in (*TABLES, VALIDATION, EVALUATED)]
+    names = (*TABLES, VALIDATION, EVALUATED)
+    states = [state for name in names if (state := store.table(name).state()) is not None]
     return content_hash(
         input_digests(store, "train", "val", "test"),
         [version.version, version.inputs_hash, version.fingerprint],
-        [[state.inputs_hash, state.fingerprint] for state in states],
+        [[state.inputs_hash, state.fingerprint] for state in states if state is not None],
     )
 
 

@@ -15,6 +15,8 @@ from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_m
 from assets.engine.store_access import open_store
 from assets.prediction.input_digests import FITS, TABLES, input_digests
 from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.provenance import Provenance
+from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models.curves import QUANTILES, Curves
 from storage.fingerprint import Fingerprint
@@ -22,7 +24,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "forecast_curves"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 SCHEMA = {
     "item": pl.String,
     "target_name": pl.String,
@@ -55,7 +57,7 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
     """Forecast the curves of new uploads. No quantile lies below what was counted so far, also after the window."""
     store = open_store(settings)
     version = store.artifact(MODEL).current()
-    states = [store.table(name).state() for name in TABLES]
+    states = [state for name in TABLES if (state := store.table(name).state()) is not None]
     frame = made_table(
         context,
         store,
@@ -63,10 +65,11 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
         inputs_hash=content_hash(
             input_digests(store, "train", "predict"),
             [version.version, version.inputs_hash, version.fingerprint],
-            [[state.inputs_hash, state.fingerprint] for state in states],
+            [[state.inputs_hash, state.fingerprint] for state in states if state is not None],
         ),
         fingerprint=Fingerprint(code=CODE),
         compute=lambda: _forecast(store, settings),
+        metadata=Provenance.of(store, settings, code=CODE, models={MODEL: version.version}).facts(),
     )
     stop_if_plan_is_empty()
     return dg.MaterializeResult(
@@ -77,10 +80,12 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
 def _forecast(store: Store, settings: Settings) -> pl.DataFrame:
     samples = samples_of(store, settings, "predict")
     if not len(samples):
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema={**SCHEMA, "t0": pl.Int64, "window_complete": pl.Boolean})
     forecaster = CurveForecaster(store, settings)
     inputs = forecaster.source.inputs(samples, so_far=True)
-    return curve_table(forecaster, samples.items.tolist(), forecaster.model.predict(inputs), inputs.so_far)
+    table = curve_table(forecaster, samples.items.tolist(), forecaster.model.predict(inputs), inputs.so_far)
+    known = read_popularity(store).select("item", "t0", "window_complete")
+    return table.join(known, on="item", how="left", maintain_order="left")
 
 
 def curve_table(forecaster: CurveForecaster, items: list[str], curves: Curves, so_far: np.ndarray) -> pl.DataFrame:

@@ -12,17 +12,13 @@ from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import log_marks, skip_unchanged, table_marks
 from assets.engine.store_access import open_store
-from assets.ingest.counters import read_counters
-from assets.ingest.interactions import read_events
 from assets.monitoring.forecast_log import forecast_log
+from assets.monitoring.known_labels import known_labels
 from assets.monitoring.logged_forecasts import NAME as LOG
 from assets.monitoring.logged_forecasts import SCHEMA, read_log
 from assets.monitoring.scores_picture import draw_scores
 from assets.monitoring.scoring import SCORES, WHOLE, score, states, summarise
 from assets.prediction.predictions import NAME as PREDICTIONS
-from assets.prediction.provenance import protocol_marks
-from assets.protocol.labels import read_labels
-from assets.protocol.target import measured_targets
 from assets.settings import Settings
 from storage.fingerprint import Fingerprint
 from storage.store import Store
@@ -42,7 +38,10 @@ CODE = 1  # raise it when the same inputs give another result
 )
 @skip_unchanged(
     NAME,
-    reads=lambda store, settings: [*log_marks(store, LOG), *table_marks(store, "interactions", "counters", "labels")],
+    reads=lambda store, settings: [
+        *log_marks(store, LOG),
+        *table_marks(store, "interactions", "counters", "labels", "popularity"),
+    ],
     makes=lambda store, settings: table_marks(store, NAME, BY_GROUP),
     when_skipped=lambda last: {**last, "newly_scored": 0},
 )
@@ -52,12 +51,10 @@ def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg
     A score stays when its label leaves the data, or when the protocol changes; it is made again while its label is known.
     """
     store = open_store(settings)
-    marks = protocol_marks(
-        settings.protocol, measured_targets(settings.protocol, read_events(store), read_counters(store))
-    )
-    known = read_labels(store).filter("known").rename({"target": "target_name"})
-    found = states(read_log(store), known, marks)
-    before, scored = read_scores(store), score(found.filter(pl.col("state") == "scored"))
+    log = read_log(store)
+    known, marks = known_labels(store, settings, log)
+    judged = states(log, known, marks)
+    before, scored = read_scores(store), score(judged.filter(pl.col("state") == "scored"))
     earlier = before.join(scored, on="forecast", how="anti", maintain_order="left")
     table = pl.concat([earlier, scored]).sort("made_at", "forecast")
     summary = summarise(table.filter(pl.col("protocol").is_in(list(marks.values()))), settings.protocol.ages)
@@ -65,7 +62,7 @@ def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg
     keep_table(context, store, NAME, table, fingerprint)
     keep_table(context, store, BY_GROUP, summary, fingerprint)
     stop_if_plan_is_empty()
-    by_state = dict(found["state"].value_counts(sort=True).iter_rows())
+    by_state = dict(judged["state"].value_counts(sort=True).iter_rows())
     context.log.info(
         "forecast_scores: %s", ", ".join(f"{n} {state}" for state, n in by_state.items()) or "no forecast yet"
     )

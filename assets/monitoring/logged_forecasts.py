@@ -62,7 +62,7 @@ def log_rows(forecasts: pl.DataFrame, made_by: Provenance, *, source: str, made_
         - `counted`: what was counted of the target by then, also after the window.
         - `protocol`: what the forecast and its label must have in common (`assets.prediction.provenance.protocol_marks`).
         - `code`: version of the code of `source`.
-        - `model_versions`: artifact -> version of every model in service, as JSON.
+        - `model_versions`: artifact -> version of every model, as JSON.
     """
     given = forecasts.columns
     optional = {"in_training": pl.lit(False), **{name: pl.lit(None, SCHEMA[name]) for name in QUANTILES}}
@@ -82,10 +82,10 @@ def log_rows(forecasts: pl.DataFrame, made_by: Provenance, *, source: str, made_
         pl.lit("").alias("forecast"),
     )
     frame = frame.select(SCHEMA.names()).cast(SCHEMA)
-    told = frame.drop(NOT_THE_FORECAST).with_columns(
+    identity = frame.drop(NOT_THE_FORECAST).with_columns(
         pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(" ") for name in QUANTILES
     )
-    return frame.with_columns(pl.Series("forecast", row_hashes(told), dtype=pl.String))
+    return frame.with_columns(pl.Series("forecast", row_hashes(identity), dtype=pl.String))
 
 
 def append_new(store: Store, rows: pl.DataFrame) -> int:

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from assets.monitoring.logged_forecasts import SCHEMA
+from assets.protocol.target import HOUR_MS
 from models import targets
+from models.curves.scores import INTERVALS, coverage, crps
 
-LOW, HIGH = 0.1, 0.9  # ends of the 80 % interval
 SCORES = pl.Schema(
     {
         "label_time": pl.Int64,
@@ -20,7 +21,7 @@ SCORES = pl.Schema(
         "error": pl.Float64,
         "absolute_error": pl.Float64,
         "absolute_error_count": pl.Float64,
-        "inside_80": pl.Boolean,
+        "coverage_80": pl.Float64,
         "crps": pl.Float64,
     }
 )
@@ -81,19 +82,21 @@ def score(scorable: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The log's columns and those of `SCORES`: `lead_hours` from the end of the data that the forecast saw to the label,
         `error` and `absolute_error` on the scale, `absolute_error_count` on counts, and, where the forecast has quantiles,
-        `inside_80` (whether the count lies in the 80 % interval, ends included) and `crps` in counts.
+        `coverage_80`, the share of the count that the 80 % interval covers, and `crps` on the scale log2(1 + count); see
+        `models.curves.scores.curve_scores`.
     """
     value = np.full(len(scorable), np.nan)
     for scale in scorable["scale"].unique():
         own = (scorable["scale"] == scale).to_numpy()
-        value[own] = targets.forward(scorable["count"].to_numpy()[own], scale)
-    intervals = [_interval(*row) for row in scorable.select("count", "levels", "quantiles").iter_rows()]
+        counts = scorable["count"].to_numpy()[own]
+        value[own] = targets.forward(np.maximum(counts, targets.smallest_count(scale)), scale)
+    covered, loss = _of_quantiles(scorable)
     return (
         scorable.with_columns(
             pl.Series("target", value, dtype=pl.Float64),
-            ((pl.col("label_time") - pl.col("data_end")) / 3_600_000).alias("lead_hours"),
-            pl.Series("inside_80", [inside for inside, _ in intervals], dtype=pl.Boolean),
-            pl.Series("crps", [loss for _, loss in intervals], dtype=pl.Float64),
+            ((pl.col("label_time") - pl.col("data_end")) / HOUR_MS).alias("lead_hours"),
+            pl.Series("coverage_80", covered).fill_nan(None),
+            pl.Series("crps", loss).fill_nan(None),
         )
         .with_columns((pl.col("predicted") - pl.col("target")).alias("error"))
         .with_columns(
@@ -104,17 +107,18 @@ def score(scorable: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _interval(
-    count: float, levels: Sequence[float] | None, quantiles: Sequence[float] | None
-) -> tuple[bool | None, float | None]:
-    """Return whether a count lies in the 80 % interval, and its CRPS; None without quantiles."""
-    if not levels:
-        return None, None
-    at, levels = dict(zip(levels, quantiles)), np.asarray(levels)
-    above = count - np.asarray(quantiles)
-    loss = 2 * np.maximum(levels * above, (levels - 1) * above).mean()
-    inside = at[LOW] <= count <= at[HIGH] if {LOW, HIGH} <= at.keys() else None
-    return inside, float(loss)
+def _of_quantiles(scorable: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coverage of the 80 % interval, and the CRPS; NaN without quantiles."""
+    covered, loss = np.full(len(scorable), np.nan), np.full(len(scorable), np.nan)
+    rows = scorable.select("levels", "quantiles", "count").with_row_index().drop_nulls("levels")
+    for (levels,), part in rows.group_by("levels"):
+        at, quantiles = part["index"].to_numpy(), np.array(part["quantiles"].to_list(), dtype=np.float64)
+        count = part["count"].to_numpy()
+        loss[at] = crps(np.log2(1.0 + quantiles), levels, np.log2(1.5 + count))
+        if set(INTERVALS[80]) <= set(levels):
+            low, high = (quantiles[:, list(levels).index(level)] for level in INTERVALS[80])
+            covered[at] = coverage(low, high, count)
+    return covered, loss
 
 
 def summarise(scores: pl.DataFrame, ages: Sequence[float]) -> pl.DataFrame:
@@ -140,7 +144,7 @@ def summarise(scores: pl.DataFrame, ages: Sequence[float]) -> pl.DataFrame:
         "mean_error": "error",
         "mae": "absolute_error",
         "mae_count": "absolute_error_count",
-        "coverage_80": "inside_80",
+        "coverage_80": "coverage_80",
         "crps": "crps",
     }
     parts = [SUMMARY.to_frame()]
@@ -160,8 +164,7 @@ def summarise(scores: pl.DataFrame, ages: Sequence[float]) -> pl.DataFrame:
 
 def _age_group(ages: Sequence[float]) -> pl.Expr:
     """Return the group of a forecast by the item's age, from columns `age_hours` and `window_complete`."""
-    group, after = pl.when("window_complete").then(pl.lit(WHOLE)), 0.0
+    group = pl.when("window_complete").then(pl.lit(WHOLE))
     for age in ages:
-        group = group.when(pl.col("age_hours") <= age).then(pl.lit(f"{after:g} to {age:g} h"))
-        after = age
-    return group.otherwise(pl.lit(f"over {after:g} h"))
+        group = group.when(pl.col("age_hours") <= age).then(pl.lit(f"up to {age:g} h"))
+    return group.otherwise(pl.lit("older"))

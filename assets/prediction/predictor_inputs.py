@@ -133,12 +133,12 @@ def stored_windows(store: Store, items: Sequence[str]) -> list[Window]:
     for row, item in enumerate(items):
         own = of_item.get(item, {**UNSEEN, "younger": []})
         for held in own["younger"]:
-            windows.append(Window(row, True, {**_as_arrays(held), "window_hours": own["window_hours"]}))
-        windows.append(Window(row, False, _as_arrays(own)))
+            windows.append(Window(row, True, {**window_arrays(held), "window_hours": own["window_hours"]}))
+        windows.append(Window(row, False, window_arrays(own)))
     return windows
 
 
-def _as_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
+def window_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
     """Return the window with its sequence as arrays, which take a fraction of the memory of lists."""
     sequence = {"times": np.array(held["times"], np.float64), "types": np.array(held["types"], np.int64)}
     return {**{name: value for name, value in held.items() if name != "younger"}, **sequence}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -19,11 +19,8 @@ from assets.settings import Protocol, Settings
 from storage.hashing import content_hash
 from storage.store import Store
 
-SHARED = {
-    "hours",
-    "first_k",
-    "target",
-}  # fields of `[protocol]` that decide what is seen and on which scale it is forecast
+# Fields of `[protocol]` that decide what is seen, and on which scale it is forecast.
+SHARED = {"hours", "first_k", "target"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,9 @@ class Provenance:
         code: Version of the code of the stage that made them.
         bank: Version of the memory bank in service; None if there is none.
         process: Version of the fitted process in service; None if there is none.
-        models: Artifact -> version in service, of every model.
-        protocols: Target -> hash of the target, its source, the window and the scale (`protocol_mark`).
+        models: Artifact -> version of every model.
+        protocols: Target -> hash of the target, its source, the window and the scale (`protocol_marks`), also for the targets'
+            metrics at every horizon of the curves.
     """
 
     data_end: int | None
@@ -49,26 +47,31 @@ class Provenance:
     protocols: dict[str, str]
 
     @classmethod
-    def of(cls, store: Store, settings: Settings, *, code: int) -> Provenance:
+    def of(cls, store: Store, settings: Settings, *, code: int, models: Mapping[str, int] | None = None) -> Provenance:
         """Read what is in service now.
 
         Args:
             store: The store.
-            settings: Sections `[data]`, `[protocol]` and `[model]` are used.
+            settings: Sections `[data]`, `[protocol]`, `[model]` and `[curves]` are used.
             code: Version of the code of the stage that makes the forecasts.
+            models: Artifact -> version of the models that make them; None for all predictors in service.
         """
-        events, counters = read_events(store), read_counters(store)
-        end = settings.data.as_of_ms or end_of_data(events, counters)
+        if models is None:
+            models = {
+                model.artifact: model_in_service(store, model).version for model in fitted_models(store, settings)
+            }
+        targets = measured_targets(settings.protocol, read_events(store), read_counters(store))
+        at_horizons = [replace(target, hours=hours) for target in targets for hours in settings.curves.hours]
         versions = {name: store.artifact(name).current() for name in FITS}
         numbers = {name: None if version is None else version.version for name, version in versions.items()}
         return cls(
-            data_end=known_items(store)["published_at"].max() if end is None else end,
+            data_end=data_end(store, settings),
             scale=settings.protocol.target,
             code=code,
             bank=numbers["memory_bank"],
             process=numbers["hawkes_process"],
-            models={model.artifact: model_in_service(store, model).version for model in fitted_models(store, settings)},
-            protocols=protocol_marks(settings.protocol, measured_targets(settings.protocol, events, counters)),
+            models=dict(models),
+            protocols=protocol_marks(settings.protocol, [*targets, *at_horizons]),
         )
 
     def facts(self) -> dict[str, Any]:
@@ -91,6 +94,14 @@ def protocol_marks(protocol: Protocol, targets: Sequence[MeasuredTarget]) -> dic
     """
     fields = protocol.model_dump(include=SHARED)
     return {target.name: content_hash(target.name, target.source, fields)[:16] for target in targets}
+
+
+def data_end(store: Store, settings: Settings) -> int | None:
+    """Return the end of the data, unix ms: `data.as_of`, else the last event or snapshot, else the last publication."""
+    end = settings.data.as_of_ms
+    if end is None:
+        end = end_of_data(read_events(store), read_counters(store))
+    return known_items(store)["published_at"].max() if end is None else end
 
 
 def hours_since(moment: int | None, t0: pl.Expr) -> pl.Expr:

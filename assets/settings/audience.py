@@ -39,6 +39,12 @@ class Audience(dg.Config):
         {},
         description="Hyper-parameters per recommender; for example `[audience.options.sasrec]` with `length = 20`.",
     )
+    folds: int = Field(
+        4,
+        ge=1,
+        description="Models whose scores are the column. A training video's score comes from the one model that was fitted "
+        "without its clicks, any other video's is the mean of all. 1: one model, fitted to all training videos, as in MUFM.",
+    )
     seed: int = Field(0, ge=0, description="Seed of the recommender whose score is a column.")
     refit_share: float = Field(
         0.05,

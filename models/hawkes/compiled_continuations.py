@@ -91,7 +91,7 @@ class Lanes(NamedTuple):
         amplitude: (k, j, LANES) float64.
         rates: (k, LANES) float64, each type's intensity.
         states: (n, d, LANES) float32, the network's states.
-        work: (7 d + 2 n + 7 + k, LANES) float32, scratch of the network.
+        work: (6 d + 2 n + 6 + k, LANES) float32, scratch of the network.
         clock: (9, LANES) float64: the time now, of the last event, and of the end; the intensity now; the bound, the length of
             its interval, the wait and the uniform number of the latest proposal; the scaled gap before the latest event.
         numbers: (7, LANES) int64: number of the continuation, its row, random numbers used, times passed, events so far,
@@ -352,7 +352,7 @@ def continue_rows(
     n, d = histories.states.shape[1], histories.states.shape[2]
     lanes = Lanes(
         np.zeros((k, LANES)), np.zeros((k, j, LANES)), np.zeros((k, LANES)), np.zeros((n, d, LANES), np.float32),
-        np.zeros((7 * d + 2 * n + 7 + k, LANES), np.float32), np.zeros((9, LANES)), np.zeros((7, LANES), np.int64),
+        np.zeros((6 * d + 2 * n + 6 + k, LANES), np.float32), np.zeros((9, LANES)), np.zeros((7, LANES), np.int64),
         np.zeros((2, LANES), np.uint64), np.zeros((LANES, len(counted)), np.int64), np.zeros((3, LANES), np.bool_),
     )  # fmt: skip
     following, running = first, lanes.marks[0]

@@ -69,19 +69,18 @@ def network_weights(process: MambaHawkesProcess) -> NetworkWeights:
     d = network.hidden
     wide = -(-d // 4) * 4
 
-    def filled(matrix: Tensor, rows: int, columns: int | None = None) -> np.ndarray:
-        """Return a float32 copy with zeros added; the two halves of 2 d rows or columns are filled separately."""
-        matrix = matrix.detach().double().numpy()
-        for axis, size in enumerate((rows, columns)[: matrix.ndim]):
-            if size == 2 * wide:
-                parts = [np.concatenate([half, np.zeros_like(half[:1]).repeat(wide - d, 0)])
-                         for half in np.split(np.moveaxis(matrix, axis, 0), 2)]  # fmt: skip
-                matrix = np.moveaxis(np.concatenate(parts), 0, axis)
-            elif size is not None:
-                matrix = np.pad(
-                    matrix, [(0, size - matrix.shape[axis] if at == axis else 0) for at in range(matrix.ndim)]
-                )
-        return np.ascontiguousarray(matrix, np.float32)
+    def filled(matrix: Tensor, *sizes: int) -> np.ndarray:
+        """Return a float32 copy of the given sizes, filled with zeros; the halves of 2 d are filled separately."""
+        array = matrix.detach().double().numpy()
+        for axis, size in enumerate(sizes):
+            halves = size == 2 * wide and array.shape[axis] == 2 * d
+            pieces = []
+            for part in np.split(array, 2 if halves else 1, axis):
+                shape = list(part.shape)
+                shape[axis] = (wide if halves else size) - shape[axis]
+                pieces += [part, np.zeros(shape)]
+            array = np.concatenate(pieces, axis)
+        return np.ascontiguousarray(array, np.float32)
 
     embedding = network.embedding.weight[: process.num_types].double().T
     gaps = embedding.new_zeros(d, 2) if network.gap_embedding is None else network.gap_embedding.weight.double()
@@ -143,7 +142,7 @@ def advance(weights, states, types, gap, moved, work, base):
         types: (LANES,) int64, types of the events.
         gap: (LANES,) float64, the scaled gap before each event.
         moved: (LANES,) bool. Nothing of the other lanes is changed.
-        work: (7 d + 2 n + 6 + k, LANES) float32, scratch.
+        work: (6 d + 2 n + 6 + k, LANES) float32, scratch.
         base: (k, LANES) float64, the baseline and the neural term; updated.
     """
     d, n = len(weights.skip), len(weights.rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from models.events import EventBatch
@@ -14,6 +15,8 @@ from models.hawkes.excitation import Excitation
 from models.hawkes.exponential import ExponentialHawkes
 from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.process import PointProcess
+
+ENCODED_AT_ONCE = 128  # rows whose histories are encoded at once
 
 
 class CompiledProcess(NamedTuple):
@@ -70,16 +73,20 @@ def histories(
         until: (b, H) float64.
         counted_from: (b,) float64.
     """
-    snapshot = process.snapshot(batch)
-    width = len(network.skip)
-    states = np.zeros((len(batch), len(network.rate), width), np.float32)
-    if width:
-        states[..., : network.width] = snapshot.memory[0].numpy()
+    states = np.zeros((len(batch), len(network.rate), len(network.skip)), np.float32)
+    base, amplitude, last = [], [], []
+    for part in torch.arange(len(batch)).split(ENCODED_AT_ONCE):
+        snapshot = process.snapshot(batch[part])
+        base.append(snapshot.levels.base)
+        amplitude.append(snapshot.levels.amplitude)
+        last.append(snapshot.time)
+        if network.width:
+            states[part.numpy(), :, : network.width] = snapshot.memory[0].numpy()
     return Histories(
-        base=snapshot.levels.base.numpy(),
-        amplitude=np.ascontiguousarray(snapshot.levels.amplitude.numpy()),
+        base=torch.cat(base).numpy(),
+        amplitude=torch.cat(amplitude).contiguous().numpy(),
         states=states,
-        last=snapshot.time.numpy(),
+        last=torch.cat(last).numpy(),
         start=batch.t_end.numpy(),
         until=until.numpy(),
         counted_from=counted_from.numpy(),

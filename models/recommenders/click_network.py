@@ -108,7 +108,8 @@ class ClickNetwork(nn.Module):
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Return the tables of embeddings whose gradients are sparse."""
-        return [module.weight for module in self.modules() if isinstance(module, nn.Embedding) and module.sparse]
+        tables = [module for module in self.modules() if isinstance(module, nn.Embedding) and module.sparse]
+        return [table.weight for table in tables if table.weight.requires_grad]
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -65,7 +65,9 @@ def train(
         blocks = data.training_blocks(split.train, options.block, options.negatives)
         dev = data.held_out_blocks(split.dev, split.train, DEV_BLOCK) if len(split.dev) else None
         optimisers = _optimisers(network, options)
-        report = RecommenderReport("AUC", sum(weight.numel() for weight in network.parameters()))
+        report = RecommenderReport(
+            "AUC", sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+        )
         best = None
         while len(report.epochs) < options.epochs:
             begun = time.perf_counter()

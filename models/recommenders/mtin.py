@@ -42,9 +42,10 @@ class MTINConfig(ClickConfig):
         rounds: Rounds of the routing.
         base: b, base of the discount's logarithm.
         threshold: epsilon in (0, 1); scores are mapped to (0, 1) first, because a discount would raise a negative score.
-        route_gradient: Whether gradients reach the matching scores (straight-through). False is the printed form, in which the
-            matching network keeps its initial weights. True costs about twice the time per step, and training then merges the
-            groups (docs/click_models.md).
+        route_gradient: Whether the routing is trained. False: it reads the pretrained memory and the item vectors of
+            the start, and as printed no gradient reaches the matching scores. The groups stay as they began. True: it
+            reads the present memory and vectors, and gradients reach the scores (straight-through); a step costs about
+            twice the time.
         start: Initial weights of the matching network: "distance" lets scores fall with the distance to a group, "random"
             is the usual start.
         masks: p, the number of temporal decays.
@@ -130,20 +131,23 @@ class InterestSide(nn.Module):
         own = users if config.memory == "pretrained" else 1
         self.memory = nn.Embedding(own, groups * d, sparse=config.memory == "pretrained")
         nn.init.normal_(self.memory.weight, std=d**-0.5)
+        if not config.route_gradient:
+            self.register_buffer("pretrained", self.memory.weight.detach().clone())
 
-    def forward(self, x: Tensor, history: History, user: Tensor) -> Interests:
+    def forward(self, x: Tensor, routed: Tensor, history: History, user: Tensor) -> Interests:
         """Return the groups and the user's vector.
 
         Args:
             x: (b, L, d) vectors of the exposures, zero for padding.
+            routed: (b, L, d) vectors that the routing reads: x, or those of the start.
             history: Which of them are padding, and their times.
             user: (b,) rows of the users.
         """
         config = self.config
-        c = self.memory(user if config.memory == "pretrained" else torch.zeros_like(user))
-        c = c.view(len(x), self.groups, -1)
+        own = user if config.memory == "pretrained" else torch.zeros_like(user)
+        c = self.memory(own).view(len(x), self.groups, -1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and config.route_gradient):
-            score = self.match(x, c).sigmoid()
+            score = self.match(routed, c if config.route_gradient else self.pretrained[own].view_as(c)).sigmoid()
         group, discount = self.route(score, history)
         if config.route_gradient:
             chosen = score.gather(2, group.clamp(min=0).unsqueeze(2)).squeeze(2) / discount
@@ -202,7 +206,11 @@ class MTINNetwork(ClickNetwork):
         """Build the network."""
         super().__init__(config, sizes)
         d = config.width
-        self.items = ItemEncoder(sizes.content, d, items=sizes.items if config.ids else 0)
+        ids = sizes.items if config.ids else 0
+        self.items = ItemEncoder(sizes.content, d, items=ids)
+        self.start_items = None  # the item vectors of the start
+        if not config.route_gradient:
+            self.start_items = ItemEncoder(sizes.content, d, items=ids).requires_grad_(False)
         skip_groups = config.groups if config.skip_groups is None else config.skip_groups
         self.sides = nn.ModuleDict(
             {
@@ -217,17 +225,19 @@ class MTINNetwork(ClickNetwork):
     def forward(self, batch: ClickBatch) -> Tensor:
         """Return the scores of the candidates, (b, c)."""
         x = self.dropout(self.items(batch))
+        routed = x if self.start_items is None else self.start_items(batch)
         parts = []
         for name, side in self.sides.items():
             history: History = getattr(batch, name)
-            user = side(history.gather(x), history, batch.user).user
+            user = side(history.gather(x), history.gather(routed), history, batch.user).user
             parts.append(self.scores[name](user, x, batch.candidate))
         return torch.stack(parts, -1) @ self.balance
 
     def interests(self, batch: ClickBatch, *, side: Literal["clicked", "skipped"] = "clicked") -> Interests:
         """Return what one side finds in the histories of a batch."""
-        history: History = getattr(batch, side)
-        return self.sides[side](history.gather(self.items(batch)), history, batch.user)
+        history, x = getattr(batch, side), self.items(batch)
+        routed = x if self.start_items is None else self.start_items(batch)
+        return self.sides[side](history.gather(x), history.gather(routed), history, batch.user)
 
     @torch.no_grad()
     def start(self, users: Iterable[ClickBatch], seed: int) -> None:
@@ -237,6 +247,8 @@ class MTINNetwork(ClickNetwork):
         """
         known = {name: np.zeros(self.sizes.users, bool) for name in self.sides}
         distances: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in self.sides}
+        if self.start_items is not None:
+            self.start_items.load_state_dict(self.items.state_dict())
         for batch in users:
             x = self.items(batch)
             for name, side in self.sides.items():
@@ -248,6 +260,8 @@ class MTINNetwork(ClickNetwork):
                     distances[name].append(nearest_distance(own, side.start_memory(user, own, seed)))
         for name, side in self.sides.items():
             side.start_unknown(known[name], seed)
+            if not self.config.route_gradient:
+                side.pretrained.copy_(side.memory.weight)
             if self.config.start == "distance" and known[name].any():
                 side.match.start_as_distance(float(np.median(np.concatenate(distances[name]))))
 

@@ -162,7 +162,7 @@ class SASRec:
 
         Args:
             histories: The users' clicks, all of which are read.
-            features: Content of the items to score, in rows of their own order.
+            features: Content of the items of `histories`, all of which are scored.
             device: Device to compute on.
 
         Returns:
@@ -179,8 +179,9 @@ class SASRec:
         total = torch.zeros(self.config.width, dtype=torch.float64)
         for _, user in user_vectors(network, clicks, features, queries, device=device):
             total += user.double().sum(0).cpu()
-        rows = np.arange(len(next(iter(features.vectors.values()))))
-        mean = item_vectors(network, features, rows, device=device).double().cpu() @ (total / max(len(users), 1))
+        mean = item_vectors(network, features, np.arange(len(histories.items)), device=device).double().cpu() @ (
+            total / max(len(users), 1)
+        )
         return mean.numpy(), mean.sigmoid().numpy()
 
     def save(self, folder: Path) -> None:

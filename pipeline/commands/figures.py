@@ -13,10 +13,12 @@ from pipeline.commands.declaration import OK, PROBLEMS, command
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TRUTH = "truth/videos.csv"  # of the demonstration set
+
 
 def add(app: typer.Typer) -> None:
     """Add the command."""
-    about = "Draw what explains a run: retrieved videos and an intensity taken apart."
+    about = "Draw what explains a run: retrieved videos, an intensity taken apart, the courses of archetypes."
     command(app, "figures", about=about, example="reelcast figures --item 617")(figures)
 
 
@@ -28,6 +30,7 @@ def figures(
 
     settings = load_project()
 
+    from assets.curves.course_figure import course_figure
     from assets.curves.intensity_figure import intensity_figure
     from assets.curves.nothing_to_show import NothingToShow
     from assets.curves.retrieval_figure import retrieval_figure
@@ -38,6 +41,7 @@ def figures(
     drawn: dict[str, Callable[[], Figure]] = {
         "retrieval": lambda: retrieval_figure(store, settings, item=item),
         "intensity": lambda: intensity_figure(store, settings, item=item),
+        "courses": lambda: course_figure(store, settings, settings.data_folder() / TRUTH),
     }
     for name, draw in drawn.items():
         path = settings.results_folder() / f"figure_{name}.png"

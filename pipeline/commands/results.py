@@ -72,13 +72,14 @@ def show_results(console: Console, settings: Settings) -> None:
     from assets.curves.curve_evaluation import curve_summary, read_curve_scores
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
+    from assets.monitoring.decided import shares_in_words
     from pipeline.results_table import evaluation_tables
 
     table, notes = _evaluated(settings)
     for grid in evaluation_tables(table):
         console.print(grid, "")
     store = open_store(settings)
-    notes += curve_summary(read_curve_scores(store))
+    notes += [*curve_summary(read_curve_scores(store)), *shares_in_words(store, settings)]
     console.print(Markdown("\n".join(f"- {note}" for note in notes)))
     failed, damaged = failures(store), damages(store)
     if len(damaged):

@@ -58,6 +58,8 @@ PROCESSES = {
     "poisson": lambda: PoissonProcess(2).double(),
 }
 
+SLOW = ("two layers", "neural")  # not compiled; "poisson" stands for them by default
+
 
 def observed():
     return EventBatch.from_sequences([[0.5, 0.5, 1.0], [], [1.0]], [[0, 1, 0], [], [1]], t_end=[1.0, 2.0, 1.5])
@@ -69,7 +71,9 @@ def counts_of(process, batch, until=UNTIL, **options):
 
 
 @pytest.mark.parametrize("history", ["updated", "frozen"])
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in PROCESSES]
+)
 def test_the_law_is_that_of_simulate(name, history):
     """Means, variances and the whole distribution, for each time and type; at 1e-4 no test fails by chance in a lifetime."""
     from scipy.stats import ks_2samp

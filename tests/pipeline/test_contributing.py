@@ -103,7 +103,7 @@ def test_a_predictor_is_one_file_and_one_line(add_example, monkeypatch, tmp_path
     monkeypatch.setitem(predictor_table.CLASSES, PREDICTOR, PREDICTOR_CLASS)
     assert settings_of(model__train=f'["{PREDICTOR}"]').model.train == [PREDICTOR]
     world, made = make_world(), predictor_class(PREDICTOR)
-    predictor = made(options=TrainingOptions(max_epochs=40, learning_rate=3e-2))
+    predictor = made(options=TrainingOptions(epochs=15, learning_rate=3e-2))
     predictor.fit(world.train, world.dev, world.bank)
     forecasts = predictor.predict(world.test, world.bank)
     assert nmse(world.test.target[:, 0], forecasts[:, 0]) < 0.9

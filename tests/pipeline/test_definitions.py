@@ -14,9 +14,9 @@ GRAPH = {
     "metadata": {"metadata_features", "author_history", "window_columns"},
     "feedback": {"hawkes_process", "temporal_embeddings"},
     "memory": {"memory_bank", "neighbours"},
-    "prediction": {"popularity_model", "evaluation", "predictions"},
+    "prediction": {"popularity_model", "evaluation", "predictions", "forecast_service"},
     "curves": {"simulated_curves", "curve_model", "curve_evaluation", "forecast_curves", "forecast_reasons"},
-    "monitoring": {"forecast_log", "forecast_scores", "drift"},
+    "monitoring": {"forecast_log", "forecast_scores", "drift", "decided"},
     "reports": {"leaderboard"},
 }
 EDGES = {
@@ -41,13 +41,15 @@ EDGES = {
     "memory_bank": GRAPH["embeddings"] | {"temporal_embeddings"},
     "neighbours": {"memory_bank"},
     "predictions": {"evaluation"},
+    "forecast_service": {"evaluation"},
     "simulated_curves": {"temporal_embeddings"},
     "curve_model": {"simulated_curves", "neighbours", "window_columns"},
     "curve_evaluation": {"curve_model", "evaluation"},
     "forecast_curves": {"curve_evaluation"},
-    "forecast_log": {"predictions"},
+    "forecast_log": {"predictions", "forecast_curves"},
     "forecast_scores": {"forecast_log"},
     "drift": {"forecast_scores"},
+    "decided": {"curve_evaluation"},
     "forecast_reasons": {"predictions"},
     "leaderboard": {"evaluation", "curve_evaluation"},
 }

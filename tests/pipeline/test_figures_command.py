@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from assets.curves import intensity_figure, retrieval_figure
+from assets.curves import course_figure, intensity_figure, retrieval_figure
 from assets.curves.nothing_to_show import NothingToShow
 from pipeline.command_line import main
 
@@ -27,8 +27,10 @@ def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are_written(result
 
     monkeypatch.setattr(retrieval_figure, "retrieval_figure", refuse)
     monkeypatch.setattr(intensity_figure, "intensity_figure", lambda store, settings, *, item: Figure())
+    monkeypatch.setattr(course_figure, "course_figure", lambda store, settings, archetypes: Figure())
     assert main(["figures", "--item", "nobody"]) == 1
     printed = capsys.readouterr()
     assert printed.err == "reelcast: no figure retrieval: item 'nobody' is no usable test item\n"
-    assert printed.out.split() == [str(results / "figure_intensity.png")]
-    assert [file.name for file in results.iterdir()] == ["figure_intensity.png"]
+    written = [results / f"figure_{name}.png" for name in ("intensity", "courses")]
+    assert printed.out.split() == [str(path) for path in written]
+    assert sorted(results.iterdir()) == sorted(written)

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets.audience.item_content import item_content
 from assets.audience.recommendation_scores import check_scores, read_scores, score_items
-from assets.audience.sasrec import fitted_sasrec, sasrec_is_fitted_on_training_items
+from assets.audience.sasrec import fitted_sasrec, fold_of, sasrec_is_fitted_on_training_items, without_fold
 from assets.audience.user_histories import read_histories
 from assets.engine.refit_policy import fitted_on
 from assets.engine.store_access import open_store
@@ -50,6 +51,7 @@ def settings_in(folder, plain_set, **further: str) -> Settings:
         "STORE__PATH": str(folder / "store"),
         "STORE__RESULTS": str(folder / "results"),
         "AUDIENCE__TRAIN": '["sasrec"]',
+        "AUDIENCE__FOLDS": "2",
         "AUDIENCE__OPTIONS": json.dumps({"sasrec": {"epochs": 1, "width": 16, "layers": 1}}),
         **further,
     }
@@ -77,21 +79,37 @@ def test_every_video_has_a_score_and_the_table_of_windows_has_it_as_a_column(ran
 
 
 def test_removing_every_event_of_test_items_leaves_the_scores_unchanged(ran, store):
-    kept, model = read_histories(store), fitted_sasrec(store)[1]
+    kept, models = read_histories(store), fitted_sasrec(store)[1]
     histories, frame = kept.histories, read_scores(store)
     of_test = np.isin(histories.items[histories.item], items_of(read_splits(store), "val", "test"))
     assert of_test.any() and not (of_test & kept.observed).any()
     own = histories.only(kept.observed & ~of_test)
-    again = score_items(store, model, own, frame["item"].to_list())
+    again = score_items(store, models, own, frame["item"].to_list())
     np.testing.assert_allclose(again["logit"], frame["logit"], atol=1e-5)
+    backwards = score_items(store, models, own, frame["item"].to_list()[::-1])
+    assert backwards["item"].to_list() == frame["item"].to_list()[::-1]
+    np.testing.assert_allclose(backwards["logit"][::-1], frame["logit"], atol=1e-5)
+
+
+def test_a_training_items_own_clicks_do_not_change_its_score(ran, store):
+    kept, models = read_histories(store), fitted_sasrec(store)[1]
+    histories, frame = kept.histories.only(kept.observed), read_scores(store)
+    item = histories.items[histories.item[0]]
+    without = histories.only(histories.items[histories.item] != item)
+    own = int(fold_of([item], 2)[0])
+    before = score_items(store, models, histories, frame["item"].to_list()).filter(pl.col("item") == item)["logit"][0]
+    features = item_content(store, histories.items.tolist())
+    others = models[own].mean_scores(without_fold(without, own, 2), features)[0][histories.item[0]]
+    assert before == pytest.approx(others, abs=1e-5)
+    assert set(fold_of(histories.items.tolist(), 2)) == {0, 1}
 
 
 def test_a_score_from_all_exposures_is_found(ran, store):
-    kept, model = read_histories(store), fitted_sasrec(store)[1]
+    kept, models = read_histories(store), fitted_sasrec(store)[1]
     frame = read_scores(store)
-    assert check_scores(store, ran, frame, model).passed
-    leaked = score_items(store, model, kept.histories, frame["item"].to_list())
-    result = check_scores(store, ran, leaked, model)
+    assert check_scores(store, ran, frame, models).passed
+    leaked = score_items(store, models, kept.histories, frame["item"].to_list())
+    result = check_scores(store, ran, leaked, models)
     assert not result.passed and result.metadata["wrong"].value > 50
 
 

@@ -1,11 +1,13 @@
 """Three nights of a small data set: the tables that earlier stages leave, without running them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from assets.curves.forecast_curves import NAME as CURVES
 from assets.engine.store_access import open_store
 from assets.monitoring.forecast_log import forecast_log
 from assets.monitoring.forecast_scores import forecast_scores
@@ -15,6 +17,7 @@ from assets.protocol.labels import NAME as LABELS
 from assets.protocol.target import MeasuredTarget
 from assets.settings import Settings
 from models import targets
+from models.curves import QUANTILES
 from storage.datasets import COUNTERS
 from storage.store import Store
 
@@ -30,15 +33,42 @@ class Nights:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.store: Store = open_store(settings)
-        events = {"item": ["a"], "user": ["u"], "type": ["comment"], "time": [HOUR], "order": [0]}
-        self.write("interactions", pl.DataFrame(events))
+        self.events(hours=[1], end=DAY)
         self.write("counters", COUNTERS.to_frame())
+        self.write("popularity", pl.DataFrame({"item": list(PUBLISHED), "t0": list(PUBLISHED.values())}))
         self.label({})
 
     def write(self, name: str, frame: pl.DataFrame, metadata: Mapping[str, object] | None = None) -> None:
         table = self.store.table(name)
         version = table.state().version if table.state() else 0
         table.write(frame, inputs_hash=str(version), fingerprint="f", metadata=dict(metadata or {}))
+
+    def events(self, *, hours: list[int], end: int) -> None:
+        """Leave comments on item a at some hours, and a last event of another item at the end of the data."""
+        times = [*(hour * HOUR for hour in hours), end]
+        items = ["a"] * len(hours) + ["c"]
+        columns = {"item": items, "user": "u", "type": "comment", "time": times, "order": range(len(times))}
+        self.write("interactions", pl.DataFrame(columns, schema_overrides={"order": pl.Int64}))
+
+    def forecast_curve(self, item: str, medians: Mapping[float, float], *, end: int) -> None:
+        """Leave what `forecast_curves` leaves: the medians at some horizons in hours, with quantiles around them."""
+        rows = [
+            {
+                "item": item,
+                "target_name": TARGET.name,
+                "horizon_hours": horizon,
+                **{name: median + place - 3.0 for place, name in enumerate(QUANTILES)},
+                "counted_so_far": 1.0,
+                "calibrated": True,
+                "source": "regression",
+                "t0": PUBLISHED[item],
+                "window_complete": True,
+            }
+            for horizon, median in medians.items()
+        ]
+        at_horizons = [replace(TARGET, hours=horizon) for horizon in medians]
+        marks = protocol_marks(self.settings.protocol, [TARGET, *at_horizons])
+        self.write(CURVES, pl.DataFrame(rows), Provenance(end, "log2p1", 1, 1, 1, {}, marks).facts())
 
     def predict(self, forecasts: Mapping[str, float], *, end: int, bank: int = 1, hours: float = 24.0) -> None:
         """Leave what `predictions` leaves.

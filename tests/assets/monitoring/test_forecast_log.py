@@ -6,17 +6,20 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import polars as pl
 import pytest
 
 from assets.monitoring.forecast_scores import BY_GROUP, read_scores
-from assets.monitoring.logged_forecasts import NAME, SCHEMA, append_new, log_rows, read_log
-from assets.monitoring.scoring import score, states, summarise
+from assets.monitoring.logged_forecasts import NAME, append_new, log_rows, read_log
+from assets.monitoring.scoring import states
 from assets.prediction.provenance import Provenance
+from models.curves import LEVELS
+from models.curves.scores import crps
 from storage import catalog
 from storage.log import Log
 from storage.store import Store
-from tests.assets.monitoring.conftest import DAY, HOUR
+from tests.assets.monitoring.conftest import DAY
 
 
 def metadata(result, asset: str) -> dict[str, object]:
@@ -118,18 +121,25 @@ def test_a_forecast_of_an_item_in_training_is_logged_and_not_scored(nights):
     assert metadata(nights.run(), "forecast_scores")["forecasts"] == {"scored": 1, "in training": 1}
 
 
-def test_intervals_are_scored_by_coverage_and_crps():
-    levels = [0.1, 0.5, 0.9]
-    row = {"item": "a", "scale": "log2p1", "count": 3.0, "levels": levels, "data_end": 0, "label_time": 2 * HOUR}
-    frame = pl.DataFrame([{**row, "quantiles": [1.0, 2.0, 3.0]}, {**row, "quantiles": [4.0, 5.0, 6.0]}])
-    full = pl.concat([SCHEMA.to_frame(), frame.select(pl.exclude("count", "label_time"))], how="diagonal_relaxed")
-    scores = score(full.with_columns(frame.select("count", "label_time")))
-    assert scores["inside_80"].to_list() == [True, False]
-    # twice the mean pinball loss: levels times the distance above, one minus level times the distance below
-    assert scores["crps"].to_list() == pytest.approx(
-        [2 / 3 * (0.1 * 2 + 0.5 * 1 + 0), 2 / 3 * (0.9 * 1 + 0.5 * 2 + 0.1 * 3)]
-    )
-    assert summarise(scores, [1.0])["coverage_80"].to_list()[0] == 0.5
+def test_curves_are_logged_per_horizon_ahead_and_scored_by_coverage_and_crps(nights):
+    """At two days, the horizons 1 h and 2 d have passed; of those ahead, 3 d is known a night later."""
+    nights.predict({"a": 3.0}, end=2 * DAY)
+    nights.forecast_curve("a", {1.0: 1.0, 48.0: 1.0, 72.0: 3.0, 168.0: 5.0}, end=2 * DAY)
+    nights.run()
+    log = read_log(nights.store).filter(pl.col("source") == "forecast_curves")
+    assert log.select("target_name", "predicted_count", "age_hours", "counted").rows() == [
+        ("comment@3d", 3.0, 48.0, 1.0),
+        ("comment@7d", 5.0, 48.0, 1.0),
+    ]
+    nights.events(hours=[1, 60, 70, 80], end=4 * DAY)
+    told = metadata(nights.run(), "forecast_scores")
+    assert told["forecasts"] == {"waiting": 2, "scored": 1}
+    (score,) = read_scores(nights.store).to_dicts()
+    assert (score["target_name"], score["count"], score["label_time"]) == ("comment@3d", 3.0, 3 * DAY)
+    assert score["coverage_80"] == 1.0
+    expected = crps(np.log2(1.0 + np.array(score["quantiles"])), LEVELS, np.array(np.log2(4.5)))
+    assert score["crps"] == pytest.approx(float(expected))
+    assert told.keys() >= {"scored", "newly_scored"} and "mae" not in told
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -36,7 +36,14 @@ class MTINReference(Reference):
             own_ages = history.age[row].numpy()[: len(rows)]
             memory = self.weights[f"sides.{name}.memory.weight"]
             own = memory[batch.user[row] if self.config.memory == "pretrained" else 0]
-            q = self.user(f"sides.{name}", x[rows], own_ages, own.reshape(-1, self.config.width))
+            c = own.reshape(-1, self.config.width)
+            routed, centres = x, c
+            if not self.config.route_gradient:
+                kept = self.weights[f"sides.{name}.pretrained"]
+                centres = kept[batch.user[row] if self.config.memory == "pretrained" else 0].reshape(c.shape)
+                routed = self.items(batch, "start_items")
+            p = self.matching(f"sides.{name}.match", routed[rows], centres)
+            q = self.user(f"sides.{name}", x[rows], own_ages, c, sigmoid(p))
             parts.append(self.pair_score(f"scores.{name}", q, x[candidates]))
         return self.weights["balance"] @ np.array(parts)
 
@@ -51,9 +58,8 @@ class MTINReference(Reference):
                 p[j, g] = self.linear(f"{name}.output", hidden)[0]
         return p
 
-    def user(self, name: str, x: np.ndarray, ages: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def user(self, name: str, x: np.ndarray, ages: np.ndarray, c: np.ndarray, score: np.ndarray) -> np.ndarray:
         config = self.config
-        score = sigmoid(self.matching(f"{name}.match", x, c))
         group = routed(score, rounds=config.rounds, base=config.base, threshold=config.threshold)
         r = np.array([self.group(f"{name}.temporal", g, x[group == g], ages[group == g], ages) for g in range(len(c))])
         w = softmax(c @ self.weights[f"{name}.group_mask.metric"] @ r.T)

@@ -46,13 +46,37 @@ def test_decayed_sums_have_the_derivatives_of_their_values():
     assert torch.autograd.gradcheck(lambda x, rate: decayed_sums(x, following, gap, rate), (x, rate))
 
 
-def test_the_routes_gradient_changes_no_score():
-    batch, networks = random_batch(), []
-    for route_gradient in (True, False):
-        torch.manual_seed(0)
-        networks.append(MTINNetwork(MTINConfig(width=4, route_gradient=route_gradient), SIZES).double())
+def started(*, route_gradient: bool) -> MTINNetwork:
+    config = MTINConfig(width=4, groups=2, route_gradient=route_gradient)
+    network = MTINNetwork(config, SIZES).double().eval()
     with torch.no_grad():
-        np.testing.assert_allclose(networks[0](batch), networks[1](batch), rtol=1e-12)
+        for name, weight in network.named_parameters():
+            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(len(name))))
+    torch.manual_seed(0)
+    network.start([random_batch()], seed=0)
+    return network
+
+
+def test_a_trained_routing_begins_as_the_one_of_the_start():
+    batch, networks = random_batch(), [started(route_gradient=kind) for kind in (True, False)]
+    with torch.no_grad():
+        for name in ("clicked", "skipped"):
+            found = [network.interests(batch, side=name) for network in networks]
+            assert torch.equal(found[0].group, found[1].group)
+            np.testing.assert_allclose(found[0].user, found[1].user, rtol=1e-9)
+
+
+def test_groups_stay_as_they_began_unless_the_routing_is_trained():
+    batch = random_batch()
+    for route_gradient in (False, True):
+        network = started(route_gradient=route_gradient)
+        before = network.interests(batch)
+        with torch.no_grad():
+            network.items.content.weight.add_(torch.randn(4, SIZES.content))
+            network.sides["clicked"].memory.weight.add_(torch.randn(SIZES.users, 8))
+        after = network.interests(batch)
+        assert torch.equal(before.score, after.score) != route_gradient
+        assert not torch.equal(before.user, after.user)
 
 
 def test_the_start_gives_each_user_the_centres_of_the_own_clicks():
