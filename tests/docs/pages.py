@@ -38,6 +38,12 @@ def python_of(page: Path) -> str:
     return "\n".join(source)
 
 
+def shell_of(page: Path) -> str:
+    """Return the fenced shell code of a page as one script."""
+    blocks = FENCED.finditer(page.read_text(encoding="utf-8"))
+    return "\n".join(block[2] for block in blocks if block[1] == "sh")
+
+
 def run_page(page: Path) -> dict:
     """Run the Python code of a page in the working folder, and return its names."""
     names: dict = {"__name__": "__main__"}
