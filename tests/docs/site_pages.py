@@ -9,14 +9,21 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
-OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+OUTSIDE = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "license.md",
+    "CITATION.cff": "citation.md",
+}
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages of the repository's root, with their links as the site needs them."""
     for name, page in OUTSIDE.items():
-        text = LINK.sub(_from_root, (ROOT / name).read_text(encoding="utf-8"))
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = LINK.sub(_from_root, text) if name.endswith(".md") else f"# {name}\n\n```\n{text}```\n"
         files.append(File.generated(config, page, content=text))
     return files
 
