@@ -163,12 +163,12 @@ def _classical(
     errors = np.full(len(flat), np.nan)
     variance = np.diagonal(covariance)
     errors[free] = np.sqrt(np.where(variance > 0, variance, np.nan))
-    errors[len(point.baseline) + point.branching.size :] *= flat[len(point.baseline) + point.branching.size :]
+    offspring = slice(k, k + point.branching.size)
+    errors[offspring.stop :] *= flat[offspring.stop :]  # from those of the log rates
+    can_be_zero = np.zeros(len(flat), bool)
+    can_be_zero[offspring] = True
     quantile = NormalDist().inv_cdf(0.5 + level / 2)
     labels = _labels(names, decays, shared=shared)
-    can_be_zero = [
-        len(point.baseline) <= place < len(point.baseline) + point.branching.size for place in range(len(flat))
-    ]
     estimates = [_estimate(*one, quantile) for one in zip(labels, flat, errors, can_be_zero)]
     estimates.append(_branching_ratio(point, free, covariance, decays, quantile))
     notes = []
@@ -233,11 +233,13 @@ def _covariance(likelihood: Likelihood, point: Parameters, free: np.ndarray) -> 
         information[np.ix_(rates, levels)] += model.borders[0].T
         information[np.ix_(rates, rates)] += model.corner
     information = information[np.ix_(free, free)]
-    scale = np.sqrt(np.diagonal(information))  # parameters have different units
-    try:
-        return np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)
-    except np.linalg.LinAlgError:
-        return np.full_like(information, np.nan)
+    scale = np.sqrt(np.abs(np.diagonal(information)))  # parameters have different units
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scales = np.outer(scale, scale)
+        try:
+            return np.linalg.inv(information / scales) / scales
+        except np.linalg.LinAlgError:
+            return np.full_like(information, np.nan)
 
 
 def _differentiate_by_rates(likelihood: Likelihood, point: Parameters, models: dict[int, Quadratic]) -> None:
