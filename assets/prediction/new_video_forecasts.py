@@ -17,7 +17,7 @@ from assets.memory.memory_bank import NAME as BANK
 from assets.metadata.window_columns import WindowColumns, columns_in_service
 from assets.prediction.age_weights import age_weights
 from assets.prediction.all_forecasts import all_forecasts
-from assets.prediction.counted import counted_so_far
+from assets.prediction.counted import counted_in_table, counted_so_far
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_service import service_files
 from assets.prediction.model_obstacles import fitted_models
@@ -147,13 +147,16 @@ class NewVideoForecaster:
             neighbours, found = retrieve(cut, windows, content, self.settings, self.bank, self.files)
         with timed(seconds, "inputs"):
             bank, neighbourhood = self._small_bank(found)
+            table = new_table(cut, self.settings, self.columns, self.files)
             samples = Samples(
                 items=np.array([video.item for video in videos], dtype=str),
                 features=video_features(cut, content, embedded, self.packs),
                 neighbourhood=neighbourhood,
                 feedback=window_feedback(cut, embedded),
                 age=np.where(windows.complete, np.nan, windows.hours),
-                table=new_table(cut, self.settings, self.columns, self.files),
+                table=table,
+                counted=counted_in_table(table, [target.name for target in self.files.targets]),
+                scale=self.settings.protocol.target,
             )
         with timed(seconds, "models"):
             rows, forecasts, floor = self._forecasts(cut, samples, bank)
