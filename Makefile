@@ -13,7 +13,7 @@ endif
 # Run a command of Dagster on the instance of the data set
 WITH_INSTANCE = variables="$$($(BIN)/reelcast shell)" && eval "$$variables" && $(BIN)/
 
-.PHONY: demo test ui setup clean environment-lavis environment-laion-clap
+.PHONY: demo test ui docs setup clean environment-lavis environment-laion-clap
 
 demo: setup                ## the demonstration set, then the whole graph, then the table; DATA=folder for a set of your own
 ifeq ($(DATA),)
@@ -31,6 +31,9 @@ test: setup                ## style, import contract, tests
 
 ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000
 	$(WITH_INSTANCE)dagster dev
+
+docs: setup                ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: setup               ## forget what was computed from this data set (asks first); data and the environment stay
 	@$(BIN)/reelcast clean

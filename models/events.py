@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.event_checks import END, LENGTH, ORDER, RIGHT, START, TYPE, place
+from models.event_formats import sequences_of_easytpp, sequences_of_frame, sequences_of_tick
 
 
 class EventError(ValueError):
@@ -139,6 +141,98 @@ class EventBatch:
                 raise EventError(f"{name} must be {tuple(lengths.shape)}, one per sequence; given {tuple(part.shape)}")
         highest = _settle(padded_times, padded_types, lengths, start, end, padded_times, padded_types)
         return _trusted(highest, torch.from_numpy(padded_times), torch.from_numpy(padded_types), lengths, end, start)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        sequence: str,
+        time: str,
+        type: str | None = None,
+        type_names: Sequence[str] | None = None,
+        t_start: Any = None,
+        t_end: Any = None,
+        unit: str = "h",
+    ) -> EventBatch:
+        """Create a batch from a table with one row per event, in any order.
+
+        Args:
+            frame: A polars, pandas or Arrow table, or a mapping of column names to arrays.
+            sequence: Column of the sequence that an event belongs to, such as a video or a user.
+            time: Column of times: numbers in any unit, or dates.
+            type: Column of types: numbers from 0, or names. By default all events have type 0.
+            type_names: The names of the types 0, 1, ... Needed if the column holds names.
+            t_start: Start of the windows, one for all or a mapping from sequence to start. By default 0; for dates, the
+                first event of the table.
+            t_end: End of the windows, one for all or a mapping from sequence to end. By default each sequence's last event,
+                which makes every rate look higher than it is: pass the time until which you watched.
+            unit: "s", "min", "h" (default) or "d": dates become the time since t_start in this unit. Numbers stay as they are.
+
+        Returns:
+            One row per sequence: in the order of `t_end` if it is a mapping, which may name sequences without any event;
+            else in the order of their first rows in the table.
+
+        Raises:
+            ValueError: If a column is missing, empty somewhere or of another kind. The message names it.
+            EventError: As for the class.
+
+        Example:
+            >>> table = {"video": ["a", "b", "a"], "hours": [2.5, 0.5, 1.0], "event": ["like", "like", "share"]}
+            >>> batch = EventBatch.from_frame(
+            ...     table, sequence="video", time="hours", type="event", type_names=["like", "share"], t_end=24.0
+            ... )
+            >>> batch.times.tolist(), batch.types.tolist()
+            ([[1.0, 2.5], [0.5, 24.0]], [[1, 0], [0, 0]])
+        """
+        return cls.from_sequences(
+            **sequences_of_frame(
+                frame,
+                sequence=sequence,
+                time=time,
+                type=type,
+                type_names=type_names,
+                t_start=t_start,
+                t_end=t_end,
+                unit=unit,
+            )._asdict()
+        )
+
+    @classmethod
+    def from_easytpp(cls, records: Sequence[Any]) -> EventBatch:
+        """Create a batch from sequences in EasyTPP's format. Each window ends at the sequence's last event.
+
+        Args:
+            records: One entry per sequence: the list under "train", "dev" or "test" of EasyTPP's pickles (one mapping with
+                `time_since_start` and `type_event` per event), or its JSON (one mapping of lists per sequence).
+
+        Raises:
+            ValueError: If an entry lacks one of the two.
+            EventError: As for the class.
+
+        Example:
+            >>> EventBatch.from_easytpp([{"time_since_start": [0.0, 1.5], "type_event": [1, 0]}]).types.tolist()
+            [[1, 0]]
+        """
+        return cls.from_sequences(**sequences_of_easytpp(records)._asdict())
+
+    @classmethod
+    def from_tick(cls, timestamps: Sequence[Any], end_times: Sequence[float] | float | None = None) -> EventBatch:
+        """Create a batch from timestamps in tick's format.
+
+        Args:
+            timestamps: Per realisation a list of one array of times per node. The node is the type.
+            end_times: End of each realisation, or one for all; by default the last event.
+
+        Raises:
+            ValueError: If the realisations differ in their number of nodes, or there is not one end per realisation.
+            EventError: As for the class.
+
+        Example:
+            >>> EventBatch.from_tick([[[0.5, 2.0], [1.0]]], end_times=3.0).types.tolist()
+            [[0, 1, 0]]
+        """
+        return cls.from_sequences(**sequences_of_tick(timestamps, end_times)._asdict())
 
     @property
     def mask(self) -> Tensor:

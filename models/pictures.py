@@ -1,4 +1,4 @@
-"""Plots of a process: a Q-Q plot of its fit, its intensity along a sequence, and the terms of one type's intensity."""
+"""Plots of a process: a Q-Q plot, an intensity along a sequence, its terms, and a forecast with a band."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from models.events import EventBatch
 from models.hawkes import MambaHawkesProcess, PointProcess
 from models.hawkes.link import soft_link
 from models.reasons.intensity_terms import intensity_terms
+from models.simulated_counts import simulate_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,6 +146,81 @@ def draw_terms(
     middle.set_ylabel("terms inside the link")
     _draw_events(below, one, range(process.num_types), names)
     return figure
+
+
+def draw_forecast(
+    process: PointProcess,
+    batch: EventBatch,
+    until: float,
+    *,
+    row: int = 0,
+    types: Sequence[int] | None = None,
+    level: float = 0.8,
+    continuations: int = 500,
+    seed: int = 0,
+    points: int = 60,
+    later: EventBatch | None = None,
+) -> Figure:
+    """Draw the count of one sequence so far, and the median and a band of its simulated continuations.
+
+    Args:
+        process: The process; it must be stable, or continuations stop at 10,000 events.
+        batch: The observed sequences.
+        until: Time of the end of the forecast, after the row's t_end.
+        row: The sequence to draw.
+        types: Types that are counted; None counts all.
+        level: Share of the continuations within the band.
+        continuations: Number of continuations. A band needs some hundreds.
+        seed: Seed of the continuations.
+        points: Points of the forecast.
+        later: The same sequences, observed for longer, to compare with; None draws the forecast alone.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The row or a type does not exist, `until` is not after the row's t_end, or the level is outside (0, 1).
+    """
+    from matplotlib.figure import Figure
+
+    kinds = range(process.num_types) if types is None else types
+    _check(process, batch, row, kinds)
+    end = float(batch.t_end[row])
+    if not until > end:
+        raise ValueError(f"until must be after the end of the sequence's window, {end}; given {until}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1; given {level}")
+    counted = torch.zeros(1, process.num_types, dtype=torch.bool)
+    counted[0, list(kinds)] = True
+    at = torch.linspace(end, until, points, dtype=torch.float64)
+    simulated = simulate_counts(process, batch[[row]], at, counted=counted, continuations=continuations, seeds=[seed])
+    observed = _times_of(batch, row, counted[0])
+    totals = len(observed) + simulated.counts[0, :, :, 0]
+    low, median, high = np.quantile(totals, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    start = float(batch.t_start[row])
+    if later is not None:
+        _draw_count(axes, _times_of(later, row, counted[0]), start, until, color="0.5", label="what happened")
+    _draw_count(axes, observed, start, end, color="k", label="observed")
+    axes.plot(at, median, color="C0", label="forecast, median")
+    axes.fill_between(at, low, high, color="C0", alpha=0.25, linewidth=0, label=f"{level:.0%} of the continuations")
+    axes.axvline(end, color="0.6", linewidth=0.8)
+    axes.set(xlim=(start, until), ylim=(0, None), xlabel="time", ylabel="events so far")
+    axes.legend(fontsize="small", loc="upper left")
+    return figure
+
+
+def _times_of(batch: EventBatch, row: int, counted: Tensor) -> np.ndarray:
+    """Return the times of one sequence's events of the counted types (k,)."""
+    length = int(batch.lengths[row])
+    return batch.times[row, :length][counted[batch.types[row, :length]]].numpy()
+
+
+def _draw_count(axes: Axes, times: np.ndarray, start: float, end: float, *, color: str, label: str) -> None:
+    times = times[times <= end]
+    at, reached = np.concatenate([[start], times, [end]]), np.r_[np.arange(len(times) + 1), len(times)]
+    axes.step(at, reached, where="post", color=color, linewidth=1.2, label=label)
 
 
 def _draw_stacked(axes: Axes, at: Tensor, terms: Tensor, names: Sequence[str]) -> None:

@@ -67,6 +67,8 @@ def decided(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materia
 
 def _numbers(shares: pl.DataFrame) -> dict[str, float]:
     """Return the shares of the primary target by age, to be followed over the nights."""
+    if shares.is_empty():
+        return {}
     first = shares.filter(pl.col("target_name") == shares["target_name"].first())
     return {age.replace(" ", "_"): share for age, share in first.select("age", "share").iter_rows()}
 

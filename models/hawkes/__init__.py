@@ -15,6 +15,7 @@ from models.hawkes.process import PointProcess
 from models.hawkes.raw_events import RawEvents
 from models.hawkes.row_source import RowSource
 from models.hawkes.serialisation import load, save
+from models.hawkes.summary import ParameterEstimate, ProcessSummary, summary
 
 __all__ = [
     "ExponentialHawkes",
@@ -24,8 +25,10 @@ __all__ = [
     "MambaHawkesProcess",
     "NeuralHawkesProcess",
     "NextEvent",
+    "ParameterEstimate",
     "PointProcess",
     "PoissonProcess",
+    "ProcessSummary",
     "RawEvents",
     "RowSource",
     "draw",
@@ -37,4 +40,5 @@ __all__ = [
     "penalty_slope",
     "save",
     "shrink",
+    "summary",
 ]

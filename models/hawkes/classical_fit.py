@@ -43,8 +43,8 @@ def fit_classical(
     began, report = time.monotonic(), FitReport()
     k, decays, shared = process.num_types, process.excitation.decays, process.excitation.shared
     scored = max(int(counted_events(train, window).sum()), 1)
-    batches = batches_of(train, BATCH_NUMBERS // (k * decays))
-    limits = _limits(train, k, decays, window)
+    batches = batches_of_likelihood(train, k, decays)
+    limits = limits_of(train, k, decays, window)
 
     def late() -> bool:
         return max_seconds is not None and time.monotonic() - began > max_seconds
@@ -99,6 +99,11 @@ def fit_classical(
     return report
 
 
+def batches_of_likelihood(events: EventBatch, num_types: int, decays: int) -> list[EventBatch]:
+    """Split `events` into batches whose features, k r numbers per event, fit into memory."""
+    return batches_of(events, BATCH_NUMBERS // (num_types * decays))
+
+
 def batches_of(events: EventBatch, most: int) -> list[EventBatch]:
     """Split `events` into batches of similar length, longest first, of about `most` events including padding."""
     order = events.lengths.argsort(descending=True, stable=True)
@@ -132,7 +137,8 @@ def put(process: ExponentialHawkes, point: Parameters) -> None:
         mine.copy_(torch.from_numpy(new).view_as(mine))
 
 
-def _limits(events: EventBatch, k: int, decays: int, window: str) -> Limits:
+def limits_of(events: EventBatch, k: int, decays: int, window: str) -> Limits:
+    """Return the bounds of the parameters that the data allow, for k types and `decays` exponentials per pair."""
     slow, fast = rate_bounds(events, window)
     sources = has_sources(events, k, window).numpy()
     free = np.repeat(np.broadcast_to(sources, (k, k)), decays, axis=1)

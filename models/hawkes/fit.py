@@ -10,6 +10,7 @@ import torch
 from models.events import EventBatch
 from models.hawkes.classical_fit import MOST_EVENTS, batches_of, fit_classical, score_of
 from models.hawkes.exponential import ExponentialHawkes
+from models.hawkes.held_out import hold_out
 from models.hawkes.history import counted_events, window_bounds
 from models.hawkes.neural_fit import fit_neural, totals
 from models.hawkes.pieces import Pieces
@@ -23,7 +24,7 @@ LEAST_RATIO = 0.99  # least ratio of expected to observed events without a warni
 def fit(
     process: PointProcess,
     train: EventBatch,
-    dev: EventBatch,
+    dev: EventBatch | None = None,
     *,
     penalty: str | None = None,
     strength: float | None = None,
@@ -56,8 +57,9 @@ def fit(
     Args:
         process: The process to fit; it is changed in place.
         train: The sequences to fit.
-        dev: The sequences that decide which weights are kept and when the fit stops. ExponentialHawkes only reports their
-            score.
+        dev: The sequences that decide which weights are kept and when the fit stops. ExponentialHawkes and PoissonProcess
+            only report their score. By default these two report that of `train`, and a neural process holds out a random
+            tenth of `train` by `seed`; pass your own if sequences resemble each other, such as those of one user.
         penalty: None (default), "mcp" or "scad": a penalty of the branching matrix, subtracted from the log-likelihood per
             sequence.
         strength: The penalty's gamma. ExponentialHawkes selects it by BIC if it is None; a MambaHawkesProcess with a
@@ -84,7 +86,8 @@ def fit(
         ArithmeticError: If no epoch of a MambaHawkesProcess gives a finite log-likelihood on `dev`.
         EventError: For a type that the process does not know.
         ValueError: For an unknown penalty or window, a number out of range, a set in which the window leaves no event to
-            predict, and a training set in whose windows no time passes, because its likelihood has no maximum.
+            predict, a training set in whose windows no time passes, because its likelihood has no maximum, and a neural
+            process without `dev` if `train` has fewer than two sequences with events.
 
     Warns:
         UserWarning: If the ratio of expected to observed events is outside 0.99 to 1.01.
@@ -103,6 +106,9 @@ def fit(
         >>> process.branching_ratio() < 0.95
         True
     """
+    classical = isinstance(process, (ExponentialHawkes, PoissonProcess))
+    if dev is None:
+        train, dev = (train, train) if classical else hold_out(train, window=window, seed=seed)
     for name, part in (("train", train), ("dev", dev)):
         part.check_types(process.num_types)
         if not bool(counted_events(part, window).any()):

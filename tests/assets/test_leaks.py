@@ -318,8 +318,8 @@ class TestNeighbours:
         def leak(*arguments):
             return frame_of(*arguments).with_columns(pl.col("item").alias("neighbour"))
 
-        frame_of = assets.memory.neighbours._frame
-        monkeypatch.setattr(assets.memory.neighbours, "_frame", leak)
+        frame_of = assets.memory.neighbours.neighbour_rows
+        monkeypatch.setattr(assets.memory.neighbours, "neighbour_rows", leak)
         settings = settings_of()
         assert not materialise(settings).success
         assert open_store(settings).artifact("popularity_model_m3tr_0").current() is None

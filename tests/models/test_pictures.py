@@ -6,7 +6,7 @@ import torch
 
 from models.events import EventBatch
 from models.goodness import time_rescaling
-from models.pictures import draw_intensity, draw_qq, draw_terms
+from models.pictures import draw_forecast, draw_intensity, draw_qq, draw_terms
 from models.reasons.intensity_terms import intensity_terms
 from tests.models.hawkes.conftest import make_batch, make_process
 
@@ -60,3 +60,22 @@ def test_refuses_what_is_not_there():
         draw_intensity(process, batch, types=[0, 3])
     with pytest.raises(ValueError, match=r"type 3; the process knows the types 0 to 2"):
         draw_terms(make_process("m3tr"), batch, 3)
+    for until, level, message in (
+        (1.0, 0.8, "until must be after the end"),
+        (1e3, 1.0, "level must be between 0 and 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw_forecast(process, batch, until, level=level)
+
+
+def test_a_forecast_starts_at_what_was_observed_and_its_band_holds_the_median():
+    process = make_process("exponential")
+    batch = EventBatch.from_sequences([[], [1.0, 1.5, 3.0]], [[], [0, 2, 2]], t_end=[1.0, 4.0])
+    later = EventBatch.from_sequences([[], [1.0, 1.5, 3.0, 4.5]], [[], [0, 2, 2, 2]], t_end=[1.0, 6.0])
+    axes = draw_forecast(process, batch, 6.0, row=1, types=[2], continuations=200, later=later).axes[0]
+    happened, observed, median = (line.get_xydata() for line in axes.lines[:3])
+    assert happened[-1].tolist() == [6.0, 3.0] and observed[-1].tolist() == [4.0, 2.0]
+    assert median[0].tolist() == [4.0, 2.0] and median[-1, 0] == 6.0 and (np.diff(median[:, 1]) >= 0).all()
+    band = axes.collections[0].get_paths()[0].vertices
+    at_end = band[band[:, 0] == 6.0, 1]
+    assert at_end.min() <= median[-1, 1] <= at_end.max() and at_end.min() < at_end.max()

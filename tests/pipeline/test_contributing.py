@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md: a stage is one file, an encoder is one file and one line."""
+"""The examples of CONTRIBUTING.md: a stage is one file, an encoder or a predictor is one file and one line."""
 
 import importlib.util
 import re
@@ -13,13 +13,22 @@ import pytest
 
 import assets.embeddings
 import models.encoders
+import models.predictors
 from assets.engine.store_access import open_store
+from models import predictor_table
 from models.encoders.encoder_table import CLASSES
+from models.metrics import nmse
+from models.predictor_table import predictor_class
+from models.predictors import TrainingOptions
 from storage.arrays import to_numpy
+from tests.models.predictors.synthetic import make_world
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 EXAMPLES = re.findall(
     r"This one, as\s+`(\S+\.py)`[^`]*```python\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), flags=re.DOTALL
+)
+((PREDICTOR, PREDICTOR_CLASS),) = re.findall(
+    r'^ {4}"(\S+)": "(\S+:\S+)",$', CONTRIBUTING.read_text(encoding="utf-8"), flags=re.MULTILINE
 )
 ((ENTRY, CLASS),) = re.findall(
     r'^ {8}"(\S+)": "(\S+:\S+)",$', CONTRIBUTING.read_text(encoding="utf-8"), flags=re.MULTILINE
@@ -87,3 +96,18 @@ def test_an_encoder_is_one_file_and_one_line(add_example, tiny, materialise, mon
         ValueError, match=r"VISUAL_PROFILE: handcrafted, mean-colour, tiny, paper are allowed; got 'other'"
     ):
         tiny(encoders__visual_profile="other")
+
+
+def test_a_predictor_is_one_file_and_one_line(add_example, monkeypatch, tmp_path, settings_of):
+    add_example(models.predictors)
+    monkeypatch.setitem(predictor_table.CLASSES, PREDICTOR, PREDICTOR_CLASS)
+    assert settings_of(model__train=f'["{PREDICTOR}"]').model.train == [PREDICTOR]
+    world, made = make_world(), predictor_class(PREDICTOR)
+    predictor = made(options=TrainingOptions(epochs=15, learning_rate=3e-2))
+    predictor.fit(world.train, world.dev, world.bank)
+    forecasts = predictor.predict(world.test, world.bank)
+    assert nmse(world.test.target[:, 0], forecasts[:, 0]) < 0.9
+    predictor.save(tmp_path / "model")
+    again = made()
+    again.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(world.test, world.bank), forecasts)

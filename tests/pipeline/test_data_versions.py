@@ -63,7 +63,7 @@ def test_every_asset_has_a_code_version_and_it_is_the_one_its_rows_carry(ran):
     graph = {key.to_user_string(): spec.code_version for asset in ASSETS for key, spec in asset.specs_by_key.items()}
     assert None not in graph.values()
     store = open_store(ran[0])
-    assert len(store.stages()) == 11
+    assert len(store.stages()) == 12
     for name in store.stages():
         files = (store.root / "stages" / name / "fingerprints").glob("*.json")
         assert {str(json.loads(file.read_text())["code"]) for file in files} == {graph[name]}, name

@@ -8,6 +8,7 @@ import torch
 from models.events import EventBatch, EventError
 from models.hawkes import ExponentialHawkes, MambaHawkesProcess, fit
 from models.hawkes.fit import evaluate
+from models.hawkes.held_out import hold_out
 from models.hawkes.process import spectral_radius
 from models.thinning import simulate
 
@@ -147,6 +148,27 @@ def test_a_fitted_process_goes_on_from_where_it_is(small):
     second = fit(fitted, train, dev, epochs=1, learning_rate=1e-4)
     assert second.best.dev > first.curve[0].dev
     assert abs(second.best.dev - first.best.dev) < 0.02
+
+
+def test_without_dev_a_neural_process_holds_out_a_tenth(small):
+    """The same as with the held-out tenth as dev, and never fitted to it."""
+    _, train, _ = small
+    fitted, again = tiny(), tiny()
+    kept, held = hold_out(train[:40], window="observation", seed=3)
+    assert (len(kept), len(held)) == (36, 4) and kept.num_events + held.num_events == train[:40].num_events
+    report = fit(fitted, train[:40], epochs=1, seed=3)
+    assert report.curve[-1].dev == fit(again, kept, held, epochs=1, seed=3).curve[-1].dev
+    with pytest.raises(ValueError, match="pass dev, or at least two sequences with events; given 1"):
+        fit(tiny(), train[:1])
+
+
+def test_without_dev_a_classical_process_is_fitted_to_all_and_scored_on_it(small):
+    _, train, _ = small
+    fitted, again = ExponentialHawkes(3), ExponentialHawkes(3)
+    report = fit(fitted, train[:40])
+    fit(again, train[:40], train[:40])
+    assert report.best.dev == pytest.approx(report.best.train)
+    assert torch.equal(fitted.baseline, again.baseline)
 
 
 def test_the_penalty_empties_a_neural_process_s_matrix_where_it_is_strong(small):
