@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from assets.curves import course_figure, intensity_figure, retrieval_figure
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from pipeline.command_line import main
 
 
