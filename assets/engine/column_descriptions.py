@@ -122,6 +122,11 @@ EVERYWHERE = {
     "history_items": "Earlier videos of the author.",
     "history_days_since": "Days since the author's latest earlier video.",
     # forecasts and their scores
+    "row": "The curve, or a baseline.",
+    "crps": "Continuous ranked probability score on log2(1 + count); lower is better.",
+    "pinball": "Mean loss over the quantiles; lower is better.",
+    "seeds": "Number of models that are averaged.",
+    "retrieval": "Which similarities found the neighbours.",
     "predictor": "Row of the evaluation: a predictor or a baseline.",
     "seed": "Seed of the model; empty for rows without one.",
     "items": "Number of videos.",
@@ -143,6 +148,10 @@ EVERYWHERE = {
     "made_of": "Hash of what it was made from.",
 }
 PATTERNS = (
+    (re.compile(r"coverage_(\d\d)"), "Share of outcomes inside the {0} % interval; {0} % is right."),
+    (re.compile(r"coverage_(\d\d)_deciles"), "The same share per tenth of the videos, by forecast."),
+    (re.compile(r"width_(\d\d)"), "Mean width of the {0} % interval on log2(1 + count)."),
+    (re.compile(r"count_width_(\d\d)"), "Mean width of the {0} % interval as a count."),
     (re.compile(r"q(\d\d)"), "Quantile of the count: {0} % of outcomes lie below."),
     (re.compile(r"nMSE_count|PLCC_count|MAE_count"), "The same metric on the natural scale of counts."),
     (
@@ -150,7 +159,7 @@ PATTERNS = (
         "Of the author's earlier labels of {1} known at publication: {0}.",
     ),
     (re.compile(r"author_(.+)"), "Column {0} of the author, from the data set."),
-    (re.compile(r"(.+)_(low|high)"), "{1} end of the interval of {0}."),
+    (re.compile(r"(.+)_(low|high)"), "End ({1}) of the 95 % interval of {0}."),
     (re.compile(r"(.+)_versions?"), "Version of {0} that was used."),
 )
 

@@ -41,7 +41,7 @@ def fit_curves(curves: Mapping[str, Sequence[Sequence[float | None]]], *, label:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.5), layout="constrained")
     axes = figure.subplots()
     colours: dict[str, str] = {}
     for name, curve in curves.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 import polars as pl
-import pyarrow as pa
 
 from assets.engine.column_descriptions import MOMENTS, description_of
 from storage.store import Store
@@ -23,26 +23,25 @@ def shown_tables(store: Store, made: Sequence[tuple[str, str]]) -> dict[str, dg.
 
     Args:
         store: The store.
-        made: Kind ("tables", "stages", ...) and name of everything that the asset wrote. The first table or stage is the
-            asset's own: it has a row count and a column schema. Each has a preview. Other kinds are left out.
+        made: Kind ("tables", "stages", ...) and name of everything that the asset wrote. If the first
+            is a table or a stage, the asset has its row count and column schema. Every table and stage has a preview.
     """
     result: dict[str, dg.MetadataValue] = {}
     stages = store.stages()
-    for kind, name in made:
+    for number, (kind, name) in enumerate(made):
         if kind == "tables" and store.table(name).state():
             frame = store.table(name).read()
-            rows, first, schema = len(frame), frame.head(PREVIEW), frame.to_arrow().schema
+            rows, first = len(frame), frame.head(PREVIEW)
         elif kind == "stages" and name in stages:
             states = stages[name].states()
             computed = states.filter(pl.col("status") == "ok")
             rows, items = len(states), computed["item"].head(PREVIEW).to_list()
             first = pl.from_arrow(stages[name].read(items=items))
-            schema = first.to_arrow().schema
         else:
             continue
-        if "dagster/row_count" not in result:
+        if number == 0:
             result["dagster/row_count"] = dg.MetadataValue.int(rows)
-            result["dagster/column_schema"] = dg.MetadataValue.table_schema(column_schema(name, schema))
+            result["dagster/column_schema"] = dg.MetadataValue.table_schema(column_schema(name, first.schema))
             result["dagster/table_name"] = dg.MetadataValue.text(name)
             result["preview"] = table_of(first)
         else:
@@ -50,7 +49,7 @@ def shown_tables(store: Store, made: Sequence[tuple[str, str]]) -> dict[str, dg.
     return result
 
 
-def column_schema(table: str, schema: pa.Schema) -> dg.TableSchema:
+def column_schema(table: str, schema: pl.Schema) -> dg.TableSchema:
     """Return a table's columns with their types and descriptions.
 
     Args:
@@ -59,8 +58,8 @@ def column_schema(table: str, schema: pa.Schema) -> dg.TableSchema:
     """
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name=field.name, type=str(field.type), description=description_of(table, field.name))
-            for field in schema
+            dg.TableColumn(name=name, type=str(kind), description=description_of(table, name))
+            for name, kind in schema.items()
         ]
     )
 
@@ -111,7 +110,7 @@ def shown_value(column: str, value: Any, *, longest: int = LONGEST_TEXT) -> str 
     if isinstance(value, Mapping):
         return _cut(", ".join(f"{name} {shown_value(name, part)}" for name, part in value.items()), longest)
     if isinstance(value, float):
-        return float(f"{value:.4g}")
+        return float(f"{value:.4g}") if math.isfinite(value) else "n/a"  # JSON has no NaN
     return value if isinstance(value, int | bool) else _cut(str(value), longest)
 
 

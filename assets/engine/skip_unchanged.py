@@ -172,7 +172,15 @@ def _made(makes: Marks, store: Store, settings: Settings) -> list[tuple[str, str
 
 
 def _linked(context: dg.AssetExecutionContext, name: str, result: dg.MaterializeResult) -> dg.MaterializeResult:
-    return result._replace(metadata=as_linked_pictures(context, name, result.metadata or {}))
+    """Return a result with pictures as links, in the order in which a person reads them: pictures, numbers, tables, JSON."""
+    metadata = as_linked_pictures(context, name, result.metadata or {})
+    order = (dg.MarkdownMetadataValue, (int, float, str, dg.IntMetadataValue, dg.FloatMetadataValue), TABLES)
+
+    def place(entry: str) -> int:
+        fits = [isinstance(metadata[entry], kinds) for kinds in order]
+        return fits.index(True) if any(fits) else len(order)
+
+    return result._replace(metadata={entry: metadata[entry] for entry in sorted(metadata, key=place)})
 
 
 def _token(marks: Marks, store: Store, settings: Settings) -> str | None:

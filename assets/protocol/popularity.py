@@ -29,7 +29,7 @@ CODE = 1  # raise it when the same inputs give another result
 
 
 @dg.asset(
-    group_name="protocol",
+    group_name="labels",
     kinds={"parquet"},
     deps=[videos, interactions, counters],
     description=__doc__,

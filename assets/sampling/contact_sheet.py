@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VIDEOS = 4  # rows of a sheet
-FRAMES = 5  # frames per row, evenly spread over those of the video
+FRAMES = 3  # fit the page; frames per row, evenly spread over those of the video
 CAPTION_WIDTH = 26  # characters per line
 
 
@@ -46,9 +46,9 @@ def draw_sheet(rows: Sequence[tuple[str, Sequence[tuple[bytes, str]]]]) -> Figur
     """Draw one row per video: (title, [(JPEG, text under it)])."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.75 * FRAMES, 2.2 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(1.7 * FRAMES, 2.2 * len(rows)), layout="constrained")
     for part, (title, frames) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
-        part.suptitle(textwrap.shorten(title, 90, placeholder="…"), fontsize=9, x=0.01, ha="left")
+        part.suptitle(textwrap.shorten(title, 70, placeholder="…"), fontsize=9, x=0.01, ha="left")
         for axes in part.subplots(1, FRAMES):
             axes.set_axis_off()
         for axes, (image, text) in zip(part.axes, frames, strict=False):

@@ -28,7 +28,7 @@ def spectrograms(segments: Mapping[str, tuple[Sequence[bytes], int]]) -> dict[st
 
     if not segments:
         return {}
-    figure = Figure(figsize=(8, 1.7 * len(segments)), layout="constrained")
+    figure = Figure(figsize=(5.2, 1.5 * len(segments)), layout="constrained")
     for axes, (item, (stored, rate)) in zip(
         figure.subplots(len(segments), 1, squeeze=False)[:, 0], segments.items(), strict=True
     ):
@@ -46,7 +46,7 @@ def spectrograms(segments: Mapping[str, tuple[Sequence[bytes], int]]) -> dict[st
             axes.axvline(border * seconds / len(stored), color="white", linewidth=0.5)
         axes.set_title(f"video {item}", fontsize=9, loc="left")
         axes.set_yticks([0, 1], [f"{LOWEST:.0f} Hz", f"{HIGHEST / 1000:.1f} kHz"])
-    axes.set_xlabel("seconds of kept sound (mel scale; dB below full scale, white lines between segments)")
+    axes.set_xlabel("seconds of kept sound, one segment per frame")
     return {"mel_spectrogram": picture(figure)}
 
 
