@@ -20,7 +20,7 @@ from tests.assets.conftest import QUICK
 
 pytestmark = pytest.mark.browser
 CHROMIUM = Path("/usr/bin/chromium")
-START_SECONDS, PAGE_SECONDS, RUN_SECONDS = 120, 60, 180
+START_SECONDS, PAGE_SECONDS, RUN_SECONDS = 300, 120, 300
 UPLOAD = "25"  # a video without a label
 
 
@@ -126,11 +126,16 @@ def test_the_numbers_of_the_evaluation_are_plotted(page):
 
 
 def test_an_asset_is_materialised_by_a_click_and_its_picture_appears(page):
+    page.goto("/runs")
+    successes = page.get_by_text("Success", exact=True)
+    successes.first.wait_for()
+    before = successes.count()
     page.goto("/assets/audio")
     wait_for_picture(page)
     page.get_by_role("button", name=re.compile("Materialize")).first.click()
+    page.get_by_text(re.compile("Launched run")).first.wait_for()
     page.goto("/runs")
-    page.get_by_text("Success", exact=False).nth(1).wait_for(timeout=RUN_SECONDS * 1000)
+    successes.nth(before).wait_for(timeout=RUN_SECONDS * 1000)
     shoot(page, "runs")
     page.goto("/assets/audio")
     wait_for_picture(page)
