@@ -123,9 +123,9 @@ def interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     mean = float(values.mean())
     if len(values) == 1:
         return Interval(mean, np.nan, np.nan)
-    from scipy import stats
+    from scipy.special import stdtrit  # scipy.stats takes a second to load
 
-    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return Interval(mean, mean - float(half), mean + float(half))
 
 

@@ -13,6 +13,7 @@ So a pack is never stale, and a reader keeps the version that it opened.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,6 @@ class Pack:
         longest: The largest number of vectors that a video of this stage can have.
         values: (t, d) vectors of all items, memory-mapped, in the type they are stored in.
         offsets: (n + 1,) where each item's vectors start in `values`.
-        hashes: The output hash of each item's row in the stage.
 
     Example:
         >>> import tempfile
@@ -74,8 +74,19 @@ class Pack:
         with version.reading() as folder:
             self.values: np.ndarray = np.load(folder / "values.npy", mmap_mode=mapped)
             self.offsets: np.ndarray = np.load(folder / "offsets.npy")
-            self.hashes: list[str] = np.load(folder / "hashes.npy").tolist()
-            self._place = {item: row for row, item in enumerate(np.load(folder / "items.npy").tolist())}
+
+    @cached_property
+    def hashes(self) -> list[str]:
+        """The output hash of each item's row in the stage."""
+        return self._loaded("hashes.npy").tolist()
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self._loaded("items.npy").tolist())}
+
+    def _loaded(self, name: str) -> np.ndarray:
+        with self.version.reading() as folder:
+            return np.load(folder / name)
 
     def find(self, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return where the items' vectors are in `values`.
@@ -98,6 +109,11 @@ class Pack:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
 
+def pack_artifact(store: Store, stage: str) -> Artifact:
+    """Return the artifact that holds the packs of a stage."""
+    return store.artifact(f"pack_{stage}")
+
+
 def open_pack(store: Store, stage: Stage) -> Pack:
     """Open the pack of a stage's current ok rows. It is made first if it is missing or a row has changed.
 
@@ -111,7 +127,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
     Raises:
         StoreError: The disk is full.
     """
-    artifact = store.artifact(f"pack_{stage.name}")
+    artifact = pack_artifact(store, stage.name)
     artifact.folder.mkdir(parents=True, exist_ok=True)
     shape = shape_of(stage.payload.field(COLUMN))
     fingerprint = content_hash(FORMAT, str(stage.payload.field(COLUMN).type), list(shape))

@@ -38,6 +38,11 @@ KEPT = 3  # descriptions per video
 )
 def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Describe the sound of every video that has sound."""
+    return encoder_stage(settings).run(context, settings)
+
+
+def encoder_stage(settings: Settings) -> EncoderStage:
+    """Return how the stage's rows are computed."""
     return EncoderStage(
         name=NAME,
         code=CODE,
@@ -47,7 +52,7 @@ def audio_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.
         prepare=prepare_segments,
         finish=partial(best_descriptions, kept=KEPT),
         parameters={"kept": KEPT},
-    ).run(context, settings)
+    )
 
 
 AUDIO_CAPTIONS = StageDeclaration(NAME, PAYLOAD, audio_captions)

@@ -42,6 +42,11 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
 )
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Caption all sampled frames; with `encoders.repeated_frame_bits`, similar frames of a video share a caption."""
+    return encoder_stage(settings).run(context, settings)
+
+
+def encoder_stage(settings: Settings) -> EncoderStage:
+    """Return how the stage's rows are computed."""
     bits = settings.encoders.repeated_frame_bits
     return EncoderStage(
         name=NAME,
@@ -52,7 +57,7 @@ def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg
         prepare=prepare_frames if bits is None else partial(prepare_distinct_frames, bits=bits),
         finish=captions_of_all,
         parameters={} if bits is None else {"repeated_frame_bits": bits},
-    ).run(context, settings)
+    )
 
 
 VISUAL_CAPTIONS = StageDeclaration(NAME, PAYLOAD, visual_captions)

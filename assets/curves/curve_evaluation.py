@@ -129,7 +129,7 @@ def _made_from(store: Store) -> str:
     return content_hash(
         input_digests(store, "train", "val", "test"),
         [version.version, version.inputs_hash, version.fingerprint],
-        [[state.inputs_hash, state.fingerprint] for state in states],
+        [[state.inputs_hash, state.fingerprint] for state in states if state is not None],
     )
 
 

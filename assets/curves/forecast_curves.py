@@ -65,7 +65,7 @@ def forecast_curves(context: dg.AssetExecutionContext, settings: Settings) -> dg
         inputs_hash=content_hash(
             input_digests(store, "train", "predict"),
             [version.version, version.inputs_hash, version.fingerprint],
-            [[state.inputs_hash, state.fingerprint] for state in states],
+            [[state.inputs_hash, state.fingerprint] for state in states if state is not None],
         ),
         fingerprint=Fingerprint(code=CODE),
         compute=lambda: _forecast(store, settings),

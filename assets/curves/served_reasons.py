@@ -12,7 +12,7 @@ from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.served_row import ranked_rows, served_forecasts
 from assets.prediction.stacking import stack_forecasts
-from assets.prediction.validation import read_validation, read_weights
+from assets.prediction.validation import read_validation
 from assets.protocol.labels import target_names
 from models.predictor_table import LINE, MEAN, NEIGHBOURS, STACK
 from models.predictors import Samples
@@ -60,7 +60,7 @@ def _weights(
         weights[number] = (served == member.row) / seeds
     if not (served == STACK).any():
         return weights
-    table = read_weights(rows.store)
+    table = rows.weights
     for number in range(len(members)):
         # The stack is linear in its members, so a member's weight is the stack of 1 for it and 0 for all others.
         units = [

@@ -36,6 +36,11 @@ CODE = 1  # raise it when the same inputs give another result
 )
 def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every stored segment of sound."""
+    return encoder_stage(settings).run(context, settings)
+
+
+def encoder_stage(settings: Settings) -> EncoderStage:
+    """Return how the stage's rows are computed."""
     count = settings.sampling.frames
     return EncoderStage(
         name=NAME,
@@ -47,7 +52,7 @@ def acoustic_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         finish=partial(padded, count=count),
         parameters={"count": count},
         imports=FeatureImport(import_items, partial(padded, count=count)),
-    ).run(context, settings)
+    )
 
 
 acoustic_embeddings_failed_share = failed_share_check(acoustic_embeddings, NAME)

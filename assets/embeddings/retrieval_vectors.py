@@ -51,6 +51,11 @@ def payload(width: int) -> pa.Schema:
 )
 def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed captions, sound descriptions and title as one text. A video with none of them gets a missing row."""
+    return encoder_stage(settings).run(context, settings)
+
+
+def encoder_stage(settings: Settings) -> EncoderStage:
+    """Return how the stage's rows are computed."""
     return EncoderStage(
         name=NAME,
         code=CODE,
@@ -63,7 +68,7 @@ def retrieval_vectors(context: dg.AssetExecutionContext, settings: Settings) -> 
         inputs=prompt_hashes,
         parameters={"level": "sentence"},
         imports=FeatureImport(import_items, unit_vector),
-    ).run(context, settings)
+    )
 
 
 def prompt_hashes(store: Store) -> dict[str, str]:

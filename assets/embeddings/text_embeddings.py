@@ -48,6 +48,11 @@ def payload(width: int) -> pa.Schema:
 )
 def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Embed every title word by word. A video with an empty title gets a missing row."""
+    return encoder_stage(settings).run(context, settings)
+
+
+def encoder_stage(settings: Settings) -> EncoderStage:
+    """Return how the stage's rows are computed."""
     return EncoderStage(
         name=NAME,
         code=CODE,
@@ -60,7 +65,7 @@ def text_embeddings(context: dg.AssetExecutionContext, settings: Settings) -> dg
         inputs=title_hashes,
         parameters={"level": "words"},
         imports=FeatureImport(import_items, imported_words),
-    ).run(context, settings)
+    )
 
 
 def title_hashes(store: Store) -> dict[str, str]:

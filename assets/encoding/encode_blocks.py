@@ -96,18 +96,35 @@ def encode_blocks(
         seconds["decode"] = block.seconds
         if workers:
             seconds["wait"] = time.monotonic() - started
-        ready = [(item, prepared) for item, prepared in block.items if isinstance(prepared, Prepared)]
-        if ready and encoder is None:
+        if encoder is None and any(isinstance(prepared, Prepared) for _, prepared in block.items):
             started = time.monotonic()
             encoder = load()
             seconds["load"] = time.monotonic() - started
         started = time.monotonic()
-        results: dict[str, Any] = dict(block.items)
-        outputs = encode_or_bisect(partial(work.encode, encoder), [prepared.input for _, prepared in ready])
-        for (item, prepared), output in zip(ready, outputs, strict=True):
-            results[item] = _finish(work, output, prepared.note)
+        results = encode_prepared(work, encoder, block.items)
         seconds["encode"] = time.monotonic() - started
-        yield EncodedBlock(list(results.items()), seconds, device_use(device) if on_gpu else {})
+        yield EncodedBlock(results, seconds, device_use(device) if on_gpu else {})
+
+
+def encode_prepared(
+    work: Work, encoder: Any, items: Sequence[tuple[str, Prepared | EncoderError | Missing]]
+) -> list[tuple[str, Result]]:
+    """Encode the videos that have an input, together.
+
+    Args:
+        work: The encoder's functions before and after it.
+        encoder: The loaded encoder; it may be None if no video has an input.
+        items: (item, prepared input) pairs.
+
+    Returns:
+        (item, result) pairs in the same order.
+    """
+    ready = [(item, prepared) for item, prepared in items if isinstance(prepared, Prepared)]
+    results: dict[str, Any] = dict(items)
+    outputs = encode_or_bisect(partial(work.encode, encoder), [prepared.input for _, prepared in ready])
+    for (item, prepared), output in zip(ready, outputs, strict=True):
+        results[item] = _finish(work, output, prepared.note)
+    return list(results.items())
 
 
 def _finish(work: Work, output: Any, note: Any) -> Result:

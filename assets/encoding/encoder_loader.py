@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,28 @@ def _pinned(result: Prepared | EncoderError | Missing) -> Prepared | EncoderErro
     return result
 
 
+def prepare_row(
+    prepare: Prepare, preparation: Preparation, row: Mapping[str, Any] | None, *, absent: str
+) -> Prepared | EncoderError | Missing:
+    """Prepare one video's row.
+
+    Args:
+        prepare: See `Work`.
+        preparation: The encoder's preparation.
+        row: The columns of the earlier stages; None if no stage has a row.
+        absent: Name of the column that a video without a row lacks.
+
+    Returns:
+        The prepared input, the error for which it cannot be prepared, or the reason why there is no input.
+    """
+    if row is None:
+        return Missing(f"no {absent}")
+    try:
+        return prepare(preparation, row)
+    except EncoderError as error:
+        return error
+
+
 class Blocks(Dataset):
     """Blocks of items by number. A block is prepared when it is indexed."""
 
@@ -137,16 +159,11 @@ class Blocks(Dataset):
         for stage, columns in self._stages:
             for row in stage.read(items=self.blocks[number], columns=columns).to_pylist():
                 rows.setdefault(row["item"], {}).update(row)
-        prepared = [(item, self._prepare(rows.get(item))) for item in self.blocks[number]]
+        prepare = partial(
+            prepare_row, self.work.prepare, self._prepare_elements, absent=self.work.sources[0].columns[0]
+        )
+        prepared = [(item, prepare(rows.get(item))) for item in self.blocks[number]]
         return PreparedBlock(prepared, time.monotonic() - started)
-
-    def _prepare(self, row: Mapping[str, Any] | None) -> Prepared | EncoderError | Missing:
-        if row is None:
-            return Missing(f"no {self.work.sources[0].columns[0]}")
-        try:
-            return self.work.prepare(self._prepare_elements, row)
-        except EncoderError as error:
-            return error
 
     def _prepare_elements(self, *elements: Any) -> Any:
         """Call the encoder's preparation. It is created at the first call, because the role `text` has none."""

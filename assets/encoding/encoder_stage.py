@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.encoding.encode_blocks import BLOCK, EncodedBlock, blocks_of, encode_blocks, encode_on_devices
+from assets.encoding.encode_blocks import (
+    BLOCK,
+    EncodedBlock,
+    Result,
+    blocks_of,
+    encode_blocks,
+    encode_on_devices,
+    encode_prepared,
+)
 from assets.encoding.encoder_choice import chosen_encoder, devices_of, load, loader_count, release
 from assets.encoding.encoder_loader import (
     Blocks,
@@ -21,6 +30,7 @@ from assets.encoding.encoder_loader import (
     Source,
     Work,
     from_prepared,
+    prepare_row,
 )
 from assets.encoding.expected_time import expected_tokens, warn_of_cpu
 from assets.encoding.feature_imports import FeatureImport, import_features
@@ -100,12 +110,45 @@ class EncoderStage:
                 settings.run,
                 store.stage(self.name, payload),
                 inputs=inputs,
-                fingerprint=Fingerprint(code=self.code, parameters=self.parameters, model=encoder.identity()),
+                fingerprint=self.fingerprint(settings),
                 compute=partial(self._rows, context, settings, store, work, inputs, statistics),
                 statistics=statistics,
             )
         finally:
             release(self.role)
+
+    def fingerprint(self, settings: Settings) -> Fingerprint:
+        """Return what determines the rows besides their inputs, for rows that the encoder of the settings computes."""
+        model = chosen_encoder(settings, self.role).identity()
+        return Fingerprint(code=self.code, parameters=self.parameters, model=model)
+
+    def payloads(self, settings: Settings, rows: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Result]:
+        """Compute the payload of videos that are in no store, all in this process. Nothing is stored.
+
+        Args:
+            settings: All settings. The stage's import, if there is one, takes no part: an imported file lists known videos.
+            rows: Item -> the columns of `upstream`; None if the item has no row there.
+
+        Returns:
+            Item -> payload, the error for which it cannot be encoded, or the reason why there is nothing to encode.
+        """
+        spec = chosen_encoder(settings, self.role)
+        preparation = cache(spec.preparation)  # made at the first call, because the role `text` has none
+        items = [
+            (
+                item,
+                prepare_row(
+                    self.prepare,
+                    lambda *elements: preparation()(*elements),
+                    row,
+                    absent=self.upstream[0].names[0],
+                ),
+            )
+            for item, row in rows.items()
+        ]
+        wanted = any(isinstance(prepared, Prepared) for _, prepared in items)
+        encoder = load(spec, devices_of(settings, spec)[0]) if wanted else None
+        return dict(encode_prepared(Work(spec, (), self.prepare, self.finish, self.encode), encoder, items))
 
     def _sources(self, store: Store) -> tuple[Source, ...]:
         return tuple(

@@ -14,8 +14,6 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from assets.engine.user_errors import UserError
-
 STARTS = 3
 # A worker only imports modules before it is ready, so a longer start means that the machine is overloaded.
 START_SECONDS = 120.0
@@ -27,7 +25,7 @@ class WorkerTimeout(RuntimeError):
     """A file took longer than the limit; its worker was killed."""
 
 
-class WorkersCannotStart(UserError):
+class WorkersCannotStart(RuntimeError):
     """Worker processes end before they are ready to work."""
 
 
@@ -62,7 +60,7 @@ def in_processes(
         WorkersCannotStart: `STARTS` workers in a row ended before they were ready.
     """
     ahead: deque[tuple[str, Future]] = deque()
-    with _Workers(function, workers, timeout) as pool:
+    with WorkerPool(function, workers, timeout) as pool:
         for item, arguments in calls:
             ahead.append((item, pool.submit(arguments)))
             if len(ahead) >= 4 * workers:
@@ -76,7 +74,7 @@ def _first(ahead: deque[tuple[str, Future]]) -> tuple[str, Any | Exception]:
     return item, future.result()
 
 
-class _Workers:
+class WorkerPool:
     """A pool of processes that call one function; each has its own pipe and its own thread in the parent.
 
     The processes share neither a queue nor a lock. A worker that is killed loses at most its own call and leaves no lock
@@ -85,6 +83,7 @@ class _Workers:
     """
 
     def __init__(self, function: Callable[..., Any], workers: int, timeout: float):
+        """Make a pool; a process starts when it is first needed. The arguments are those of `in_processes`."""
         self._function, self._timeout = function, timeout
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._lock = threading.Lock()
@@ -93,10 +92,12 @@ class _Workers:
         self._ended_at_start = 0  # in a row
         self._closed = False
 
-    def __enter__(self) -> _Workers:
+    def __enter__(self) -> WorkerPool:
+        """Return the pool."""
         return self
 
     def __exit__(self, *error: object) -> None:
+        """End all processes, also those at work."""
         with self._lock:
             self._closed = True
             alive = list(self._alive)

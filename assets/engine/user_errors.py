@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import dagster as dg
 
+from assets.engine.decoding_workers import WorkersCannotStart
 from assets.engine.dry_run import is_dry
 from models.encoders.errors import EncoderError
 from storage.datasets.errors import DatasetError
@@ -20,7 +21,7 @@ class UserError(RuntimeError):
     """A wrong input or setting that stops a run; the message says what is wrong and what to do."""
 
 
-MENDABLE = (UserError, DatasetError, StoreError, EncoderError)
+MENDABLE = (UserError, WorkersCannotStart, DatasetError, StoreError, EncoderError)
 
 
 def told_to_the_user(function: Callable[P, R]) -> Callable[P, R]:

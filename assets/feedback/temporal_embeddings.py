@@ -25,6 +25,7 @@ from assets.settings import Process, Settings
 from models.temporal import RowlessEncoder, TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
+from storage.artifact_version import ArtifactVersion
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
@@ -125,10 +126,19 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             block = sequences.take([place[item] for item in observed[start : start + BLOCK]])
             yield from _embed(encoder, block, ages, config, inputs)
 
-    made_by = content_hash(version.inputs_hash, version.fingerprint)
-    fingerprint = Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
-    stage = store.stage(NAME, payload(encoder.length, encoder.width))
+    stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
     return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+
+
+def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
+    """Return what determines the rows besides their windows.
+
+    Args:
+        process: The version of the process that computes them.
+        config: Section `[process]` of the settings.
+    """
+    made_by = content_hash(process.inputs_hash, process.fingerprint)
+    return Fingerprint(code=CODE, parameters={"seed": config.seed}, model={"process": made_by})
 
 
 def _embed(
@@ -142,7 +152,7 @@ def _embed(
     windows, row_of = windows_of(part, ages, process.max_events)
     own = part.at_most(process.max_events)
     try:
-        completed = _complete(encoder, windows, process.seed)
+        completed = completed_windows(encoder, windows, process.seed)
         with torch.no_grad():
             likelihood = encoder.log_likelihood(own.batch())
         if not bool(torch.isfinite(likelihood).all()):
@@ -177,10 +187,15 @@ def _embed(
         )
 
 
-def _complete(
+def completed_windows(
     encoder: TemporalEncoder | RowlessEncoder, windows: Sequences, seed: int
 ) -> list[tuple[dict[str, object], np.ndarray]]:
     """Return each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
+
+    Args:
+        encoder: The encoder in service.
+        windows: Windows of at most `process.max_events` events, each with an event or observed for some time.
+        seed: Seed of the simulation, `process.seed`.
 
     Raises:
         SimulationError: A window cannot be simulated.

@@ -18,6 +18,12 @@ from storage.store import Store
 
 FRAMES = (visual_embeddings.NAME, acoustic_embeddings.NAME)
 BLOCK = 4096  # videos whose keys are computed at once
+MODALITY_STAGES = {
+    "visual": visual_embeddings.NAME,
+    "acoustic": acoustic_embeddings.NAME,
+    "text": text_embeddings.NAME,
+    "temporal": temporal_embeddings.NAME,
+}
 FEATURES = (*FRAMES, text_embeddings.NAME, temporal_embeddings.NAME, retrieval_vectors.NAME)
 
 
@@ -92,10 +98,7 @@ def video_features(store: Store, items: Sequence[str]) -> VideoFeatures:
     """
     stages = store.stages()
     return VideoFeatures(
-        visual=packed_rows(store, stages[visual_embeddings.NAME], items),
-        acoustic=packed_rows(store, stages[acoustic_embeddings.NAME], items),
-        text=packed_rows(store, stages[text_embeddings.NAME], items),
-        temporal=packed_rows(store, stages[temporal_embeddings.NAME], items),
+        **{modality: packed_rows(store, stages[name], items) for modality, name in MODALITY_STAGES.items()}
     )
 
 

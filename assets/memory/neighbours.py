@@ -1,5 +1,7 @@
 """The S most similar bank members of every observed window, with the parts of their score (M3TR, eq. 3)."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -21,9 +23,10 @@ from assets.memory.temporal_keys import Ages, Windows, read_windows
 from assets.protocol.labels import names_of, observable_at, read_labels
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
-from assets.settings import Settings
+from assets.settings import Protocol, Settings
 from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, Neighbours, search_again
+from storage.bank.neighbours import Queries
 from storage.durable import StoreError
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
@@ -136,26 +139,21 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
     trained = (sides["split"] == "train").to_numpy()[windows.row]
     windows = windows.take(~(windows.younger & trained & np.isin(windows.hours, ages.younger)))
     content, has_content = (part[windows.row] for part in content_keys(store, items))
-    heard = windows.heard
-    if settings.similarity == "content":
-        heard = np.zeros_like(heard)
-    elif settings.similarity == "temporal":  # items without feedback still use content
-        has_content = has_content & ~heard
-    times = query_times(store, settings, sides)
+    query_items, times = [items[row] for row in windows.row], query_times(store, settings, sides)
     times = None if times is None else times[windows.row]
-    query_items = [items[row] for row in windows.row]
-    queries = bank.queries(
+    queries = bank_queries(
+        bank,
+        windows,
         content,
-        ages.query_keys(windows),
-        query_items=query_items,
-        query_groups=sides["group"].to_numpy()[windows.row],
-        query_times=times,
-        content_mask=has_content,
-        temporal_mask=heard,
+        has_content,
+        items=query_items,
+        groups=sides["group"].to_numpy()[windows.row],
+        times=times,
+        similarity=settings.similarity,
     )
     banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
     answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
-    return _frame(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
+    return neighbour_rows(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
 
 
 def query_times(store: Store, settings: Settings, sides: pl.DataFrame) -> np.ndarray | None:
@@ -166,23 +164,82 @@ def query_times(store: Store, settings: Settings, sides: pl.DataFrame) -> np.nda
         settings: Section `[protocol]` is used.
         sides: `item`.
     """
-    if settings.protocol.split != "chronological":
-        return None
     clocks = sides.select("item").join(
         read_popularity(store).select("item", "t0"), on="item", how="left", maintain_order="left"
     )
+    return asked_at(clocks["t0"], settings.protocol)
+
+
+def asked_at(t0: pl.Series, protocol: Protocol) -> np.ndarray | None:
+    """Return the moment (ms) by which a neighbour's label must have been known, per item; None if any label may be seen.
+
+    Args:
+        t0: Publication of each item in ms, or null.
+        protocol: Section `[protocol]` of the settings.
+    """
+    if protocol.split != "chronological":
+        return None
     # an item without t = 0 is queried now, when every label of the bank is known
-    return clocks["t0"].fill_null(np.iinfo(np.int64).max).to_numpy()
+    return t0.fill_null(np.iinfo(np.int64).max).to_numpy()
 
 
-def _frame(
-    items: list[str],
+def bank_queries(
+    bank: MemoryBank,
+    windows: Windows,
+    content: np.ndarray,
+    has_content: np.ndarray,
+    *,
+    items: Sequence[str],
+    groups: np.ndarray,
+    times: np.ndarray | None,
+    similarity: str,
+) -> Queries:
+    """Return the queries of n windows.
+
+    Args:
+        bank: The bank.
+        windows: The windows.
+        content: (n, dc) retrieval vectors of the windows' items.
+        has_content: (n,) bool, whether the item has one.
+        items: (n,) ids of the windows' items.
+        groups: (n,) duplicate groups, -1 if unknown.
+        times: (n,) from `asked_at`, or None.
+        similarity: `Settings.similarity`.
+    """
+    heard = windows.heard
+    if similarity == "content":
+        heard = np.zeros_like(heard)
+    elif similarity == "temporal":  # items without feedback still use content
+        has_content = has_content & ~heard
+    return bank.queries(
+        content,
+        Ages(**bank.version.metadata["ages"]).query_keys(windows),
+        query_items=items,
+        query_groups=groups,
+        query_times=times,
+        content_mask=has_content,
+        temporal_mask=heard,
+    )
+
+
+def neighbour_rows(
+    items: Sequence[str],
     windows: Windows,
     answers: Neighbours,
     bank: MemoryBank,
     known: MemberLabels,
     times: np.ndarray | None,
 ) -> pl.DataFrame:
+    """Return the rows of the table `neighbours`.
+
+    Args:
+        items: (n,) ids of the windows' items.
+        windows: The n windows.
+        answers: Their neighbours.
+        bank: The bank.
+        known: Labels of all members.
+        times: (n,) from `asked_at`, or None.
+    """
     query, rank = np.nonzero(answers.mask)
     member = answers.index[query, rank]
     # float32 like the bank's labels

@@ -70,9 +70,7 @@ def read_windows(store: Store, items: Sequence[str], *, form: str) -> Windows:
     own_key = _own_keys(store, items)
     younger_key = np.concatenate([np.zeros((0, own_key.shape[1]), np.float32), *to_numpy(table, "younger_keys")])
     count = len(younger_row)
-    key = np.concatenate([own_key, younger_key])
-    if form == "cosine":
-        key /= np.maximum(np.linalg.norm(key, axis=1, keepdims=True), 1e-12)
+    key = scaled_keys(np.concatenate([own_key, younger_key]), form=form)
     return Windows(
         row=np.concatenate([np.arange(len(items)), younger_row]),
         younger=np.repeat([False, True], [len(items), count]),
@@ -87,8 +85,24 @@ def _own_keys(store: Store, items: Sequence[str]) -> np.ndarray:
     rows = packed_rows(store, store.stages()[temporal_embeddings.NAME], items)
     keys = np.zeros((len(items), rows.width), np.float32)
     for block in blocks(len(items)):
-        total = rows.read(block)[0].sum(axis=1, dtype=np.float64)
-        keys[block] = total / np.maximum(rows.lengths[block], 1)[:, None]
+        keys[block] = mean_keys(rows.read(block)[0], rows.lengths[block])
+    return keys
+
+
+def mean_keys(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the mean of each window's temporal rows, (n, d) float64; zeros for a window without rows.
+
+    Args:
+        values: (n, L, d) rows, zero beyond a window's own.
+        lengths: (n,) numbers of rows.
+    """
+    return values.sum(axis=1, dtype=np.float64) / np.maximum(lengths, 1)[:, None]
+
+
+def scaled_keys(keys: np.ndarray, *, form: str) -> np.ndarray:
+    """Return keys (n, d) float32 in the form `retrieval.temporal_key`; see `read_windows`."""
+    if form == "cosine":
+        return keys / np.maximum(np.linalg.norm(keys, axis=1, keepdims=True), 1e-12)
     return keys
 
 

@@ -34,6 +34,16 @@ def item_metadata(store: Store, settings: Metadata) -> pl.DataFrame:
         frame = frame.join(named, on="item", how="left", maintain_order="left")
     if to_the_end := [name for name in target_names(store) if name.endswith(f"@{END}")]:
         frame = frame.join(_label_days(store, to_the_end[0]), on="item", how="left", maintain_order="left")
+    return joined_metadata(frame, settings)
+
+
+def joined_metadata(frame: pl.DataFrame, settings: Metadata) -> pl.DataFrame:
+    """Return the columns of `item_metadata` from the joined tables.
+
+    Args:
+        frame: Columns of `metadata_features` and `author_history`, and `label_days` if a target is counted to the end.
+        settings: Section `[metadata]`.
+    """
     if not settings.given_statistics:
         frame = frame.drop(name for name in frame.columns if name.endswith(UNDATED))
     for name, column in static_columns("UTC").items():

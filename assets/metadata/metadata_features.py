@@ -94,11 +94,23 @@ def metadata_of(store: Store, dataset: Dataset, time_zone: str) -> pl.DataFrame:
         .cast(FACTS)
     )
     named = dataset.features.rename({name: f"feature_{name}" for name in dataset.features.columns if name != "item"})
+    frame = metadata_of_facts(facts, dataset.authors, time_zone)
+    return frame.join(named, on="item", how="left", maintain_order="left")
+
+
+def metadata_of_facts(facts: pl.DataFrame, authors: pl.DataFrame | None, time_zone: str) -> pl.DataFrame:
+    """Return the stage's columns without those of `data.features`.
+
+    Args:
+        facts: Columns of `FACTS`, one row per video.
+        authors: See `Dataset.authors`.
+        time_zone: Time zone of hour and weekday.
+    """
     columns = [column.value.cast(TYPES[column.kind]).alias(name) for name, column in static_columns(time_zone).items()]
     frame = facts.select("item", *columns)
-    if dataset.authors is not None:
-        frame = frame.join(author_statistics(facts, dataset.authors), on="item", how="left", maintain_order="left")
-    return frame.join(named, on="item", how="left", maintain_order="left")
+    if authors is None:
+        return frame
+    return frame.join(author_statistics(facts, authors), on="item", how="left", maintain_order="left")
 
 
 def payload_of(frame: pl.DataFrame) -> pa.Schema:

@@ -19,6 +19,7 @@ from assets.protocol.observation import HOUR_MS
 from assets.protocol.popularity import read_popularity
 from assets.settings import Protocol, Settings
 from models.predictors.table import Table
+from storage.datasets import COUNTERS, EVENTS
 from storage.store import Store
 
 
@@ -43,15 +44,38 @@ def window_table(store: Store, settings: Settings, items: Sequence[str], ages: S
     static = windows.select("item").join(
         item_metadata(store, settings.metadata), on="item", how="left", maintain_order="left"
     )
+    events = read_events(store) if columns.types else EVENTS.to_frame()
+    counters = read_counters(store) if columns.metrics else COUNTERS.to_frame()
+    return table_of(static, counted_columns(windows, events, counters, popularity, settings.protocol, columns), columns)
+
+
+def counted_columns(
+    windows: pl.DataFrame,
+    events: pl.DataFrame,
+    counters: pl.DataFrame,
+    popularity: pl.DataFrame,
+    protocol: Protocol,
+    columns: WindowColumns,
+) -> pl.DataFrame:
+    """Return what each window holds of the types and metrics that have columns.
+
+    Args:
+        windows: From `windows_at`.
+        events: The items' events: `item`, `user`, `type`, `time` (ms), `order`.
+        counters: The items' counters: `item`, `metric`, `time` (ms or null), `value`.
+        popularity: `item`, `t0`, `observed_until` (ms).
+        protocol: Section `[protocol]` of the settings.
+        columns: The columns in service.
+
+    Returns:
+        Float64 columns, one row per window.
+    """
     counted = windows.select("age_hours")
     if columns.types:
-        in_window = event_columns(windows, read_events(store), popularity, settings.protocol, columns.types)
-        counted = counted.hstack(in_window)
+        counted = counted.hstack(event_columns(windows, events, popularity, protocol, columns.types))
     if columns.metrics:
-        counted = counted.hstack(
-            counter_columns(windows, read_counters(store), popularity, settings.protocol, columns.metrics)
-        )
-    return table_of(static, counted, columns)
+        counted = counted.hstack(counter_columns(windows, counters, popularity, protocol, columns.metrics))
+    return counted
 
 
 def table_of(static: pl.DataFrame, counted: pl.DataFrame, columns: WindowColumns) -> Table:

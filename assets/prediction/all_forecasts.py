@@ -8,8 +8,6 @@ from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.stacking import stack_forecasts
-from assets.prediction.validation import read_weights
-from assets.protocol.labels import target_names
 from models.predictor_table import STACK
 from models.predictors import Samples
 
@@ -27,10 +25,10 @@ def all_forecasts(
     if STACK not in settings.model.train:
         return forecasts
     stacked = stack_forecasts(
-        read_weights(rows.store),
+        rows.weights,
         forecasts,
         samples.age,
-        targets=target_names(rows.store),
+        targets=[target.name for target in rows.targets],
         whole=rows.extrapolation.whole,
         seeds=settings.model.seeds,
     )

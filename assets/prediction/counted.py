@@ -9,9 +9,10 @@ import polars as pl
 
 from assets.metadata.observed_counts import observed_snapshots
 from assets.protocol.observation import HOUR_MS, observed
-from assets.protocol.target import MeasuredTarget
+from assets.protocol.target import ALL, MeasuredTarget
 from assets.settings import Protocol
 from models import targets as scales
+from models.predictors import Table
 
 
 def counted_at(
@@ -111,3 +112,28 @@ def at_least(predicted: np.ndarray, counted: np.ndarray, scale: scales.Transform
     """
     lowest = scales.smallest_count(scale)
     return np.maximum(predicted, scales.forward(np.fmax(counted, lowest), scale))
+
+
+def counted_in_table(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Return the count of each target at the end of each window, as the window table holds it.
+
+    Args:
+        table: n windows.
+        names: T names of targets, `METRIC@HORIZON`.
+
+    Returns:
+        (n, T) float64; NaN where the table has no column of the metric, or no value.
+
+    Example:
+        >>> table = Table(np.array([[5.0, 2.0]]), ("events", "events like"))
+        >>> counted_in_table(table, ["like@7d", "all@end", "view@7d"]).tolist()
+        [[2.0, 5.0, nan]]
+    """
+    several = any(name.startswith("events ") for name in table.numeric_names)
+    columns = []
+    for metric in (name.rpartition("@")[0] for name in names):
+        # a metric that occurs as a type and as a counter is counted from the events; a lone type has no column of its own
+        wanted = [f"events {metric}", f"counter {metric}", *([] if several and metric != ALL else ["events"])]
+        held = [table.numeric_names.index(name) for name in wanted if name in table.numeric_names]
+        columns.append(table.numeric[:, held[0]] if held else np.full(len(table), np.nan))
+    return np.column_stack(columns)

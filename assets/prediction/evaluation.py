@@ -27,10 +27,11 @@ from assets.prediction.popularity_model import popularity_model
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.results import WRITTEN, baselines_ahead, cautions, evaluation_markdown, write_results
 from assets.prediction.served_row import served_rows
+from assets.prediction.stacking import WEIGHTS
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS, read_validation
+from assets.prediction.validation import read_validation
 from assets.protocol.splits import items_of
 from assets.settings import Settings
 from models.metrics import evaluate, nmse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.feature_join import usable_items
-from assets.prediction.counted import at_least, counted_at
+from assets.prediction.counted import counted_at
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.forecast import Forecast
 from assets.prediction.input_digests import FITS, TABLES, input_digests
@@ -21,6 +21,8 @@ from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.predictor_inputs import bank_of
 from assets.prediction.published_posts import posts_are_read, posts_digest
+from assets.prediction.row_forecasts import TrivialRows, row_forecasts, row_order
+from assets.prediction.stacking import read_weights
 from assets.prediction.trained_models import TrainedModel, load_model, model_in_service
 from assets.protocol.labels import label_matrix, matrix, read_labels
 from assets.protocol.observation import HOUR_MS
@@ -28,8 +30,7 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of
 from assets.protocol.target import measured_targets
 from assets.settings import Settings
-from models.baselines import NotApplicable, neighbour_mean, training_mean
-from models.predictor_table import LINE, MEAN, NEIGHBOURS
+from models.baselines import NotApplicable, training_mean
 from models.predictors import Bank, Predictor, Samples
 from storage.hashing import content_hash
 from storage.store import Store
@@ -100,30 +101,38 @@ class ForecastRows:
             kept: Forecasts of earlier runs, which are reused; None makes all of them anew.
         """
         counted = self.counts(samples.items.tolist(), age)
-        floor, scale = counted if floor is None else floor, self.settings.protocol.target
-        means, around = [], []
-        for column, values in enumerate(self.known.T):
-            known, label = values[~np.isnan(values)], samples.neighbourhood.label[..., column]
-            means.append(training_mean(known, len(samples)))
-            around.append(neighbour_mean(label, samples.neighbourhood.mask & ~np.isnan(label), known))
-        mean, around = np.column_stack(means), np.column_stack(around)
-        rows = [Forecast(MEAN, None, mean), Forecast(NEIGHBOURS, None, at_least(around, floor, scale))]
-        line = self.extrapolation.predict(counted, samples.age)
-        if np.isfinite(line).any():
-            rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
-        models = fitted_models(self.store, self.settings) if len(samples) else []
-        digests = kept.digests(samples, self.bank) if kept is not None and models else []
-        for name in reversed(dict.fromkeys(model.name for model in models)):
-            for model in (model for model in models if model.name == name):
-                predictor = self.predictor(model)
-                if kept is not None and predictor.forecasts_alone:
-                    values = kept.forecasts(model, self.bank, digests, partial(self._predict, predictor, samples))
-                else:
-                    values = self._predict(predictor, samples)
-                if predictor.sees_feedback:
-                    values = at_least(values, floor, scale)
-                rows.append(Forecast(model.title, model.seed, values))
-        return rows
+        values = self._of_models(samples, kept) if len(samples) else ()
+        floor = counted if floor is None else floor
+        return row_forecasts(samples, counted, floor, self.trivial, values, scale=self.settings.protocol.target)
+
+    def _of_models(
+        self, samples: Samples, kept: KeptForecasts | None
+    ) -> Iterator[tuple[TrainedModel, Predictor, np.ndarray]]:
+        """Yield every trained model with its forecasts, in the order of the rows."""
+        digests = kept.digests(samples, self.bank) if kept is not None and self.models else []
+        for model in self.models:
+            predictor = self.predictor(model)
+            if kept is not None and predictor.forecasts_alone:
+                values = kept.forecasts(model, self.bank, digests, partial(self._predict, predictor, samples))
+            else:
+                values = self._predict(predictor, samples)
+            yield model, predictor, values
+
+    @cached_property
+    def models(self) -> list[TrainedModel]:
+        """The models in service, in the order of their rows."""
+        return row_order(fitted_models(self.store, self.settings))
+
+    @cached_property
+    def weights(self) -> pl.DataFrame:
+        """The stack's weights; see `assets.prediction.stacking.SCHEMA`."""
+        return read_weights(self.store)
+
+    @cached_property
+    def trivial(self) -> TrivialRows:
+        """What the trivial rows were fitted to."""
+        means = [float(training_mean(values[~np.isnan(values)], 1)[0]) for values in self.known.T]
+        return TrivialRows(means, self.extrapolation)
 
     def why_no_line(self) -> list[NotApplicable]:
         """Return the reasons why complete windows have no log-linear extrapolation, one per target without a line."""

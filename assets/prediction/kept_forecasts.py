@@ -113,7 +113,7 @@ class KeptForecasts:
 
 
 def window_digests(samples: Samples, bank: Bank, items: Mapping[str, str]) -> list[str]:
-    """Return a hash per window of its item, its age, its row of the table, and its neighbours.
+    """Return a hash per window of its item, its age, its counts, its row of the table, and its neighbours.
 
     Args:
         samples: n windows.
@@ -132,10 +132,11 @@ def window_digests(samples: Samples, bank: Bank, items: Mapping[str, str]) -> li
         dtype="V32",
     )
     ages = np.full(len(samples), np.nan) if samples.age is None else samples.age
+    counted = np.zeros((len(samples), 0)) if samples.counted is None else samples.counted
     near, digests = samples.neighbourhood, []
     for row, item in enumerate(samples.items.tolist()):
         used = near.mask[row]
-        parts = (members[near.index[row, used]], near.score[row, used], near.label[row, used], ages[row])
+        parts = (members[near.index[row, used]], near.score[row, used], near.label[row, used], ages[row], counted[row])
         digest = hashlib.sha256(items.get(item, item).encode() + own[row])
         for part in parts:
             digest.update(b"%d:" % part.nbytes + part.tobytes())

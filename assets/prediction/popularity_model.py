@@ -31,6 +31,7 @@ from assets.prediction.model_obstacles import (
     read_obstacles,
     standing_obstacles,
 )
+from assets.prediction.stacking import WEIGHTS
 from assets.prediction.trained_models import (
     FOLDER,
     TrainedModel,
@@ -43,7 +44,7 @@ from assets.prediction.trained_models import (
 from assets.prediction.training_processes import fit_model, fit_side_by_side, inputs_of, side_by_side
 from assets.prediction.tuned_options import note_tuned, tuned_names
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS, keep_validation, read_validation
+from assets.prediction.validation import keep_validation, read_validation
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from models.predictors.training_report import TrainingReport

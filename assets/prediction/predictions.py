@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from assets.engine.data_versions import version_of_table
@@ -24,15 +23,15 @@ from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictor_inputs import samples_of
 from assets.prediction.provenance import Provenance
-from assets.prediction.served_row import BEST, ranked_rows, served_forecasts
+from assets.prediction.served_row import BEST, ranked_rows, served_forecasts, target_rows
+from assets.prediction.stacking import WEIGHTS
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
-from assets.prediction.validation import WEIGHTS, read_validation
+from assets.prediction.validation import read_validation
 from assets.protocol.labels import target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
-from models import targets
 from storage.durable import write_text
 from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
@@ -142,7 +141,7 @@ def _predict(store: Store, settings: Settings, ranked: Mapping[str, Sequence[str
         )
     )
     frame = pl.concat(
-        _of_target(
+        target_rows(
             served_forecasts(forecasts, ranked[name], column),
             counted[:, column],
             items,
@@ -157,23 +156,6 @@ def _predict(store: Store, settings: Settings, ranked: Mapping[str, Sequence[str
         .join(known, on="item", how="left", maintain_order="left")
         .join(retrieved, on="item", how="left", maintain_order="left")
         .with_columns(pl.col("retrieval").fill_null("none"))
-    )
-
-
-def _of_target(
-    forecasts: pl.DataFrame, counted: np.ndarray, items: list[str], *, scale: targets.Transform, target: str
-) -> pl.DataFrame:
-    count = np.fmax(targets.inverse(forecasts["predicted"].to_numpy(), scale), counted)
-    return forecasts.select(
-        pl.Series("item", items, dtype=pl.String),
-        "predicted",
-        "predicted_low",
-        "predicted_high",
-        pl.Series("predicted_count", count),
-        pl.Series("counted_so_far", counted).fill_nan(None).cast(pl.Int64),
-        "seeds",
-        pl.lit(target).alias("target_name"),
-        "model",
     )
 
 

@@ -14,6 +14,7 @@ from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
 from assets.memory.neighbours import read_neighbours
 from assets.metadata.window_table import window_table
+from assets.prediction.counted import counted_in_table
 from assets.prediction.published_posts import earlier_posts, posts_are_read
 from assets.protocol.labels import label_matrix, target_names
 from assets.protocol.popularity import read_popularity
@@ -110,6 +111,9 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     complete = set(read_popularity(store).filter("window_complete")["item"])
     hours = [window.held["age_hours"] for window in windows]
     young = np.array([window.younger or item not in complete for item, window in zip(ids, windows)], dtype=bool)
+    table = window_table(
+        store, settings, ids, [hour if window.younger else None for hour, window in zip(hours, windows)]
+    )
     return Samples(
         items=np.array(ids, dtype=str),
         features=video_features(store, ids),
@@ -118,9 +122,9 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
         feedback=WindowFeedback(windows),
         age=np.where(young, hours, np.nan),
         share=_shares(windows, settings.model.whole_share) if age == "all" else None,
-        table=window_table(
-            store, settings, ids, [hour if window.younger else None for hour, window in zip(hours, windows)]
-        ),
+        table=table,
+        counted=counted_in_table(table, target_names(store)),
+        scale=settings.protocol.target,
         posts=earlier_posts(store, settings, ids) if posts_are_read(settings) else None,
     )
 
@@ -133,12 +137,12 @@ def stored_windows(store: Store, items: Sequence[str]) -> list[Window]:
     for row, item in enumerate(items):
         own = of_item.get(item, {**UNSEEN, "younger": []})
         for held in own["younger"]:
-            windows.append(Window(row, True, {**_as_arrays(held), "window_hours": own["window_hours"]}))
-        windows.append(Window(row, False, _as_arrays(own)))
+            windows.append(Window(row, True, {**window_arrays(held), "window_hours": own["window_hours"]}))
+        windows.append(Window(row, False, window_arrays(own)))
     return windows
 
 
-def _as_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
+def window_arrays(held: Mapping[str, Any]) -> dict[str, Any]:
     """Return the window with its sequence as arrays, which take a fraction of the memory of lists."""
     sequence = {"times": np.array(held["times"], np.float64), "types": np.array(held["types"], np.int64)}
     return {**{name: value for name, value in held.items() if name != "younger"}, **sequence}

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from assets.prediction.forecast import Forecast
+from models import targets
 from models.predictor_table import STACK, row_title
 
 BEST = "best"
@@ -76,6 +77,32 @@ def served_forecasts(forecasts: Sequence[Forecast], rows: Sequence[str], column:
             ).filter(pl.col("predicted").is_not_nan())
         )
     return pl.concat(parts).unique("place", keep="first", maintain_order=True).sort("place").drop("place")
+
+
+def target_rows(
+    forecasts: pl.DataFrame, counted: np.ndarray, items: list[str], *, scale: targets.Transform, target: str
+) -> pl.DataFrame:
+    """Return the forecasts of one target as the table `predictions` has them.
+
+    Args:
+        forecasts: From `served_forecasts`.
+        counted: (n,) counts so far, below which no count is forecast; NaN where unknown.
+        items: n ids.
+        scale: Scale of the target.
+        target: Name of the target.
+    """
+    count = np.fmax(targets.inverse(forecasts["predicted"].to_numpy(), scale), counted)
+    return forecasts.select(
+        pl.Series("item", items, dtype=pl.String),
+        "predicted",
+        "predicted_low",
+        "predicted_high",
+        pl.Series("predicted_count", count),
+        pl.Series("counted_so_far", counted).fill_nan(None).cast(pl.Int64),
+        "seeds",
+        pl.lit(target).alias("target_name"),
+        "model",
+    )
 
 
 def _best(validation: pl.DataFrame) -> tuple[str, dict[str, float]]:

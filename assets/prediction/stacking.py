@@ -11,7 +11,9 @@ from assets.prediction.age_weights import age_weights
 from assets.prediction.forecast import Forecast
 from models.predictor_table import LINE, STACK
 from models.predictors.stack import fit_stack
+from storage.store import Store
 
+WEIGHTS = "stack_weights"  # the table of weights
 ENOUGH = 50  # validation items from which an age has weights of its own; below, ages share theirs
 SCHEMA = {
     "target_name": pl.String,
@@ -117,15 +119,8 @@ def stack_forecasts(
         own = weights.filter(pl.col("target_name") == target)
         young = own["age_hours"].drop_nulls().unique().sort().to_list()
         by_age = age_weights(ages, [*young, None], whole=whole)  # (n, ages)
-        table = np.array(
-            [
-                [
-                    own.filter(pl.col("age_hours").eq_missing(age), pl.col("member") == name)["weight"].sum()
-                    for name in members
-                ]
-                for age in [*young, None]
-            ]
-        )
+        fitted = {(age, name): weight for age, name, weight in own.select("age_hours", "member", "weight").iter_rows()}
+        table = np.array([[fitted.get((age, name), 0.0) for name in members] for age in [*young, None]])
         for values, seed in zip(combined, seeds, strict=True):
             parts = np.column_stack([_values(forecasts, name, seed)[:, column] for name in members])  # (n, members)
             share = np.where(np.isnan(parts), 0.0, by_age @ table)
@@ -138,3 +133,8 @@ def stack_forecasts(
 def _values(forecasts: Sequence[Forecast], row: str, seed: int) -> np.ndarray:
     own = [forecast for forecast in forecasts if forecast.row == row]
     return next(forecast.values for forecast in own if len(own) == 1 or forecast.seed == seed)
+
+
+def read_weights(store: Store) -> pl.DataFrame:
+    """Return the stack's weights; see `SCHEMA`."""
+    return store.table(WEIGHTS).read()

@@ -10,14 +10,13 @@ from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.item_forecasts import item_forecasts
 from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.predictor_inputs import samples_of
-from assets.prediction.stacking import SCHEMA, fit_stacks
+from assets.prediction.stacking import SCHEMA, WEIGHTS, fit_stacks
 from assets.settings import Settings
 from models.predictor_table import STACK
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
 NAME = "validation_items"
-WEIGHTS = "stack_weights"
 CODE = 3  # raise it when the same inputs give another result
 
 
@@ -70,8 +69,3 @@ def _weights(items: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 def read_validation(store: Store) -> pl.DataFrame:
     """Return every row's forecast of every validation item; see `assets.prediction.item_forecasts`."""
     return store.table(NAME).read()
-
-
-def read_weights(store: Store) -> pl.DataFrame:
-    """Return the stack's weights; see `assets.prediction.stacking.SCHEMA`."""
-    return store.table(WEIGHTS).read()

@@ -5,6 +5,7 @@ Pure functions on polars frames. Every stage that reads feedback calls `observed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -152,17 +153,47 @@ def _with_labels(
     primary = labels.filter(pl.col("target") == targets[0].name).select(
         "item", pl.col("count").cast(pl.Int64), pl.col("value").alias("target")
     )
-    horizons = [pl.min_horizontal(target.horizon_end(as_of), pl.lit(as_of, pl.Int64)) for target in targets]
     return (
         frame.join(of_item, on="item", how="left", maintain_order="left")
         .join(primary, on="item", how="left", maintain_order="left")
         .with_columns(
             pl.when("labelled").then("known_at").otherwise(targets[0].horizon_end(as_of)).alias("label_time"),
-            ((pl.col("window_end") <= pl.max_horizontal(horizons)).fill_null(False) | pl.col("labelled")).alias(
-                "window_complete"
-            ),
+            (_closed_in_time(targets, as_of) | pl.col("labelled")).alias("window_complete"),
         )
     )
+
+
+def _closed_in_time(targets: Sequence[MeasuredTarget], as_of: int | None) -> pl.Expr:
+    """Return whether the window had closed by the end of the data and a target's horizon."""
+    horizons = [pl.min_horizontal(target.horizon_end(as_of), pl.lit(as_of, pl.Int64)) for target in targets]
+    return (pl.col("window_end") <= pl.max_horizontal(horizons)).fill_null(False)
+
+
+def unlabelled_windows(
+    videos: pl.DataFrame,
+    events: pl.DataFrame,
+    counters: pl.DataFrame,
+    protocol: Protocol,
+    targets: Sequence[MeasuredTarget],
+    *,
+    as_of: int,
+) -> pl.DataFrame:
+    """Return the windows of items whose labels nobody asks for; see `measure_popularity`.
+
+    Args:
+        videos: `item`, `published_at` (ms or null), one row per item.
+        events: The items' events.
+        counters: The items' counters.
+        protocol: Section `[protocol]` of the settings.
+        targets: What is forecast.
+        as_of: The moment of the forecast (ms).
+
+    Returns:
+        `item`, `t0`, `t0_source`, `observed_until`, `window_complete`.
+    """
+    frame = _clocks(videos, events, counters, protocol, as_of)
+    complete = _closed_in_time(targets, as_of).alias("window_complete")
+    return frame.select("item", "t0", "t0_source", "observed_until", complete)
 
 
 def observed(events: pl.DataFrame, windows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

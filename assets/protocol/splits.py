@@ -1,5 +1,6 @@
 """The split: each item is for training, validation, test, gap or prediction; near-duplicates stay on one side."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -212,13 +213,22 @@ def make_splits(
 
 
 def _duplicates(store: Store, items: pl.DataFrame, bits: float) -> np.ndarray:
+    hashes = hash_matrix(store, items["item"].to_list())
+    return duplicate_groups(items["item"].to_list(), items["sha256"].to_list(), hashes, distance=bits)
+
+
+def hash_matrix(store: Store, items: Sequence[str]) -> np.ndarray:
+    """Return the perceptual hashes of the items' frames, (n, K) uint64; 0 where an item has no frame.
+
+    K is the largest number of frames of any item in the store.
+    """
     rows = FRAMES.open(store).read(columns=["hashes"])
     of_item = dict(zip(rows["item"].to_pylist(), rows["hashes"].to_pylist()))
-    hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)  # 0: no frame
-    for row, item in enumerate(items["item"]):
+    hashes = np.zeros((len(items), max([1, *map(len, of_item.values())])), dtype=np.uint64)
+    for row, item in enumerate(items):
         own = of_item.get(item, [])
         hashes[row, : len(own)] = own
-    return duplicate_groups(items["item"].to_list(), items["sha256"].to_list(), hashes, distance=bits)
+    return hashes
 
 
 def read_splits(store: Store) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from models.baselines import NotApplicable
 
@@ -49,5 +49,5 @@ class LogLinearQuantiles:
     def quantiles(self, early: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """Return quantiles of the later count (n, Q), none below the count so far (n,)."""
         middle = self.intercept + self.slope * np.log2(1.0 + early)
-        values = np.exp2(middle[:, None] + self.deviation * norm.ppf(levels)) - 1.0
+        values = np.exp2(middle[:, None] + self.deviation * ndtri(levels)) - 1.0
         return np.maximum(values, early[:, None])

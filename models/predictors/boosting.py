@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.predictors.content_components import ContentComponents
+from models.predictors.growth import count_of, grows, growth_of
 from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, check_ranges
 from models.predictors.regression_predictor import RegressionPredictor
 from models.predictors.samples import Bank, Samples
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 TREES_WITHOUT_VALIDATION = 300
 CONTENT = "content.npz"
+COUNTED = "events counted"  # the part of a forecast that was counted already
 FEW = 64  # windows below which CatBoost explains each one alone faster than it prepares its trees
 
 
@@ -34,6 +36,7 @@ class BoostingOptions:
         l2: Penalty on the leaves' values.
         trees: Largest number of trees.
         patience: Trees without a better validation error before the fit stops.
+        growth: Learn how much the count grows after the window instead of the count itself.
 
     Raises:
         ValueError: A value is outside its range; the message states the range.
@@ -44,6 +47,7 @@ class BoostingOptions:
     l2: float = 3.0
     trees: int = 3000
     patience: int = 100
+    growth: bool = True
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -60,7 +64,7 @@ class Boosting(RegressionPredictor):
     """
 
     title = "boosting"
-    code = 2
+    code = 3
     sees_feedback = True
     reads: tuple[str, ...] = ("whole_share", "options")
     options_class: ClassVar[type[BoostingOptions]] = BoostingOptions
@@ -77,12 +81,14 @@ class Boosting(RegressionPredictor):
         self._models: list[CatBoostRegressor | float] = []
         self._content: ContentComponents | None = None
         self._columns: list[list[str]] = []
+        self._grows = False
 
     def fit_targets(self, train: Samples, dev: Samples | None, *, seed: int) -> int:
         """Fit a model per target, and return the largest number of trees.
 
         It uses as many threads as PyTorch; their number does not change the result.
         """
+        self._grows = self.options.growth and grows(train)
         self._content = self._fit_content(train)
         tables = {"train": self.table_of(train), "dev": None if dev is None else self.table_of(dev)}
         self._columns = [list(tables["train"].numeric_names), list(tables["train"].categorical_names)]
@@ -114,7 +120,7 @@ class Boosting(RegressionPredictor):
                 f"the table must have the columns of the training, {[*self._columns[0], *self._columns[1]]}, given {given}"
             )
         data = _data(table)
-        return np.column_stack(
+        values = np.column_stack(
             [
                 np.full(len(samples), model)
                 if isinstance(model, float)
@@ -122,9 +128,13 @@ class Boosting(RegressionPredictor):
                 for model in self._models
             ]
         )
+        return count_of(values, samples) if self._grows else values
 
     def shap(self, samples: Samples) -> tuple[np.ndarray, list[str]]:
         """Return SHAP values: what each column adds to the model's expectation.
+
+        If the trees forecast growth, their values are scaled so that they sum to the change of the forecast, and a further
+        column holds what the count at the end of the window adds.
 
         Args:
             samples: n windows.
@@ -146,12 +156,12 @@ class Boosting(RegressionPredictor):
                 values[:, column] = model.get_feature_importance(
                     data, type="ShapValues", shap_mode=mode, thread_count=_threads()
                 )
-        return values, names
+        return (_shares_of_count(values, samples), [*names, COUNTED]) if self._grows else (values, names)
 
     def save(self, folder: Path) -> None:
         """Write the description, the components of the content, and a model per target that has one."""
         constants = [model if isinstance(model, float) else None for model in self._models]
-        self.write_description(folder, {"columns": self._columns, "constants": constants})
+        self.write_description(folder, {"columns": self._columns, "constants": constants, "grows": self._grows})
         for number, model in enumerate(self._models):
             if not isinstance(model, float):
                 model.save_model(str(folder / f"target_{number}.cbm"))
@@ -168,7 +178,7 @@ class Boosting(RegressionPredictor):
         from catboost import CatBoostRegressor
 
         description = self.read_description(folder)
-        self._columns = description["columns"]
+        self._columns, self._grows = description["columns"], description["grows"]
         self._models = [
             CatBoostRegressor().load_model(str(folder / f"target_{number}.cbm")) if constant is None else constant
             for number, constant in enumerate(description["constants"])
@@ -203,7 +213,8 @@ class Boosting(RegressionPredictor):
         if not known.any():
             return None
         weight = samples.weights_of(known) * known.sum()
-        return Pool(_data(table.take(known)), samples.target[known, column], weight=weight)
+        label = growth_of(samples.target, samples) if self._grows else samples.target
+        return Pool(_data(table.take(known)), label[known, column], weight=weight)
 
 
 class BoostingWithContent(Boosting):
@@ -213,6 +224,25 @@ class BoostingWithContent(Boosting):
 
     def _fit_content(self, train: Samples) -> ContentComponents:
         return ContentComponents.fit(train.features.take(train.first_windows))
+
+
+def _shares_of_count(values: np.ndarray, samples: Samples) -> np.ndarray:
+    """Return SHAP values of the count from those of its growth.
+
+    Args:
+        values: (n, T, columns + 1) of log2(1 + growth), the expectation last.
+        samples: n windows.
+
+    Returns:
+        (n, T, columns + 2). The expectation is that of a window in which nothing was counted, and the value before it is what
+        the count adds to that. Then the columns move the forecast in proportion to their values.
+    """
+    nothing = replace(samples, counted=np.zeros_like(samples.counted))
+    expected, growth = values[..., -1], values.sum(-1)
+    base, start, end = count_of(expected, nothing), count_of(expected, samples), count_of(growth, samples)
+    moved = growth - expected
+    slope = np.divide(end - start, moved, out=np.zeros_like(moved), where=np.abs(moved) > 1e-12)
+    return np.concatenate([values[..., :-1] * slope[..., None], (start - base)[..., None], base[..., None]], axis=-1)
 
 
 def _fit(pool: Pool, dev: Pool | None, options: BoostingOptions, *, seed: int) -> CatBoostRegressor | float:

@@ -27,6 +27,7 @@ class HyFeaOptions(BoostingOptions):
 
     learning_rate: float = 0.03
     trees: int = 5000
+    growth: bool = False
     components: int = 64
 
     def __post_init__(self) -> None:

@@ -13,6 +13,9 @@ from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures, on_device
 from models.predictors.feedback import Completed, Feedback, FeedbackSource
 from models.predictors.table import Table
+from models.targets import Transform
+
+PARTS = ("items", "features", "neighbourhood", "target", "feedback", "age", "share", "table", "posts", "counted")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Samples:
         share: (n,) > 0, weight of each window among those of its video; None weights them equally.
         table: Metadata and counts known at the end of each window; None if there are none.
         posts: The posts up to each window's own; None if no predictor reads them.
+        counted: (n, T) count of each target at the end of each window, NaN where unknown; None if unknown of all.
+        scale: Scale of the targets.
 
     Raises:
         ValueError: The numbers of windows differ, the target is not (n, T), a target is infinite, or a share is not positive.
@@ -71,14 +76,12 @@ class Samples:
     share: np.ndarray | None = None
     table: Table | None = None
     posts: EarlierPosts | None = None
+    counted: np.ndarray | None = None
+    scale: Transform = "log2p1"
 
     def __post_init__(self) -> None:
         """Check the values."""
-        numbers = {
-            name: len(part)
-            for name in ("items", "features", "neighbourhood", "target", "feedback", "age", "share", "table", "posts")
-            if (part := getattr(self, name)) is not None
-        }
+        numbers = {name: len(part) for name in PARTS if (part := getattr(self, name)) is not None}
         if len(set(numbers.values())) > 1:
             raise ValueError(f"every part must have the same number of windows, given {numbers}")
         if self.target is not None:
@@ -137,10 +140,11 @@ class Samples:
     def take(self, rows: np.ndarray) -> Samples:
         """Return the windows at `rows` (m,) int64."""
         feedback = None if self.feedback is None else self.feedback.take(torch.from_numpy(rows))
-        plain = {name: getattr(self, name) for name in ("items", "target", "age", "share")}
+        plain = {name: getattr(self, name) for name in ("items", "target", "age", "share", "counted")}
         nested = {name: getattr(self, name) for name in ("features", "neighbourhood", "table", "posts")}
         return Samples(
             feedback=feedback,
+            scale=self.scale,
             **{name: part if part is None else part[rows] for name, part in plain.items()},
             **{name: part if part is None else part.take(rows) for name, part in nested.items()},
         )

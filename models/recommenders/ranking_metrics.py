@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,8 @@ def auc(clicked: np.ndarray, score: np.ndarray) -> float:
     skips = len(clicked) - clicks
     if not clicks or not skips:
         return float("nan")
+    from scipy.stats import rankdata  # it takes a second to load, and every command loads this module
+
     return float((rankdata(score)[clicked].sum() - clicks * (clicks + 1) / 2) / (clicks * skips))
 
 

@@ -45,21 +45,25 @@ class CounterTable:
     frame: pl.DataFrame
 
 
-def read_counter_table(paths: Sequence[Path], problems: Problems, notes: list[Note]) -> CounterTable:
+def read_counter_table(
+    paths: Sequence[Path], problems: Problems, notes: list[Note], *, item: str | None = None
+) -> CounterTable:
     """Read a table of counters: wide (`item,time` and one column per metric) or long (`item,time,metric,value`).
 
     Args:
         paths: The table's files.
         problems: Problems are added here.
         notes: What was assumed is added here.
+        item: The item of every row. None: the table names it.
 
     Raises:
         DatasetError: The file cannot be read, has no rows or no metric.
     """
-    table = read_tabular(paths, names=COUNTER_NAMES, tiers=COUNTER_TIERS, required=("item",), notes=notes)
+    required = () if item is not None else ("item",)
+    table = read_tabular(paths, names=COUNTER_NAMES, tiers=COUNTER_TIERS, required=required, notes=notes)
     if not table.frame.height:
         raise DatasetError([f"{table.path}: there are no counts"])
-    items = table.ids("item", problems, notes)
+    items = table.ids_or(item, problems, notes)
     snapshots = snapshot_columns(table, notes)
     times = read_count_times(table, "time", problems, notes, told=not snapshots)
     long = {"metric", "value"} & set(table.frame.columns)

@@ -74,7 +74,7 @@ def read_plain(
             problems.add(folder, f"data.features names {features[0]!r}, but there is no videos.csv or videos.parquet")
     if files["events"]:
         with problems.collected():
-            events = _read_events(files["events"], problems, notes)
+            events = read_event_table(files["events"], problems, notes)
     if files["counters"]:
         with problems.collected():
             counters.append(read_counter_table(files["counters"], problems, notes))
@@ -129,11 +129,28 @@ _ONLY_ITEM = pl.DataFrame(schema={"item": pl.String})
 _EMPTY = VideoTable(VIDEOS.to_frame(), DETAILS.to_frame(), _ONLY_ITEM, _ONLY_ITEM, None, None)
 
 
-def _read_events(paths: list[Path], problems: Problems, notes: list[Note]) -> tuple[Tabular, pl.DataFrame]:
-    table = read_tabular(paths, names=EVENT_NAMES, tiers=EVENT_TIERS, required=("item", "time"), notes=notes)
+def read_event_table(
+    paths: list[Path], problems: Problems, notes: list[Note], *, item: str | None = None
+) -> tuple[Tabular, pl.DataFrame]:
+    """Read a table of events.
+
+    Args:
+        paths: The table's files.
+        problems: Problems are added here.
+        notes: What was assumed is added here.
+        item: The item of every row. None: the table names it.
+
+    Returns:
+        The table; and its rows with the columns of EVENTS and further columns.
+
+    Raises:
+        DatasetError: The file cannot be read, lacks a column or has no rows.
+    """
+    required = ("time",) if item is not None else ("item", "time")
+    table = read_tabular(paths, names=EVENT_NAMES, tiers=EVENT_TIERS, required=required, notes=notes)
     if not table.frame.height:
         raise DatasetError([f"{table.path}: there are no events"])
-    items = table.ids("item", problems, notes)
+    items = table.ids_or(item, problems, notes)
     users = table.texts("user", problems, notes)
     types = table.texts("type", problems, notes).fill_null(DEFAULT_EVENT_TYPE)
     table.report_empty(table.frame["time"], problems)

@@ -154,6 +154,18 @@ class Tabular:
         self.report_empty(ids.alias(name), problems)
         return ids
 
+    def ids_or(self, item: str | None, problems: Problems, notes: list[Note]) -> pl.Series:
+        """Return the column `item` as `ids` does, or one item for all rows.
+
+        Args:
+            item: The item of every row, in a table of one item. None: the table's column names it.
+            problems: Problems are added here.
+            notes: A warning about ids that were changed is added here.
+        """
+        if item is None:
+            return self.ids("item", problems, notes)
+        return pl.repeat(item, self.frame.height, dtype=pl.String, eager=True).alias("item")
+
     def tell_further(self, notes: list[Note], *, used: Collection[str] = ()) -> None:
         """Add a note about the further columns, and a warning about those whose name is nearly a known one.
 

@@ -12,15 +12,21 @@ from assets.curves.forecast_reasons import check_sums, read_reasons, read_senten
 from assets.curves.intensity_figure import intensity_figure
 from assets.engine.nothing_to_show import NothingToShow
 from assets.engine.store_access import open_store
+from assets.ingest.interactions import read_events
+from assets.ingest.videos import known_titles
+from assets.memory.neighbours import read_neighbours
 from assets.memory.retrieval_figure import retrieval_figure
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
-from assets.protocol.splits import read_splits
+from assets.protocol.popularity import read_popularity
+from assets.protocol.splits import items_of, read_splits
 from assets.settings import Model, Settings
 from models.predictor_table import MEAN, NEIGHBOURS, TRIVIAL
+from pipeline.predicting.forecaster import Forecaster
 from storage import catalog
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
+PREDICT = DOCUMENT.with_name("predict.md")
 CONTENT = ["*retrieval_vectors", "*text_embeddings", "*visual_embeddings"]
 TRAINED = '["m3tr", "boosting", "stack"]'
 PER_VIDEO = [
@@ -45,7 +51,7 @@ def ran(settings_of, materialise) -> Settings:
     return settings
 
 
-def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
+def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, monkeypatch, capsys):
     store = open_store(ran)
     table = store.table("evaluation").read()
     assert set(table["predictor"]) == {"M3TR", "boosting", "boosting + content", "stack", *TRIVIAL}
@@ -65,6 +71,8 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
 
+    same_forecasts_without_a_store(ran)
+    example_of_the_document_runs(ran, tmp_path, monkeypatch, capsys)
     # 48 training items are too few for a regression: the curves are those of the process alone, up to the target's horizon.
     curves = store.table("curve_items").read().filter(pl.col("age_hours") == 1.0)
     assert curves["horizon_hours"].unique().sort().to_list() == [1.0, 3.0, 6.0, 12.0, 24.0, 48.0, 72.0, 168.0]
@@ -104,6 +112,45 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path):
         plan = done.metadata["plan"].data
         assert plan["new"] == plan["stale"] == plan["orphaned"] == 0, name
     assert again.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
+
+
+def example_of_the_document_runs(settings: Settings, folder: Path, monkeypatch, capsys) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PREDICT.read_text(encoding="utf-8"), flags=re.DOTALL)
+    start = pl.Series(["2026-05-01T12:00:00"]).str.to_datetime().dt.epoch("ms")[0]
+    (folder / "events.csv").write_text(f"time,type\n{start + 60_000},like\n{start + 3_600_000},comment\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("pipeline.predicting.forecaster.load", lambda: settings)
+    exec(code, {})
+    told = capsys.readouterr().out
+    assert re.search(r"comment@7d: \d+ expected, 1 so far, by ", told) and "like " in told
+
+
+def same_forecasts_without_a_store(settings: Settings) -> None:
+    """What a new video with a test item's title and feedback is forecast is what the test item was."""
+    store = open_store(settings)
+    windows = read_popularity(store).rows_by_key("item", named=True, unique=True)
+    titles, events = known_titles(store), read_events(store)
+    made = store.table("evaluation_items").read().filter(pl.col("age_hours").is_null())
+    with Forecaster(settings) as forecaster:
+        for item in items_of(read_splits(store), "test"):
+            window = windows[item]
+            forecast = forecaster.predict(
+                title=titles[item],
+                published=window["t0"],
+                feedback=events.filter(pl.col("item") == item).select("time", "type", "user"),
+                at=window["observed_until"],
+                item=item,
+            )
+            assert forecast.observed_events == window["observed_events"] and forecast.window_complete
+            (one,) = forecast.forecasts
+            assert one.why.endswith(".") and [point.hours for point in one.curve][-1] == 168.0
+            assert all(point.quantiles["0.1"] <= point.quantiles["0.9"] for point in one.curve)
+            own = made.filter((pl.col("item") == item) & (pl.col("predictor") == one.row))["predicted"]
+            assert one.value == pytest.approx(own.mean(), abs=1e-5)
+            assert one.lowest <= one.count <= one.highest and (one.highest > one.lowest) == (own.max() > own.min())
+            stored = read_neighbours(store).filter(pl.col("item") == item).sort("rank")
+            assert [near.item for near in forecast.neighbours] == stored["neighbour"].to_list()
+            assert [near.score for near in forecast.neighbours] == pytest.approx(stored["score"].to_list(), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -41,7 +41,6 @@ def test_each_problem_has_a_mend(folder, capsys, monkeypatch):
     (folder / "store" / "other" / "dagster").mkdir(parents=True)
     (folder / "store" / "other" / "dagster" / "reelcast-instance").write_text("")
     monkeypatch.setenv("DAGSTER_HOME", str(folder / "store" / "other" / "dagster"))
-    monkeypatch.setenv("HF_HOME", str(folder / "empty"))
     monkeypatch.setattr(doctor, "OLDEST_PYTHON", (4, 0))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr(doctor, "requires", lambda _: ["dagster<1", "no-such-package", "mcp; extra == 'mcp'"])
@@ -52,7 +51,7 @@ def test_each_problem_has_a_mend(folder, capsys, monkeypatch):
     assert "make setup PYTHON=" in found["Python"]["mend"]
     assert "pip install 'no-such-package'" in found["packages"]["mend"]
     assert 'encoders.device = "auto"' in found["GPU"]["mend"]
-    assert "hf download" in found["encoders"]["detail"]
+    assert "no GPU is visible; set it to 'auto' or 'cpu'" in found["encoders"]["detail"]
     assert "(store.results)" in found["disk"]["mend"]
     assert "reelcast shell" in found["Dagster"]["mend"]
     assert "`reelcast check`" in found["store"]["mend"]
