@@ -51,18 +51,26 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
     """Return the schedules and the sensor on the configured data folder."""
     chosen = settings.automation
 
-    def scheduled(name: str, job: object, cron: str) -> dg.ScheduleDefinition:
+    def scheduled(name: str, job: object, cron: str, description: str) -> dg.ScheduleDefinition:
         @dg.schedule(
-            name=name, job=job, cron_schedule=cron, execution_timezone=chosen.timezone, tags={STARTED_BY: name}
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            execution_timezone=chosen.timezone,
+            tags={STARTED_BY: name},
+            description=description,
         )
         def start(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
             return _busy(context.instance) or dg.RunRequest()
 
         return start
 
-    @dg.sensor(job=EVERYTHING, minimum_interval_seconds=chosen.sensor_seconds)
+    @dg.sensor(
+        job=EVERYTHING,
+        minimum_interval_seconds=chosen.sensor_seconds,
+        description="Starts a run when the data folder holds something new and has not changed since the previous evaluation.",
+    )
     def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """Starts a run when the data folder holds something new and has not changed since the previous evaluation."""
         folder = settings.data_folder()
         if not folder.is_dir():
             return dg.SkipReason(f"the data folder {folder} does not exist")
@@ -79,8 +87,14 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
         return dg.SensorResult(run_requests=[request], cursor=json.dumps({"seen": now, "started": now}))
 
     schedules = [
-        scheduled("nightly", EVERYTHING, chosen.nightly),
-        scheduled("nightly_upkeep", upkeep, chosen.upkeep),
+        scheduled(
+            *("nightly", EVERYTHING, chosen.nightly),
+            "New and changed videos, a new memory bank and new forecasts, every night. Starts nothing while a run is going on.",
+        ),
+        scheduled(
+            *("nightly_upkeep", upkeep, chosen.upkeep),
+            "Merges small files of the store and removes old versions, every night after the rebuild.",
+        ),
     ]
     return schedules, [new_data]
 

@@ -10,6 +10,7 @@ import dagster as dg
 import assets
 from assets.engine.pools import MODEL_TAG
 from assets.settings.dagster_home import refuse_other_instance
+from pipeline.asset_policy import with_policy
 from pipeline.automation import EVERYTHING, automation, upkeep
 from pipeline.run_lines import NAME as STAGE_LINES
 from pipeline.run_lines import stage_lines
@@ -25,7 +26,7 @@ schedules, sensors = automation(settings)
 ONE_MODEL = {"tag_concurrency_limits": [{"key": MODEL_TAG, "limit": 1}]}
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor.configured(ONE_MODEL)}
 
-ASSETS = dg.load_assets_from_package_module(assets)
+ASSETS = with_policy(dg.load_assets_from_package_module(assets), settings)
 ASSET_CHECKS = dg.load_asset_checks_from_package_module(assets)
 
 defs = dg.Definitions(

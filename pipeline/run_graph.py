@@ -86,6 +86,7 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
 
     from assets.engine.store_access import open_store
     from pipeline.instance import instance_home
+    from pipeline.run_origin import name_origin_of_runs
 
     # libraries' remarks on their own code, which no user can mend
     warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -96,6 +97,7 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     stages = [key.to_user_string() for key in keys]
     try:
         with dg.DagsterInstance.get() as instance:
+            name_origin_of_runs(instance)
             result = dg.execute_job(
                 dg.reconstructable(everything),
                 instance=instance,

@@ -13,8 +13,12 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
+from assets.engine.store_access import computed_items
+from assets.sampling.contact_sheet import VIDEOS as SHOWN
+from assets.sampling.contact_sheet import contact_sheet
 from assets.sampling.frames import FRAMES
 from assets.settings import Settings
+from storage.store import Store
 
 NAME = "visual_captions"
 CODE = 1  # raise it when the same inputs give another result
@@ -34,6 +38,7 @@ PAYLOAD = pa.schema({"captions": pa.list_(pa.string())})
     reads=lambda store, settings: [*stage_marks(store, "frames"), origin_mark(settings, NAME, "captions")],
     makes=lambda store, settings: stage_marks(store, NAME),
     when_skipped=unchanged_metadata,
+    shows=lambda store, settings: _first_captions(store),
 )
 def visual_captions(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Caption all sampled frames; with `encoders.repeated_frame_bits`, similar frames of a video share a caption."""
@@ -57,3 +62,11 @@ def encoder_stage(settings: Settings) -> EncoderStage:
 
 VISUAL_CAPTIONS = StageDeclaration(NAME, PAYLOAD, visual_captions)
 visual_captions_failed_share = failed_share_check(visual_captions, NAME)
+
+
+def _first_captions(store: Store) -> dict[str, dg.MetadataValue]:
+    stage = VISUAL_CAPTIONS.open(store)
+    table = stage.read(items=computed_items(stage)[:SHOWN])
+    captions = dict(zip(table["item"].to_pylist(), table["captions"].to_pylist()))
+    images = FRAMES.open(store).read(items=list(captions), columns=["frames"])
+    return contact_sheet(store, dict(zip(images["item"].to_pylist(), images["frames"].to_pylist())), captions)

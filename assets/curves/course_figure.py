@@ -12,7 +12,7 @@ import polars as pl
 import torch
 
 from assets.curves.forecast import CurveForecaster
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.feedback.hawkes_process import fitted_process, fitted_windows, item_seeds
 from assets.ingest.interactions import read_events
 from assets.prediction.predictor_inputs import WindowFeedback, samples_of

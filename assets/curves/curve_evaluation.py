@@ -14,6 +14,7 @@ from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.plots import picture
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
 from assets.prediction.evaluation import ITEMS as EVALUATED
@@ -36,6 +37,7 @@ NAME = "curve_evaluation"
 SCORES, ITEMS = "curve_scores", "curve_items"
 CODE = 1  # raise it when the same inputs give another result
 OURS = "curve"
+SHOWN = ["target_name", "age_hours", "horizon_hours", "items", "crps", "coverage_80", "coverage_50"]
 FILES = ("curves.md", "curves.png")
 SCHEMA = {
     "row": pl.String,
@@ -99,8 +101,25 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
         context.log.info("curve_evaluation: %s", line)
     return dg.MaterializeResult(
         data_version=version_of_table(table),
-        metadata={"table": dg.MetadataValue.md(text), "curves": picture(figure), "results": str(folder)},
+        metadata={
+            **_numbers(table),
+            "scores": table_of(table.filter(row=OURS).select(SHOWN)),
+            "curves": picture(figure),
+            "results": str(folder),
+        },
     )
+
+
+def _numbers(table: pl.DataFrame) -> dict[str, float]:
+    """Return the curve's mean coverage and CRPS over ages and horizons, per target, to be followed over the runs."""
+    means = (
+        table.filter(row=OURS).group_by("target_name", maintain_order=True).agg(pl.col("coverage_80", "crps").mean())
+    )
+    return {
+        f"{name} of {target}": value
+        for target, coverage, crps in means.iter_rows()
+        for name, value in (("coverage of the 80 % interval", coverage), ("CRPS", crps))
+    }
 
 
 def _made_from(store: Store) -> str:

@@ -17,6 +17,7 @@ from assets.engine.dry_run import stop_if_planning
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
 from assets.engine.run_log import note_run
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.memory.feature_join import usable_items, versions
@@ -185,18 +186,19 @@ def _chosen(model: CurveModel, rows: ForecastRows, source: CurveInputSource) -> 
 
 
 def _result(version: ArtifactVersion) -> dg.MaterializeResult:
-    rows = ["| target | age | horizon | chosen | CRPS |", "|---|---:|---:|---|---:|"]
+    rows = []
     for row in version.metadata["chosen"]:
         age = "whole window" if row["age_hours"] is None else f"{row['age_hours']:g} h"
         rows.append(
-            f"| {row['target']} | {age} | {row['horizon']} | {row['chosen']} | {min(row['crps'].values()):.3f} |"
+            {name: row[name] for name in ("target", "horizon", "chosen")}
+            | {"age": age, "CRPS": min(row["crps"].values())}
         )
     return dg.MaterializeResult(
         data_version=version_of_artifacts(version),
         metadata={
             "version": version.version,
             "seconds": version.metadata["seconds"],
-            "chosen": dg.MetadataValue.md("\n".join(rows)),
+            "chosen": table_of(pl.DataFrame(rows)),
             "followed_training_items": dg.MetadataValue.json(version.metadata["followed"]),
         },
     )

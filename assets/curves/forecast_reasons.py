@@ -16,6 +16,7 @@ from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.feedback.hawkes_process import fitted_process, load_encoder
@@ -109,10 +110,6 @@ def forecast_reasons(context: dg.AssetExecutionContext, settings: Settings) -> d
     )
     stop_if_plan_is_empty()
     shown = sentences.sort("predicted", descending=True).head(10)
-    preview = ["| item | forecast | why |", "|---|---:|---|"]
-    preview += [
-        f"| {row['item']} | {row['predicted']:.2f} | {row['sentence']} |" for row in shown.iter_rows(named=True)
-    ]
     mean = frame.filter(pl.col("kind").is_in(["part", "remainder"])).group_by("name").agg(pl.col("share").sum())
     shares = mean.with_columns(pl.col("share") / len(sentences)).sort("share", descending=True)
     return dg.MaterializeResult(
@@ -120,7 +117,7 @@ def forecast_reasons(context: dg.AssetExecutionContext, settings: Settings) -> d
         metadata={
             "forecasts": len(sentences),
             "mean_share": dg.MetadataValue.json({name: round(share, 3) for name, share in shares.iter_rows()}),
-            "sentences": dg.MetadataValue.md("\n".join(preview)),
+            "sentences": table_of(shown.select("item", "predicted", "sentence"), longest=400),
         },
     )
 

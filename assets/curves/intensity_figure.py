@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.ingest.interactions import read_events
 from assets.protocol.popularity import read_popularity

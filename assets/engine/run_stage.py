@@ -14,6 +14,7 @@ from assets.engine.dry_run import stop_if_planning
 from assets.engine.progress import Progress
 from assets.engine.run_log import note_run
 from assets.engine.shard_statistics import KEPT, ShardStatistics
+from assets.engine.shown_tables import table_of
 from assets.settings import Run
 from storage.fingerprint import Fingerprint
 from storage.plan import KINDS, LEFT_FAILED, Plan
@@ -23,6 +24,8 @@ from storage.store import Store
 
 Compute = Callable[[Sequence[str]], Iterable[Row]]
 PREVIEW = 20
+LONGEST_REASON = 300  # characters
+OF_ONE_RUN = frozenset({"rows_per_second", "seconds_by_step", "shards"})
 LONGEST_SHARD = 600.0  # seconds
 
 
@@ -94,8 +97,7 @@ def unchanged_metadata(last: Mapping[str, dg.MetadataValue]) -> dict[str, dg.Met
         "unchanged": counts["ok"] + counts["missing"],
         "reasons": {LEFT_FAILED: failed} if failed else {},
     }
-    kept = {name: value for name, value in last.items() if name.startswith("rows") or name == "failures"}
-    kept.pop("rows_per_second", None)
+    kept = {name: value for name, value in last.items() if name not in OF_ONE_RUN}
     return {**kept, "plan": dg.MetadataValue.json(plan), "seconds": dg.MetadataValue.float(0.0)}
 
 
@@ -116,10 +118,8 @@ def _metadata(
         metadata["seconds_by_step"] = dg.MetadataValue.json(statistics.totals())
         metadata["shards"] = dg.MetadataValue.json(statistics.shards[-KEPT:])
     if len(failed):
-        lines = ["| item | error | reason |", "|---|---|---|"]
-        for item, kind, message in failed.select("item", "error_type", "error_message").head(PREVIEW).iter_rows():
-            lines.append(f"| {item} | {kind} | {message} |")
-        metadata["failures"] = dg.MetadataValue.md("\n".join(lines))
+        shown = failed.select("item", error="error_type", reason="error_message").head(PREVIEW)
+        metadata["failures"] = table_of(shown, longest=LONGEST_REASON)
     return metadata
 
 

@@ -18,7 +18,9 @@ from typing import Any
 import dagster as dg
 
 from assets.engine.dry_run import is_dry
+from assets.engine.picture_files import as_linked_pictures
 from assets.engine.run_log import note_run
+from assets.engine.shown_tables import shown_tables
 from assets.engine.store_access import open_store
 from assets.engine.user_errors import told_to_the_user
 from assets.settings import Settings
@@ -32,6 +34,7 @@ Asset = Callable[[dg.AssetExecutionContext, Settings], dg.MaterializeResult]
 Check = Callable[[Settings], dg.AssetCheckResult]
 Marks = Callable[[Store, Settings], Sequence[str | None]]
 Metadata = Mapping[str, Any]
+Shows = Callable[[Store, Settings], Metadata]
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("assets", "models", "storage")
@@ -47,20 +50,28 @@ KINDS = {
     dg.UrlMetadataValue: dg.MetadataValue.url,
     dg.PathMetadataValue: dg.MetadataValue.path,
 }
+TABLES = (dg.TableMetadataValue, dg.TableSchemaMetadataValue)
 
 
 def skip_unchanged(
-    name: str, *, reads: Marks, makes: Marks, when_skipped: Callable[[Metadata], Metadata] = dict
+    name: str,
+    *,
+    reads: Marks,
+    makes: Marks,
+    when_skipped: Callable[[Metadata], Metadata] = dict,
+    shows: Shows | None = None,
 ) -> Callable[[Asset], Asset]:
     """Return a decorator that skips an asset while its inputs and outputs are unchanged.
 
-    A skipped asset returns the metadata, checks and data version of its last materialisation.
+    A skipped asset returns the metadata, checks and data version of its last materialisation. The tables that an asset
+    wrote are described in its metadata (`assets.engine.shown_tables`).
 
     Args:
         name: Name of the asset.
         reads: Marks of everything that the asset reads besides the settings. If one is None, the asset is never skipped.
         makes: Marks of everything that the asset writes.
         when_skipped: Turns the metadata of the last materialisation into those of a skipped one. Default: unchanged.
+        shows: Returns further metadata, such as a picture, from the store after a run.
     """
 
     def decorate(asset: Asset) -> Asset:
@@ -77,18 +88,23 @@ def skip_unchanged(
                 and kept.get("reads") == before
                 and kept.get("made") == _token(makes, store, settings)
             ):
-                result = _restored(kept, when_skipped)
+                result = _linked(context, name, _restored(kept, when_skipped))
                 context.log.info("%s: nothing changed since run %s", name, kept["run"])
                 failed = result.metadata.get("rows_failed", 0)
                 note_run(context, store, name, computed=0, failed=getattr(failed, "value", failed), seconds=0.0)
                 return result
             with memory.claimed() as claim:
                 result = asset(context, settings)
+                shown = {
+                    **shown_tables(store, _made(makes, store, settings)),
+                    **(shows(store, settings) if shows else {}),
+                }
+                result = result._replace(metadata={**(result.metadata or {}), **shown})
                 facts = _facts(result)
                 if before is not None and facts is not None and claim.holds():
                     made = _token(makes, store, settings)
                     memory.write({"reads": before, "made": made, "run": context.run.run_id, **facts})
-            return result
+            return _linked(context, name, result)
 
         return run
 
@@ -149,6 +165,24 @@ def log_marks(store: Store, *names: str) -> list[str]:
 def _marks(store: Store, kind: str, names: Sequence[str]) -> list[str]:
     names = names or sorted(folder.name for folder in (store.root / kind).glob("*"))
     return [f"{kind}/{name}: {tree_mark(store.root / kind / name)}" for name in names]
+
+
+def _made(makes: Marks, store: Store, settings: Settings) -> list[tuple[str, str]]:
+    """Return the kind and the name of each stage, table, artifact and log that an asset wrote."""
+    parts = [str(mark).split(": ")[0].split("/") for mark in makes(store, settings)]
+    return [(part[0], part[1]) for part in parts if len(part) == 2]
+
+
+def _linked(context: dg.AssetExecutionContext, name: str, result: dg.MaterializeResult) -> dg.MaterializeResult:
+    """Return a result with pictures as links, in the order in which a person reads them: pictures, numbers, tables, JSON."""
+    metadata = as_linked_pictures(context, name, result.metadata or {})
+    order = (dg.MarkdownMetadataValue, (int, float, str, dg.IntMetadataValue, dg.FloatMetadataValue), TABLES)
+
+    def place(entry: str) -> int:
+        fits = [isinstance(metadata[entry], kinds) for kinds in order]
+        return fits.index(True) if any(fits) else len(order)
+
+    return result._replace(metadata={entry: metadata[entry] for entry in sorted(metadata, key=place)})
 
 
 def _token(marks: Marks, store: Store, settings: Settings) -> str | None:
@@ -241,6 +275,9 @@ def _known(metadata: Metadata | None) -> dict[str, Any] | None:
     known = {}
     for name, value in (metadata or {}).items():
         kind = type(value).__name__
+        if isinstance(value, TABLES):
+            known[name] = [kind, dg.serialize_value(value)]
+            continue
         if kind not in names and not isinstance(value, str | int | float | None):
             return None
         known[name] = [kind, value.value] if kind in names else [None, value]
@@ -249,4 +286,5 @@ def _known(metadata: Metadata | None) -> dict[str, Any] | None:
 
 def _values(known: Mapping[str, Any]) -> dict[str, Any]:
     constructors = {kind.__name__: make for kind, make in KINDS.items()}
+    constructors |= {kind.__name__: dg.deserialize_value for kind in TABLES}
     return {name: value if kind is None else constructors[kind](value) for name, (kind, value) in known.items()}

@@ -120,6 +120,11 @@ def outputs(stage: Stage) -> dict[str, str]:
     }
 
 
+def computed_items(stage: Stage) -> list[str]:
+    """Return the items whose row holds a payload, in stored order."""
+    return stage.states().filter(pl.col("status") == "ok")["item"].to_list()
+
+
 def combined(*hashes: Mapping[str, str] | str, items: Iterable[str]) -> dict[str, str]:
     """Return one input hash per item, combined from several upstream hashes.
 

@@ -193,6 +193,7 @@ def _metadata(built: ArtifactVersion, service: ArtifactVersion | None) -> dict[s
         "index": built.metadata["measured"]["index"],
         "members_without_feedback": built.metadata["members"] - built.metadata["with_temporal"],
         **shown,
+        **{check["check"]: check["value"] for check in built.metadata["checks"] if check["value"] is not None},
         "made_of": dg.MetadataValue.json(built.metadata["versions"]),
     }
 

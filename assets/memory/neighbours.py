@@ -8,6 +8,8 @@ import polars as pl
 
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.nothing_to_show import NothingToShow
+from assets.engine.plots import picture
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
@@ -25,6 +27,7 @@ from assets.settings import Protocol, Settings
 from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, Neighbours, search_again
 from storage.bank.neighbours import Queries
+from storage.durable import StoreError
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.store import Store
@@ -50,6 +53,7 @@ ANSWERS = "neighbour_answers"  # every query's answer; the next search repeats o
         *artifact_marks(store, "memory_bank"),
     ],
     makes=lambda store, settings: [*table_marks(store, NAME), *artifact_marks(store, ANSWERS)],
+    shows=lambda store, settings: _gallery(store, settings),
 )
 def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Search the bank for every item, without itself, its duplicates, and labels that were not known in time.
@@ -88,6 +92,16 @@ def neighbours(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
             "content_alone_because": dg.MetadataValue.json(reasons),
         },
     )
+
+
+def _gallery(store: Store, settings: Settings) -> dict[str, dg.MetadataValue]:
+    """Return a test video with the videos retrieved for it, as a picture; nothing if there is no such video."""
+    from assets.memory.retrieval_figure import retrieval_figure  # which reads this stage
+
+    try:
+        return {"retrieval_gallery": picture(retrieval_figure(store, settings))}
+    except (NothingToShow, StoreError):  # without a bank in service there are no neighbours to show
+        return {}
 
 
 def _made_of(store: Store, sides: pl.DataFrame, bank: ArtifactVersion | None, settings: Settings) -> str:

@@ -10,6 +10,7 @@ from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.plots import picture
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import log_marks, skip_unchanged, table_marks
 from assets.engine.store_access import open_store
 from assets.monitoring.forecast_log import forecast_log
@@ -25,6 +26,7 @@ from storage.store import Store
 
 NAME = "forecast_scores"
 BY_GROUP = "forecast_score_summary"
+SHOWN = ["by", "group", "target_name", "forecasts", "items", "mean_error", "mae", "mae_count", "coverage_80", "crps"]
 CODE = 1  # raise it when the same inputs give another result
 
 
@@ -74,7 +76,10 @@ def forecast_scores(context: dg.AssetExecutionContext, settings: Settings) -> dg
             "forecasts": dg.MetadataValue.json(by_state),
             **_numbers(summary, next(iter(marks))),
             **(
-                {"scores": dg.MetadataValue.md(_markdown(summary)), "over_time": picture(draw_scores(table, summary))}
+                {
+                    "scores": table_of(summary.filter(pl.col("by") != "models").select(SHOWN)),
+                    "over_time": picture(draw_scores(table, summary)),
+                }
                 if len(table)
                 else {}
             ),
@@ -91,31 +96,6 @@ def _numbers(summary: pl.DataFrame, primary: str) -> Mapping[str, float]:
         names = ("mae", "mae_count", "mean_error") if row["source"] == PREDICTIONS else ("coverage_80", "crps")
         numbers |= {f"{prefix}{name}": row[name] for name in names if row[name] is not None}
     return numbers
-
-
-def _markdown(summary: pl.DataFrame) -> str:
-    columns = [
-        "by",
-        "group",
-        "target_name",
-        "forecasts",
-        "items",
-        "mean_error",
-        "mae",
-        "mae_count",
-        "coverage_80",
-        "crps",
-    ]
-    lines = ["| " + " | ".join(columns) + " |", "|---|---|---|" + "---:|" * (len(columns) - 3)]
-    for row in summary.filter(pl.col("by") != "models").select(columns).iter_rows():
-        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
-    return "\n".join(lines)
-
-
-def _cell(value: str | int | float | None) -> str:
-    if value is None:
-        return "n/a"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def read_scores(store: Store) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Every predictor and the trivial baselines on the test split, with whole observation windows and at younger ages."""
 
+import math
 from collections.abc import Mapping
 
 import dagster as dg
@@ -11,11 +12,13 @@ from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.failure_checks import damages, failures
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import keep_table, made_table
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
 from assets.memory.feature_join import usable_items
 from assets.prediction.all_forecasts import all_forecasts
 from assets.prediction.forecast_rows import ForecastRows, made_from
+from assets.prediction.forecast_scatter import forecast_scatter
 from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.item_forecasts import KEYS, item_forecasts
 from assets.prediction.kept_forecasts import KeptForecasts
@@ -104,8 +107,45 @@ def evaluation(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mate
         context.log.warning("evaluation: %s", caution)
     return dg.MaterializeResult(
         data_version=version_of_table(frame),
-        metadata={"table": dg.MetadataValue.md(text), "test_items": len(tested), "results": str(folder)},
+        metadata={
+            **scores_of_served(table, served),
+            "scores": table_of(scores_by_row(table, target=next(iter(served)))),
+            **forecast_scatter(frame, served),
+            "test_items": len(tested),
+            "results": str(folder),
+        },
     )
+
+
+def scores_by_row(table: pl.DataFrame, *, target: str) -> pl.DataFrame:
+    """Return the mean metrics over the seeds of each row for one target with whole windows, best nMSE first.
+
+    Args:
+        table: The table `evaluation`.
+        target: Name of the target.
+    """
+    return (
+        table.filter(pl.col("age_hours").is_null(), pl.col("target_name") == target)
+        .group_by(pl.col("predictor").alias("row"))
+        .agg(pl.len().alias("fits"), pl.col("items").first(), pl.col("nMSE", "SRC", "PLCC", "MAE").mean())
+        .sort("nMSE")
+    )
+
+
+def scores_of_served(table: pl.DataFrame, served: Mapping[str, str]) -> dict[str, float]:
+    """Return the served row's nMSE, SRC and MAE per target as numbers, which Dagster plots over the runs.
+
+    Args:
+        table: The table `evaluation`.
+        served: Target -> the row that is served.
+    """
+    return {
+        f"{metric} of {target}": value
+        for target, row in served.items()
+        for own in scores_by_row(table, target=target).filter(row=row).iter_rows(named=True)
+        for metric in ("nMSE", "SRC", "MAE")
+        if math.isfinite(value := own[metric])
+    }
 
 
 def _predict(rows: ForecastRows) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 
 from assets.engine.data_versions import version_of_artifacts
 from assets.engine.dry_run import stop_if_planning
-from assets.engine.plots import fit_curve
+from assets.engine.plots import fit_curves
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.progress import Progress
 from assets.engine.refit_policy import changed_since, fitted_on, keep_facts
@@ -109,10 +109,12 @@ def popularity_model(context: dg.AssetExecutionContext, settings: Settings) -> d
     metadata: dict[str, object] = {"trained": dg.MetadataValue.json([str(model) for model in todo])}
     if len(left_out := read_obstacles(store)):
         metadata["left_out"] = dg.MetadataValue.json(dict(left_out.select("title", "reason").iter_rows()))
+    curves = {}
     for model, version in zip(models, versions, strict=True):
         metadata[f"{model}: validation nMSE"] = version.metadata["best_dev_nmse"]
-        if version.metadata["curve"]:
-            metadata[f"{model}: curve"] = fit_curve(version.metadata["curve"], label="loss, validation nMSE")
+        curves[str(model)] = version.metadata["curve"]
+    if curves := {name: curve for name, curve in curves.items() if curve}:
+        metadata["training_curves"] = fit_curves(curves, label="validation nMSE")
     return dg.MaterializeResult(data_version=version_of_artifacts(*versions), metadata=metadata)
 
 

@@ -9,6 +9,7 @@ from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
+from assets.engine.shown_tables import table_of
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
 from assets.engine.store_access import open_store
 from assets.ingest.videos import known_items
@@ -99,8 +100,6 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         .head(10)
         .select("item", "title", "predicted_count", "observed_events")
     )
-    preview = ["| item | title | predicted count | events so far |", "|---|---|---:|---:|"]
-    preview += [f"| {item} | {title or ''} | {count:.1f} | {seen} |" for item, title, count, seen in shown.iter_rows()]
     by_mode = dict(frame["retrieval"].value_counts(sort=True).iter_rows())
     return dg.MaterializeResult(
         data_version=version_of_table(frame),
@@ -108,7 +107,7 @@ def predictions(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
             "items": frame["item"].n_unique(),
             "served": dg.MetadataValue.json(served),
             "retrieval": dg.MetadataValue.json(by_mode),
-            "highest": dg.MetadataValue.md("\n".join(preview)),
+            "highest": table_of(shown),
             "results": str(folder),
         },
     )

@@ -13,6 +13,7 @@ from assets.ingest.counters import counters, read_counters
 from assets.ingest.interactions import interactions, read_events
 from assets.ingest.videos import videos
 from assets.protocol.label_check import check_labels
+from assets.protocol.label_histogram import label_histogram
 from assets.protocol.labels import NAME as LABELS
 from assets.protocol.labels import read_labels
 from assets.protocol.learnable_labels import check_learnable, describe_followed
@@ -28,7 +29,7 @@ CODE = 1  # raise it when the same inputs give another result
 
 
 @dg.asset(
-    group_name="protocol",
+    group_name="labels",
     kinds={"parquet"},
     deps=[videos, interactions, counters],
     description=__doc__,
@@ -39,6 +40,7 @@ CODE = 1  # raise it when the same inputs give another result
     "popularity",
     reads=lambda store, settings: [source_mark(settings.data_folder()), *table_marks(store, "interactions", COUNTERS)],
     makes=lambda store, settings: table_marks(store, NAME, LABELS),
+    shows=lambda store, settings: label_histogram(read_labels(store)),
 )
 def popularity(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut the observation windows, measure the label of every target, and transform it to the target's scale."""

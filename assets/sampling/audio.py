@@ -11,12 +11,14 @@ from assets.engine.media_tasks import take_audio
 from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
-from assets.engine.store_access import combined, open_store, outputs
+from assets.engine.store_access import combined, computed_items, open_store, outputs
 from assets.ingest.videos import known_items, videos
 from assets.sampling.frames import FRAMES
+from assets.sampling.spectrogram_picture import MOST_VIDEOS, spectrograms
 from assets.settings import Settings
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
+from storage.store import Store
 
 NAME = "audio"
 CODE = 2  # raise it when the same inputs give another result
@@ -31,6 +33,7 @@ PAYLOAD = pa.schema({"segments": pa.list_(pa.binary()), "rate": pa.int32(), "dam
     reads=lambda store, settings: stage_marks(store, "videos", "frames"),
     makes=lambda store, settings: stage_marks(store, NAME),
     when_skipped=unchanged_metadata,
+    shows=lambda store, settings: _first_sounds(store),
 )
 def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Cut each video's sound at the timestamps of its frames.
@@ -74,3 +77,10 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
 
 AUDIO = StageDeclaration(NAME, PAYLOAD, audio)
 audio_failed_share = failed_share_check(audio, NAME)
+
+
+def _first_sounds(store: Store) -> dict[str, dg.MetadataValue]:
+    stage = AUDIO.open(store)
+    table = stage.read(items=computed_items(stage)[:MOST_VIDEOS], columns=["segments", "rate"])
+    sounds = zip(table["segments"].to_pylist(), table["rate"].to_pylist())
+    return spectrograms(dict(zip(table["item"].to_pylist(), sounds)))

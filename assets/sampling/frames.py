@@ -12,11 +12,14 @@ from assets.engine.media_tasks import take_frames
 from assets.engine.run_stage import row_of, run_stage, unchanged_metadata
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks
 from assets.engine.stage_declaration import StageDeclaration
-from assets.engine.store_access import combined, open_store
+from assets.engine.store_access import combined, computed_items, open_store
 from assets.ingest.videos import known_items, videos
+from assets.sampling.contact_sheet import VIDEOS as SHOWN
+from assets.sampling.contact_sheet import contact_sheet
 from assets.settings import Settings
 from storage.fingerprint import Fingerprint
 from storage.rows import Row
+from storage.store import Store
 
 NAME = "frames"
 CODE = 2  # raise it when the same inputs give another result
@@ -39,6 +42,7 @@ PAYLOAD = pa.schema(
     reads=lambda store, settings: stage_marks(store, "videos"),
     makes=lambda store, settings: stage_marks(store, NAME),
     when_skipped=unchanged_metadata,
+    shows=lambda store, settings: _first_frames(store),
 )
 def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Decode and store each video's sampled frames.
@@ -74,3 +78,11 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
 
 FRAMES = StageDeclaration(NAME, PAYLOAD, frames)
 frames_failed_share = failed_share_check(frames, NAME)
+
+
+def _first_frames(store: Store) -> dict[str, dg.MetadataValue]:
+    stage = FRAMES.open(store)
+    table = stage.read(items=computed_items(stage)[:SHOWN], columns=["frames", "timestamps"])
+    items = table["item"].to_pylist()
+    seconds = [[f"{at:.1f} s" for at in row] for row in table["timestamps"].to_pylist()]
+    return contact_sheet(store, dict(zip(items, table["frames"].to_pylist())), dict(zip(items, seconds)))

@@ -11,6 +11,10 @@ from pydantic import Field, field_validator
 class Automation(dg.Config):
     """When runs start automatically. Read at start, not from the launchpad; switch each one on in the UI or the shell."""
 
+    owner: str = Field(
+        "team:reelcast",
+        description="Who is asked about an asset; the UI shows it. A team as `team:NAME`, or an e-mail address.",
+    )
     nightly: str = Field("0 3 * * *", description="Cron schedule of the nightly rebuild of the memory bank.")
     upkeep: str = Field("30 5 * * *", description="Cron schedule of the store's upkeep.")
     timezone: str = Field("UTC", description="Time zone of both schedules, for example `Europe/Berlin`.")

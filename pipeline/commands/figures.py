@@ -32,9 +32,9 @@ def figures(
 
     from assets.curves.course_figure import course_figure
     from assets.curves.intensity_figure import intensity_figure
-    from assets.curves.nothing_to_show import NothingToShow
-    from assets.curves.retrieval_figure import retrieval_figure
+    from assets.engine.nothing_to_show import NothingToShow
     from assets.engine.store_access import open_store
+    from assets.memory.retrieval_figure import retrieval_figure
     from storage.durable import written_beside
 
     store, code = open_store(settings), OK

@@ -10,12 +10,12 @@ import pytest
 from assets.curves.course_figure import course_figure
 from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
 from assets.curves.intensity_figure import intensity_figure
-from assets.curves.nothing_to_show import NothingToShow
-from assets.curves.retrieval_figure import retrieval_figure
+from assets.engine.nothing_to_show import NothingToShow
 from assets.engine.store_access import open_store
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_titles
 from assets.memory.neighbours import read_neighbours
+from assets.memory.retrieval_figure import retrieval_figure
 from assets.prediction.predictions import read_predictions
 from assets.prediction.results import SHOWN
 from assets.protocol.popularity import read_popularity

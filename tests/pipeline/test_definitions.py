@@ -6,8 +6,9 @@ from pipeline.definitions import defs
 
 GRAPH = {
     "ingest": {"videos", "interactions", "counters"},
-    "protocol": {"popularity", "splits"},
+    "labels": {"popularity"},
     "sampling": {"frames", "audio"},
+    "protocol": {"splits"},
     "captions": {"visual_captions", "audio_captions"},
     "embeddings": {"visual_embeddings", "acoustic_embeddings", "text_embeddings", "retrieval_vectors"},
     "audience": {"user_histories", "sasrec", "recommendation_scores"},

@@ -3,8 +3,9 @@
 import pytest
 from matplotlib.figure import Figure
 
-from assets.curves import course_figure, intensity_figure, retrieval_figure
-from assets.curves.nothing_to_show import NothingToShow
+from assets.curves import course_figure, intensity_figure
+from assets.engine.nothing_to_show import NothingToShow
+from assets.memory import retrieval_figure
 from pipeline.command_line import main
 
 

@@ -166,7 +166,7 @@ def _measure_block(waves: np.ndarray, rate: int, window: int) -> dict[str, np.nd
     framed = np.lib.stride_tricks.sliding_window_view(waves, window, axis=1)[:, ::hop]  # (n, t, window)
     spectrum = scipy.fft.rfft(framed * shape, axis=-1)
     power = (spectrum.real**2 + spectrum.imag**2) / np.square(shape.sum() / 2)  # a full-scale sine has power 1
-    filters, frequency = _mel_filters(rate, window), np.fft.rfftfreq(window, 1 / rate).astype(np.float32)
+    filters, frequency = mel_filters(rate, window), np.fft.rfftfreq(window, 1 / rate).astype(np.float32)
     mel = np.log10(np.maximum(power @ filters, _FLOOR)) / 8 + 1  # (n, t, BANDS), 0 at -80 dB
 
     inside = (frequency >= LOWEST) & (frequency <= HIGHEST)
@@ -219,7 +219,7 @@ def _rhythm(rise: np.ndarray, windows_per_second: float) -> tuple[np.ndarray, np
 
 
 @lru_cache(maxsize=8)
-def _mel_filters(rate: int, window: int) -> np.ndarray:
+def mel_filters(rate: int, window: int) -> np.ndarray:
     """Return triangular filters, (window // 2 + 1, BANDS), evenly spaced on the mel scale.
 
     The scale is O'Shaughnessy's, 2595 log10(1 + f / 700).

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from assets.curves.nothing_to_show import NothingToShow
 from assets.engine.media_tasks import decode_jpeg
+from assets.engine.nothing_to_show import NothingToShow
 from assets.ingest.interactions import read_events
 from assets.ingest.videos import known_items
 from assets.memory.feature_join import content_keys, usable_items
