@@ -178,7 +178,7 @@ class Boosting(RegressionPredictor):
         from catboost import CatBoostRegressor
 
         description = self.read_description(folder)
-        self._columns, self._grows = description["columns"], description["grows"]
+        self._columns, self._grows = description["columns"], description.get("grows", False)
         self._models = [
             CatBoostRegressor().load_model(str(folder / f"target_{number}.cbm")) if constant is None else constant
             for number, constant in enumerate(description["constants"])

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from assets.curves.curve_evaluation import ITEMS
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.reports.charts import as_picture, chart
 from assets.reports.document import Paragraph
 from assets.reports.page import PageBlock, Pictures

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.reports.page import Missing, PageBlock
 from storage.durable import StoreError
 from storage.store import Store

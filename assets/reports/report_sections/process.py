@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assets.curves.intensity_figure import intensity_figure
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.reports.charts import as_picture
 from assets.reports.document import Paragraph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assets.curves.retrieval_figure import RetrievalExamples, retrieval_examples
+from assets.memory.retrieval_figure import RetrievalExamples, retrieval_examples
 from assets.reports.document import Heading, Paragraph
 from assets.reports.page import Card, Gallery, PageBlock, thumbnail
 from assets.settings import Settings

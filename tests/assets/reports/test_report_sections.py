@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.curves.nothing_to_show import NothingToShow
+from assets.engine.nothing_to_show import NothingToShow
 from assets.engine.store_access import open_store
 from assets.reports.page import Missing
 from assets.reports.report_sections.archetypes import growth_shapes, shape_groups
