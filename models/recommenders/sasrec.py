@@ -46,7 +46,7 @@ class SASRec:
     """
 
     title = "SASRec"
-    code = 1
+    code = 2
 
     def __init__(self, config: SASRecConfig | None = None, training: SASRecTraining | None = None) -> None:
         """Build an unfitted recommender.

@@ -34,7 +34,7 @@ class SASRecTraining:
     Attributes:
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay.
-        batch_size: Windows of clicks per step.
+        batch_size: Windows of clicks per step. A window holds up to L targets; more windows per step need more passes.
         epochs: Largest number of passes.
         patience: Passes without a better validation metric before training stops.
         clip: Largest norm of the gradient.
@@ -45,9 +45,9 @@ class SASRecTraining:
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    batch_size: int = 128
+    batch_size: int = 16
     epochs: int = 200
-    patience: int = 10
+    patience: int = 20
     clip: float = 5.0
 
     def __post_init__(self) -> None:
