@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -93,10 +94,10 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
-    home = os.environ["DAGSTER_HOME"] = instance_home(settings, os.environ)
+    home = instance_home(settings, os.environ)
     stages = [key.to_user_string() for key in keys]
     try:
-        with dg.DagsterInstance.get() as instance:
+        with _dagster_home(home), dg.DagsterInstance.get() as instance:
             name_origin_of_runs(instance)
             result = dg.execute_job(
                 dg.reconstructable(everything),
@@ -123,6 +124,20 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     told += [f"{', '.join(names)}: {sentence}" for sentence, names in stages_of.items()]
     later = f"{left} later stages were not computed; finished work is kept\n" if left else ""
     raise RunFailed(later + "\n".join(told))
+
+
+@contextmanager
+def _dagster_home(folder: str) -> Iterator[None]:
+    """Set DAGSTER_HOME, which a run's processes read too, and put it back as it was."""
+    before = os.environ.get("DAGSTER_HOME")
+    os.environ["DAGSTER_HOME"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DAGSTER_HOME"]
+        else:
+            os.environ["DAGSTER_HOME"] = before
 
 
 def stages_done(events: Sequence[dg.DagsterEvent]) -> set[str]:
