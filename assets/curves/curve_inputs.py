@@ -11,7 +11,6 @@ import polars as pl
 
 from assets.curves.horizon_counts import (
     HorizonCounts,
-    counted_in,
     curve_horizons,
     end_of,
     horizon_counts,
@@ -20,7 +19,7 @@ from assets.curves.horizon_counts import (
 from assets.curves.simulated_curves import read_simulated, simulate_windows, simulator_of
 from assets.memory.memory_bank import open_bank
 from assets.prediction.age_weights import age_weights
-from assets.prediction.counted import counted_so_far
+from assets.prediction.counted import counted_at, counted_so_far
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.predictor_inputs import Window
 from models.curves import LEVELS
@@ -97,8 +96,6 @@ class CurveInputSource:
         items, windows, protocol = samples.items.tolist(), samples.feedback.windows, self.rows.settings.protocol
         held = self.stored if feedback is None else feedback
         hours = np.array([float(window.held["age_hours"]) for window in windows])
-        ages = [hour if window.younger else None for hour, window in zip(hours.tolist(), windows, strict=True)]
-        counted = self.counted(items, ages, feedback)
         followed = hours_followed(held.popularity, items, held.as_of)
         _, first, video = np.unique(samples.items, return_index=True, return_inverse=True)
         simulated = self._simulated(items, hours, windows, followed, stored=feedback is None)
@@ -107,10 +104,10 @@ class CurveInputSource:
             age=hours,
             weights=age_weights(samples.age, self.grid, whole=protocol.hours if protocol.first_k is None else None),
             table=samples.table.beside(self.content.table(samples.features.take(first)).take(video)),
-            counted=counted,
+            counted=samples.counted,
             so_far=counted_so_far(held.events, held.counters, held.popularity, self.rows.targets, items=items)
             if so_far
-            else counted,
+            else samples.counted,
             known=self._known(items, followed if so_far else hours, feedback, so_far=so_far),
             neighbours=self._neighbours(samples, held),
             simulated=simulated,
@@ -126,7 +123,7 @@ class CurveInputSource:
     def counted(self, items: list[str], ages: list[float | None], feedback: ItemFeedback | None = None) -> np.ndarray:
         """Return the count of each target in windows of some items at some ages, (n, T); None is an item's own window."""
         held, rows = self.stored if feedback is None else feedback, self.rows
-        return counted_in(
+        return counted_at(
             held.events,
             held.counters,
             held.popularity,

@@ -132,7 +132,7 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
         elif len(samples) > TESTED:
             samples = samples.take(np.linspace(0, len(samples) - 1, TESTED).round().astype(np.int64))
         if len(samples):
-            explained, served = served_reasons(rows, samples, all_forecasts(rows, samples, age=None, floor=floor))
+            explained, served = served_reasons(rows, samples, all_forecasts(rows, samples, floor=floor))
             reasons += [*_rows(rows, samples, explained), *_process_rows(rows, samples)]
             sentences += _sentences(rows, samples, explained, served)
     schema = {"item": pl.String, "target_name": pl.String, "model": pl.String, "predicted": pl.Float64}

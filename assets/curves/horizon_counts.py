@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from assets.metadata.observed_counts import counter_columns, event_columns, windows_at
 from assets.protocol.labels import matrix, measure_labels, observable_at
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.target import MeasuredTarget, end_of_data
-from assets.settings import Protocol, Settings
+from assets.settings import Settings
 
 NO_WINDOW = {"window_closed": True, "has_clock": True}  # a count of a curve may lie inside the observation window
 
@@ -82,37 +81,6 @@ def horizon_counts(
         count[:, column, places] = matrix(labels, items, "count")
         since[:, column, places] = matrix(labels, items, "since")
     return HorizonCounts(count, since)
-
-
-def counted_in(
-    events: pl.DataFrame,
-    counters: pl.DataFrame,
-    popularity: pl.DataFrame,
-    targets: Sequence[MeasuredTarget],
-    protocol: Protocol,
-    *,
-    items: Sequence[str],
-    ages: Sequence[float | None],
-) -> np.ndarray:
-    """Return the count of each target in n windows of any ages, (n, T); NaN where a counter is unknown.
-
-    Args:
-        events: The data set's feedback.
-        counters: The table `counters`.
-        popularity: The table `popularity`.
-        targets: The T targets.
-        protocol: Section `[protocol]` of the settings.
-        items: Id of each window's item; an item may have several windows.
-        ages: (n,) hours since t = 0; None for an item's own window.
-    """
-    windows = windows_at(items, ages, popularity)
-    columns = [
-        event_columns(windows, events.filter(target.counts()), popularity, protocol, [])["events"]
-        if target.source == "events"
-        else counter_columns(windows, counters, popularity, protocol, [target.metric])[f"counter {target.metric}"]
-        for target in targets
-    ]
-    return np.column_stack([column.fill_null(np.nan).to_numpy() for column in columns])
 
 
 def end_of(settings: Settings, events: pl.DataFrame, counters: pl.DataFrame) -> int | None:

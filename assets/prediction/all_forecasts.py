@@ -16,12 +16,11 @@ def all_forecasts(
     rows: ForecastRows,
     samples: Samples,
     *,
-    age: float | None,
     floor: np.ndarray | None = None,
     kept: KeptForecasts | None = None,
 ) -> list[Forecast]:
     """Return the forecasts of every row, the simplest first; see `ForecastRows.forecasts`."""
-    forecasts, settings = rows.forecasts(samples, age=age, floor=floor, kept=kept), rows.settings
+    forecasts, settings = rows.forecasts(samples, floor=floor, kept=kept), rows.settings
     if STACK not in settings.model.train:
         return forecasts
     stacked = stack_forecasts(

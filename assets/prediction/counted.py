@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from assets.metadata.observed_counts import observed_snapshots
-from assets.protocol.observation import HOUR_MS, observed
-from assets.protocol.target import ALL, MeasuredTarget
+from assets.metadata.observed_counts import counter_columns, event_columns, windows_at
+from assets.protocol.observation import HOUR_MS
+from assets.protocol.target import MeasuredTarget
 from assets.settings import Protocol
 from models import targets as scales
-from models.predictors import Table
 
 
 def counted_at(
@@ -22,10 +21,10 @@ def counted_at(
     targets: Sequence[MeasuredTarget],
     protocol: Protocol,
     *,
-    items: list[str],
-    age: float | None = None,
+    items: Sequence[str],
+    ages: Sequence[float | None],
 ) -> np.ndarray:
-    """Return what was counted of each target in each item's window, as it was at an age.
+    """Return what was counted of each target in n windows of any ages.
 
     Args:
         events: The data set's feedback; see `assets.protocol.observation.observed`.
@@ -33,18 +32,20 @@ def counted_at(
         windows: `item`, `t0`, `observed_until`; see `assets.protocol.observation.measure_popularity`.
         targets: The T targets.
         protocol: Section `[protocol]` of the settings.
-        items: Ids, in the order of the result.
-        age: Age in hours; None for the whole window. Nothing is seen at age 0.
+        items: (n,) id of each window's item; an item may have several windows.
+        ages: (n,) hours since t = 0; None for an item's own window. Nothing is seen at age 0.
 
     Returns:
         (n, T) float64: numbers of events, 0 if there are none; or a counter's last value, NaN if there is none.
     """
-    own = windows.filter(pl.col("item").is_in(items))
-    seen, snapshots = observed(events, own, protocol), observed_snapshots(counters, own, protocol)
-    if age is not None:
-        until = (pl.col("hours") <= age) & pl.lit(age > 0)
-        seen, snapshots = seen.filter(until), snapshots.filter(until)
-    return _matrix(seen, snapshots, targets, items)
+    at = windows_at(items, ages, windows)
+    columns = [
+        event_columns(at, events.filter(target.counts()), windows, protocol, [])["events"]
+        if target.source == "events"
+        else counter_columns(at, counters, windows, protocol, [target.metric])[f"counter {target.metric}"]
+        for target in targets
+    ]
+    return np.column_stack([column.fill_null(np.nan).to_numpy() for column in columns])
 
 
 def counted_so_far(
@@ -112,28 +113,3 @@ def at_least(predicted: np.ndarray, counted: np.ndarray, scale: scales.Transform
     """
     lowest = scales.smallest_count(scale)
     return np.maximum(predicted, scales.forward(np.fmax(counted, lowest), scale))
-
-
-def counted_in_table(table: Table, names: Sequence[str]) -> np.ndarray:
-    """Return the count of each target at the end of each window, as the window table holds it.
-
-    Args:
-        table: n windows.
-        names: T names of targets, `METRIC@HORIZON`.
-
-    Returns:
-        (n, T) float64; NaN where the table has no column of the metric, or no value.
-
-    Example:
-        >>> table = Table(np.array([[5.0, 2.0]]), ("events", "events like"))
-        >>> counted_in_table(table, ["like@7d", "all@end", "view@7d"]).tolist()
-        [[2.0, 5.0, nan]]
-    """
-    several = any(name.startswith("events ") for name in table.numeric_names)
-    columns = []
-    for metric in (name.rpartition("@")[0] for name in names):
-        # a metric that occurs as a type and as a counter is counted from the events; a lone type has no column of its own
-        wanted = [f"events {metric}", f"counter {metric}", *([] if several and metric != ALL else ["events"])]
-        held = [table.numeric_names.index(name) for name in wanted if name in table.numeric_names]
-        columns.append(table.numeric[:, held[0]] if held else np.full(len(table), np.nan))
-    return np.column_stack(columns)

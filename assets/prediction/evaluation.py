@@ -155,7 +155,7 @@ def _predict(rows: ForecastRows) -> pl.DataFrame:
     for age in [None, *rows.ages[:-1]]:
         test = samples_of(store, settings, "test", age="own" if age is None else age)
         if len(test):
-            forecasts = all_forecasts(rows, test, age=age, kept=kept)
+            forecasts = all_forecasts(rows, test, kept=kept)
             frames.append(item_forecasts(store, settings, test, forecasts, age=age))
     kept.keep()
     return pl.concat(frames)

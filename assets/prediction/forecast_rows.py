@@ -85,25 +85,23 @@ class ForecastRows:
             self.targets,
             self.settings.protocol,
             items=list(items),
-            age=age,
+            ages=[age] * len(items),
         )
 
     def forecasts(
-        self, samples: Samples, *, age: float | None, floor: np.ndarray | None = None, kept: KeptForecasts | None = None
+        self, samples: Samples, *, floor: np.ndarray | None = None, kept: KeptForecasts | None = None
     ) -> list[Forecast]:
         """Return the forecasts of every row but the stack, the simplest first.
 
         Args:
-            samples: n windows.
-            age: Their age in hours; None for the items' own windows.
+            samples: n windows, with their counts.
             floor: (n, T) counts that no forecast lies below. None: the counts in the windows. Two rows are not raised: the
                 training mean, and models that see no feedback.
             kept: Forecasts of earlier runs, which are reused; None makes all of them anew.
         """
-        counted = self.counts(samples.items.tolist(), age)
         values = self._of_models(samples, kept) if len(samples) else ()
-        floor = counted if floor is None else floor
-        return row_forecasts(samples, counted, floor, self.trivial, values, scale=self.settings.protocol.target)
+        floor = samples.counted if floor is None else floor
+        return row_forecasts(samples, floor, self.trivial, values, scale=self.settings.protocol.target)
 
     def _of_models(
         self, samples: Samples, kept: KeptForecasts | None

@@ -17,7 +17,7 @@ from assets.memory.memory_bank import NAME as BANK
 from assets.metadata.window_columns import WindowColumns, columns_in_service
 from assets.prediction.age_weights import age_weights
 from assets.prediction.all_forecasts import all_forecasts
-from assets.prediction.counted import counted_in_table, counted_so_far
+from assets.prediction.counted import counted_at, counted_so_far
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_service import service_files
 from assets.prediction.model_obstacles import fitted_models
@@ -147,16 +147,19 @@ class NewVideoForecaster:
             neighbours, found = retrieve(cut, windows, content, self.settings, self.bank, self.files)
         with timed(seconds, "inputs"):
             bank, neighbourhood = self._small_bank(found)
-            table = new_table(cut, self.settings, self.columns, self.files)
+            items, protocol = [video.item for video in videos], self.settings.protocol
+            own = [None] * len(items)
             samples = Samples(
-                items=np.array([video.item for video in videos], dtype=str),
+                items=np.array(items, dtype=str),
                 features=video_features(cut, content, embedded, self.packs),
                 neighbourhood=neighbourhood,
                 feedback=window_feedback(cut, embedded),
                 age=np.where(windows.complete, np.nan, windows.hours),
-                table=table,
-                counted=counted_in_table(table, [target.name for target in self.files.targets]),
-                scale=self.settings.protocol.target,
+                table=new_table(cut, self.settings, self.columns, self.files),
+                counted=counted_at(
+                    cut.events, cut.counters, cut.frame, self.files.targets, protocol, items=items, ages=own
+                ),
+                scale=protocol.target,
             )
         with timed(seconds, "models"):
             rows, forecasts, floor = self._forecasts(cut, samples, bank)
@@ -188,10 +191,10 @@ class NewVideoForecaster:
         served = {ranked[0] for ranked in self.files.facts["ranked"].values()}
         wanted = self._needed_rows(served, samples.age)
         rows = self._rows(cut, bank, wanted)
-        forecasts = all_forecasts(rows, samples, age=None, floor=floor)
+        forecasts = all_forecasts(rows, samples, floor=floor)
         if not _apply_everywhere(forecasts, wanted):
             rows = self._rows(cut, bank, None)
-            forecasts = all_forecasts(rows, samples, age=None, floor=floor)
+            forecasts = all_forecasts(rows, samples, floor=floor)
         return rows, forecasts, floor
 
     def _served(self, samples: Samples, forecasts: Sequence[Forecast], floor: np.ndarray) -> pl.DataFrame:

@@ -128,7 +128,7 @@ def _predict(store: Store, settings: Settings, ranked: Mapping[str, Sequence[str
     items, names, rows = samples.items.tolist(), target_names(store), ForecastRows(store, settings)
     counted = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
     kept = KeptForecasts(store, NAME)
-    forecasts = all_forecasts(rows, samples, age=None, floor=counted, kept=kept)
+    forecasts = all_forecasts(rows, samples, floor=counted, kept=kept)
     kept.keep()
     retrieved = (
         read_neighbours(store)

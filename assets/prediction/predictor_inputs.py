@@ -10,14 +10,17 @@ import torch
 
 from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
+from assets.ingest.counters import read_counters
+from assets.ingest.interactions import read_events
 from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
 from assets.memory.neighbours import read_neighbours
 from assets.metadata.window_table import window_table
-from assets.prediction.counted import counted_in_table
+from assets.prediction.counted import counted_at
 from assets.prediction.published_posts import earlier_posts, posts_are_read
 from assets.protocol.labels import label_matrix, target_names
 from assets.protocol.popularity import read_popularity
+from assets.protocol.target import measured_targets
 from assets.settings import Settings
 from models.events import EventBatch
 from models.predictors import Bank, Feedback, Neighbourhood, Samples
@@ -111,9 +114,9 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     complete = set(read_popularity(store).filter("window_complete")["item"])
     hours = [window.held["age_hours"] for window in windows]
     young = np.array([window.younger or item not in complete for item, window in zip(ids, windows)], dtype=bool)
-    table = window_table(
-        store, settings, ids, [hour if window.younger else None for hour, window in zip(hours, windows)]
-    )
+    ages = [hour if window.younger else None for hour, window in zip(hours, windows)]
+    events, counters, protocol = read_events(store), read_counters(store), settings.protocol
+    targets = measured_targets(protocol, events, counters)
     return Samples(
         items=np.array(ids, dtype=str),
         features=video_features(store, ids),
@@ -122,9 +125,9 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
         feedback=WindowFeedback(windows),
         age=np.where(young, hours, np.nan),
         share=_shares(windows, settings.model.whole_share) if age == "all" else None,
-        table=table,
-        counted=counted_in_table(table, target_names(store)),
-        scale=settings.protocol.target,
+        table=window_table(store, settings, ids, ages),
+        counted=counted_at(events, counters, read_popularity(store), targets, protocol, items=ids, ages=ages),
+        scale=protocol.target,
         posts=earlier_posts(store, settings, ids) if posts_are_read(settings) else None,
     )
 

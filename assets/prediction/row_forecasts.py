@@ -39,7 +39,6 @@ def row_order(models: Iterable[TrainedModel]) -> list[TrainedModel]:
 
 def row_forecasts(
     samples: Samples,
-    counted: np.ndarray,
     floor: np.ndarray,
     trivial: TrivialRows,
     models: Iterable[tuple[TrainedModel, Predictor, np.ndarray]],
@@ -49,8 +48,7 @@ def row_forecasts(
     """Return the forecasts of every row but the stack, the simplest first.
 
     Args:
-        samples: n windows.
-        counted: (n, T) counts in the windows.
+        samples: n windows, with their counts.
         floor: (n, T) counts that no forecast lies below. Two rows are not raised: the training mean, and models that see no
             feedback.
         trivial: What the trivial rows were fitted to.
@@ -66,7 +64,7 @@ def row_forecasts(
         Forecast(MEAN, None, np.column_stack(means)),
         Forecast(NEIGHBOURS, None, at_least(np.column_stack(around), floor, scale)),
     ]
-    line = trivial.extrapolation.predict(counted, samples.age)
+    line = trivial.extrapolation.predict(samples.counted, samples.age)
     if np.isfinite(line).any():
         rows.append(Forecast(LINE, None, at_least(line, floor, scale)))
     for model, predictor, values in models:

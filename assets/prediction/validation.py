@@ -51,7 +51,7 @@ def _validate(store: Store, settings: Settings) -> pl.DataFrame:
     for age in rows.ages:
         dev = samples_of(store, settings, "val", age="own" if age is None else age)
         if len(dev):
-            frame = item_forecasts(store, settings, dev, rows.forecasts(dev, age=age, kept=kept), age=age)
+            frame = item_forecasts(store, settings, dev, rows.forecasts(dev, kept=kept), age=age)
             frames.append(frame.drop("count", "predicted_count"))
     kept.keep()
     items = pl.concat(frames)

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.curves.horizon_counts import counted_in, curve_horizons, horizon_counts
+from assets.curves.horizon_counts import curve_horizons, horizon_counts
+from assets.prediction.counted import counted_at
 from assets.protocol.observation import measure_popularity
 from assets.protocol.target import HOUR_MS, measured_targets
 from assets.settings import CurveSettings, Protocol, Settings
@@ -48,7 +49,7 @@ def test_counts_are_those_of_the_labels_and_unknown_where_the_data_end_first(mea
 
 def test_a_window_holds_what_was_counted_by_its_age(measured):
     protocol, popularity, targets = measured
-    counted = counted_in(EVENTS, COUNTERS, popularity, targets, protocol, items=["a", "a", "a"], ages=[0.75, 3.0, None])
+    counted = counted_at(EVENTS, COUNTERS, popularity, targets, protocol, items=["a", "a", "a"], ages=[0.75, 3.0, None])
     assert counted.tolist() == [[1, 0], [2, 20], [2, 20]]
 
 

@@ -27,6 +27,7 @@ def events() -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=["item", "type", "hour"], orient="row").sort("item", "hour")
     return frame.select(
         "item",
+        pl.lit(None, pl.String).alias("user"),
         "type",
         (START + pl.col("hour") * HOUR_MS).cast(pl.Int64).alias("time"),
         pl.int_range(pl.len(), dtype=pl.Int64).over("item").alias("order"),
@@ -54,7 +55,7 @@ def labels(events: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
 def test_only_the_window_up_to_the_age_is_counted(events, options, age, expected):
     protocol = Protocol(**options)
     windows, targets = labels(events, protocol), measured_targets(protocol, events, COUNTERS)
-    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, age=age)
+    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, ages=[age] * len(ITEMS))
     assert found[:, 0].tolist() == expected
 
 
@@ -65,7 +66,7 @@ def test_at_publication_nothing_is_counted_not_even_an_event_at_that_moment(even
         measure_popularity(unpublished, events, protocol).frame,
         measured_targets(protocol, events, COUNTERS),
     )
-    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, age=age)
+    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, ages=[age] * len(ITEMS))
     assert found.tolist() == [[0], [0], [0]]
 
 
@@ -80,7 +81,7 @@ def test_so_far_counts_after_the_window_too_but_not_after_the_horizon(events):
 def test_a_counter_has_its_last_value_in_the_window(events, age, expected):
     protocol = Protocol(targets=["view@50h"])
     windows, targets = labels(events, protocol), measured_targets(protocol, events, COUNTERS)
-    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, age=age)
+    found = counted_at(events, COUNTERS, windows, targets, protocol, items=ITEMS, ages=[age] * len(ITEMS))
     np.testing.assert_array_equal(found[:, 0], [expected, np.nan, np.nan])
 
 
