@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +33,18 @@ class SimulatedCounts:
 
     counts: np.ndarray
     capped: np.ndarray
+
+
+class _Task(NamedTuple):
+    """What is simulated and counted; see `simulate_counts`, whose checked arguments these are."""
+
+    batch: EventBatch
+    until: Tensor
+    counted: Tensor
+    counted_from: Tensor
+    keys: np.ndarray
+    frozen: bool
+    max_events: int
 
 
 @torch.no_grad()
@@ -112,38 +125,29 @@ def simulate_counts(
     counts = np.zeros((len(batch) * continuations, until.shape[1], len(counted)), np.int64)
     capped = np.zeros(len(counts), bool)
     if len(batch):
-        fast, frozen = compiled_process(process), history == "frozen"
+        fast = compiled_process(process)
+        task = _Task(batch, until, counted, counted_from, keys, history == "frozen", max_events)
         if fast is not None:
-            _compiled(fast, process, batch, until, counted, counted_from, keys, frozen, max_events, counts, capped)
+            _compiled(fast, process, task, counts, capped)
         else:
-            _batched(process, batch, until, counted, counted_from, keys, frozen, max_events, counts, capped)
+            _batched(process, task, counts, capped)
     return SimulatedCounts(
         counts.reshape(len(batch), continuations, *counts.shape[1:]), capped.reshape(len(batch), continuations)
     )
 
 
 def _compiled(
-    fast: CompiledProcess,
-    process: PointProcess,
-    batch: EventBatch,
-    until: Tensor,
-    counted: Tensor,
-    counted_from: Tensor,
-    keys: np.ndarray,
-    frozen: bool,
-    max_events: int,
-    counts: np.ndarray,
-    capped: np.ndarray,
+    fast: CompiledProcess, process: PointProcess, task: _Task, counts: np.ndarray, capped: np.ndarray
 ) -> None:
     """Fill `counts` and `capped` with compiled code, chunk by chunk on PyTorch's number of threads."""
-    observed = histories(process, fast.network, batch, until, counted_from)
+    observed = histories(process, fast.network, task.batch, task.until, task.counted_from)
     results = compiled.Results(counts, capped, np.zeros(len(counts), np.int64), np.zeros((len(counts), 3)))
-    each = keys.shape[1]
+    counted, each = task.counted.numpy(), task.keys.shape[1]
 
     def work(first: int) -> None:
         compiled.continue_rows(
-            *fast, observed, counted.numpy(), keys.ravel(), each, first, min(first + CHUNK, len(counts)), frozen,
-            max_events, TOLERANCE, results,
+            *fast, observed, counted, task.keys.ravel(), each, first, min(first + CHUNK, len(counts)), task.frozen,
+            task.max_events, TOLERANCE, results,
         )  # fmt: skip
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -158,26 +162,16 @@ def _compiled(
         )
 
 
-def _batched(
-    process: PointProcess,
-    batch: EventBatch,
-    until: Tensor,
-    counted: Tensor,
-    counted_from: Tensor,
-    keys: np.ndarray,
-    frozen: bool,
-    max_events: int,
-    counts: np.ndarray,
-    capped: np.ndarray,
-) -> None:
+def _batched(process: PointProcess, task: _Task, counts: np.ndarray, capped: np.ndarray) -> None:
     """Fill `counts` and `capped` with the code for any process."""
-    snapshot = process.snapshot(batch)
-    of = torch.arange(len(batch)).repeat_interleave(keys.shape[1])
+    batch, snapshot = task.batch, process.snapshot(task.batch)
+    of = torch.arange(len(batch)).repeat_interleave(task.keys.shape[1])
     for part in torch.arange(len(of)).split(ROWS_AT_ONCE):
         rows = of[part]
-        draws = Draws(keys.ravel()[part.numpy()].tolist(), len(rows))
-        tally = _Tally(batch.t_end[rows], until[rows], counted, counted_from[rows], max_events, draws)
-        thin_batched(process, snapshot.rows(rows), tally, frozen=frozen)
+        draws = Draws(task.keys.ravel()[part.numpy()].tolist(), len(rows))
+        start, begin = batch.t_end[rows], task.counted_from[rows]
+        tally = _Tally(start, task.until[rows], task.counted, begin, task.max_events, draws)
+        thin_batched(process, snapshot.rows(rows), tally, frozen=task.frozen)
         counts[part.numpy()] = tally.by_group()
         capped[part.numpy()] = (tally.now < tally.end).numpy()
 

@@ -69,6 +69,16 @@ def _near(selection: str, names: Sequence[str]) -> str:
     return f"{hint}Stages: {', '.join(names)}"
 
 
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Hide libraries' remarks on their own code, which no user can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=dg.BetaWarning)
+        yield
+
+
+@_quiet_libraries()
 def run_graph(settings: Settings, selection: str, *, traceback: bool = False) -> None:
     """Run a part of the graph, and print one line per stage.
 
@@ -89,9 +99,6 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     from pipeline.instance import instance_home
     from pipeline.run_origin import name_origin_of_runs
 
-    # libraries' remarks on their own code, which no user can mend
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
     home = instance_home(settings, os.environ)

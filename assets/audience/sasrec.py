@@ -150,7 +150,7 @@ def _fit(
     for fold in range(audience.folds):
         model = recommender_class(NAME).from_options(audience.options.get(NAME, {}))
         own = without_fold(histories, fold, audience.folds)
-        progress = Progress(context.log, f"{NAME}: model {fold + 1}", model.training.epochs, unit="passes")
+        progress = Progress(context.log, f"{NAME}: model {fold + 1}", model.options.epochs, unit="passes")
         with deterministic():
             report = model.fit(
                 own,

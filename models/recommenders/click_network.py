@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,15 @@ class ClickNetwork(nn.Module):
         """Keep the description; a subclass builds its layers."""
         super().__init__()
         self.config, self.sizes = config, sizes
+
+    def description(self) -> dict[str, Any]:
+        """Return what `from_description` needs to build the same network."""
+        return {"config": asdict(self.config), "sizes": self.sizes._asdict()}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Self:
+        """Build the network that `description` returned, with initial weights."""
+        return cls(cls.config_class(**description["config"]), DataSizes(**description["sizes"]))
 
     def forward(self, batch: ClickBatch) -> Tensor:
         """Return the scores of the candidates, (b, c)."""

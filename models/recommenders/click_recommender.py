@@ -1,17 +1,13 @@
-"""Fit, score, save and load of every recommender that is a click model."""
+"""Fit and score of every recommender that is a click model."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from models.predictors.own_options import build_options
 from models.recommenders.click_data import ClickData
 from models.recommenders.click_network import ClickNetwork, DataSizes
 from models.recommenders.click_options import ClickTraining
@@ -19,68 +15,27 @@ from models.recommenders.click_training import train
 from models.recommenders.histories import UserHistories
 from models.recommenders.history_split import HistorySplit
 from models.recommenders.item_features import ItemFeatures
+from models.recommenders.neural_recommender import NeuralRecommender
 from models.recommenders.queries import Queries
 from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
 
-FORMAT = 1
 QUESTIONS_AT_ONCE, CANDIDATES_AT_ONCE = 64, 512
 
 
-class ClickRecommender:
-    """A `models.recommenders.recommender.Recommender` around a `ClickNetwork`; a subclass says which network.
+class ClickRecommender(NeuralRecommender):
+    """A recommender around a `ClickNetwork`; a subclass says which network.
 
-    It is trained on all training exposures, to tell clicks from skips. Saved are the network's description as JSON and
-    its weights as tensors, no executable pickles.
-
-    Attributes:
-        network_class: The network.
+    It is trained on all training exposures, to tell clicks from skips.
     """
 
-    title: ClassVar[str]
-    code: ClassVar[int]
     network_class: ClassVar[type[ClickNetwork]]
-
-    def __init__(self, config: Any = None, options: ClickTraining | None = None) -> None:
-        """Build an unfitted recommender.
-
-        Args:
-            config: Hyper-parameters of the network; None for the defaults.
-            options: Options of the training; None for the defaults.
-        """
-        self.config = self.network_class.config_class() if config is None else config
-        self.options = options or ClickTraining()
-        self._network: ClickNetwork | None = None
-
-    @classmethod
-    def check_options(cls, given: Mapping[str, Any]) -> None:
-        """Check options by name.
-
-        Raises:
-            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
-        """
-        build_options(given, cls.network_class.config_class, ClickTraining)
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        """Build an unfitted recommender from options by name; see `check_options`."""
-        return cls(*build_options(given, cls.network_class.config_class, ClickTraining))
+    options_class = ClickTraining
 
     def obstacle(self, histories: UserHistories, features: ItemFeatures) -> str | None:
         """Return why the recommender cannot be fitted to these data; None if it can."""
         if not features.vectors and not self.config.ids:
             return "the items have no features; the option ids = true gives each a learned vector"
         return None
-
-    @property
-    def network(self) -> ClickNetwork:
-        """The fitted network, in evaluation mode.
-
-        Raises:
-            RuntimeError: Neither `fit` nor `load` was called.
-        """
-        if self._network is None:
-            raise RuntimeError("the recommender is not fitted; call fit or load first")
-        return self._network
 
     def fit(
         self,
@@ -149,25 +104,3 @@ class ClickRecommender:
                     asked = candidates[rows, columns]
                 scores[rows, columns] = network(data.ask(part, asked).to(device)).cpu().numpy()
         return scores
-
-    def save(self, folder: Path) -> None:
-        """Write `config.json` and `weights.pt` to a folder, which is created if it does not exist."""
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self.network.state_dict(), folder / "weights.pt")
-        description = {"format": FORMAT, "config": asdict(self.config), "sizes": self.network.sizes._asdict()}
-        (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-
-    def load(self, folder: Path) -> None:
-        """Read a network that `save` wrote.
-
-        Raises:
-            FileNotFoundError: The folder holds no model.
-            ValueError: The model has another format.
-        """
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise ValueError(f"{folder} has a model of format {description['format']}, but this version reads {FORMAT}")
-        self.config = self.network_class.config_class(**description["config"])
-        network = self.network_class(self.config, DataSizes(**description["sizes"]))
-        network.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
-        self._network = network.eval()

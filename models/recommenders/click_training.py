@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from models.recommenders.click_network import ClickNetwork
 from models.recommenders.click_options import ClickTraining
 from models.recommenders.history_split import HistorySplit
 from models.recommenders.item_encoder import ItemEncoder
+from models.recommenders.passes import run_passes
 from models.recommenders.ranking_metrics import auc
 from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
 
@@ -68,34 +68,16 @@ def train(
         report = RecommenderReport(
             "AUC", sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
         )
-        best = None
-        while len(report.epochs) < options.epochs:
-            begun = time.perf_counter()
+
+        def one_pass() -> list[torch.Tensor]:
             order = random.permutation(len(blocks.exposures))
-            losses = [
-                _step(
-                    network,
-                    data.batch(blocks, order[first : first + options.batch_size], random).to(device),
-                    optimisers,
-                    options,
-                )
-                for first in range(0, len(order), options.batch_size)
-            ]
-            number, loss = len(report.epochs) + 1, float(torch.stack(losses).mean())
-            if not np.isfinite(loss):
-                raise FloatingPointError(f"pass {number}: the loss is {loss}; a lower learning_rate may help")
-            area = None if dev is None else validate(network, data, dev, seed=seed, device=device)
-            report.epochs.append(RecommenderEpoch(number, loss, area, time.perf_counter() - begun))
-            if progress is not None:
-                progress(report.epochs[-1])
-            if area is None or report.best_dev is None or area > report.best_dev:
-                report.best_epoch, report.best_dev = number, area
-                best = None if area is None else copy.deepcopy(network.state_dict())
-            elif number - report.best_epoch >= options.patience:
-                break
-    if best is not None:
-        network.load_state_dict(best)
-    network.eval()
+            parts = (order[first : first + options.batch_size] for first in range(0, len(order), options.batch_size))
+            return [_step(network, data.batch(blocks, part, random).to(device), optimisers, options) for part in parts]
+
+        def area() -> float | None:
+            return None if dev is None else validate(network, data, dev, seed=seed, device=device)
+
+        run_passes(network, report, one_pass, area, epochs=options.epochs, patience=options.patience, progress=progress)
     report.further = network.summary(batch.to(device) for batch in data.users(split.train))
     report.seconds = time.perf_counter() - started
     return network, report
@@ -143,7 +125,6 @@ def _step(
     network: ClickNetwork, batch: ClickBatch, optimisers: list[torch.optim.Optimizer], options: ClickTraining
 ) -> torch.Tensor:
     """Take one step of the optimisers and return the loss."""
-    network.train()
     loss = network.loss(batch)
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from models.predictors.own_options import build_options
 from models.recommenders.click_sequences import ClickSequences
 from models.recommenders.histories import UserHistories
 from models.recommenders.history_split import HistorySplit
 from models.recommenders.item_features import ItemFeatures
+from models.recommenders.neural_recommender import NeuralRecommender
 from models.recommenders.queries import Queries
 from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
-from models.recommenders.sasrec_network import SASRecConfig, SASRecNetwork
+from models.recommenders.sasrec_network import SASRecNetwork
 from models.recommenders.sasrec_training import SASRecFit, SASRecTraining, item_vectors, user_vectors
 
-FORMAT = 1
 MOST_ITEMS = 100_000  # with the loss "softmax"
 
 
-class SASRec:
+class SASRec(NeuralRecommender):
     """SASRec (Kang and McAuley 2018) over a user's clicks; skipped exposures are not read.
 
     By default items are known by content alone, so an item that nobody has met yet has a score like any other.
@@ -47,41 +43,8 @@ class SASRec:
 
     title = "SASRec"
     code = 2
-
-    def __init__(self, config: SASRecConfig | None = None, training: SASRecTraining | None = None) -> None:
-        """Build an unfitted recommender.
-
-        Args:
-            config: Hyper-parameters of the network; None for the defaults.
-            training: Options of the training; None for the defaults.
-        """
-        self.config, self.training = config or SASRecConfig(), training or SASRecTraining()
-        self._network: SASRecNetwork | None = None
-
-    @classmethod
-    def check_options(cls, given: Mapping[str, Any]) -> None:
-        """Check options by name.
-
-        Raises:
-            ValueError: An option is unknown, or has another type or range; the message lists what is allowed.
-        """
-        build_options(given, SASRecConfig, SASRecTraining)
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, Any]) -> Self:
-        """Build an unfitted recommender; see `SASRecConfig` and `SASRecTraining` for the options."""
-        return cls(*build_options(given, SASRecConfig, SASRecTraining))
-
-    @property
-    def network(self) -> SASRecNetwork:
-        """The fitted network, in evaluation mode.
-
-        Raises:
-            RuntimeError: Neither `fit` nor `load` was called.
-        """
-        if self._network is None:
-            raise RuntimeError("the recommender is not fitted; call fit or load first")
-        return self._network
+    network_class = SASRecNetwork
+    options_class = SASRecTraining
 
     def obstacle(self, histories: UserHistories, features: ItemFeatures) -> str | None:
         """Return why it cannot be fitted to these data, in words that follow "SASRec: "; None if it can."""
@@ -122,7 +85,7 @@ class SASRec:
         with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
             torch.manual_seed(seed)
             network = SASRecNetwork(self.config, features.widths, items=len(histories.items))
-            fit = SASRecFit(network, histories, features, split, options=self.training, seed=seed, device=device)
+            fit = SASRecFit(network, histories, features, split, options=self.options, seed=seed, device=device)
             report = fit.run(progress)
         self._network = network.cpu().eval()
         return report
@@ -183,24 +146,3 @@ class SASRec:
             total / max(len(users), 1)
         )
         return mean.numpy(), mean.sigmoid().numpy()
-
-    def save(self, folder: Path) -> None:
-        """Write `config.json` and `weights.pt` to a folder, which is created if it does not exist."""
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self.network.cpu().state_dict(), folder / "weights.pt")
-        description = {"format": FORMAT, **self.network.description()}
-        (folder / "config.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-
-    def load(self, folder: Path) -> None:
-        """Read a network that `save` wrote.
-
-        Raises:
-            FileNotFoundError: The folder holds no model.
-            ValueError: The model has another format.
-        """
-        description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if description["format"] != FORMAT:
-            raise ValueError(f"{folder} has a model of format {description['format']}, but this version reads {FORMAT}")
-        network = SASRecNetwork.from_description(description)
-        network.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
-        self.config, self._network = network.config, network.eval()

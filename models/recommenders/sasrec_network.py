@@ -107,6 +107,8 @@ class SASRecNetwork(nn.Module):
     Places are counted from a sequence's first click, and padding is masked, so padding on either side changes nothing.
     """
 
+    config_class = SASRecConfig
+
     def __init__(self, config: SASRecConfig, widths: Mapping[str, int], *, items: int) -> None:
         """Build the network.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from models.recommenders.click_sequences import ClickSequences
 from models.recommenders.histories import UserHistories
 from models.recommenders.history_split import HistorySplit
 from models.recommenders.item_features import ItemFeatures
+from models.recommenders.passes import run_passes
 from models.recommenders.queries import Queries
 from models.recommenders.ranking_metrics import click_metrics, ranks
 from models.recommenders.recommender import RecommenderEpoch, RecommenderReport
@@ -134,39 +134,32 @@ class SASRecFit:
         Raises:
             FloatingPointError: The loss is NaN or infinite.
         """
-        network, options, best = self.network, self.options, None
+        network, options = self.network, self.options
         report = RecommenderReport("NDCG@10", sum(weights.numel() for weights in network.parameters()))
         optimiser = torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
         dev = self._split.dev[np.asarray(self._histories.clicked)[self._split.dev]]
         dev = dev[np.isin(self._histories.item[dev], self.candidates)]
         dev = dev[np.linspace(0, len(dev) - 1, min(len(dev), QUESTIONS)).astype(np.int64)] if len(dev) else dev
-        began = time.monotonic()
-        for number in range(1, options.epochs + 1):
-            started, losses = time.monotonic(), []
-            network.train()
-            for batch in self.batches():
-                loss = self.loss(batch)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(network.parameters(), options.clip)
-                optimiser.step()
-                losses.append(loss.detach())
-            mean = float(torch.stack(losses).mean())
-            if not np.isfinite(mean):
-                raise FloatingPointError(f"the loss is {mean} in pass {number}; try a smaller learning rate")
-            network.eval()
-            value = self._validate(dev) if len(dev) else None
-            report.epochs.append(RecommenderEpoch(number, mean, value, time.monotonic() - started))
-            if progress is not None:
-                progress(report.epochs[-1])
-            if value is None or report.best_dev is None or value > report.best_dev:
-                report.best_epoch, report.best_dev = number, value
-                best = None if value is None else copy.deepcopy(network.state_dict())
-            elif number - report.best_epoch >= options.patience:
-                break
-        if best is not None:
-            network.load_state_dict(best)
-        report.seconds = time.monotonic() - began
+        began = time.perf_counter()
+
+        def step(batch: ClickWindows) -> Tensor:
+            loss = self.loss(batch)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), options.clip)
+            optimiser.step()
+            return loss.detach()
+
+        run_passes(
+            network,
+            report,
+            lambda: [step(batch) for batch in self.batches()],
+            lambda: self._validate(dev) if len(dev) else None,
+            epochs=options.epochs,
+            patience=options.patience,
+            progress=progress,
+        )
+        report.seconds = time.perf_counter() - began
         return report
 
     def loss(self, batch: ClickWindows) -> Tensor:
