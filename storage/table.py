@@ -129,6 +129,20 @@ class Table:
                 self.current, error.problem, "it was set aside, and the next run makes it again: run again"
             ) from error
 
+    def head(self, count: int) -> tuple[int, pl.DataFrame]:
+        """Return the number of rows of the version in service, and its first rows; the others are not read.
+
+        Args:
+            count: Number of first rows, at least 1.
+
+        Raises:
+            FileNotFoundError: The table was never written.
+        """
+        file = open_parquet(self.current)
+        first = next(file.iter_batches(batch_size=count), None)
+        part = pa.Table.from_batches([] if first is None else [first], schema=file.schema_arrow)
+        return file.metadata.num_rows, pl.from_arrow(part)
+
     def state(self, *, verify: bool = False) -> TableState | None:
         """Return what the version in service was made from; None if there is none.
 

@@ -30,8 +30,7 @@ def shown_tables(store: Store, made: Sequence[tuple[str, str]]) -> dict[str, dg.
     stages = store.stages()
     for number, (kind, name) in enumerate(made):
         if kind == "tables" and store.table(name).state():
-            frame = store.table(name).read()
-            rows, first = len(frame), frame.head(PREVIEW)
+            rows, first = store.table(name).head(PREVIEW)
         elif kind == "stages" and name in stages:
             states = stages[name].states()
             computed = states.filter(pl.col("status") == "ok")

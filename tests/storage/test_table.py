@@ -46,3 +46,17 @@ def test_an_empty_frame_keeps_its_columns(store):
     table = store.table("t")
     table.write(pl.DataFrame(schema={"item": pl.String}), inputs_hash="i", fingerprint="f")
     assert table.read().schema == {"item": pl.String}
+
+
+def test_the_head_is_the_first_rows_and_the_number_of_all(store):
+    frame = pl.DataFrame({"item": [str(row) for row in range(1000)], "labels": [[row, row + 1] for row in range(1000)]})
+    store.table("t").write(frame, inputs_hash="i", fingerprint="f")
+    number, first = store.table("t").head(3)
+    assert number == 1000
+    assert first.equals(frame.head(3))
+
+
+def test_the_head_of_an_empty_table_has_its_columns(store):
+    store.table("t").write(pl.DataFrame(schema={"item": pl.String}), inputs_hash="i", fingerprint="f")
+    number, first = store.table("t").head(3)
+    assert (number, first.schema) == (0, {"item": pl.String})
