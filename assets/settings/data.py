@@ -9,13 +9,18 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from assets.settings.folder import Folder
+from assets.settings.read_at_start import READ_AT_START
 from storage.datasets import read_moment
 
 
 class Data(dg.Config):
     """The data set to read."""
 
-    folder: Folder = Field("data/demo", description="Folder of the data set (docs/datasets.md has the layouts).")
+    folder: Folder = Field(
+        "data/demo",
+        description="Folder of the data set (docs/datasets.md has the layouts). Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
+    )
     prefix: str | None = Field(None, description="File prefix in the MicroLens layout. Unset: detected.")
     as_of: str | None = Field(
         None,
