@@ -27,6 +27,7 @@ from assets.settings import Settings
 from assets.settings.target import horizon_name
 from models.curves import LEVELS, QUANTILES
 from models.curves.scores import INTERVALS, coverage_by_decile, curve_scores, share_interval
+from models.png import save_png
 from storage.durable import write_text, written_beside
 from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
@@ -96,7 +97,7 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     text, figure, folder = scores_markdown(table), draw_curves(own, table.filter(row=OURS)), settings.results_folder()
     write_text(folder / FILES[0], f"# Forecast curves\n\n{text}\n")
     with written_beside(folder / FILES[1]) as scratch:
-        figure.savefig(scratch, dpi=110, format="png")
+        save_png(figure, scratch, dpi=110)
     for line in curve_summary(table):
         context.log.info("curve_evaluation: %s", line)
     return dg.MaterializeResult(
