@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import dagster as dg
 from rich.console import Console
 
-from assets.curves.curve_evaluation import ITEMS as CURVE_ITEMS
-from assets.curves.curve_evaluation import SCORES as CURVE_SCORES
+from assets.curves.curve_scores import ITEMS as CURVE_ITEMS
+from assets.curves.curve_scores import SCORES as CURVE_SCORES
 from assets.curves.forecast_curves import NAME as FORECAST_CURVES
 from assets.embeddings.acoustic_embeddings import acoustic_embeddings
 from assets.embeddings.retrieval_vectors import retrieval_vectors

@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 
 from assets.settings.folder import Folder
 from assets.settings.read_at_start import READ_AT_START
-from storage.datasets import read_moment
 
 
 class Data(dg.Config):
@@ -40,10 +39,16 @@ class Data(dg.Config):
         if isinstance(moment, date | int):  # the types that TOML gives
             moment = str(moment)
         if isinstance(moment, str):
-            read_moment(moment)
+            _read(moment)
         return moment
 
     @property
     def as_of_ms(self) -> int | None:
         """Time at which the data were collected, in unix ms. None if unset: the data set's own end applies."""
-        return None if self.as_of is None else read_moment(self.as_of)
+        return None if self.as_of is None else _read(self.as_of)
+
+
+def _read(moment: str) -> int:
+    from storage.datasets import read_moment  # loads Polars, which most commands do not need
+
+    return read_moment(moment)
