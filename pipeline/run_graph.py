@@ -66,8 +66,9 @@ def select(selection: str) -> list[dg.AssetKey]:
 
 def _near(selection: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(selection.strip("+* "), names, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Stages: {', '.join(names)}"
+    if near:
+        return f"Did you mean {near[0]!r}? Or {near[0]}+ for all that follows from it; `reelcast plan` lists the stages"
+    return f"Stages: {', '.join(names)}"
 
 
 @contextmanager

@@ -219,7 +219,9 @@ def _decode(variable: str, annotation: Any, text: str) -> Any:
 
 def _allowed(given: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(given, known, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(sorted(known))
+    if near:
+        return f"did you mean {near[0]!r}? `reelcast settings --markdown` lists all"
+    return "allowed: " + ", ".join(sorted(known))
 
 
 def _explain(
