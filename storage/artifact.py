@@ -420,6 +420,8 @@ def read_pointer(folder: Path) -> dict[str, Any]:
     file = folder / POINTER
     with reading(file):
         pointer = json.loads(file.read_text(encoding="utf-8"))
+        if pointer.keys() == {"version", "history"}:  # as written before versions could be pinned
+            pointer["pinned"] = None
         version, history, pinned = (pointer[name] for name in NOTHING)
         numbers = [number for number in (version, pinned, *history) if number is not None]
         # facts that are stored twice must agree; otherwise a flipped bit could switch to another version

@@ -20,7 +20,7 @@ from storage.bank.memory_bank import MemoryBank
 from storage.bank.version import build
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
-from storage.pack import open_pack
+from storage.pack import open_pack, pack_artifact
 from storage.rows import Row
 from storage.stage import Stage
 from storage.store import Store
@@ -160,6 +160,7 @@ def _bank_content(store: Store) -> object:
 
 def _run_pack(store: Store, day: int, done: Done) -> None:
     open_pack(store, _titles(store))
+    pack_artifact(store, "titles").list_versions()
 
 
 def _pack_content(store: Store) -> object:
