@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storage.checked_parquet import intact_row_groups, open_parquet, read_rows, read_table, write_parquet
 from storage.damage import DamageError, set_aside
-from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
+from storage.durable import explain, flush, make_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
 from storage.rows import STATE
 from storage.state_cache import marks_of, recall, remember
@@ -64,7 +64,7 @@ class Parts:
     def add_generation(self) -> Path:
         """Create a new generation. Readers see it at once; commits go to it only after `open_generation`."""
         root = self.folder / "parts"
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         while True:
             newest = max((int(folder.name) for folder in root.iterdir() if folder.name.isdigit()), default=0)
             generation = root / f"{newest + 1:06d}"
@@ -72,7 +72,7 @@ class Parts:
                 generation.mkdir()
             except FileExistsError:
                 continue
-            flush_folder(root)
+            flush(root)
             self._seed(generation)
             return generation
 
@@ -131,11 +131,11 @@ class Parts:
             while (newest := self.current_generation()) != generation:
                 generation = newest
                 target = generation / self.layout
-                target.mkdir(exist_ok=True)
+                make_folder(target)
                 link = scratch_name(target)
                 os.link(path, link)
                 link.rename(target / name)
-                flush_folder(target)
+                flush(target)
         except OSError as error:
             raise explain(error, self.folder) from error
 

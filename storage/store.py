@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from storage.artifact import Artifact
 from storage.damage import DamageError, logger, reading
-from storage.durable import StoreError, explain, sweep, write_text
+from storage.durable import StoreError, explain, make_folder, sweep, write_text
 from storage.log import Log
 from storage.payload_schema import stored_payload
 from storage.stage import Stage
@@ -60,7 +60,7 @@ class Store:
         self.root = Path(root).absolute()
         marker = self.root / "store.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
         except OSError as error:
             raise explain(error, self.root) from error
         self.check()
