@@ -102,7 +102,8 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     """
     store, config = open_store(settings), settings.process
     version, fitted = fitted_process(store)
-    encoder = load_encoder(version) or RowlessEncoder(config.length)
+    process = load_encoder(version)
+    encoder = process or RowlessEncoder(config.length)
     sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
@@ -127,7 +128,16 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             yield from _embed(encoder, block, ages, config, inputs)
 
     stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(
+        context,
+        store,
+        settings.run,
+        stage,
+        inputs=inputs,
+        fingerprint=fingerprint,
+        compute=compute,
+        is_quick=process is None,
+    )
 
 
 def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
