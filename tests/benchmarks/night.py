@@ -65,13 +65,16 @@ def run_graph(report: Path) -> None:
     report.write_text(json.dumps({"stages": stages, "peak_gib": highest / 1024}), encoding="utf-8")
 
 
-def run_night(folder: Path, report: Path, options: Mapping[str, str]) -> dict[str, object]:
+def run_night(
+    folder: Path, report: Path, options: Mapping[str, str], module: str = "tests.benchmarks.night", *arguments: str
+) -> dict[str, object]:
     """Run the graph in a process of its own on the data set in `folder/data`, and return its report.
 
     Args:
         folder: Has the data set in `data`; the store, the results and Dagster's home are made beside it.
         report: File of the report.
         options: Settings, by name after `REELCAST_`, such as `MODEL__MAX_EPOCHS`.
+        module: What runs: a module, and its arguments before the report's file.
     """
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -83,7 +86,7 @@ def run_night(folder: Path, report: Path, options: Mapping[str, str]) -> dict[st
         **{f"REELCAST_{name}": value for name, value in options.items()},
     }
     with (folder / "run.log").open("w") as log:
-        command = [sys.executable, "-m", "tests.benchmarks.night", str(report)]
+        command = [sys.executable, "-m", module, *arguments, str(report)]
         subprocess.run(command, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT, check=True)
     return json.loads(report.read_text(encoding="utf-8"))
 

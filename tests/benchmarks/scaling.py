@@ -83,13 +83,15 @@ def write_set(folder: Path, videos: int) -> None:
         (folder / f"{name}.ids.txt").write_text(ids)
 
 
+def options_of(data: Path) -> dict[str, str]:
+    """Return the settings of every night, with the imported files in the folder of the data set."""
+    return {**OPTIONS, **{f"IMPORTS__{name.upper()}": str(data / f"{name}.npy") for name in IMPORTED}}
+
+
 def run_size(folder: Path, videos: int) -> None:
     """Run the nights of one size whose report is not in its folder yet."""
     home = folder / str(videos)
-    options = {
-        **OPTIONS,
-        **{f"IMPORTS__{name.upper()}": str(home / "data" / f"{name}.npy") for name in IMPORTED},
-    }
+    options = options_of(home / "data")
     for night in NIGHTS:
         report = home / f"{night}.json"
         if report.exists():
