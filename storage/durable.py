@@ -171,8 +171,12 @@ def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
 
     The number is the time in nanoseconds, or one more than the newest file's number if the clock was set back.
     """
-    newest = max((int(file.name[:20]) for file in folder.glob(f"*{suffix}") if file.name[:20].isdigit()), default=0)
-    number = max(time.time_ns(), newest + 1)
+    # names of 20 digits sort as numbers, and a folder may hold thousands of files
+    newest = "0"
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        named = (entry.name for entry in entries if entry.name.endswith(suffix))
+        newest = max((name[:20] for name in named if name[:20].isdigit()), default=newest)
+    number = max(time.time_ns(), int(newest) + 1)
     return number, f"{number:020d}-{uuid.uuid4().hex[:12]}{suffix}"
 
 

@@ -99,7 +99,7 @@ class Parts:
 
     def _seed(self, generation: Path) -> None:
         empty = generation / self.layout / EMPTY
-        if not any(empty.parent.glob("*.parquet")) or (empty.exists() and not is_whole(empty)):
+        if not _holds_parquet(empty.parent) or (empty.exists() and not is_whole(empty)):
             with written_beside(empty) as scratch:
                 write_parquet(scratch, self.schema.empty_table())
 
@@ -247,6 +247,15 @@ def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
     if not frames:
         return _placed(STATE.empty_table(), "")
     return pl.concat(frames).sort("commit", "part", "row").unique("item", keep="last", maintain_order=True)
+
+
+def _holds_parquet(folder: Path) -> bool:
+    """Return whether a folder has a visible parquet file; the listing ends at the first one."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(".parquet") and not entry.name.startswith(".") for entry in entries)
+    except FileNotFoundError:
+        return False
 
 
 def is_whole(part: Path) -> bool:
