@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.settings.folder import Folder
+from assets.settings.read_at_start import READ_AT_START
 
 
 class Store(dg.Config):
@@ -14,7 +15,8 @@ class Store(dg.Config):
     path: Folder | None = Field(
         None,
         description="Folder of the store; created if it does not exist. Unset: `store/NAME`, where NAME is the name of the "
-        "data set's folder.",
+        "data set's folder. Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
     )
     results: Folder | None = Field(
         None,
