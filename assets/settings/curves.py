@@ -34,7 +34,7 @@ class CurveSettings(dg.Config):
     classical: bool = Field(
         False,
         description="Whether the evaluation also fits a classical Hawkes process and simulates the test items forward, as "
-        "another row beside the curve. It costs about as much time as the process's own continuations of the test items.",
+        "another row beside the curve, to every horizon.",
     )
 
     @field_validator("horizons")

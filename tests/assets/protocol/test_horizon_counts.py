@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.curves.horizon_counts import curve_horizons, horizon_counts
 from assets.prediction.counted import counted_at
+from assets.protocol.horizon_counts import curve_horizons, horizon_counts
 from assets.protocol.observation import measure_popularity
 from assets.protocol.target import HOUR_MS, measured_targets
 from assets.settings import CurveSettings, Protocol, Settings
