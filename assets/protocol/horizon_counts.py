@@ -108,6 +108,8 @@ def end_of(settings: Settings, events: pl.DataFrame, counters: pl.DataFrame) -> 
 
 
 def hours_followed(popularity: pl.DataFrame, items: Sequence[str], as_of: int | None) -> np.ndarray:
-    """Return for how many hours each item was followed until the end of the data, (n,); 0 without t = 0."""
+    """Return for how many hours each item was followed until the end of the data, (n,); 0 without t = 0 or without an end."""
+    if as_of is None:
+        return np.zeros(len(items))
     t0 = dict(popularity.select("item", "t0").iter_rows())
     return np.array([0.0 if t0.get(item) is None else max(as_of - t0[item], 0) / HOUR_MS for item in items])

@@ -37,6 +37,13 @@ class CurveSettings(dg.Config):
         "another row beside the curve, to every horizon.",
     )
 
+    explained: int = Field(
+        500,
+        ge=1,
+        description="Highest number of items without a label whose forecasts are given reasons: those with the highest "
+        "forecasts of the first target. Each costs about 0.1 s of CPU (docs/reasons.md).",
+    )
+
     @field_validator("horizons")
     @classmethod
     def _ascending(cls, horizons: list[str]) -> list[str]:
