@@ -6,8 +6,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 SCRATCH_PREFIX = ".writing-"
@@ -166,12 +167,18 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
+def ordered_name(folder: Path, suffix: str, *, also: Iterable[str] = ()) -> tuple[int, str]:
     """Return the number and the name of a new file in `folder`. Numbers increase, also between processes.
 
     The number is the time in nanoseconds, or one more than the newest file's number if the clock was set back.
+
+    Args:
+        folder: The folder.
+        suffix: The files' suffix.
+        also: Names of files of this folder that are elsewhere.
     """
-    newest = max((int(file.name[:20]) for file in folder.glob(f"*{suffix}") if file.name[:20].isdigit()), default=0)
+    names = chain((file.name for file in folder.glob(f"*{suffix}")), also)
+    newest = max((int(name[:20]) for name in names if name[:20].isdigit()), default=0)
     number = max(time.time_ns(), newest + 1)
     return number, f"{number:020d}-{uuid.uuid4().hex[:12]}{suffix}"
 

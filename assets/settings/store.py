@@ -13,8 +13,18 @@ class Store(dg.Config):
 
     path: Folder | None = Field(
         None,
-        description="Folder of the store; created if it does not exist. Unset: `store/NAME`, where NAME is the name of the "
-        "data set's folder.",
+        description="Folder of the store; created if it does not exist. Or a bucket, `s3://BUCKET/PREFIX`. Unset: "
+        "`store/NAME`, where NAME is the name of the data set's folder.",
+    )
+    cache: Folder | None = Field(
+        None,
+        description="With a store in a bucket: folder with what this machine read or wrote of it. Unset: "
+        "`store-cache/BUCKET-PREFIX`.",
+    )
+    options: dict[str, str] = Field(
+        {},
+        description="With a store in a bucket: obstore's options, such as `endpoint`, `region` and `allow_http`. Credentials "
+        "are read from `AWS_ACCESS_KEY_ID` and the other usual variables.",
     )
     results: Folder | None = Field(
         None,
