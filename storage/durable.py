@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -166,16 +166,21 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
+def ordered_name(folder: Path, suffix: str, *, also: Iterable[str] = ()) -> tuple[int, str]:
     """Return the number and the name of a new file in `folder`. Numbers increase, also between processes.
 
     The number is the time in nanoseconds, or one more than the newest file's number if the clock was set back.
+
+    Args:
+        folder: The folder.
+        suffix: The files' suffix.
+        also: Names of files of this folder that are elsewhere.
     """
     # names of 20 digits sort as numbers, and a folder may hold thousands of files
-    newest = "0"
+    newest = max((name[:20] for name in also if name[:20].isdigit()), default="0")
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         named = (entry.name for entry in entries if entry.name.endswith(suffix))
-        newest = max((name[:20] for name in named if name[:20].isdigit()), default=newest)
+        newest = max([newest, *(name[:20] for name in named if name[:20].isdigit())])
     number = max(time.time_ns(), int(newest) + 1)
     return number, f"{number:020d}-{uuid.uuid4().hex[:12]}{suffix}"
 
