@@ -17,6 +17,7 @@ from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.log import APPENDED
 from storage.parts import Parts
+from storage.remote.mirror import without_pulling
 from storage.rows import DROPPED, STATE
 from storage.store import Store
 
@@ -36,6 +37,11 @@ def publish(store: Store) -> Path:
     Raises:
         StoreError: Two views would have the same name, or the disk is full.
     """
+    with without_pulling():
+        return _publish(store)
+
+
+def _publish(store: Store) -> Path:
     path = store.root / FILE
     # Only one process at a time: otherwise a slow one could replace newer views by older ones.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
@@ -94,6 +100,7 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
         [('7',)]
         >>> folder.cleanup()
     """
+    store.fetch()
     path = store.root / FILE
     if _info(path)[0] != str(store.root):
         publish(store)
