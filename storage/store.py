@@ -20,9 +20,11 @@ from storage.artifact import Artifact
 from storage.damage import DamageError, logger, reading
 from storage.durable import StoreError, explain, sweep, write_text
 from storage.file_marks import tree_mark
+from storage.file_system import check_file_system
 from storage.log import Log
 from storage.payload_schema import stored_payload
 from storage.remote.connection import connect, is_url, mirror_of, own_mirror, remote_of
+from storage.remote.unused import delete_unused
 from storage.stage import Stage
 from storage.table import Table
 
@@ -68,6 +70,7 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise explain(error, self.root) from error
+        check_file_system(self.root)
         self.check()
         try:
             found = read_format(marker)
@@ -175,6 +178,15 @@ class Store:
     def sweep(self) -> int:
         """Remove unfinished files of killed writers that are older than a day, and return how many were removed."""
         return sweep(self.root, older_than=LEFTOVERS_KEPT)
+
+    def delete_unused(self, *, retention: float) -> int:
+        """Delete the objects of a bucket that no file needs any more, and return how many.
+
+        Args:
+            retention: Seconds for which the object of a removed file is kept.
+        """
+        remote = remote_of(self.root)
+        return 0 if remote is None else delete_unused(remote, retention=retention)
 
 
 def read_format(marker: Path) -> int:
