@@ -461,7 +461,7 @@ class Mirror:
         return edits
 
     def _entry(self, path: str, size: int, others: Iterable[Entry | None]) -> Entry:
-        """Return the entry of a new file. A file with the content of another one, such as a table in service, shares its object."""
+        """Return the entry of a new file. It shares the object of a file with the same content, such as a table in service."""
         file = self.folder / path
         if size <= SMALL and file.suffix != ".parquet":
             return Entry(size, file_hash(file), content=file.read_bytes())
