@@ -20,9 +20,11 @@ from storage.artifact import Artifact
 from storage.damage import DamageError, logger, reading
 from storage.durable import StoreError, explain, make_folder, sweep, write_text
 from storage.file_marks import tree_mark
+from storage.file_system import check_file_system
 from storage.log import Log
 from storage.payload_schema import stored_payload
 from storage.remote.connection import connect, is_url, mirror_of, own_mirror, remote_of
+from storage.remote.unused import delete_unused
 from storage.stage import Stage
 from storage.table import Table
 
@@ -68,6 +70,7 @@ class Store:
             make_folder(self.root)
         except OSError as error:
             raise explain(error, self.root) from error
+        check_file_system(self.root)
         self.check()
         try:
             found = read_format(marker)
@@ -137,8 +140,10 @@ class Store:
         Args:
             kind: `stages`, `tables`, `artifacts` or `logs`.
         """
-        own_mirror(self.root).pull()
-        return sorted(path.name for path in self.root.glob(f"{kind}/*") if NAME.fullmatch(path.name) and path.is_dir())
+        remote = remote_of(self.root)
+        elsewhere = [] if remote is None else remote.names(kind)  # what only other workers have written
+        here = (path.name for path in self.root.glob(f"{kind}/*") if path.is_dir())
+        return sorted(name for name in {*here, *elsewhere} if NAME.fullmatch(name))
 
     def table(self, name: str) -> Table:
         """Return the table `name`; it need not exist yet."""
@@ -175,6 +180,15 @@ class Store:
     def sweep(self) -> int:
         """Remove unfinished files of killed writers that are older than a day, and return how many were removed."""
         return sweep(self.root, older_than=LEFTOVERS_KEPT)
+
+    def delete_unused(self, *, retention: float) -> int:
+        """Delete the objects of a bucket that no file needs any more, and return how many.
+
+        Args:
+            retention: Seconds for which the object of a removed file is kept.
+        """
+        remote = remote_of(self.root)
+        return 0 if remote is None else delete_unused(remote, retention=retention)
 
 
 def read_format(marker: Path) -> int:

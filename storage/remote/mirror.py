@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeVar
 
 from storage.damage import DAMAGED, logger
@@ -189,6 +190,12 @@ class Mirror:
         """Pull, and return the manifest."""
         self.pull()
         return self._held().manifest
+
+    def problem_of(self, path: str) -> str | None:
+        """Download a file's object to a temporary file, and return what is wrong with it, or None."""
+        self.pull()
+        with TemporaryDirectory() as folder:
+            return self._load(self._held().manifest.files[path], Path(folder, "object"))
 
     def distrust(self) -> None:
         """Compare the folder with the manifest at the next pull, because a file of it was damaged."""
@@ -406,23 +413,29 @@ class Mirror:
 
     def _download_one(self, path: str) -> str | None:
         """Download one file; return what is wrong with its object, or None."""
-        entry, target = self._held().manifest.files[path], self.folder / path
+        target = self.folder / path
         scratch = scratch_name(target.parent)
         try:
-            for attempt in range(READS):
-                digest = self._objects.download(self._key(entry.object), scratch, entry.size)
-                if digest == entry.sha256:
-                    flush(scratch)
-                    scratch.replace(target)
-                    return None
-                _pause(attempt)
-            return "the object's content differs from what was written"
-        except ObjectMissing:
-            return "the object is missing"
+            problem = self._load(self._held().manifest.files[path], scratch)
+            if problem is None:
+                flush(scratch)
+                scratch.replace(target)
+            return problem
         except OSError as error:
             raise explain(error, target) from error
         finally:
             scratch.unlink(missing_ok=True)
+
+    def _load(self, entry: Entry, target: Path) -> str | None:
+        """Write an entry's object to a file; return what is wrong with the object, or None."""
+        for attempt in range(READS):
+            try:
+                if self._objects.download(self._key(entry.object), target, entry.size) == entry.sha256:
+                    return None
+            except ObjectMissing:
+                return "the object is missing"
+            _pause(attempt)
+        return "the object's content differs from what was written"
 
     # commits
 
@@ -435,7 +448,7 @@ class Mirror:
             known = files.get(path)
             if known is not None and known[0] == mark:
                 continue
-            entry = self._entry(path, mark[0])
+            entry = self._entry(path, mark[0], [*edits.values(), *copy.manifest.files.values()])
             files[path] = (mark, entry.sha256)
             before = copy.manifest.files.get(path)
             if before is None or before.sha256 != entry.sha256:
@@ -447,12 +460,13 @@ class Mirror:
         self._copy = copy._replace(files=files)
         return edits
 
-    def _entry(self, path: str, size: int) -> Entry:
+    def _entry(self, path: str, size: int, others: Iterable[Entry | None]) -> Entry:
+        """Return the entry of a new file. It shares the object of a file with the same content, such as a table in service."""
         file = self.folder / path
         if size <= SMALL and file.suffix != ".parquet":
             return Entry(size, file_hash(file), content=file.read_bytes())
         digest = file_hash(file)
-        same = (entry.object for entry in self._held().manifest.files.values() if entry.sha256 == digest)
+        same = (entry.object for entry in others if entry is not None and entry.sha256 == digest)
         return Entry(size, digest, next(same, None) or f"objects/{digest[:16]}/{path}")
 
     def _commit(self, edits: Mapping[str, Entry | None], depends_on: Callable[[str], bool]) -> None:

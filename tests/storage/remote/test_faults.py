@@ -2,10 +2,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from storage.check import check_store
 from storage.durable import StoreError
 from storage.remote import connection
 from storage.remote.connection import connect, remote_of
 from storage.remote.objects import ObjectFolder, ObjectMissing, PutRefused, RemoteError
+from storage.remote.unused import delete_everything
 from storage.rows import Row
 from storage.store import Store
 
@@ -218,3 +220,40 @@ def test_objects_answer_as_the_store_needs(url):
     assert [found.name for found in objects.list()] == ["a"]
     objects.delete(["a", "absent"])
     assert list(objects.list()) == []
+
+
+def test_upkeep_deletes_what_no_manifest_names_after_a_day_and_keeps_the_rest(worker, monkeypatch):
+    store = worker("first")
+    for number in range(3):
+        store.table("likes").write(pl.DataFrame({"value": [number]}), inputs_hash=str(number), fingerprint="f")
+    objects = remote_of(store.root).objects
+    objects.put("tables/likes/objects/abandoned/x.parquet", b"of a killed writer")
+    objects.put("notes.txt", b"of somebody else")
+    store.table("likes").prune(keep=1)
+    before = {found.name for found in objects.list()}
+    assert store.delete_unused(retention=0) == 0, "they may belong to a commit that goes on"
+    monkeypatch.setattr("storage.remote.unused.UPLOADING", 0.0)
+    assert store.delete_unused(retention=3600) == 1, "removed files stay for workers that read an earlier manifest"
+    assert store.delete_unused(retention=0) == 2
+    left = {found.name for found in objects.list()}
+    assert {"notes.txt", "tables/likes/manifest.json"} < left < before
+    assert worker("second").table("likes").read()["value"].to_list() == [2]
+
+
+def test_a_deep_check_names_the_object_that_was_changed(worker):
+    store = worker("first")
+    commit(store, "7")
+    (name,) = part_objects(store)
+    assert [found for found in check_store(store.root, deep=True) if found.level == "problem"] == []
+    objects = remote_of(store.root).objects
+    objects.put(name, objects.get(name).content[:-1] + b"x")
+    (found,) = check_store(store.root, deep=True)
+    assert found.subject == f"{objects.url}/{name}"
+    assert "differs" in found.problem
+
+
+def test_a_deleted_store_leaves_nothing(worker):
+    store = worker("first")
+    commit(store, "7")
+    delete_everything(remote_of(store.root))
+    assert list(remote_of(store.root).objects.list()) == []
