@@ -127,7 +127,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             yield from _embed(encoder, block, ages, config, inputs)
 
     stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(context, store, settings, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
 def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
