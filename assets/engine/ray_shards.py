@@ -28,7 +28,7 @@ class ClusterError(UserError):
 
 
 def compute_on_ray(
-    context: dg.AssetExecutionContext, settings: Settings, work: ShardWork, todo: Sequence[str]
+    context: dg.AssetExecutionContext, settings: Settings, work: ShardWork, todo: Sequence[str], *, size: int
 ) -> Iterator[ShardResult]:
     """Compute and commit rows on the cluster.
 
@@ -37,6 +37,7 @@ def compute_on_ray(
         settings: The settings; section `[ray]` names the cluster and says what a shard needs.
         work: The stage's work, of which only the plan's part is sent.
         todo: Items to compute.
+        size: Items per shard.
 
     Yields:
         The numbers of each shard, in the order in which shards end.
@@ -58,7 +59,7 @@ def compute_on_ray(
         name=f"{name} of run {context.run.run_id[:8]}",
     )
     shared = ray.put(job)
-    shards = [todo[start : start + settings.run.shard_size] for start in range(0, len(todo), settings.run.shard_size)]
+    shards = [todo[start : start + size] for start in range(0, len(todo), size)]
     waiting = [
         task.remote(shared, {item: work.inputs[item] for item in shard}, part)
         for shard, part in zip(shards, work.stage.reserve(len(shards)), strict=True)

@@ -4,7 +4,7 @@ Every per-video asset uses this function with its own inputs, fingerprint and co
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 import polars as pl
@@ -29,6 +29,7 @@ PREVIEW = 20
 LONGEST_REASON = 300  # characters
 OF_ONE_RUN = frozenset({"rows_per_second", "seconds_by_step", "shards"})
 LONGEST_SHARD = 600.0  # seconds
+QUICK = 20  # times as many rows in a shard whose rows cost next to nothing
 
 
 def run_stage(
@@ -41,6 +42,7 @@ def run_stage(
     fingerprint: Fingerprint,
     compute: Compute,
     statistics: ShardStatistics | None = None,
+    is_quick: bool = False,
 ) -> dg.MaterializeResult:
     """Bring a stage up to date.
 
@@ -54,6 +56,8 @@ def run_stage(
         compute: Yields one row per item, in any order. It is called once, with the items of all shards, and only if there is
             work, so that it may start workers or load a model. On a cluster, each shard's process calls its own.
         statistics: Where `compute` records the seconds of its own steps. This function adds the total and the writing.
+        is_quick: Whether rows cost next to nothing to compute. A shard is then `QUICK` times as large, so that a stage of a
+            million videos has hundreds of parts, not thousands.
 
     Returns:
         The materialisation, with the plan, row counts, failures and timings as metadata.
@@ -72,10 +76,15 @@ def run_stage(
         stage.drop(plan.orphaned)
     if plan.todo:
         progress = Progress(context.log, stage.name, len(plan.todo))
+        size = settings.run.shard_size
         if settings.shards_on_ray:
-            _count_shards(compute_on_ray(context, settings, work, plan.todo), progress, statistics)
+            _count_shards(
+                compute_on_ray(context, settings, work, plan.todo, size=size * (QUICK if is_quick else 1)),
+                progress,
+                statistics,
+            )
         else:
-            _compute_here(work, plan.todo, progress, settings.run.shard_size)
+            _compute_here(work, _shards(_counted(compute(plan.todo), progress), size, is_quick=is_quick))
         progress.finish()
     seconds = time.monotonic() - started
     states = stage.states()
@@ -139,9 +148,10 @@ def _count_shards(shards: Iterable[ShardResult], progress: Progress, statistics:
         statistics.shards.append(dict(shard.statistics))
 
 
-def _compute_here(work: ShardWork, todo: Sequence[str], progress: Progress, shard_size: int) -> None:
+def _compute_here(work: ShardWork, shards: Iterable[list[Row]]) -> None:
+    """Commit shards as their rows are computed."""
     statistics, shard_started = work.statistics, time.monotonic()
-    for shard in _shards(_counted(work.compute(todo), progress), shard_size):
+    for shard in shards:
         statistics.add({"compute": time.monotonic() - shard_started})
         with statistics.step("write"):
             work.stage.commit(shard, fingerprint=work.fingerprint)
@@ -155,14 +165,18 @@ def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
         yield row
 
 
-def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Yield shards of at most `size` rows, closed after `LONGEST_SHARD` seconds so that a kill loses little work."""
+def _shards(rows: Iterable[Row], size: int, *, is_quick: bool) -> Iterator[list[Row]]:
+    """Yield shards of at most `size` rows, closed after `LONGEST_SHARD` seconds so that a kill loses little work.
+
+    Quick rows, and rows that are all missing, come in shards of `QUICK * size`.
+    """
     shard: list[Row] = []
-    started = time.monotonic()
+    is_cheap, started = True, time.monotonic()
     for row in rows:
         shard.append(row)
-        if len(shard) == size or time.monotonic() - started > LONGEST_SHARD:
+        is_cheap = is_cheap and (is_quick or row.status == "missing")
+        if len(shard) >= size * (QUICK if is_cheap else 1) or time.monotonic() - started > LONGEST_SHARD:
             yield shard
-            shard, started = [], time.monotonic()
+            shard, is_cheap, started = [], True, time.monotonic()
     if shard:
         yield shard

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dagster as dg
 from pydantic import Field
 
+from assets.settings.read_at_start import READ_AT_START
+
 
 class Ray(dg.Config):
     """The Ray cluster of `run.executor = "ray"`, and what a shard takes of it. Nothing here changes a result."""
@@ -24,5 +26,6 @@ class Ray(dg.Config):
     jobs: str | None = Field(
         None,
         description="URL of the cluster's dashboard, such as http://head:8265, to which the daemon submits its runs as Ray "
-        "jobs. Unset: a run is a process of the machine that has the code location. Read at start.",
+        "jobs. Unset: a run is a process of the machine that has the code location. Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
     )

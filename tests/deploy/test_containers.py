@@ -32,7 +32,7 @@ def stages() -> dict[str, list[tuple[str, str]]]:
     for line in text.replace("\\\n", " ").splitlines():
         instruction, _, rest = line.partition(" ")
         if instruction == "FROM":
-            image, _, name = rest.partition(" AS ")
+            _image, _, name = rest.partition(" AS ")
             found[name] = []
         found[name].append((instruction, rest))
     return found
@@ -130,9 +130,10 @@ def test_the_services_find_each_other_on_the_ports_that_they_open():
     location = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
     assert str(location["port"]) in services()[location["host"]]["expose"]
     assert f"--port {location['port']}" in shlex.join(services()[location["host"]]["command"])
-    assert location["location_name"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dagster"][
-        "code_location_name"
-    ]
+    assert (
+        location["location_name"]
+        == tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dagster"]["code_location_name"]
+    )
     host, port = services()["worker"]["environment"]["REELCAST_RAY__ADDRESS"].split(":")
     assert port in services()[host]["expose"]
     assert all(port.startswith("127.0.0.1:") for service in services().values() for port in service.get("ports", ()))
