@@ -33,8 +33,9 @@ class Run(dg.Config):
         description="Stop the run if a stage has a larger share of failed rows, or if a larger share of video files is gone.",
     )
     retry_failed: bool = Field(False, description="Compute rows that failed before again.")
-    executor: Literal["in_process", "multiprocess"] = Field(
+    executor: Literal["in_process", "multiprocess", "ray", "k8s"] = Field(
         "in_process",
-        description="All steps in one process, or one process per step. Read at start, not from the launchpad.",
+        description="All steps in one process; one process per step; steps in one process, with the shards of stages on a Ray "
+        "cluster; one Kubernetes pod per step. Read at start, not from the launchpad.",
         json_schema_extra=READ_AT_START,
     )
