@@ -24,7 +24,7 @@ from storage.arrays import shape_of, to_numpy
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
 from storage.damage import DamageError
-from storage.durable import exclusive
+from storage.durable import exclusive, make_folder
 from storage.hashing import content_hash
 from storage.stage import Stage
 from storage.store import Store
@@ -129,7 +129,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
         StoreError: The disk is full.
     """
     artifact = pack_artifact(store, stage.name)
-    artifact.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(artifact.folder)
     shape = shape_of(stage.payload.field(COLUMN))
     fingerprint = content_hash(FORMAT, str(stage.payload.field(COLUMN).type), list(shape))
     with exclusive(artifact.folder / "packing.lock", doing="packing this stage", wait=True):

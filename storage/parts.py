@@ -17,14 +17,20 @@ import pyarrow as pa
 
 from storage.checked_parquet import intact_row_groups, open_parquet, read_rows, read_table, write_parquet
 from storage.damage import DamageError, set_aside
-from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
+from storage.durable import explain, flush, make_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
+from storage.remote.connection import mirror_of
 from storage.rows import STATE
 from storage.state_cache import marks_of, recall, remember
 
 OPEN = "open"
 RETIRED = "retired"
 EMPTY = f"{0:020d}-empty.parquet"
+
+
+def is_generation_mark(path: str) -> bool:
+    """Return whether a file says which generations commits go to: a commit is void where another worker changed that."""
+    return path.endswith((f"/{OPEN}", f"/{RETIRED}"))
 
 
 def layout_of(payload: pa.Schema) -> str:
@@ -64,7 +70,7 @@ class Parts:
     def add_generation(self) -> Path:
         """Create a new generation. Readers see it at once; commits go to it only after `open_generation`."""
         root = self.folder / "parts"
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         while True:
             newest = max((int(folder.name) for folder in root.iterdir() if folder.name.isdigit()), default=0)
             generation = root / f"{newest + 1:06d}"
@@ -72,7 +78,7 @@ class Parts:
                 generation.mkdir()
             except FileExistsError:
                 continue
-            flush_folder(root)
+            flush(root)
             self._seed(generation)
             return generation
 
@@ -107,8 +113,13 @@ class Parts:
         """Return the commit number and the file name of a new part. Numbers increase even if the clock was set back."""
         layouts = [layout for generation in self.generations() for layout in generation.iterdir() if layout.is_dir()]
         return max(
-            (ordered_name(layout, ".parquet") for layout in layouts), default=ordered_name(self.folder, ".parquet")
+            (ordered_name(layout, ".parquet", also=self._names_in(layout)) for layout in layouts),
+            default=ordered_name(self.folder, ".parquet"),
         )
+
+    def _names_in(self, layout: Path) -> list[str]:
+        """Return the names of parts that are in the bucket alone."""
+        return mirror_of(self.folder).names(str(layout.relative_to(self.folder)))
 
     def add(self, columns: Sequence[pa.Array], name: str) -> None:
         """Write one part.
@@ -131,11 +142,11 @@ class Parts:
             while (newest := self.current_generation()) != generation:
                 generation = newest
                 target = generation / self.layout
-                target.mkdir(exist_ok=True)
+                make_folder(target)
                 link = scratch_name(target)
                 os.link(path, link)
                 link.rename(target / name)
-                flush_folder(target)
+                flush(target)
         except OSError as error:
             raise explain(error, self.folder) from error
 
@@ -157,6 +168,7 @@ class Parts:
         """
         if files is not None:
             return _newest([self._states_of(file) for file in files if file.name != EMPTY])
+        mirror_of(self.folder).fetch()
         marks = marks_of(file for file in self.files() if file.name != EMPTY)
         read, known = recall(self.folder, marks)
         if known is not None and len(read) == len(marks):
@@ -225,6 +237,11 @@ class Parts:
         Returns:
             The new part; None if no row is intact.
         """
+        mirror = mirror_of(self.folder)
+        if mirror.is_remote:
+            set_aside(part, self.folder, error.problem, "it is downloaded again")
+            mirror.fetch()
+            return part if part.exists() else None
         tables, rescued = intact_row_groups(part, STATE), None
         if tables:
             _, name = ordered_name(part.parent, ".parquet")

@@ -11,9 +11,10 @@ from storage.compaction import compact
 from storage.damage import DamageError, logger, reading
 from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
-from storage.parts import Parts
+from storage.parts import Parts, is_generation_mark
 from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
 from storage.plan import Plan, make_plan
+from storage.remote.connection import mirror_of
 from storage.rows import DROPPED, STATE, Row, check_distinct, payload_columns
 
 RETENTION = 24 * 3600.0  # seconds
@@ -62,8 +63,20 @@ class Stage:
         self.name = folder.name
         self.payload = payload
         self._parts = Parts(folder, payload)
+        self._mirror = mirror_of(folder)
+        self._mirror.pull()
+        if not (self._mirror.is_remote and self._is_prepared()):
+            self._mirror.change(self._prepare)
+
+    def _is_prepared(self) -> bool:
+        schema = self.payload.serialize().to_pybytes()
+        same = self.schema_file.exists() and self.schema_file.read_bytes() == schema
+        return same and all((generation / self._parts.layout).is_dir() for generation in self._parts.generations())
+
+    def _prepare(self) -> None:
+        """Write what a stage without rows has: a generation, an empty part and the payload's schema."""
         self._parts.seed()
-        schema = payload.serialize().to_pybytes()
+        schema = self.payload.serialize().to_pybytes()
         if not self.schema_file.exists() or self.schema_file.read_bytes() != schema:
             try:
                 read_payload_schema(self.schema_file)
@@ -120,10 +133,23 @@ class Stage:
         if not rows:
             return
         check_distinct([row.item for row in rows])
+        columns = payload_columns(rows, self.payload)
+        self._mirror.change(
+            lambda: self._commit(rows, *columns, fingerprint=fingerprint, shard=shard), depends_on=is_generation_mark
+        )
+
+    def _commit(
+        self,
+        rows: Sequence[Row],
+        payload: Sequence[pa.Array],
+        output_hashes: Sequence[str | None],
+        *,
+        fingerprint: str | Fingerprint,
+        shard: str | None,
+    ) -> None:
         if isinstance(fingerprint, Fingerprint):
             self._remember(fingerprint)
             fingerprint = fingerprint.hash
-        payload, output_hashes = payload_columns(rows, self.payload)
         attempts = self._attempts(rows, fingerprint)
         number, name = self._parts.next_commit()
         count = len(rows)
@@ -145,8 +171,10 @@ class Stage:
     def drop(self, items: Iterable[str]) -> None:
         """Hide the rows of these items, whatever their status. Used for orphaned items (`Plan.orphaned`)."""
         items = list(items)
-        if not items:
-            return
+        if items:
+            self._mirror.change(lambda: self._drop(items), depends_on=is_generation_mark)
+
+    def _drop(self, items: Sequence[str]) -> None:
         number, name = self._parts.next_commit()
         state = {"item": items, "status": [DROPPED] * len(items), "commit": [number] * len(items)}
         nothing = [None] * len(items)
@@ -229,7 +257,12 @@ class Stage:
         Returns:
             How many parts were merged.
         """
-        return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
+
+        def merge() -> int:
+            self._mirror.fetch()
+            return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
+
+        return self._mirror.change(merge, depends_on=lambda path: path.startswith("parts/"))
 
     def _live(self) -> pl.DataFrame:
         return self._parts.states().filter(pl.col("status") != DROPPED)
@@ -250,7 +283,7 @@ class Stage:
     def _remember(self, fingerprint: Fingerprint) -> None:
         path = self.folder / "fingerprints" / f"{fingerprint.hash}.json"
         if not path.exists():
-            write_text(path, fingerprint.to_json())
+            self._mirror.change(lambda: write_text(path, fingerprint.to_json()))
 
     def _known(self) -> dict[str, Fingerprint]:
         """Return fingerprint hash -> fingerprint for all rows so far.
@@ -264,6 +297,7 @@ class Stage:
             except DamageError as error:
                 logger.warning("%s; the file was removed, and plans now show this fingerprint's hash", error)
                 file.unlink(missing_ok=True)
+                self._mirror.distrust()
         return known
 
 

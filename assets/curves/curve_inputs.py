@@ -9,13 +9,6 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from assets.curves.horizon_counts import (
-    HorizonCounts,
-    curve_horizons,
-    end_of,
-    horizon_counts,
-    hours_followed,
-)
 from assets.curves.simulated_curves import read_simulated, simulate_windows, simulator_of
 from assets.memory.feature_join import blocks
 from assets.memory.memory_bank import open_bank
@@ -23,6 +16,13 @@ from assets.prediction.age_weights import age_weights
 from assets.prediction.counted import counted_at, counted_so_far
 from assets.prediction.forecast_rows import ForecastRows
 from assets.prediction.predictor_inputs import Window
+from assets.protocol.horizon_counts import (
+    HorizonCounts,
+    curve_horizons,
+    end_of,
+    horizon_counts,
+    hours_followed,
+)
 from models.curves import LEVELS
 from models.curves.curve_inputs import CurveInputs
 from models.curves.simulated_growth import SimulatedGrowth
@@ -147,12 +147,13 @@ class CurveInputSource:
         return known
 
     @cached_property
-    def _members(self) -> HorizonCounts:
+    def members(self) -> HorizonCounts:
+        """Counts of the bank's members."""
         return self.counts(open_bank(self.rows.store).items.tolist())
 
     def _neighbours(self, samples: Samples, held: ItemFeedback) -> np.ndarray:
         """Return the mean and the deviation of log2(1 + count) over each window's neighbours, (n, T, H, 2)."""
-        near, members, asked = samples.neighbourhood, self._members, None
+        near, members, asked = samples.neighbourhood, self.members, None
         if self.rows.settings.protocol.split == "chronological":
             t0 = dict(held.popularity.select("item", "t0").iter_rows())
             asked = np.array([np.inf if t0.get(item) is None else t0[item] for item in samples.items.tolist()])

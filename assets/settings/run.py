@@ -7,6 +7,8 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from assets.settings.read_at_start import READ_AT_START
+
 
 class Run(dg.Config):
     """How runs execute. Nothing here changes a result."""
@@ -34,4 +36,5 @@ class Run(dg.Config):
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process",
         description="All steps in one process, or one process per step. Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
     )

@@ -31,6 +31,7 @@ from assets.settings.upkeep import Upkeep
 from models import encoders
 from storage.data_set_mark import default_store
 from storage.process_lock import present
+from storage.remote.connection import connect, is_url
 
 
 class Settings(dg.ConfigurableResource):
@@ -97,9 +98,18 @@ class Settings(dg.ConfigurableResource):
         return Path(self.data.folder).expanduser().absolute()
 
     def store_folder(self) -> Path:
-        """Return the absolute folder of the store: `store.path` if set, else `store/NAME` for the data set."""
+        """Return the absolute folder of the store: `store.path` if set, else `store/NAME` for the data set.
+
+        Of a store in a bucket this is the local folder, which is connected with the bucket first.
+
+        Raises:
+            storage.durable.StoreError: The bucket does not answer, or its server cannot hold a store.
+        """
         if self.store.path is None:
             return default_store(self.data_folder().resolve(), under=Path("store").resolve())
+        if is_url(self.store.path):
+            cache = None if self.store.cache is None else Path(self.store.cache).expanduser().resolve()
+            return connect(self.store.path, cache=cache, options=self.store.options)
         return Path(self.store.path).expanduser().resolve()
 
     def results_folder(self) -> Path:
@@ -107,7 +117,8 @@ class Settings(dg.ConfigurableResource):
         if self.store.results is not None:
             return Path(self.store.results).expanduser().resolve()
         store = self.store_folder()
-        return store / "results" if self.store.path is not None else Path("results").resolve() / store.name
+        beside = self.store.path is None or is_url(self.store.path)
+        return Path("results").resolve() / store.name if beside else store / "results"
 
 
 def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
