@@ -10,7 +10,7 @@ import yaml
 
 from assets.settings import Settings
 from assets.settings.dagster_home import HOME, MARK
-from pipeline.errors import WrongUse
+from pipeline.errors import RunFailed, WrongUse
 from pipeline.extras import require
 from storage.data_set_mark import mark_store, marked_folder
 from storage.durable import check_writable, write_text
@@ -77,6 +77,32 @@ def configuration(settings: Settings) -> dict[str, Any]:
         config = {"ray": {"address": settings.ray.jobs}}
         chosen["run_launcher"] = {"module": "dagster_ray", "class": "RayRunLauncher", "config": config}
     return chosen
+
+
+def check_database(settings: Settings) -> None:
+    """Check that the database that the settings name answers. No message has its URL, which holds a password.
+
+    Args:
+        settings: The settings in force.
+
+    Raises:
+        WrongUse: The variable holds no URL.
+        RunFailed: The database does not answer, or refuses.
+    """
+    if settings.dagster.storage != "postgres":
+        return
+    from sqlalchemy import create_engine, make_url
+    from sqlalchemy.exc import ArgumentError, OperationalError
+
+    variable = settings.dagster.url_variable
+    try:
+        url = make_url(os.environ[variable])
+        create_engine(url, connect_args={"connect_timeout": 10}).connect().close()
+    except ArgumentError:
+        raise WrongUse(f"{variable} is no URL of a database: postgresql://USER:PASSWORD@HOST:5432/NAME") from None
+    except OperationalError as error:
+        told = str(error.orig).strip().splitlines()[0]
+        raise RunFailed(f"the database of {variable} at {url.host} does not answer, or refuses: {told}") from None
 
 
 def shell_variables(settings: Settings, environment: Mapping[str, str]) -> str:

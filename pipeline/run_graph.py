@@ -98,12 +98,13 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     from sqlalchemy.exc import DatabaseError
 
     from assets.engine.store_access import open_store
-    from pipeline.instance import instance_home
+    from pipeline.instance import check_database, instance_home
     from pipeline.run_origin import name_origin_of_runs
 
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
     home = instance_home(settings, os.environ)
+    check_database(settings)
     stages = [key.to_user_string() for key in keys]
     try:
         with _dagster_home(home), dg.DagsterInstance.get() as instance:

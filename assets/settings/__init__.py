@@ -24,11 +24,12 @@ from assets.settings.ray import Ray
 from assets.settings.retrieval import Retrieval
 from assets.settings.run import Run
 from assets.settings.sampling import Sampling
-from assets.settings.settings import Settings, run_mark
+from assets.settings.settings import HOST_TAG, Settings, run_mark
 from assets.settings.store import Store
 from assets.settings.upkeep import Upkeep
 
 __all__ = [
+    "HOST_TAG",
     "Audience",
     "Audit",
     "Automation",

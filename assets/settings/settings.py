@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ from models import encoders
 from storage.data_set_mark import default_store
 from storage.process_lock import present
 from storage.remote.connection import connect, is_url
+
+HOST_TAG = "reelcast/host"  # of a run whose instance several machines use
 
 
 class Settings(dg.ConfigurableResource):
@@ -79,6 +82,8 @@ class Settings(dg.ConfigurableResource):
             yield self
             return
         refuse_other_instance(Path(context.instance.root_directory), self.store_folder())
+        if self.dagster.storage == "postgres":
+            context.instance.add_run_tags(context.run.run_id, {HOST_TAG: socket.gethostname()})
         with present(run_mark(context.instance, context.run.run_id)):
             yield self
 
