@@ -303,7 +303,7 @@ def _are_cut(rows: pl.DataFrame, max_events: int, longest: float | None) -> np.n
     flat = FlatWindows.of_rows(rows.to_arrow())
     row, age, observed = flat.row, flat.scalars["age_hours"], flat.scalars["observed"]
     times, starts, lengths = flat.sequences["times"], flat.ends[:-1], np.diff(flat.ends)
-    seen = rows["hours"].drop_nulls().explode().to_numpy()
+    seen = rows["hours"].drop_nulls().explode(empty_as_null=False).to_numpy()
     counts = rows["hours"].list.len().fill_null(0).to_numpy().astype(np.int64)
     first = np.cumsum(counts) - counts
 
