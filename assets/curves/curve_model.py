@@ -99,7 +99,7 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     dev = samples_of(store, settings, "val", age="all")
     started = time.monotonic()
     deadline = _deadline(rows)
-    inputs = _cut_like_new_items(settings, source.inputs(train), source.inputs(dev))
+    inputs = cut_like_new_items(settings, source.inputs(train), source.inputs(dev))
     model = CurveModel.fit(
         *_recent_first(rows, *inputs),
         _counts(source, train, deadline),
@@ -143,12 +143,17 @@ def _deadline(rows: ForecastRows) -> float:
     return float(rows.popularity.filter(pl.col("item").is_in(tested))["t0"].min())
 
 
-def _cut_like_new_items(settings: Settings, train: CurveInputs, dev: CurveInputs) -> tuple[CurveInputs, CurveInputs]:
+def cut_like_new_items(settings: Settings, train: CurveInputs, dev: CurveInputs) -> tuple[CurveInputs, CurveInputs]:
     """Return windows whose residuals are like those of new items.
 
     With `protocol.first_k` windows differ in length. A training item's windows are cut at random ages within its own window,
     so a young one is more often that of an item whose first events came fast. Validation items are cut at the ages of
     `protocol.ages`, as new ones are. At ages with enough of these, they alone calibrate.
+
+    Args:
+        settings: The settings.
+        train: Windows of training items.
+        dev: Windows of validation items.
     """
     if settings.protocol.first_k is None:
         return train, dev
