@@ -47,7 +47,7 @@ def predict(
     from pipeline.predicting.request import Request, WrongVideo
 
     own = {"title": title, "author": author, "category": category, "published": published, "feedback": feedback}
-    is_folder = video is not None and os.path.isdir(video)  # pathlib raises at a name that is too long
+    is_folder = video is not None and os.path.isdir(video)  # noqa: PTH112 - pathlib raises at a long name
     if is_folder and (given := [name for name, value in own.items() if value is not None]):
         raise WrongUse(
             f"--{given[0]} is for one video; a folder's videos.csv and NAME.csv say what is known (docs/predict.md)"
