@@ -17,6 +17,7 @@ from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.log import APPENDED
 from storage.parts import Parts
+from storage.remote.mirror import without_pulling
 from storage.rows import DROPPED, STATE
 from storage.store import Store
 
@@ -36,6 +37,11 @@ def publish(store: Store) -> Path:
     Raises:
         StoreError: Two views would have the same name, or the disk is full.
     """
+    with without_pulling():
+        return _publish(store)
+
+
+def _publish(store: Store) -> Path:
     path = store.root / FILE
     # Only one process at a time: otherwise a slow one could replace newer views by older ones.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
@@ -63,7 +69,10 @@ def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> No
                 # Until a checkpoint the data may be in a write-ahead log only, and closing does not report a full disk.
                 connection.execute("CHECKPOINT")
         except duckdb.Error as error:
-            raise StoreError(f"{path}: the catalog cannot be written, the old one stays: {error}") from error
+            raise StoreError(
+                f"{path}: the catalog cannot be written, the old one stays: {error}. "
+                "If the disk is full, free some space; then run again"
+            ) from error
         finally:
             scratch.with_name(scratch.name + ".wal").unlink(missing_ok=True)
 
@@ -91,6 +100,7 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
         [('7',)]
         >>> folder.cleanup()
     """
+    store.fetch()
     path = store.root / FILE
     if _info(path)[0] != str(store.root):
         publish(store)

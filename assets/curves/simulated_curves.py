@@ -17,7 +17,7 @@ from assets.feedback.hawkes_process import fitted_process, item_seeds, load_enco
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
-from assets.prediction.predictor_inputs import Window, WindowFeedback, stored_windows
+from assets.prediction.predictor_inputs import COLUMNS, Window, WindowFeedback, windows_of_rows
 from assets.protocol.horizon_counts import (
     curve_horizons,
     end_of,
@@ -32,7 +32,7 @@ from assets.settings import Settings
 from models.curves import LEVELS
 from models.curves.simulated_growth import SimulatedGrowth
 from models.thinning import SimulationError
-from storage.arrays import ragged
+from storage.arrays import ragged, to_numpy
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
@@ -109,10 +109,12 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
         if simulator is None:
             yield from (Row.missing(item, inputs[item], "no process is simulated") for item in todo)
             return
+        stage = store.stages()[windows_stage.NAME]
+        places = stage.places(todo)  # every item has a row
         for start in range(0, len(todo), BLOCK):
             block = list(todo[start : start + BLOCK])
             by_item: dict[str, list[Window]] = {item: [] for item in block}
-            for window in stored_windows(store, block):
+            for window in windows_of_rows(stage.read_places(places[start : start + BLOCK], COLUMNS), block):
                 # At these ages training items only serve as keys for queries (`samples_of`).
                 is_key = window.younger and sides.get(block[window.row]) == "train"
                 if not (is_key and window.held["age_hours"] in settings.protocol.ages):
@@ -132,7 +134,7 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
         model={"process": content_hash(version.inputs_hash, version.fingerprint)},
     )
     stage = store.stage(NAME, payload(len(targets), len(horizons)))
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(context, store, settings, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
 def simulator_of(
@@ -248,10 +250,10 @@ def read_simulated(store: Store, items: Sequence[str], ages: Sequence[float], sh
     rows = stage.read(items=list(dict.fromkeys(items)), columns=["ages", "quantiles"])
     held = {
         (item, age): quantiles
-        for item, own, table in zip(rows["item"].to_pylist(), rows["ages"].to_pylist(), rows["quantiles"])
-        for age, quantiles in zip(own, table.as_py())
+        for item, own, table in zip(rows["item"].to_pylist(), rows["ages"].to_pylist(), to_numpy(rows, "quantiles"))
+        for age, quantiles in zip(own, table)
     }
     for row, key in enumerate(zip(items, ages, strict=True)):
         if key in held:
-            values[row] = np.asarray(held[key]).reshape(*shape, -1)
+            values[row] = held[key].reshape(*shape, -1)
     return np.where(values == NOT_SIMULATED, np.nan, values)
