@@ -11,10 +11,11 @@ import assets
 from assets.engine.pools import MODEL_TAG
 from assets.settings.dagster_home import refuse_other_instance
 from pipeline.asset_policy import with_policy
-from pipeline.automation import EVERYTHING, automation, upkeep
+from pipeline.automation import automation, jobs
+from pipeline.launchpad import settings_resource
 from pipeline.run_lines import NAME as STAGE_LINES
 from pipeline.run_lines import stage_lines
-from pipeline.settings import load
+from pipeline.settings import load, sections
 
 settings = load()
 if home := os.environ.get("DAGSTER_HOME"):
@@ -32,10 +33,10 @@ ASSET_CHECKS = dg.load_asset_checks_from_package_module(assets)
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=ASSET_CHECKS,
-    jobs=[EVERYTHING, upkeep],
+    jobs=jobs(settings),
     schedules=schedules,
     sensors=sensors,
-    resources={"settings": settings},
+    resources={"settings": settings_resource(settings, sections().keys() - {"upkeep"})},
     loggers={STAGE_LINES: stage_lines},
     executor=EXECUTORS[settings.run.executor],
 )

@@ -1,5 +1,6 @@
 """A versioned folder of files in the store (a fitted process, a model, a memory bank), switched atomically."""
 
+import errno
 import fcntl
 import json
 import os
@@ -16,8 +17,9 @@ from storage.durable import (
     StoreError,
     exclusive,
     explain,
-    flush_file,
-    flush_folder,
+    explained,
+    flush,
+    make_folder,
     remove_folder,
     scratch_name,
     write_text,
@@ -88,7 +90,7 @@ class Artifact:
         used = [*self._folders(), *(path for path in self.folder.glob(f"{DAMAGED}/*") if path.name[:6].isdigit())]
         version = max((int(path.name[:6]) for path in used), default=0) + 1
         beside.rename(self.folder / f"{version:06d}")
-        flush_folder(self.folder)
+        flush(self.folder)
         return version
 
     def activate(self, version: int) -> None:
@@ -215,7 +217,7 @@ class Artifact:
             self.list_versions()
             return result
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         return self._mirror.change(switch)
 
     def _check_kept(self, version: int) -> None:
@@ -375,16 +377,17 @@ class Artifact:
     def _removed(self, version: int) -> bool:
         """Remove a version's files; return False if a reader holds them."""
         folder = self.folder / f"{version:06d}"
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        else:
-            remove_folder(folder)
-            return True
-        finally:
-            os.close(handle)
+        with explained(folder):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            else:
+                remove_folder(folder)
+                return True
+            finally:
+                os.close(handle)
 
 
 class Draft:
@@ -408,7 +411,8 @@ class Draft:
     def __enter__(self) -> Path:
         """Create the folder to write into, and lock the artifact against other writers."""
         try:
-            self._folder.mkdir(parents=True)
+            make_folder(self._artifact.folder)
+            self._folder.mkdir()
             self._lock.__enter__()
         except OSError as error:
             raise explain(error, self._artifact.folder) from error
@@ -422,7 +426,7 @@ class Draft:
         try:
             if error is None:
                 self._publish()
-            elif isinstance(error, OSError) and error.errno in DISK_FULL:
+            elif isinstance(error, OSError) and error.errno in (*DISK_FULL, errno.EIO):
                 raise explain(error, self._artifact.folder) from error
         except OSError as failure:
             raise explain(failure, self._artifact.folder) from failure
@@ -433,9 +437,8 @@ class Draft:
     def _publish(self) -> None:
         state = {**self._state, "created_at": datetime.now(UTC).isoformat(), "files": record_of(self._folder)}
         write_version(self._folder, state)
-        for file in self._folder.rglob("*"):
-            if file.is_file():
-                flush_file(file)
+        for path in self._folder.rglob("*"):
+            flush(path)
         version = self._artifact._mirror.change(self._place, undo=self._take_back)
         self.version = self._artifact.read(version)
 
@@ -460,6 +463,8 @@ def read_pointer(folder: Path) -> dict[str, Any]:
     file = folder / POINTER
     with reading(file):
         pointer = json.loads(file.read_text(encoding="utf-8"))
+        if pointer.keys() == {"version", "history"}:  # as written before versions could be pinned
+            pointer["pinned"] = None
         version, history, pinned = (pointer[name] for name in NOTHING)
         numbers = [number for number in (version, pinned, *history) if number is not None]
         # facts that are stored twice must agree; otherwise a flipped bit could switch to another version

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.damage import DamageError, reading, set_aside
-from storage.durable import StoreError, write_text
+from storage.durable import StoreError, explained, write_text
 from storage.hashing import content_hash, file_hash
 from storage.remote.connection import mirror_of
 
@@ -37,7 +37,8 @@ class Hold:
             FileNotFoundError: The version was removed before it could be locked.
         """
         self._handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        with explained(folder):
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
         try:
             same = os.path.samestat(os.fstat(self._handle), folder.stat())
         except FileNotFoundError:

@@ -70,7 +70,10 @@ def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> No
                 # Until a checkpoint the data may be in a write-ahead log only, and closing does not report a full disk.
                 connection.execute("CHECKPOINT")
         except duckdb.Error as error:
-            raise StoreError(f"{path}: the catalog cannot be written, the old one stays: {error}") from error
+            raise StoreError(
+                f"{path}: the catalog cannot be written, the old one stays: {error}. "
+                "If the disk is full, free some space; then run again"
+            ) from error
         finally:
             scratch.with_name(scratch.name + ".wal").unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from storage.checked_parquet import intact_row_groups, open_parquet, read_rows, read_table, write_parquet
 from storage.damage import DamageError, set_aside
-from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
+from storage.durable import explain, flush, make_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
 from storage.remote.connection import mirror_of
 from storage.rows import STATE
@@ -70,7 +70,7 @@ class Parts:
     def add_generation(self) -> Path:
         """Create a new generation. Readers see it at once; commits go to it only after `open_generation`."""
         root = self.folder / "parts"
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         while True:
             newest = max((int(folder.name) for folder in root.iterdir() if folder.name.isdigit()), default=0)
             generation = root / f"{newest + 1:06d}"
@@ -78,7 +78,7 @@ class Parts:
                 generation.mkdir()
             except FileExistsError:
                 continue
-            flush_folder(root)
+            flush(root)
             self._seed(generation)
             return generation
 
@@ -105,7 +105,7 @@ class Parts:
 
     def _seed(self, generation: Path) -> None:
         empty = generation / self.layout / EMPTY
-        if not any(empty.parent.glob("*.parquet")) or (empty.exists() and not is_whole(empty)):
+        if not _holds_parquet(empty.parent) or (empty.exists() and not is_whole(empty)):
             with written_beside(empty) as scratch:
                 write_parquet(scratch, self.schema.empty_table())
 
@@ -142,11 +142,11 @@ class Parts:
             while (newest := self.current_generation()) != generation:
                 generation = newest
                 target = generation / self.layout
-                target.mkdir(exist_ok=True)
+                make_folder(target)
                 link = scratch_name(target)
                 os.link(path, link)
                 link.rename(target / name)
-                flush_folder(target)
+                flush(target)
         except OSError as error:
             raise explain(error, self.folder) from error
 
@@ -264,6 +264,15 @@ def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
     if not frames:
         return _placed(STATE.empty_table(), "")
     return pl.concat(frames).sort("commit", "part", "row").unique("item", keep="last", maintain_order=True)
+
+
+def _holds_parquet(folder: Path) -> bool:
+    """Return whether a folder has a visible parquet file; the listing ends at the first one."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(".parquet") and not entry.name.startswith(".") for entry in entries)
+    except FileNotFoundError:
+        return False
 
 
 def is_whole(part: Path) -> bool:

@@ -203,18 +203,48 @@ class Stage:
             ValueError: The stage has no such column, or an item is given twice.
             DamageError: A part of the stage is damaged. It was set aside, and its rows count as not computed.
         """
+        return self.read_places(self.places(items), columns)
+
+    def places(self, items: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return where the current rows with status `ok` are. Slices of it are read by `read_places`, block by block.
+
+        Args:
+            items: As in `read`.
+
+        Returns:
+            `item`, `part` (the file's path) and `row` (the row's number in the file).
+
+        Raises:
+            ValueError: An item is given twice.
+        """
+        rows = self._live().filter(pl.col("status") == "ok", self._of_this_layout()).select("item", "part", "row")
+        if items is None:
+            return rows
+        check_distinct(items)
+        wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
+        return wanted.join(rows, on="item", how="inner", maintain_order="left")
+
+    def read_places(self, places: pl.DataFrame, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the payload of some rows. The cost does not depend on the number of the stage's other rows.
+
+        Args:
+            places: Rows of `places`, in the order of the result.
+            columns: The payload columns to read, by default all.
+
+        Returns:
+            `item` and the payload columns.
+
+        Raises:
+            ValueError: The stage has no such column.
+            DamageError: A part of the stage is damaged. It was set aside, and its rows count as not computed.
+        """
         columns = list(self.payload.names if columns is None else columns)
         unknown = [column for column in columns if column not in self.payload.names]
         if unknown:
             raise ValueError(
                 f"stage {self.name} has no column {unknown[0]!r}, allowed are {', '.join(self.payload.names)}"
             )
-        rows = self._live().filter(pl.col("status") == "ok", self._of_this_layout())
-        if items is not None:
-            check_distinct(items)
-            wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
-            rows = wanted.join(rows, on="item", how="inner", maintain_order="left")
-        return self._parts.read(rows, columns)
+        return self._parts.read(places, columns)
 
     def compact(self, *, publish: Callable[[], object], retention: float = RETENTION, most_parts: int = 64) -> int:
         """Merge the stage's parts if there are more than `most_parts`. See `storage.compaction`.
@@ -238,7 +268,7 @@ class Stage:
         return self._parts.states().filter(pl.col("status") != DROPPED)
 
     def _of_this_layout(self) -> pl.Expr:
-        return pl.col("part").str.split("/").list.get(-2) == self._parts.layout
+        return pl.col("part").str.contains(f"/{self._parts.layout}/[^/]*$")
 
     def _attempts(self, rows: Sequence[Row], fingerprint: str) -> list[int]:
         """Return how often in a row each item has failed with these inputs and this fingerprint; 1 for other rows."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from storage.artifact import Artifact
 from storage.damage import DamageError, logger, reading
-from storage.durable import StoreError, explain, sweep, write_text
+from storage.durable import StoreError, explain, make_folder, sweep, write_text
 from storage.file_marks import tree_mark
 from storage.file_system import check_file_system
 from storage.log import Log
@@ -67,7 +67,7 @@ class Store:
         own.pull()
         marker = self.root / "store.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
         except OSError as error:
             raise explain(error, self.root) from error
         check_file_system(self.root)

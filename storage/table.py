@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from storage.checked_parquet import open_parquet, read_table, write_parquet
 from storage.damage import DamageError, logger, reading, set_aside
-from storage.durable import StoreError, explain, flush_folder, scratch_name, written_beside
+from storage.durable import StoreError, explain, flush, scratch_name, written_beside
 from storage.remote.connection import mirror_of
 
 STATE_KEY = b"reelcast"
@@ -111,7 +111,7 @@ class Table:
         try:
             os.link(version, scratch)
             scratch.replace(self.current)
-            flush_folder(self.folder)
+            flush(self.folder)
         except OSError as error:
             raise explain(error, self.current) from error
 

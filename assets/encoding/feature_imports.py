@@ -94,4 +94,5 @@ def import_features(
         inputs=inputs,
         fingerprint=Fingerprint(code=1, model={"imported": Path(features.path).name, "width": features.width}),
         compute=compute,
+        is_quick=True,
     )

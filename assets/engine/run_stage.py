@@ -27,6 +27,7 @@ PREVIEW = 20
 LONGEST_REASON = 300  # characters
 OF_ONE_RUN = frozenset({"rows_per_second", "seconds_by_step", "shards"})
 LONGEST_SHARD = 600.0  # seconds
+QUICK = 20  # times as many rows in a shard whose rows cost next to nothing
 
 
 def run_stage(
@@ -39,6 +40,7 @@ def run_stage(
     fingerprint: Fingerprint,
     compute: Compute,
     statistics: ShardStatistics | None = None,
+    is_quick: bool = False,
 ) -> dg.MaterializeResult:
     """Bring a stage up to date.
 
@@ -52,6 +54,8 @@ def run_stage(
         compute: Yields one row per item, in any order. It is called once, with the items of all shards, and only if there is
             work, so that it may start workers or load a model.
         statistics: Where `compute` records the seconds of its own steps. This function adds the total and the writing.
+        is_quick: Whether rows cost next to nothing to compute. A shard is then `QUICK` times as large, so that a stage of a
+            million videos has hundreds of parts, not thousands.
 
     Returns:
         The materialisation, with the plan, row counts, failures and timings as metadata.
@@ -69,7 +73,7 @@ def run_stage(
     if plan.todo:
         progress = Progress(context.log, stage.name, len(plan.todo))
         shard_started = time.monotonic()
-        for shard in _shards(_counted(compute(plan.todo), progress), run.shard_size):
+        for shard in _shards(_counted(compute(plan.todo), progress), run.shard_size, is_quick=is_quick):
             statistics.add({"compute": time.monotonic() - shard_started})
             with statistics.step("write"):
                 stage.commit(shard, fingerprint=fingerprint)
@@ -136,14 +140,18 @@ def _counted(rows: Iterable[Row], progress: Progress) -> Iterator[Row]:
         yield row
 
 
-def _shards(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Yield shards of at most `size` rows, closed after `LONGEST_SHARD` seconds so that a kill loses little work."""
+def _shards(rows: Iterable[Row], size: int, *, is_quick: bool) -> Iterator[list[Row]]:
+    """Yield shards of at most `size` rows, closed after `LONGEST_SHARD` seconds so that a kill loses little work.
+
+    Quick rows, and rows that are all missing, come in shards of `QUICK * size`.
+    """
     shard: list[Row] = []
-    started = time.monotonic()
+    is_cheap, started = True, time.monotonic()
     for row in rows:
         shard.append(row)
-        if len(shard) == size or time.monotonic() - started > LONGEST_SHARD:
+        is_cheap = is_cheap and (is_quick or row.status == "missing")
+        if len(shard) >= size * (QUICK if is_cheap else 1) or time.monotonic() - started > LONGEST_SHARD:
             yield shard
-            shard, started = [], time.monotonic()
+            shard, is_cheap, started = [], True, time.monotonic()
     if shard:
         yield shard

@@ -70,6 +70,7 @@ def metadata_features(context: dg.AssetExecutionContext, settings: Settings) -> 
         inputs=inputs,
         fingerprint=Fingerprint(code=CODE, parameters={"columns": frame.columns}),
         compute=compute,
+        is_quick=True,
     )
 
 

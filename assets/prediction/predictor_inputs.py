@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import torch
 
 from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
+from assets.feedback.flat_windows import FlatWindows
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.memory.feature_join import usable_items, video_features
@@ -134,14 +136,29 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
 
 def stored_windows(store: Store, items: Sequence[str]) -> list[Window]:
     """Return the windows of `items` from the temporal embeddings: per item the younger ones, then its own."""
-    table = store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS)
-    of_item = dict(zip(table["item"].to_pylist(), pl.from_arrow(table).select(COLUMNS).iter_rows(named=True)))
+    return windows_of_rows(store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS), items)
+
+
+def windows_of_rows(table: pa.Table, items: Sequence[str]) -> list[Window]:
+    """Return the windows of `items`: per item the younger ones, then its own.
+
+    Args:
+        table: Rows of the temporal embeddings, with `COLUMNS`. An item without a row has an empty window.
+        items: Ids of the items.
+    """
+    flat = FlatWindows.of_rows(table)
+    held, rows, planned = flat.held(), flat.row.tolist(), table["window_hours"].to_pylist()
+    own = dict(zip(table["item"].to_pylist(), held[: len(table)], strict=True))
+    younger: dict[str, list[dict[str, Any]]] = {item: [] for item in own}
+    for values, row in zip(held, rows, strict=True):
+        values["window_hours"] = planned[row]
+    names = list(own)
+    for values, row in zip(held[len(table) :], rows[len(table) :], strict=True):
+        younger[names[row]].append(values)
     windows = []
     for row, item in enumerate(items):
-        own = of_item.get(item, {**UNSEEN, "younger": []})
-        for held in own["younger"]:
-            windows.append(Window(row, True, {**window_arrays(held), "window_hours": own["window_hours"]}))
-        windows.append(Window(row, False, window_arrays(own)))
+        windows += [Window(row, True, values) for values in younger.get(item, ())]
+        windows.append(Window(row, False, own[item] if item in own else window_arrays(UNSEEN)))
     return windows
 
 

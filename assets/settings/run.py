@@ -7,6 +7,8 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from assets.settings.read_at_start import READ_AT_START
+
 
 class Run(dg.Config):
     """How runs execute. Nothing here changes a result."""
@@ -19,7 +21,10 @@ class Run(dg.Config):
         "more where that leaves no core idle at the end. Small sets are trained in one process.",
     )
     shard_size: int = Field(
-        200, ge=1, description="Videos per part file. A killed run loses at most this many videos of work."
+        200,
+        ge=1,
+        description="Videos per part file. A killed run loses at most this many videos of work. Rows that cost next to nothing "
+        "(imported or missing ones, metadata, videos without files) come in parts of twenty times as many.",
     )
     failure_limit: float = Field(
         0.25,
@@ -31,4 +36,5 @@ class Run(dg.Config):
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process",
         description="All steps in one process, or one process per step. Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
     )

@@ -37,7 +37,7 @@ def predict(
     ] = None,
     at: Annotated[str | None, typer.Option(help="Moment of the forecast. Default: the last event.")] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Append the forecasts to the log video_forecasts of the store.")
+        bool, typer.Option("--keep", help="Append the forecasts to the log video_forecast_log of the store.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from storage.damage import logger
-from storage.durable import explain, flush_file, scratch_name, written_beside
+from storage.durable import explain, flush, scratch_name, written_beside
 from storage.hashing import file_hash
 from storage.remote.folder_lock import FolderLock
 from storage.remote.local_copy import LocalCopy, Mark, link, mark_of, marks_below, remove
@@ -332,7 +332,7 @@ class Mirror:
         try:
             problem = self._load(self._held().manifest.files[path], scratch)
             if problem is None:
-                flush_file(scratch)
+                flush(scratch)
                 scratch.replace(target)
             return problem
         except OSError as error:
