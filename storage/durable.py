@@ -112,13 +112,15 @@ def scratch_name(folder: Path) -> Path:
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, *, keep_first: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to. When the block ends without an error, that file replaces `path` atomically.
 
     A reader sees either the old file or the new one, never a part of it.
 
     Args:
         path: The file to write. Its folder is created if it does not exist.
+        keep_first: Whether a file that is there already stays, and the new one is dropped. Of several writers at the same
+            time, one writes the file.
 
     Raises:
         StoreError: The disk is full or read-only.
@@ -128,7 +130,11 @@ def written_beside(path: Path) -> Iterator[Path]:
         make_folder(path.parent)
         yield scratch
         flush(scratch)
-        scratch.replace(path)
+        if keep_first:
+            with suppress(FileExistsError):
+                os.link(scratch, path)
+        else:
+            scratch.replace(path)
         flush(path.parent)
     except OSError as error:
         raise explain(error, path) from error

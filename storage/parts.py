@@ -8,6 +8,7 @@ No lock is needed: a part appears by a rename, and of an item's rows in all part
 """
 
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ def is_generation_mark(path: str) -> bool:
 def layout_of(payload: pa.Schema) -> str:
     """Return the name of the folder for parts with this payload: a hash of the schema."""
     return content_hash([f"{field.name}: {field.type} {field.metadata}" for field in payload])[:12]
+
+
+@dataclass(frozen=True)
+class ReservedPart:
+    """A part that is not written yet: its commit number and the name of its file."""
+
+    number: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -117,16 +126,31 @@ class Parts:
             default=ordered_name(self.folder, ".parquet"),
         )
 
+    def reserve(self, count: int) -> list[ReservedPart]:
+        """Return parts whose numbers follow each other, for writers that commit in any order."""
+        first, _ = self.next_commit()
+        names = [(number, f"{number:020d}-{uuid.uuid4().hex[:12]}.parquet") for number in range(first, first + count)]
+        return [ReservedPart(*name) for name in names]
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of a part with this layout, or None if there is none. It may be in the bucket alone."""
+        for generation in self.generations():
+            layout = generation / self.layout
+            if (layout / name).exists() or name in self._names_in(layout):
+                return layout / name
+        return None
+
     def _names_in(self, layout: Path) -> list[str]:
         """Return the names of parts that are in the bucket alone."""
         return mirror_of(self.folder).names(str(layout.relative_to(self.folder)))
 
-    def add(self, columns: Sequence[pa.Array], name: str) -> None:
+    def add(self, columns: Sequence[pa.Array], name: str, *, keep_first: bool = False) -> None:
         """Write one part.
 
         Args:
             columns: All columns of `schema`, in this order.
-            name: The file's name, from `next_commit`.
+            name: The file's name, from `next_commit` or `reserve`.
+            keep_first: Whether a part of this name that another process wrote stays, and this one is dropped.
 
         Raises:
             StoreError: The disk is full or read-only.
@@ -135,7 +159,7 @@ class Parts:
         try:
             generation = self.current_generation()
             path = generation / self.layout / name
-            with written_beside(path) as scratch:
+            with written_beside(path, keep_first=keep_first) as scratch:
                 write_parquet(scratch, table)
             # Compaction may have opened a new generation and listed the old one just before the rename. It then missed
             # this part, which must therefore be linked into the new generation too. A row in both counts once.

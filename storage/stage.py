@@ -11,7 +11,7 @@ from storage.compaction import compact
 from storage.damage import DamageError, logger, reading
 from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
-from storage.parts import Parts, is_generation_mark
+from storage.parts import Parts, ReservedPart, is_generation_mark
 from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
 from storage.plan import Plan, make_plan
 from storage.remote.connection import mirror_of
@@ -115,7 +115,29 @@ class Stage:
             retry_failed=retry_failed,
         )
 
-    def commit(self, rows: Iterable[Row], *, fingerprint: str | Fingerprint, shard: str | None = None) -> None:
+    def reserve(self, count: int) -> list[ReservedPart]:
+        """Return parts for the shards of a run whose workers commit in any order and may be started twice.
+
+        The rows' order in the stage is the order of these parts.
+        """
+        return self._parts.reserve(count)
+
+    def committed(self, part: ReservedPart) -> pl.DataFrame | None:
+        """Return the states of the rows of a reserved part: the columns of STATE; None if the part is not committed."""
+        file = self._parts.find(part.name)
+        if file is None:
+            return None
+        self._mirror.fetch()
+        return self._parts.states([file])
+
+    def commit(
+        self,
+        rows: Iterable[Row],
+        *,
+        fingerprint: str | Fingerprint,
+        shard: str | None = None,
+        part: ReservedPart | None = None,
+    ) -> None:
         """Write the rows atomically, as one part: a reader sees either all of them or none.
 
         Any process may commit at any time. If an item is committed twice, the later row counts.
@@ -124,6 +146,8 @@ class Stage:
             rows: At most one row per item. Without rows nothing is written.
             fingerprint: The fingerprint of the code, parameters and model that computed the rows.
             shard: Name of the shard that the rows were computed in, kept in their state.
+            part: The part to commit, from `reserve`. If several processes commit it, the first one counts. By default a new
+                part.
 
         Raises:
             ValueError: Rows do not fit the payload's schema, or an item has two rows.
@@ -135,7 +159,8 @@ class Stage:
         check_distinct([row.item for row in rows])
         columns = payload_columns(rows, self.payload)
         self._mirror.change(
-            lambda: self._commit(rows, *columns, fingerprint=fingerprint, shard=shard), depends_on=is_generation_mark
+            lambda: self._commit(rows, *columns, fingerprint=fingerprint, shard=shard, part=part),
+            depends_on=is_generation_mark,
         )
 
     def _commit(
@@ -146,12 +171,15 @@ class Stage:
         *,
         fingerprint: str | Fingerprint,
         shard: str | None,
+        part: ReservedPart | None,
     ) -> None:
+        if part is not None and self._parts.find(part.name) is not None:
+            return
         if isinstance(fingerprint, Fingerprint):
             self._remember(fingerprint)
             fingerprint = fingerprint.hash
         attempts = self._attempts(rows, fingerprint)
-        number, name = self._parts.next_commit()
+        number, name = (part.number, part.name) if part else self._parts.next_commit()
         count = len(rows)
         state = {
             "item": [row.item for row in rows],
@@ -166,7 +194,8 @@ class Stage:
             "computed_at": [datetime.now(UTC)] * count,
             "commit": [number] * count,
         }
-        self._parts.add([*(pa.array(state[field.name], field.type) for field in STATE), *payload], name)
+        columns = [*(pa.array(state[field.name], field.type) for field in STATE), *payload]
+        self._parts.add(columns, name, keep_first=part is not None)
 
     def drop(self, items: Iterable[str]) -> None:
         """Hide the rows of these items, whatever their status. Used for orphaned items (`Plan.orphaned`)."""

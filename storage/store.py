@@ -140,8 +140,10 @@ class Store:
         Args:
             kind: `stages`, `tables`, `artifacts` or `logs`.
         """
-        own_mirror(self.root).pull()
-        return sorted(path.name for path in self.root.glob(f"{kind}/*") if NAME.fullmatch(path.name) and path.is_dir())
+        remote = remote_of(self.root)
+        elsewhere = [] if remote is None else remote.names(kind)  # what only other workers have written
+        here = (path.name for path in self.root.glob(f"{kind}/*") if path.is_dir())
+        return sorted(name for name in {*here, *elsewhere} if NAME.fullmatch(name))
 
     def table(self, name: str) -> Table:
         """Return the table `name`; it need not exist yet."""

@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,8 +115,11 @@ class Table:
         except OSError as error:
             raise explain(error, self.current) from error
 
-    def read(self) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the rows of the version in service.
+
+        Args:
+            columns: The columns to read, by default all.
 
         Raises:
             DamageError: The file is damaged. It was set aside, and the next run makes it again.
@@ -124,10 +127,13 @@ class Table:
         """
         self._mirror.fetch()
         try:
-            return pl.from_arrow(read_table(self.current))
+            if columns is None:
+                return pl.from_arrow(read_table(self.current))
+            held = open_parquet(self.current).schema_arrow
+            return pl.from_arrow(read_table(self.current, pa.schema([held.field(name) for name in columns])))
         except FileNotFoundError:
             if self._restore():
-                return self.read()
+                return self.read(columns)
             raise StoreError(
                 f"table {self.name} is not in the store yet ({self.current}); materialise it first"
             ) from None

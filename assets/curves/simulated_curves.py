@@ -134,7 +134,7 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
         model={"process": content_hash(version.inputs_hash, version.fingerprint)},
     )
     stage = store.stage(NAME, payload(len(targets), len(horizons)))
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(context, store, settings, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
 def simulator_of(

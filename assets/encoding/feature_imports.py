@@ -89,7 +89,7 @@ def import_features(
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         store.stage(name, payload(features.width)),
         inputs=inputs,
         fingerprint=Fingerprint(code=1, model={"imported": Path(features.path).name, "width": features.width}),

@@ -38,7 +38,10 @@ Shows = Callable[[Store, Settings], Metadata]
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("assets", "models", "storage")
 # Sections and settings that change no result of an asset or check.
-NO_RESULT = {"store": True, "automation": True, "upkeep": True, "run": {"workers", "shard_size", "executor"}}
+NO_RESULT = {
+    **dict.fromkeys(("store", "automation", "upkeep", "ray", "kubernetes", "dagster"), True),
+    "run": {"workers", "shard_size", "executor"},
+}
 KINDS = {
     dg.TextMetadataValue: dg.MetadataValue.text,
     dg.BoolMetadataValue: dg.MetadataValue.bool,

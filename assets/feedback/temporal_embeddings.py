@@ -132,7 +132,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         stage,
         inputs=inputs,
         fingerprint=fingerprint,

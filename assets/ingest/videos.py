@@ -92,7 +92,7 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         stage,
         inputs=inputs,
         fingerprint=Fingerprint(code=CODE),

@@ -63,7 +63,7 @@ def judge(
     Returns:
         The verdicts, and the measurements for the version's metadata.
     """
-    bank, limits = MemoryBank(built), settings.bank
+    bank, limits = MemoryBank(built, device=settings.bank.device), settings.bank
     quality = bank.quality(size=settings.retrieval.neighbours, queries=limits.sample)
     told = f"{quality.queries} members as queries, index {bank.index}, {quality.queries_per_second:,.0f} queries per second"
     verdicts = [

@@ -29,6 +29,7 @@ from assets.settings import Settings
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, build
+from storage.bank.gpu import Device, takes_gpu
 from storage.durable import StoreError, exclusive, make_folder
 from storage.hashing import content_hash
 from storage.store import Store
@@ -70,6 +71,7 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
         return _result(last, service)
     reason = "the version in service was lost" if is_lost else "its members, their vectors or its settings changed"
     stop_if_planning(reason="not built yet" if last is None else reason)
+    takes_gpu(settings.bank.device, members=0)  # an error before the work
     with exclusive(artifact.folder / "building.lock", doing="building the memory bank"):
         started, known = time.monotonic(), {version.version for version in artifact.versions()}
         built = _build(store, settings, artifact)
@@ -94,7 +96,7 @@ def _made_of(store: Store, settings: Settings) -> str:
         fingerprints(store),
         [
             settings.retrieval.model_dump(exclude={"similarity"}),
-            settings.bank.model_dump(exclude={"keep"}),
+            settings.bank.model_dump(exclude={"keep", "device"} | ({"shards"} if settings.bank.shards == 1 else set())),
             settings.protocol.split,
             CODE,
         ],
@@ -129,6 +131,7 @@ def _build(store: Store, settings: Settings, artifact: Artifact) -> ArtifactVers
         index=settings.bank.index,
         size=settings.retrieval.neighbours,
         aim=settings.bank.recall,
+        shards=settings.bank.shards,
     )
 
 
@@ -210,11 +213,12 @@ def bank_in_service(store: Store) -> ArtifactVersion:
     return version
 
 
-def open_bank(store: Store) -> MemoryBank:
+def open_bank(store: Store, *, device: Device = "auto") -> MemoryBank:
     """Open the bank in service, if the store's features have the versions that the bank was built from.
 
     Args:
         store: The store.
+        device: `bank.device`, for a bank that is searched.
 
     Raises:
         storage.durable.StoreError: No version is in service. If one was refused, the message says why.
@@ -229,7 +233,7 @@ def open_bank(store: Store) -> MemoryBank:
             f"no memory bank is in service: version {last.version} was refused ({'; '.join(last.metadata['reasons'])}). Change "
             f"the limits in [bank], or use this version anyway: `reelcast bank activate {last.version} --force`"
         )
-    return MemoryBank.open(artifact, expect=versions(store))
+    return MemoryBank.open(artifact, expect=versions(store), device=device)
 
 
 @dg.asset_check(asset=memory_bank, blocking=True)

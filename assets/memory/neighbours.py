@@ -19,6 +19,7 @@ from assets.memory import memory_bank as bank_in_service
 from assets.memory.feature_join import content_keys, sample_digests, usable_items
 from assets.memory.member_labels import MemberLabels
 from assets.memory.memory_bank import memory_bank, open_bank
+from assets.memory.shard_map import shard_map
 from assets.memory.temporal_keys import Ages, Windows, read_windows
 from assets.protocol.labels import names_of, observable_at, read_labels
 from assets.protocol.popularity import read_popularity
@@ -132,7 +133,7 @@ def _reasons(store: Store, items: list[str]) -> dict[str, int]:
 
 
 def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    bank, items = open_bank(store), sides["item"].to_list()
+    bank, items = open_bank(store, device=settings.bank.device), sides["item"].to_list()
     ages = Ages(**bank.version.metadata["ages"])
     windows = read_windows(store, items, form=bank.version.metadata["temporal_key"])
     # A training item's windows at `ages` only serve as keys for queries; training uses its other windows.
@@ -152,7 +153,7 @@ def _search(store: Store, sides: pl.DataFrame, settings: Settings) -> pl.DataFra
         similarity=settings.similarity,
     )
     banks, size = store.artifact(bank_in_service.NAME), settings.retrieval.neighbours
-    answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size)
+    answers = search_again(store.artifact(ANSWERS), banks, bank, queries, size=size, run=shard_map(settings))
     return neighbour_rows(query_items, windows, answers, bank, MemberLabels.of(store, bank.items.tolist()), times)
 
 

@@ -117,7 +117,7 @@ def retrieval_examples(
         NothingToShow: The item is no test item, or no test item has content, feedback and a known label.
     """
     bank_in_service(store)  # tells what to do before the first run, when no feature exists either
-    bank = open_bank(store)
+    bank = open_bank(store, device=settings.bank.device)
     sides = usable_items(store).filter(pl.col("split") == "test")
     items, labels = sides["item"].to_list(), read_labels(store)
     content, has_content = content_keys(store, items)

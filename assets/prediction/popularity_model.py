@@ -41,7 +41,8 @@ from assets.prediction.trained_models import (
     model_in_service,
     trained_models,
 )
-from assets.prediction.training_processes import fit_model, fit_side_by_side, inputs_of, side_by_side
+from assets.prediction.training_processes import fit_model, fit_side_by_side, inputs_of, is_network, side_by_side
+from assets.prediction.training_ranks import fit_on_ranks, training_devices
 from assets.prediction.tuned_options import note_tuned, tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import keep_validation, read_validation
@@ -139,14 +140,21 @@ def _train(
     Returns:
         The trained models: those without an obstacle.
     """
+    several = len(training_devices(settings)) > 1
     inputs, passes = inputs_of(store, settings), settings.model.max_epochs
     found = find_obstacles(store, settings, models, inputs[0], inputs[2], code=CODE, inputs_hash=content_hash(digests))
     keep_obstacles(context, store, settings, pl.concat([obstacles, found]))
     models = [model for model in models if model.name not in found["name"]]
     items = sorted(set(inputs[0].items.tolist()))
-    together = side_by_side(settings, models, windows=len(inputs[0]))
+    together = [] if several else side_by_side(settings, models, windows=len(inputs[0]))
     for model in models:
-        if model not in together:
+        if several and is_network(model):
+            progress = Progress(context.log, f"popularity_model: {model}", passes, unit="passes")
+            with TemporaryDirectory() as folder:
+                report = fit_on_ranks(settings, model, Path(folder), progress=progress.advance)
+                save = partial(shutil.copytree, Path(folder) / model.artifact)
+                _keep(context, store, settings, model, report, save, items, digests)
+        elif model not in together:
             progress = Progress(context.log, f"popularity_model: {model}", passes, unit="passes")
             predictor, report = fit_model(store, settings, model, inputs, progress=progress.advance)
             _keep(context, store, settings, model, report, predictor.save, items, digests)

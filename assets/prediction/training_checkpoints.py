@@ -14,15 +14,16 @@ from storage.store import Store
 FOLDER = "training"  # in the store; empty unless a model is in training or a training was killed
 
 
-def checkpoint_of(store: Store, settings: Settings, model: TrainedModel) -> Checkpoint:
+def checkpoint_of(store: Store, settings: Settings, model: TrainedModel, *, ranks: int = 1) -> Checkpoint:
     """Return the checkpoint of a model's training.
 
-    A training continues only with the same code, device, settings and files of its inputs.
+    A training continues only with the same code, device, number of processes, settings and files of its inputs.
 
     Args:
         store: The store.
         settings: The settings.
         model: The model.
+        ranks: Number of processes that train it together.
     """
     fingerprint = content_hash(
         model_fingerprint(store, settings, model, code=0).hash,  # `code_mark` stands for the number too
@@ -31,5 +32,6 @@ def checkpoint_of(store: Store, settings: Settings, model: TrainedModel) -> Chec
         stage_marks(store),
         table_marks(store, *TABLES),
         artifact_marks(store, *FITS),
+        *([ranks] if ranks > 1 else []),
     )
     return Checkpoint(store.root / FOLDER / f"{model.artifact}.pt", fingerprint=fingerprint)

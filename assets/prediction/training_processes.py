@@ -28,13 +28,14 @@ from models.predictor_table import predictor_class
 from models.predictors import Bank, Samples
 from models.predictors.neural_predictor import NeuralPredictor
 from models.predictors.predictor import Predictor
+from models.predictors.ranks import Ranks
 from models.predictors.training_report import Epoch, TrainingReport
 from storage.store import Store
 
 Inputs = tuple[Samples, Samples, Bank]
 
 WORTH = 2_000  # training windows from which a network takes longer to train than a process to start
-_POLL = 1.0  # seconds between two looks at the progress
+POLL = 1.0  # seconds between two looks at the progress
 
 
 def inputs_of(store: Store, settings: Settings) -> Inputs:
@@ -53,8 +54,9 @@ def fit_model(
     progress: Callable[[], None],
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     resumable: bool = True,
+    ranks: Ranks | None = None,
 ) -> tuple[Predictor, TrainingReport]:
-    """Fit one model in this process.
+    """Fit one model in this process, or this process's part of it.
 
     Args:
         store: The store.
@@ -64,22 +66,30 @@ def fit_model(
         progress: Called after each pass.
         on_epoch: Called with the results of each pass. An exception that it raises ends the fit.
         resumable: Whether the training of a network that was killed continues from its checkpoint.
+        ranks: The processes that train a network together; None for this one alone.
     """
 
     def passed(epoch: Epoch) -> None:
         progress()
         on_epoch(epoch)
 
-    predictor, device, further = unfitted(store, settings, model), device_of(settings), {}
+    predictor, further = unfitted(store, settings, model), {}
+    device = device_of(settings) if ranks is None else ranks.device
     if isinstance(predictor, NeuralPredictor):
+        further["ranks"] = ranks
         if resumable:
-            further["checkpoint"] = checkpoint_of(store, settings, model)
+            further["checkpoint"] = checkpoint_of(store, settings, model, ranks=1 if ranks is None else ranks.count)
         if settings.audit.fault == "scales_of_all_items":
             scale_by_all_items(predictor, store)
     with deterministic(), PeakMemory(device) as memory:
         report = predictor.fit(*inputs, seed=model.seed, device=device, progress=passed, **further)
     report.peak_memory_mb = memory.mb
     return predictor, report
+
+
+def is_network(model: TrainedModel) -> bool:
+    """Return whether the training loop of networks fits the model."""
+    return issubclass(predictor_class(model.predictor), NeuralPredictor)
 
 
 def side_by_side(settings: Settings, models: Sequence[TrainedModel], *, windows: int) -> list[TrainedModel]:
@@ -90,7 +100,7 @@ def side_by_side(settings: Settings, models: Sequence[TrainedModel], *, windows:
         models: The models to train.
         windows: Number of training windows.
     """
-    networks = [model for model in models if issubclass(predictor_class(model.predictor), NeuralPredictor)]
+    networks = [model for model in models if is_network(model)]
     if _processes(settings, len(networks)) < 2 or windows < WORTH or str(device_of(settings)) != "cpu":
         return []
     return networks
@@ -137,12 +147,22 @@ def fit_side_by_side(
     with ProcessPoolExecutor(_processes(settings, len(models)), context, initializer=_prepare) as pool:
         waiting = {pool.submit(_fit, settings.model_dump(), model, scratch / model.artifact): model for model in models}
         while waiting:
-            done, _ = wait(waiting, timeout=_POLL, return_when=FIRST_COMPLETED)
+            done, _ = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
             passes = sum(file.stat().st_size for file in scratch.glob("*.passes"))
             progress(passes - seen)
             seen = passes
             for future in done:
                 yield waiting.pop(future), future.result()
+
+
+def count_passes(file: Path) -> Callable[[], None]:
+    """Return a function that lets a file grow by one byte, to be called after each pass."""
+
+    def count() -> None:
+        with file.open("ab") as stream:
+            stream.write(b".")
+
+    return count
 
 
 def _prepare() -> None:
@@ -154,12 +174,7 @@ def _fit(settings: dict[str, Any], model: TrainedModel, folder: Path) -> Trainin
     """Fit a model and save it to a folder; a file beside it grows by one byte per pass."""
     own = Settings(**settings)
     store = open_store(own)
-    passes = folder.with_suffix(".passes")
-
-    def count() -> None:
-        with passes.open("ab") as file:
-            file.write(b".")
-
+    count = count_passes(folder.with_suffix(".passes"))
     predictor, report = fit_model(store, own, model, inputs_of(store, own), progress=count)
     predictor.save(folder)
     return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import dagster as dg
 from pydantic import Field
 
@@ -14,6 +16,17 @@ class Bank(dg.Config):
         min_length=1,
         description="Index of the content vectors. `auto`: exact search up to 200,000 videos, above that inverted lists of "
         "codes. `flat`: always exact. Or a FAISS factory string such as `IVF1024,PQ64`.",
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        description="Parts that the members are divided into. Each has an index of its own and is searched on its own. The "
+        "results are merged exactly, at the price of twice the products. 1: not divided.",
+    )
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto",
+        description="What searches an undivided bank. `auto`: a GPU for more than 200,000 videos, if faiss-gpu is installed "
+        "and the vectors fit. `gpu`: a GPU, or an error.",
     )
     recall: float = Field(
         0.95, ge=0, le=1, description="Lowest recall that an approximate index may have against exact search."

@@ -14,15 +14,18 @@ from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
 from assets.settings.curves import CurveSettings
+from assets.settings.dagster import Dagster
 from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
+from assets.settings.kubernetes import Kubernetes
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
 from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
+from assets.settings.ray import Ray
 from assets.settings.retrieval import Retrieval
 from assets.settings.run import Run
 from assets.settings.sampling import Sampling
@@ -55,6 +58,9 @@ class Settings(dg.ConfigurableResource):
     curves: CurveSettings = CurveSettings()
     monitoring: Monitoring = Monitoring()
     run: Run = Run()
+    ray: Ray = Ray()
+    kubernetes: Kubernetes = Kubernetes()
+    dagster: Dagster = Dagster()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()
     audit: Audit = Audit()
@@ -80,6 +86,11 @@ class Settings(dg.ConfigurableResource):
     def similarity(self) -> str:
         """Similarity of neighbours: `retrieval.similarity`, or "content" for a model without the temporal branch."""
         return self.retrieval.similarity if self.model.use_temporal else "content"
+
+    @property
+    def shards_on_ray(self) -> bool:
+        """Whether the shards of per-video stages are tasks of a Ray cluster."""
+        return self.run.executor == "ray"
 
     def audio_rate(self) -> int:
         """Return the sampling rate of the kept sound in Hz: by default 48,000 for pretrained sound encoders, else 16,000.

@@ -108,7 +108,7 @@ class HMMVED(PooledNetwork):
         """Return the divergence per window, in nats."""
         mean, log_std = self.experts(self.pool(batch))
         prior = (torch.zeros_like(mean),) * 2 if self.prior is None else self.prior(batch.tables[0])
-        return divergence(mean, log_std, *prior).mean()
+        return divergence(mean, log_std, *prior).sum() / batch.part.total(len(mean))
 
     def description(self) -> dict[str, Any]:
         """Return what `from_description` needs to build the same network."""

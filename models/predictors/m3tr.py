@@ -176,7 +176,7 @@ class M3TR(PredictorNetwork):
 
     def further_loss(self, batch: Minibatch) -> Tensor:
         """Return L_mhp, the negative log-likelihood per event of the windows' observed events."""
-        events = batch.feedback.observed.lengths.sum().clamp(min=1)
+        events = batch.part.total(batch.feedback.observed.lengths.sum()).clamp(min=1)
         return -self.temporal_encoder.log_likelihood(batch.feedback.observed).sum() / events
 
     def parameter_groups(self, options: TrainingOptions) -> list[dict[str, Any]]:
@@ -200,7 +200,8 @@ class M3TR(PredictorNetwork):
             strength = 0.0
             if options.penalty is not None:
                 # The penalty is defined per sequence, the loss per event.
-                per_event = len(batch.feedback) / batch.feedback.observed.lengths.sum().clamp(min=1)
+                events = batch.part.total(batch.feedback.observed.lengths.sum()).clamp(min=1)
+                per_event = batch.part.total(len(batch.feedback)) / events
                 strength = options.gamma * options.penalty_strength * float(per_event)
             self.temporal_encoder.constrain_(
                 optimiser, penalty=options.penalty, strength=strength, max_branching=options.max_branching

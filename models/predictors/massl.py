@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.predictors.batch_part import WHOLE, BatchPart
 from models.predictors.pooled_content import ContentConfig, Pooled
 from models.predictors.pooled_network import PooledNetwork, PooledPredictor
 from models.predictors.product_of_experts import ProductOfExperts, divergence, draw
@@ -78,23 +79,23 @@ class MASSL(PooledNetwork):
         pooled = self.pool(batch)
         mean, log_std = self.experts(pooled)
         zero = torch.zeros_like(mean)
-        return (
-            self.config.reconstruction * self.reconstruction_error(pooled, draw(mean, log_std))
-            + self.config.divergence * divergence(mean, log_std, zero, zero).mean()
-        )
+        error = self.reconstruction_error(pooled, draw(mean, log_std), batch.part)
+        apart = divergence(mean, log_std, zero, zero).sum() / batch.part.total(len(mean))
+        return self.config.reconstruction * error + self.config.divergence * apart
 
-    def reconstruction_error(self, pooled: Mapping[str, Pooled], latent: Tensor) -> Tensor:
+    def reconstruction_error(self, pooled: Mapping[str, Pooled], latent: Tensor, part: BatchPart = WHOLE) -> Tensor:
         """Return sum_e MSE(x_e), a scalar.
 
         Args:
             pooled: The vectors of v videos by modality.
             latent: (v, latent).
+            part: Which part of a minibatch the videos are.
         """
         total = latent.new_zeros(())
         for name, decode in self.decode.items():
             vectors, present = pooled[name]
             errors = (decode(latent) - vectors).square().mean(-1) * present
-            total = total + errors.sum() / present.sum().clamp(min=1)
+            total = total + errors.sum() / part.total(present.sum()).clamp(min=1)
         return total
 
 

@@ -18,6 +18,7 @@ from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
 from models.predictors.own_options import SHARED, build_options, network_options
 from models.predictors.prediction import predict
+from models.predictors.ranks import SingleProcess
 from models.predictors.samples import Bank, Samples
 from models.predictors.search_space import NETWORK_SPACE, SearchSpace
 from models.predictors.training import train
@@ -138,6 +139,7 @@ class NeuralPredictor(ABC):
         device: torch.device | str = "cpu",
         checkpoint: Checkpoint | None = None,
         progress: Callable[[Epoch], None] | None = None,
+        ranks: SingleProcess | None = None,
     ) -> TrainingReport:
         """Train the network; see `models.predictors.training.train`."""
         train_samples = self._nearest(train_samples)
@@ -151,6 +153,7 @@ class NeuralPredictor(ABC):
             device=device,
             checkpoint=checkpoint,
             progress=progress,
+            ranks=ranks,
         )
         report.parameters = sum(weights.numel() for weights in self.network.parameters())
         return report

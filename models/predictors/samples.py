@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.predictors.batch_part import WHOLE, BatchPart
 from models.predictors.earlier_posts import EarlierPosts
 from models.predictors.features import NeighbourBatch, Neighbourhood, VideoBatch, VideoFeatures, on_device
 from models.predictors.feedback import Completed, Feedback, FeedbackSource
@@ -185,6 +186,7 @@ class Minibatch:
         feedback: Feedback of the b windows, or None.
         tables: Tables of the b windows and of the u videos, or None; the second is None if the network reads no neighbours.
         posts: The posts up to those of the b windows, or None.
+        part: Which part of a minibatch of several processes the b windows are.
     """
 
     target: VideoBatch | None
@@ -194,6 +196,7 @@ class Minibatch:
     feedback: Feedback | None
     tables: tuple[Table, Table | None] | None = None
     posts: EarlierPosts | None = None
+    part: BatchPart = WHOLE
 
     @property
     def completed(self) -> Completed | None:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.predictors.attention import masked_softmax
+from models.predictors.batch_part import BatchPart
 from models.predictors.pooled_content import ContentConfig, Pooled
 from models.predictors.pooled_network import PooledNetwork, PooledPredictor
 from models.predictors.samples import Minibatch, Samples
@@ -196,10 +197,10 @@ class SKAPP(PooledNetwork):
         truth = self.standardise_target(batch.label)
         known = ~truth.isnan()
         error = torch.where(known, (curated.alone - truth).nan_to_num(0.0), torch.zeros_like(truth))
-        alone = error.square().sum() / known.sum().clamp(min=1)
-        return alone + self._judgement_error(curated, truth)
+        alone = error.square().sum() / batch.part.total(known.sum()).clamp(min=1)
+        return alone + self._judgement_error(curated, truth, batch.part)
 
-    def _judgement_error(self, curated: Curated, truth: Tensor) -> Tensor:
+    def _judgement_error(self, curated: Curated, truth: Tensor, part: BatchPart) -> Tensor:
         """Return the mean squared error of the contributions of the neighbours that share a target with their query."""
         without = (curated.alone.detach() - truth).abs().unsqueeze(1)
         gain = without - (curated.candidate.detach() - truth.unsqueeze(1)).abs()  # (b, S, T)
@@ -207,7 +208,7 @@ class SKAPP(PooledNetwork):
         count = shared.sum(-1)
         gain = torch.where(shared, gain, torch.zeros_like(gain)).sum(-1) / count.clamp(min=1)  # (b, S)
         errors = (curated.utility - gain).square() * (count > 0)
-        return errors.sum() / (count > 0).sum().clamp(min=1)
+        return errors.sum() / part.total((count > 0).sum()).clamp(min=1)
 
     def description(self) -> dict[str, Any]:
         """Return what `from_description` needs to build the same network."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from models.predictors.checkpoints import Checkpoint
 from models.predictors.network import PredictorNetwork
-from models.predictors.prediction import predict
+from models.predictors.ranks import SingleProcess
 from models.predictors.samples import Bank, Minibatch, Samples, batches
 from models.predictors.training_options import Precision, TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
@@ -31,6 +32,7 @@ def train(
     device: torch.device | str = "cpu",
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Epoch], None] | None = None,
+    ranks: SingleProcess | None = None,
 ) -> tuple[PredictorNetwork, TrainingReport]:
     """Fit a network with the loss L = L_pred + gamma L_further (M3TR section 3.4: L_further is L_mhp).
 
@@ -53,6 +55,8 @@ def train(
         checkpoint: Where the training keeps its state, and continues from if it was killed; removed at the end. None keeps
             none.
         progress: Function to call after each epoch, and for the epochs of a training that continues.
+        ranks: The processes that train the network together (`models.predictors.ranks.Ranks`), all of which call this function
+            with the same arguments; None for this one alone.
 
     Returns:
         The network in evaluation mode, and the record of the training.
@@ -62,7 +66,7 @@ def train(
             `Samples.check_against` fails.
         FloatingPointError: The loss is NaN or infinite.
     """
-    options = options or TrainingOptions()
+    options, ranks = options or TrainingOptions(), ranks or SingleProcess()
     check_targets(samples, dev)
     with torch.random.fork_rng(devices=[]):  # the caller's random state does not change
         torch.manual_seed(seed)
@@ -75,19 +79,20 @@ def train(
             state.restore(held)
             for epoch in state.report.epochs if progress is not None else ():
                 progress(epoch)
+        losses = ranks.parallel(JointLoss(network))
         while len(state.report.epochs) < options.epochs and not state.report.stopped_early:
             if state.rows is None:
                 state.begin_epoch(samples, options.epoch_videos)
             for rows in list(batches(state.rows, options.batch_size))[len(state.losses) :]:
-                _step(state, samples, bank, rows, options, device)
-                if checkpoint is not None:
+                _step(state, losses, samples, bank, rows, options, device, ranks)
+                if checkpoint is not None and ranks.is_first:
                     checkpoint.write_if_due(state.held)
-            _end_epoch(state, samples, dev, bank, options, device)
+            _end_epoch(state, samples, dev, bank, options, device, ranks)
             if progress is not None:
                 progress(state.report.epochs[-1])
     if state.best is not None:
         state.average.network.load_state_dict(state.best)
-    if checkpoint is not None:
+    if checkpoint is not None and ranks.is_first:
         checkpoint.remove()
     state.report.seconds = state.clock
     return state.average.network.eval(), state.report
@@ -108,25 +113,29 @@ def _check_inputs(network: PredictorNetwork, samples: Samples, dev: Samples | No
 
 def _step(
     state: TrainingState,
+    joint: nn.Module,
     samples: Samples,
     bank: Bank,
     rows: np.ndarray,
     options: TrainingOptions,
     device: torch.device | str,
+    ranks: SingleProcess,
 ) -> None:
     """Take one step of the optimiser on the windows `rows`."""
     network = state.network.train()
-    batch = network.minibatch(samples, bank, rows, device=device)
+    rows, part = ranks.divide(rows)
+    batch = replace(network.minibatch(samples, bank, rows, device=device), part=part)
     gamma, autocast = network.further_weight(options), _autocast(options.precision, device)
-    losses = joint_loss(network, batch, gamma=gamma, autocast=autocast)
+    ranks.seed_step(state.report.seed, len(state.report.epochs), len(state.losses))
+    losses = joint(batch, gamma=gamma, autocast=autocast)
     state.optimiser.zero_grad(set_to_none=True)
-    losses[0].backward()
+    total = ranks.backward(losses, part)
     nn.utils.clip_grad_norm_(network.parameters(), options.clip)
     state.optimiser.step()
     network.after_step(state.optimiser, batch, options)
     state.average.update()
     # Read at the end of the epoch: reading a number of a GPU waits for all its work.
-    state.losses.append(torch.stack([loss.detach() for loss in losses]))
+    state.losses.append(total)
 
 
 def _end_epoch(
@@ -136,13 +145,14 @@ def _end_epoch(
     bank: Bank,
     options: TrainingOptions,
     device: torch.device | str,
+    ranks: SingleProcess,
 ) -> None:
     """Validate after an epoch, add it to the report, keep its weights if they are the best, and decide whether to stop."""
     network, report, number = state.network, state.report, len(state.report.epochs) + 1
     loss, prediction_loss, further_loss = _mean_losses(state, options, number)
     dev_nmse = None
     if dev is not None:
-        predicted = predict(state.average.network, dev, bank, device=device)
+        predicted = ranks.predict(state.average.network, dev, bank, device=device)
         dev_nmse = mean_nmse(dev, predicted, scale=network.standardise_target.scale.cpu().numpy())
     now = state.clock
     report.epochs.append(
@@ -187,6 +197,21 @@ def _autocast(precision: Precision, device: torch.device | str) -> AbstractConte
     return nullcontext()
 
 
+class JointLoss(nn.Module):
+    """`joint_loss` of a network as a module, which DDP needs."""
+
+    def __init__(self, network: PredictorNetwork) -> None:
+        """Take the network."""
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, batch: Minibatch, *, gamma: float, autocast: AbstractContextManager[None] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `joint_loss`."""
+        return joint_loss(self.network, batch, gamma=gamma, autocast=autocast)
+
+
 def joint_loss(
     network: PredictorNetwork,
     batch: Minibatch,
@@ -194,7 +219,7 @@ def joint_loss(
     gamma: float,
     autocast: AbstractContextManager[None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the joint loss of a minibatch (section 3.4).
+    """Return the joint loss of a minibatch, or its share of one that several processes compute (section 3.4).
 
     Args:
         network: The network.
@@ -211,7 +236,7 @@ def joint_loss(
     # know that of a GPU would mean to wait for it.
     error = network.standardise_target(forecast) - network.standardise_target(batch.label)
     known = ~batch.label.isnan()
-    count = known.sum(0)  # (T,)
+    count = batch.part.total(known.sum(0))  # (T,)
     by_target = torch.where(known, error, 0.0).square().sum(0) / count.clamp(min=1)
     prediction_loss = by_target.sum() / (count > 0).sum().clamp(min=1)
     if gamma == 0:

@@ -97,11 +97,13 @@ class TTCVLT(PostNetwork):
         content, own = batch.posts.posts.content, batch.posts.own
         has_both = ~np.any([np.isnan(content[name][own, 0]) for name in MODALITIES], axis=0)
         both = on_device(np.flatnonzero(has_both), vectors[0].device)
-        scores = vectors[0][both] @ vectors[1][both].T / self.config.temperature
+        visual, text = (batch.part.gather(stream[both]) for stream in vectors)
+        scores = visual @ text.T / self.config.temperature
         if len(scores) < 2:
             return scores.sum() * 0.0
         partner = torch.arange(len(scores), device=scores.device)
-        return 0.5 * (functional.cross_entropy(scores, partner) + functional.cross_entropy(scores.T, partner))
+        loss = 0.5 * (functional.cross_entropy(scores, partner) + functional.cross_entropy(scores.T, partner))
+        return loss / batch.part.parts
 
 
 class TTCVLTPredictor(PostPredictor):

@@ -137,6 +137,7 @@ class SortedLists:
         positions: (m,) positions of these members in the bank.
         vectors: The vectors of all N members, zeros for members without the modality.
         factory: The factory string of `index`.
+        offset: Position of the first member in `vectors`, if the bank is a part of them.
         lossless: Whether the index stores the vectors unchanged.
         exact: Whether the index is an exact one.
         deepest: The longest list that the index can return.
@@ -146,6 +147,7 @@ class SortedLists:
     positions: np.ndarray
     vectors: faiss.IndexFlatIP
     factory: str
+    offset: int = 0
 
     def __post_init__(self) -> None:
         """Derive the last three attributes."""
@@ -154,13 +156,19 @@ class SortedLists:
         self.deepest = len(self.positions)
 
     @classmethod
-    def whole(cls, vectors: faiss.IndexFlatIP, mask: np.ndarray) -> "SortedLists":
-        """Return exact lists of the members in `mask` (N,)."""
-        if mask.all():
+    def whole(cls, vectors: faiss.IndexFlatIP, mask: np.ndarray, *, offset: int = 0) -> "SortedLists":
+        """Return exact lists of the members in `mask` (N,).
+
+        Args:
+            vectors: The vectors of these members, or of more.
+            mask: (N,) bool, whether a member has the modality.
+            offset: Position of the first of the N members in `vectors`.
+        """
+        if mask.all() and len(mask) == vectors.ntotal:
             return cls(vectors, np.arange(len(mask)), vectors, EXACT)
         flat = faiss.IndexFlatIP(vectors.d)
-        flat.add(as_array(vectors)[mask])
-        return cls(flat, np.flatnonzero(mask), vectors, EXACT)
+        flat.add(as_array(vectors)[offset : offset + len(mask)][mask])
+        return cls(flat, np.flatnonzero(mask), vectors, EXACT, offset)
 
     def on_gpu(self, resources: Any) -> "SortedLists":
         """Return the same lists on the first GPU.
@@ -205,6 +213,8 @@ class SortedLists:
         """Return the similarities (n, k) of n queries to members at positions (n, k); -infinity for position -1."""
         queries = np.ascontiguousarray(queries, np.float32)
         positions = np.ascontiguousarray(positions, np.int64)
+        if self.offset:
+            positions = np.where(positions >= 0, positions + self.offset, -1)
         values = np.empty(positions.shape, np.float32)
         if values.size:
             query, value, position = (faiss.swig_ptr(array) for array in (queries, values, positions))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,18 @@ import numpy as np
 
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
-from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, Effort, SortedLists, as_array
+from storage.bank.bank_search import BankSearch
+from storage.bank.files import MEMBERS, VECTORS
+from storage.bank.gpu import Device, takes_gpu
+from storage.bank.lists import EXACT, WHOLE, Effort, SortedLists, as_array
 from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.recall_latency import SearchQuality, recall, sampled
 from storage.bank.search import search
+from storage.bank.shards import Run, Shard, opened_lists
+from storage.bank.shards import answer as search_shards
 from storage.bank.threshold import ThresholdSearch
-from storage.bank.version import (
-    CONTENT_INDEX,
-    CONTENT_LISTS,
-    MEMBERS,
-    TEMPORAL_INDEX,
-    TEMPORAL_LISTS,
-    check_versions,
-)
+from storage.bank.version import check_versions
 from storage.durable import StoreError
 
 SINGLE = 20  # queries searched one at a time, to measure the latency
@@ -38,12 +37,13 @@ class MemoryBank:
         labels: (N,) float32, NaN where unknown.
         label_times: (N,) int64 unix ms from which each member may be found; None outside the chronological protocol.
         groups: (N,) int64 duplicate groups.
-        content: (N, dc) float32, memory-mapped if the bank has approximate indexes.
+        content: (N, dc) float32, memory-mapped if the bank has approximate indexes or shards.
         temporal: (N, dt) float32, likewise.
         content_mask: (N,) bool, whether a member has a content vector.
         temporal_mask: (N,) bool, whether a member has a temporal vector.
         content_index: FAISS flat index over `content`.
         temporal_index: FAISS flat index over `temporal`.
+        shards: The parts of the members that are searched on their own; empty if the bank is not divided.
 
     Example:
         >>> import tempfile
@@ -74,25 +74,30 @@ class MemoryBank:
         >>> folder.cleanup()
     """
 
-    def __init__(self, version: ArtifactVersion):
+    def __init__(self, version: ArtifactVersion, *, device: Device = "auto"):
         """Open a version without checking which encoders made it; see `open`.
 
         Args:
             version: The version.
+            device: What searches it; see `storage.bank.gpu.takes_gpu`. The shards of a divided bank are searched on the CPU.
 
         Raises:
             DamageError: Its files are damaged. It was set aside, and the next run builds it again.
+            StoreError: The device is "gpu", but FAISS sees none.
         """
         self.version = version
+        self._on_gpu = takes_gpu(device, members=version.metadata["members"])
+        self._device: Device = device
         self._hold = version.hold()
         with version.reading() as folder:
             self._load(folder)
 
     def _load(self, folder: Path) -> None:
         # A search over lists reads few of the vectors, so they are memory-mapped. Exact search reads all of them each time.
-        flags = faiss.IO_FLAG_MMAP_IFC if "lists" in self.version.metadata else 0
+        metadata = self.version.metadata
+        flags = faiss.IO_FLAG_MMAP_IFC if metadata.keys() & {"lists", "shards"} else 0
         self.content_index, self.temporal_index = (
-            faiss.read_index(str(folder / name), flags) for name in (CONTENT_INDEX, TEMPORAL_INDEX)
+            faiss.read_index(str(folder / name), flags) for name in VECTORS.values()
         )
         self.content, self.temporal = as_array(self.content_index), as_array(self.temporal_index)
         with np.load(folder / MEMBERS) as members:
@@ -105,20 +110,27 @@ class MemoryBank:
         self._bank = Bank(
             self.content, self.temporal, self.content_mask, self.temporal_mask, self.groups, self.label_times
         )
-        self._lists = self._open_lists()
+        self.shards = Shard.of(self.version.path, metadata)
+
+    @cached_property
+    def _search(self) -> BankSearch:
+        return BankSearch(self._bank, self._open_lists())
 
     @staticmethod
-    def open(artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None) -> "MemoryBank":
+    def open(
+        artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None, device: Device = "auto"
+    ) -> "MemoryBank":
         """Open a version of the bank.
 
         Args:
             artifact: The bank's artifact.
             expect: Identities of the encoders and processes that make the queries; they must be those of the bank.
             version: Number of the version, by default the one in service.
+            device: What searches it; see `MemoryBank`.
 
         Raises:
             BankVersionError: The bank was built with other encoders or processes.
-            StoreError: No bank is in service.
+            StoreError: No bank is in service, or the device is "gpu", but FAISS sees none.
             DamageError: Its files are damaged. It was set aside, and the next run builds it again.
         """
         while True:
@@ -127,7 +139,7 @@ class MemoryBank:
                 raise StoreError(f"{artifact.folder}: there is no memory bank in service; build and activate one first")
             check_versions(found, expect)
             try:
-                return MemoryBank(found)
+                return MemoryBank(found, device=device)
             except FileNotFoundError:
                 if found.path.exists() or version is not None:
                     raise
@@ -140,7 +152,11 @@ class MemoryBank:
     @property
     def index(self) -> str:
         """`Flat` if the bank is searched exactly, else the factory string of the FAISS index over the content vectors."""
-        return EXACT if self._lists is None else self._lists.content.factory
+        if self.shards:
+            lists = self.version.metadata["shards"][0]["lists"]
+            kind = EXACT if lists is None else lists["content"]
+            return f"{len(self.shards)} shards of {kind}"
+        return EXACT if self._search.lists is None else self._search.lists.content.factory
 
     def search(
         self,
@@ -243,7 +259,8 @@ class MemoryBank:
             begun = time.perf_counter()
             self.answer(sample.take(slice(row, row + 1)), size=size)
             single.append(time.perf_counter() - begun)
-        reached = 1.0 if self._lists is None else recall(found, search(self._bank, sample, size=size))
+        is_exact = not self.has_lists and (self.shards or self._search.lists is None)
+        reached = 1.0 if is_exact else recall(found, search(self._bank, sample, size=size))
         return SearchQuality(
             recall=reached,
             latency_ms=float(np.percentile(single, 95) * 1000),
@@ -251,60 +268,45 @@ class MemoryBank:
             queries=len(sample.own),
         )
 
-    def answer(self, queries: Queries, *, size: int) -> Neighbours:
-        """Return the `size` most similar members for queries that were made by `queries`; see `search`."""
-        if self._lists is None or size < 1:
-            return search(self._bank, queries, size=size)
-        found = Neighbours.none(len(queries.own), size)
-        many = self._sees_many(queries.times, len(queries.own))
-        rows = np.flatnonzero(many)
-        answers, settled = self._lists.search(queries.take(rows), size=size)
-        found.put(rows, answers)
-        # If a query has fewer than `size` answers, its lists were too short.
-        done = settled if self._lists.exact else answers.mask.all(axis=1)
-        rest = np.concatenate([np.flatnonzero(~many), rows[~done]])
-        if len(rest):
-            found.put(rest, search(self._bank, queries.take(rest), size=size))
-        return found
+    @property
+    def has_lists(self) -> bool:
+        """Whether the version has approximate indexes."""
+        return "lists" in self.version.metadata or any(shard.lists for shard in self.shards)
 
-    def _sees_many(self, times: np.ndarray | None, count: int) -> np.ndarray:
-        """Return (n,) bool: whether a query may see enough members for the approximate search.
+    def answer(self, queries: Queries, *, size: int, run: Run = map) -> Neighbours:
+        """Return the `size` most similar members for queries that were made by `queries`; see `search`.
 
-        The lists contain all members, so an early query finds few in them whose label was known at its time. Searching
-        few members exactly is fast.
+        Args:
+            queries: The queries.
+            size: Number of neighbours per query.
+            run: Runs the searches of the shards, if the bank is divided: `map`, or the `map` of other processes.
         """
-        if times is None:
-            return np.ones(count, bool)
-        visible = np.searchsorted(np.sort(self.label_times), times, side="right")
-        return visible >= max(len(self) / 2, min(EXACT_UP_TO, len(self)))
+        if self.shards:
+            return search_shards(self._bank, self.shards, queries, size=size, run=run)
+        return self._search.answer(queries, size=size)
 
     def _open_lists(self) -> ThresholdSearch | None:
-        whole = [
-            SortedLists.whole(vectors, mask)
-            for vectors, mask in (
-                (self.content_index, self.content_mask),
-                (self.temporal_index, self.temporal_mask),
-            )
-        ]
-        if len(self) > EXACT_UP_TO and faiss.get_num_gpus():
+        if self._on_gpu:
             resources = faiss.StandardGpuResources()
             try:
-                return ThresholdSearch(self._bank, *(lists.on_gpu(resources) for lists in whole), effort=WHOLE)
-            except RuntimeError:
-                pass  # the vectors do not fit in the GPU's memory, so the CPU searches the lists on disk
+                whole = [SortedLists.whole(index, mask).on_gpu(resources) for index, mask in self._sides]
+                return ThresholdSearch(self._bank, *whole, effort=WHOLE)
+            except RuntimeError as error:
+                if self._device == "gpu":
+                    raise StoreError(f"bank.device is 'gpu', but the vectors do not fit: {error}") from error
+                # with "auto", the CPU searches the lists on disk
         description = self.version.metadata.get("lists")
         if description is None:
             return None
-        lists = []
-        for name, factory, own in zip(
-            (CONTENT_LISTS, TEMPORAL_LISTS), (description["content"], description["temporal"]), whole, strict=True
-        ):
-            if factory == EXACT:
-                lists.append(own)
-            else:
-                index = faiss.read_index(str(self.version.path / name))
-                lists.append(SortedLists(index, own.positions, own.vectors, factory))
+        lists = [
+            opened_lists(self.version.path, name, description[name], *side)
+            for name, side in zip(VECTORS, self._sides, strict=True)
+        ]
         return ThresholdSearch(self._bank, *lists, effort=Effort(**description["effort"]))
+
+    @property
+    def _sides(self) -> list[tuple[faiss.IndexFlatIP, np.ndarray]]:
+        return [(self.content_index, self.content_mask), (self.temporal_index, self.temporal_mask)]
 
 
 FEW = 8  # ids that are looked for by comparing them with all

@@ -25,7 +25,14 @@ class Modality:
         scale: (q,) 1 / (high - low), or 0 if all norms are 0; after `normalise`.
     """
 
-    def __init__(self, values: np.ndarray, noise: np.ndarray, hidden: np.ndarray, hidden_from: np.ndarray):
+    def __init__(
+        self,
+        values: np.ndarray,
+        noise: np.ndarray,
+        hidden: np.ndarray,
+        hidden_from: np.ndarray,
+        extremes: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
         """Take the similarities of a block.
 
         Args:
@@ -33,14 +40,28 @@ class Modality:
             noise: (q,) resolution of each query's similarities, infinite for a query without the modality.
             hidden: (k,) flat positions in `values` of members that the query must not find, in ascending order.
             hidden_from: (q + 1,) where each row starts in `hidden`.
+            extremes: (q,) smallest and largest similarities for the norm; None for those of the block.
         """
         self.values = values
         self._flat = values.reshape(-1)
         self._noise, self._hidden, self._hidden_from = noise, hidden, hidden_from
-        self.low = np.full(len(values), np.inf, np.float32)
-        self.high = np.full(len(values), -np.inf, np.float32)
+        self._measured = extremes is None
+        if extremes is None:
+            extremes = np.full(len(values), np.inf, np.float32), np.full(len(values), -np.inf, np.float32)
+        self.low, self.high = extremes
         self.scale = np.zeros(len(values), np.float32)
         self._base = np.zeros(len(values), np.float32)
+
+    def measure(self, rows: slice) -> None:
+        """Find the extremes of the similarities in these rows, over the members that each query may see."""
+        values = self.values[rows]
+        if not values.shape[1]:
+            return
+        hidden = self._hidden[self._hidden_from[rows.start] : self._hidden_from[rows.stop]]
+        self._flat[hidden] = np.inf
+        values.min(axis=1, out=self.low[rows])
+        self._flat[hidden] = -np.inf
+        values.max(axis=1, out=self.high[rows])
 
     def normalise(self, rows: slice) -> None:
         """Replace the similarities in these rows by norm^2, min-max over the members that each query may see.
@@ -50,12 +71,9 @@ class Modality:
         values = self.values[rows]
         if not values.shape[1]:
             return
+        if self._measured:
+            self.measure(rows)
         low, high, scale, base = self.low[rows], self.high[rows], self.scale[rows], self._base[rows]
-        hidden = self._hidden[self._hidden_from[rows.start] : self._hidden_from[rows.stop]]
-        self._flat[hidden] = np.inf
-        values.min(axis=1, out=low)
-        self._flat[hidden] = -np.inf
-        values.max(axis=1, out=high)
         span = high - low
         varied = span > self._noise[rows]
         np.divide(1, span, out=scale, where=varied)

@@ -14,7 +14,7 @@ rows at a time, which stay in the CPU's cache, so they cost little compared with
 which of two members is nearer, their scores are computed again in float64, pair by pair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ import faiss
 import numpy as np
 
 from storage.bank.exact_block import Block
+from storage.bank.extremes import Extremes
 from storage.bank.member_order import BOTH, CONTENT_ONLY, TEMPORAL_ONLY, Arrangement, Bank, Columns
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import RESOLUTION, Modality
@@ -31,7 +32,7 @@ BUFFER_BYTES = 256 * 2**20
 ALIGNED = 65_536  # members copied at a time if their memory is not aligned
 
 
-def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
+def search(bank: Bank, queries: Queries, *, size: int, extremes: Extremes | None = None) -> Neighbours:
     """Return the `size` best members for every query.
 
     Besides the result this takes about 300 MB of memory, plus a copy of the vectors if members lack a modality or queries
@@ -41,20 +42,40 @@ def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
         bank: The members.
         queries: The queries.
         size: Number of neighbours per query, at least 1.
+        extremes: Extremes of the norm, if `bank` is a part of the members; by default those of these members.
 
     Raises:
         ValueError: `size` is less than 1.
     """
     if size < 1:
         raise ValueError(f"size is {size}, must be at least 1")
+    found = Neighbours.none(len(queries.own), size)
+    _each_block(bank, queries, extremes, lambda block, part: block.rank(part, found))
+    return found
+
+
+def measure(bank: Bank, queries: Queries) -> Extremes:
+    """Return the extremes of the queries' similarities. It takes as much memory as `search`, and a little less time."""
+    found = Extremes.none(_noise(bank, queries))
+    _each_block(bank, queries, None, lambda block, part: block.measure(part, found))
+    return found
+
+
+def _noise(bank: Bank, queries: Queries) -> np.ndarray:
+    return np.stack(
+        [
+            _resolution(queries.content, queries.content_mask, bank.content),
+            _resolution(queries.temporal, queries.temporal_mask, bank.temporal),
+        ]
+    )
+
+
+def _each_block(bank: Bank, queries: Queries, extremes: Extremes | None, work: Callable[[Block, slice], None]) -> None:
+    """Call `work` with each block of queries and a part of its rows, in several threads."""
     count, members = len(queries.own), len(bank.groups)
-    found = Neighbours.none(count, size)
     arrangement = Arrangement(bank, by_time=queries.times is not None)
     visible = arrangement.visible(queries.times, count)
-    noise = [
-        _resolution(queries.content, queries.content_mask, bank.content),
-        _resolution(queries.temporal, queries.temporal_mask, bank.temporal),
-    ]
+    noise = _noise(bank, queries) if extremes is None else extremes.noise
     rows = int(np.clip(BUFFER_BYTES // (8 * members), 1, BLOCK))
     memory = [np.empty(rows * members, np.float32) for _ in noise]
     # Queries with similar times see the same members. In one block, they need few columns that others may not see.
@@ -66,17 +87,19 @@ def search(bank: Bank, queries: Queries, *, size: int) -> Neighbours:
             columns = arrangement.columns(visible[numbers])
             if columns.width:
                 hidden = arrangement.hidden(queries.own[numbers], queries.groups[numbers], visible[numbers], columns)
+                given = [None, None]
+                if extremes is not None:
+                    given = list(zip(extremes.low[:, numbers], extremes.high[:, numbers], strict=True))
                 modalities = [
-                    _modality(vectors[numbers], of_bank, columns, kinds, resolution[numbers], hidden, space)
-                    for vectors, of_bank, kinds, resolution, space in (
-                        (queries.content, arrangement.content, (CONTENT_ONLY, BOTH), noise[0], memory[0]),
-                        (queries.temporal, arrangement.temporal, (BOTH, TEMPORAL_ONLY), noise[1], memory[1]),
+                    _modality(vectors[numbers], of_bank, columns, kinds, resolution[numbers], hidden, space, ends)
+                    for vectors, of_bank, kinds, resolution, space, ends in (
+                        (queries.content, arrangement.content, (CONTENT_ONLY, BOTH), noise[0], memory[0], given[0]),
+                        (queries.temporal, arrangement.temporal, (BOTH, TEMPORAL_ONLY), noise[1], memory[1], given[1]),
                     )
                 ]
                 block = Block(bank, queries, numbers, columns, *modalities, hidden)
                 parts = [slice(*pair) for pair in _parts(len(numbers), threads)]
-                list(pool.map(lambda part, block=block: block.rank(part, found), parts))
-    return found
+                list(pool.map(lambda part, block=block: work(block, part), parts))
 
 
 def _modality(
@@ -87,6 +110,7 @@ def _modality(
     noise: np.ndarray,
     hidden: tuple[np.ndarray, np.ndarray],
     memory: np.ndarray,
+    extremes: tuple[np.ndarray, np.ndarray] | None,
 ) -> Modality:
     """Return the similarities (q, w) to the visible members of the two kinds, in the order of the block's columns."""
     width = int(columns.widths[list(kinds)].sum())
@@ -106,7 +130,7 @@ def _modality(
     ours = (own_column >= 0) & (own_column < width)
     row = hidden[0][ours]
     hidden_from = np.searchsorted(row, np.arange(len(vectors) + 1))
-    return Modality(products, noise, row * width + own_column[ours], hidden_from)
+    return Modality(products, noise, row * width + own_column[ours], hidden_from, extremes)
 
 
 def _resolution(vectors: np.ndarray, mask: np.ndarray, members: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from storage.artifact import Artifact
 from storage.bank.memory_bank import MemoryBank
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import RESOLUTION
+from storage.bank.shards import Run
 from storage.damage import DamageError
 from storage.hashing import content_hash
 
@@ -28,7 +29,9 @@ SAME_LENGTH = 1e-3  # largest relative change of the longest vector, on which fl
 BLOCK = 1024  # queries compared at a time
 
 
-def search_again(answers: Artifact, banks: Artifact, bank: MemoryBank, queries: Queries, *, size: int) -> Neighbours:
+def search_again(
+    answers: Artifact, banks: Artifact, bank: MemoryBank, queries: Queries, *, size: int, run: Run = map
+) -> Neighbours:
     """Return `bank.answer(queries, size=size)`, and reuse the answers of an earlier bank that are still valid.
 
     Args:
@@ -37,6 +40,7 @@ def search_again(answers: Artifact, banks: Artifact, bank: MemoryBank, queries: 
         bank: The bank to search.
         queries: The queries. An earlier query is recognised by its vectors, group, time and item.
         size: Number of neighbours per query.
+        run: See `MemoryBank.answer`.
     """
     digests = _digests(bank, queries)
     found, todo = Neighbours.none(len(digests), size), np.ones(len(digests), bool)
@@ -50,7 +54,7 @@ def search_again(answers: Artifact, banks: Artifact, bank: MemoryBank, queries: 
             todo[repeated[holds]] = False
     rest = np.flatnonzero(todo)
     if len(rest):
-        found.put(rest, bank.answer(queries.take(rest), size=size))
+        found.put(rest, bank.answer(queries.take(rest), size=size, run=run))
     _remember(answers, bank, digests, found, size)
     return found
 
@@ -116,7 +120,7 @@ def _digests(bank: MemoryBank, queries: Queries) -> list[bytes]:
 def _recall(answers: Artifact, banks: Artifact, bank: MemoryBank, size: int) -> _Before | None:
     """Return the stored answers; None if they cannot be reused."""
     kept = answers.current()
-    if kept is None or kept.metadata["size"] != size or "lists" in bank.version.metadata:
+    if kept is None or kept.metadata["size"] != size or bank.has_lists:
         return None
     try:
         old = MemoryBank(banks.read(kept.metadata["bank_version"]))
@@ -133,7 +137,7 @@ def _recall(answers: Artifact, banks: Artifact, bank: MemoryBank, size: int) -> 
 def _change(old: MemoryBank, new: MemoryBank) -> tuple[_Delta, np.ndarray] | None:
     """Return the changed members and the new positions; None if too much changed or the banks are not comparable."""
     comparable = (
-        "lists" not in old.version.metadata
+        not old.has_lists
         and old.content.shape[1] == new.content.shape[1]
         and old.temporal.shape[1] == new.temporal.shape[1]
         and (old.label_times is None) == (new.label_times is None)

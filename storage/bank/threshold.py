@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from storage.bank.extremes import Extremes
 from storage.bank.lists import Effort, SortedLists
 from storage.bank.member_order import Bank
 from storage.bank.neighbours import MODES, Neighbours, Queries
@@ -20,6 +21,7 @@ from storage.bank.ranking import RESOLUTION
 
 BLOCK = 512  # queries at a time
 TRUSTED = 8  # the first eighth of a list from compressed codes is assumed to be complete
+EXTREME_DEPTH = 32  # nearest members read for the upper extreme alone
 NEAR = 1e-5  # relative difference up to which two scores may be equal except for rounding
 
 
@@ -36,6 +38,7 @@ class Side:
         high: (q,) largest similarity found.
         noise: (q,) resolution of the similarities.
         has: (q,) bool, whether the query has the modality.
+        given: Whether the extremes are those of more members than these, so that they stay as they are.
     """
 
     positions: np.ndarray
@@ -46,6 +49,7 @@ class Side:
     high: np.ndarray
     noise: np.ndarray
     has: np.ndarray
+    given: bool = False
 
     @property
     def present(self) -> np.ndarray:
@@ -54,6 +58,8 @@ class Side:
 
     def widen(self, values: np.ndarray, seen: np.ndarray) -> None:
         """Extend the extremes by further similarities (q, k), where `seen` (q, k) is True."""
+        if self.given:
+            return
         np.minimum(self.low, np.where(seen, values, np.inf).min(axis=1, initial=np.inf), out=self.low)
         np.maximum(self.high, np.where(seen, values, -np.inf).max(axis=1, initial=-np.inf), out=self.high)
 
@@ -88,22 +94,50 @@ class ThresholdSearch:
         """Whether the lists are guaranteed to hold the nearest members."""
         return self.content.exact and self.temporal.exact
 
-    def search(self, queries: Queries, *, size: int) -> tuple[Neighbours, np.ndarray]:
+    def search(self, queries: Queries, *, size: int, extremes: Extremes | None = None) -> tuple[Neighbours, np.ndarray]:
         """Return the `size` best members for every query, and (n,) bool: whether the answer is settled.
 
         A settled answer is exact if the lists are exact.
+
+        Args:
+            queries: The queries.
+            size: Number of neighbours per query.
+            extremes: Extremes of the norm, if the bank is a part of the members; by default those that the lists show.
         """
         found = Neighbours.none(len(queries.own), size)
         settled = np.zeros(len(queries.own), bool)
         for start in range(0, len(queries.own), BLOCK):
             rows = slice(start, start + BLOCK)
-            settled[rows] = self._block(queries.take(rows), found.take(rows), size)
+            ends = None if extremes is None else extremes.take(rows)
+            settled[rows] = self._block(queries.take(rows), found.take(rows), size, ends)
         return found, settled
 
-    def _block(self, queries: Queries, found: Neighbours, size: int) -> np.ndarray:
+    def measure(self, queries: Queries) -> tuple[Extremes, np.ndarray]:
+        """Return the extremes that the lists show, and (n,) bool: whether members were found at both ends of all lists."""
+        found = Extremes.none(np.full((2, len(queries.own)), np.inf, np.float32))
+        known = np.zeros(len(queries.own), bool)
+        for start in range(0, len(known), BLOCK):
+            rows = slice(start, start + BLOCK)
+            sides = self._read_both(queries.take(rows), depth=EXTREME_DEPTH)
+            for name in ("low", "high"):
+                getattr(found, name)[:, rows] = [getattr(side, name) for side in sides]
+            found.noise[:, rows] = [np.where(side.has, side.noise, np.inf) for side in sides]
+            known[rows] = sides[0].known & sides[1].known
+        return found, known
+
+    def _read_both(self, queries: Queries, *, depth: int) -> tuple[Side, Side]:
+        return (
+            self._read(self.content, queries, queries.content, queries.content_mask, self._lengths[0], depth),
+            self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self._lengths[1], depth),
+        )
+
+    def _block(self, queries: Queries, found: Neighbours, size: int, extremes: Extremes | None) -> np.ndarray:
         """Write the answers of a block to `found`, whose arrays are views, and return which are settled."""
-        content = self._read(self.content, queries, queries.content, queries.content_mask, self._lengths[0])
-        temporal = self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self._lengths[1])
+        content, temporal = self._read_both(queries, depth=self.effort.depth)
+        if extremes is not None:
+            for place, side in enumerate((content, temporal)):
+                side.given = True
+                side.low, side.high, side.noise = extremes.low[place], extremes.high[place], extremes.noise[place]
         of_content = self._other(self.temporal, temporal, queries.temporal, content, self.bank.temporal_mask)
         first = self._scores(content.positions, content.norm(content.values), temporal.norm(of_content))
         least = _largest(first, size)
@@ -120,8 +154,16 @@ class ThresholdSearch:
         # Strictly above: a member outside the lists with an equal score could come earlier in the bank.
         return content.known & temporal.known & (reached > beyond[:, 0] * (1 + NEAR))
 
-    def _read(self, lists: SortedLists, queries: Queries, vectors: np.ndarray, has: np.ndarray, longest: float) -> Side:
-        values, positions = lists.nearest(vectors, depth=self.effort.depth, probes=self.effort.probes)
+    def _read(
+        self,
+        lists: SortedLists,
+        queries: Queries,
+        vectors: np.ndarray,
+        has: np.ndarray,
+        longest: float,
+        depth: int,
+    ) -> Side:
+        values, positions = lists.nearest(vectors, depth=depth, probes=self.effort.probes)
         opposite, far = lists.nearest(-vectors, depth=self.effort.far_depth, probes=self.effort.far_probes)
         # Members outside the list are at most as similar as its end. If all members are listed, there are none outside.
         whole = lists.exact and values.shape[1] == len(lists.positions)

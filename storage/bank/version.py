@@ -7,6 +7,7 @@ the vectors.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
+from storage.bank.files import MEMBERS, VECTORS, lists_file
 from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
 from storage.bank.member_order import Bank
 from storage.bank.recall_latency import recall, sampled
@@ -24,11 +26,6 @@ from storage.damage import DamageError
 from storage.durable import StoreError
 from storage.hashing import content_hash
 
-CONTENT_INDEX = "content.faiss"
-TEMPORAL_INDEX = "temporal.faiss"
-CONTENT_LISTS = "content_lists.faiss"
-TEMPORAL_LISTS = "temporal_lists.faiss"
-MEMBERS = "members.npz"
 CALIBRATED_ON = 256  # queries
 
 
@@ -72,6 +69,7 @@ def build(
     index: str = "auto",
     size: int = 10,
     aim: float = 0.95,
+    shards: int = 1,
 ) -> ArtifactVersion:
     """Build a new version. The version in service stays until `artifact.activate(version)`.
 
@@ -92,6 +90,8 @@ def build(
         index: `auto`, `flat` or a FAISS factory string; see `storage.bank.lists.choose`.
         size: Number of neighbours for which an approximate index is calibrated.
         aim: Recall against exact search that an approximate index should reach; a higher one makes searches slower.
+        shards: Number of equal parts of the members that are searched on their own (`storage.bank.shards`), with an index
+            each; 1 for none.
 
     Returns:
         The new version, not yet in service.
@@ -135,8 +135,9 @@ def build(
     inputs_hash = content_hash(
         list(items), content, temporal, *(members[name] for name in sorted(members.keys() - {"items"}))
     )
-    factory = choose(int(masks["content_mask"].sum()), content.shape[1], asked=index)
-    fingerprint = content_hash(dict(versions), factory)
+    shards = min(shards, count)
+    factory = choose(int(masks["content_mask"].sum()) // shards, content.shape[1], asked=index)
+    fingerprint = content_hash(dict(versions), factory, *([shards] if shards > 1 else []))
     for kept in artifact.versions():
         if (kept.inputs_hash, kept.fingerprint) == (inputs_hash, fingerprint):
             try:
@@ -146,14 +147,29 @@ def build(
                 kept.set_aside(error)
     draft = artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=facts, activate=False)
     with draft as folder:
-        flat = [_flat(vectors) for vectors in (content, temporal)]
-        for name, vectors in zip((CONTENT_INDEX, TEMPORAL_INDEX), flat, strict=True):
-            faiss.write_index(vectors, str(folder / name))
+        flat = []
+        for name, vectors in zip(VECTORS.values(), (content, temporal), strict=True):
+            faiss.write_index(_flat(vectors), str(folder / name))
+            # The copy in FAISS's memory is freed.
+            flat.append(faiss.read_index(str(folder / name), faiss.IO_FLAG_MMAP_IFC))
         np.savez(folder / MEMBERS, **members)
-        if factory != EXACT:
-            bank = Bank(content, temporal, *masks.values(), members["groups"], None)
-            factories = factory, choose(int(masks["temporal_mask"].sum()), temporal.shape[1])
-            facts["lists"] = _write_lists(folder, bank, flat, factories, size=size, aim=aim)
+        starts = np.linspace(0, count, shards + 1).astype(int).tolist()
+        parts = []
+        for number, (start, stop) in enumerate(pairwise(starts)):
+            here = slice(start, stop)
+            own = [mask[here] for mask in masks.values()]
+            factory = choose(int(own[0].sum()), content.shape[1], asked=index)
+            lists = None
+            if factory != EXACT:
+                bank = Bank(content[here], temporal[here], *own, members["groups"][here], None)
+                factories = factory, choose(int(own[1].sum()), temporal.shape[1])
+                shard = number if shards > 1 else None
+                lists = _write_lists(folder, bank, flat, factories, size=size, aim=aim, shard=shard, offset=start)
+            parts.append({"start": start, "stop": stop, "lists": lists})
+        if shards > 1:
+            facts["shards"] = parts
+        elif parts[0]["lists"] is not None:
+            facts["lists"] = parts[0]["lists"]
     return draft.version
 
 
@@ -171,19 +187,20 @@ def _write_lists(
     *,
     size: int,
     aim: float,
+    shard: int | None,
+    offset: int,
 ) -> dict[str, Any]:
-    """Write the approximate indexes, and return their description with the effort that they need."""
+    """Write the approximate indexes of a bank or shard, and return their description with the effort that they need."""
     sides = []
-    for name, factory, vectors, mask in zip(
-        (CONTENT_LISTS, TEMPORAL_LISTS), factories, flat, (bank.content_mask, bank.temporal_mask), strict=True
-    ):
-        lists = SortedLists.whole(vectors, mask)
-        if factory != EXACT:
-            own = bank.content if name == CONTENT_LISTS else bank.temporal
+    for name, factory, vectors in zip(VECTORS, factories, flat, strict=True):
+        mask = getattr(bank, f"{name}_mask")
+        if factory == EXACT:
+            sides.append(SortedLists.whole(vectors, mask, offset=offset))
+        else:
+            own = getattr(bank, name)
             index = make_index(own if mask.all() else own[mask], factory)
-            faiss.write_index(index, str(folder / name))
-            lists = SortedLists(index, lists.positions, vectors, factory)
-        sides.append(lists)
+            faiss.write_index(index, str(folder / lists_file(name, shard)))
+            sides.append(SortedLists(index, np.flatnonzero(mask), vectors, factory, offset))
     queries = sampled(bank, CALIBRATED_ON, seed=1)
     exact = search(bank, queries, size=size)
 

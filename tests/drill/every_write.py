@@ -65,13 +65,13 @@ class Trials:
         needs = PARTS[part].needs
         self._parts = (*needs, part)
         self.root.mkdir()
-        with _unflushed():
+        with unflushed():
             if day == 2:
                 run(self.root, 1, self._parts)
             if needs:
                 run(self.root, day, needs)
             _copy(self.root, self._start)
-            _forget()
+            forget()
             with recorded(self.root) as recorder:
                 run(self.root, day, [part], done=recorder.mark)
             _copy(self.root, self._end)
@@ -110,9 +110,9 @@ class Trials:
             yield what, wrong + self._recover(set())
 
     def _broken(self, fault: Fault) -> list[str]:
-        _forget()
+        forget()
         try:
-            with _unflushed(), recorded(self.root, fault):
+            with unflushed(), recorded(self.root, fault):
                 run(self.root, self.day, [self.part])
         except StoreError:
             return []
@@ -145,9 +145,9 @@ class Trials:
 
     def _unnoticed(self, name: str) -> list[str]:
         """Return what is wrong if a flipped bit that `check` does not find has an effect."""
-        _forget()
+        forget()
         try:
-            with _unflushed(), _quiet():
+            with unflushed(), quiet():
                 same = content(self.root, self._parts) == self.clean
         except StoreError:  # it was found now
             return []
@@ -162,9 +162,9 @@ class Trials:
         """
         done: list[str] = []
         for _ in range(RUNS):
-            _forget()
+            forget()
             try:
-                with _unflushed(), _quiet():
+                with unflushed(), quiet():
                     run(self.root, self.day, self._parts, done=done.append)
                 left = [f"check still finds {one.subject}: {one.problem}" for one in _follow_check(self.root)]
             except StoreError as error:
@@ -176,7 +176,7 @@ class Trials:
                 break
         else:
             return left
-        with _unflushed(), _quiet():
+        with unflushed(), quiet():
             same = content(self.root, self._parts) == self.clean or lost
         wrong = [] if same else ["the store differs from one that nothing happened to"]
         if again := sorted(finished & set(done)):
@@ -208,21 +208,21 @@ def _copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
-def _forget() -> None:
+def forget() -> None:
     """Forget what this process knows of the store's files: the next run is another process."""
     state_cache._kept.clear()
     artifact_version._verified.clear()
 
 
 @contextmanager
-def _unflushed() -> Iterator[None]:
+def unflushed() -> Iterator[None]:
     """Do without the disk: what reaches it is simulated."""
     with patch.object(os, "fsync", lambda handle: None):
         yield
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     with patch.object(logger, "disabled", True):
         yield
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import storage.bank.memory_bank as opened
+import storage.bank.bank_search as opened
 from storage.bank import MemoryBank, build
 from storage.bank.lists import Effort, calibrate, choose
 from storage.bank.search import search

@@ -98,9 +98,9 @@ def searched(monkeypatch) -> list[int]:
     counts: list[int] = []
     answer = MemoryBank.answer
 
-    def counted(self: MemoryBank, queries: Queries, *, size: int) -> Neighbours:
+    def counted(self: MemoryBank, queries: Queries, *, size: int, **further) -> Neighbours:
         counts.append(len(queries.own))
-        return answer(self, queries, size=size)
+        return answer(self, queries, size=size, **further)
 
     monkeypatch.setattr(MemoryBank, "answer", counted)
     return counts

@@ -267,3 +267,11 @@ def test_a_derived_store_starts_with_everything_in_the_bucket(worker, tmp_path):
     commit(worker("first"), "7")
     derived = derive_store(worker("second"), tmp_path / "derived")
     assert words(derived) == {"7": 1}
+
+
+def test_a_new_worker_sees_every_name(worker):
+    first = worker("first")
+    first.stage("title_words", pa.schema({"words": pa.int32()})).commit([], fingerprint="f")
+    first.append("runs", pl.DataFrame({"run": [1]}))
+    second = worker("second")
+    assert list(second.stages()) == ["title_words"] and second.names("logs") == ["runs"]
