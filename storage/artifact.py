@@ -185,34 +185,40 @@ class Artifact:
         The catalog reads this one file instead of the versions' folders, because a folder may be removed between listing
         and reading it.
         """
+        file = self.folder / LISTING
+        if not file.exists() or file.read_bytes() != self._listed().encode():
+            self._mirror.change(self._list)
+
+    def _list(self) -> None:
         with exclusive(self.folder / "listing.lock", doing="listing versions", wait=True):
-            service = self._history()[-1:]
-            listed = [
-                {
-                    "version": found.version,
-                    "in_service": found.version in service,
-                    "created_at": found.created_at.isoformat(),
-                    "inputs_hash": found.inputs_hash,
-                    "fingerprint": found.fingerprint,
-                    "metadata": found.metadata,
-                }
-                for found in self.versions()
-            ]
-            text, file = json.dumps(listed), self.folder / LISTING
-            if not file.exists() or file.read_bytes() != text.encode():
-                self._mirror.change(lambda: write_text(file, text))
+            write_text(self.folder / LISTING, self._listed())
+
+    def _listed(self) -> str:
+        service = self._history()[-1:]
+        listed = [
+            {
+                "version": found.version,
+                "in_service": found.version in service,
+                "created_at": found.created_at.isoformat(),
+                "inputs_hash": found.inputs_hash,
+                "fingerprint": found.fingerprint,
+                "metadata": found.metadata,
+            }
+            for found in self.versions()
+        ]
+        return json.dumps(listed)
 
     def _switch(self, change: Callable[[], Result]) -> Result:
         """Change which versions are kept or in service, and list them; one process at a time does so."""
 
         def switch() -> Result:
-            result = change()
+            with exclusive(self.folder / SWITCHING, doing="switching versions", wait=True):
+                result = change()
             self.list_versions()
             return result
 
         make_folder(self.folder)
-        with exclusive(self.folder / SWITCHING, doing="switching versions", wait=True):
-            return self._mirror.change(switch)
+        return self._mirror.change(switch)
 
     def _check_kept(self, version: int) -> None:
         kept = [one.version for one in self.versions()]

@@ -17,6 +17,7 @@ from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.log import APPENDED
 from storage.parts import Parts
+from storage.remote.connection import remote_of
 from storage.remote.mirror import without_pulling
 from storage.rows import DROPPED, STATE
 from storage.store import Store
@@ -100,9 +101,11 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
         [('7',)]
         >>> folder.cleanup()
     """
-    store.fetch()
     path = store.root / FILE
-    if _info(path)[0] != str(store.root):
+    if remote_of(store.root) is not None:
+        store.fetch()
+        publish(store)
+    elif _info(path)[0] != str(store.root):
         publish(store)
     return _attach(path)
 

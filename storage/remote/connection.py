@@ -11,15 +11,16 @@ from pathlib import Path
 from storage.durable import StoreError, check_writable, write_text
 from storage.remote.conditional_puts import check_conditional_puts
 from storage.remote.manifest import Entry
-from storage.remote.mirror import Local, Mirror
+from storage.remote.mirror import Mirror
 from storage.remote.objects import ObjectFolder
+from storage.remote.ordinary_folder import OrdinaryFolder
 
 MARK = "remote.json"
 STATE = ".remote"  # folder with the records of what each folder holds
 NAMES = "contents"  # folder of the store's own manifest that names its stages, tables, artifacts and logs
 ROOT_FILES = ("store.json", "dataset.json")
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-LOCAL = Local()
+ORDINARY = OrdinaryFolder()
 _open: dict[Path, Remote | None] = {}
 
 
@@ -124,13 +125,13 @@ def remote_of(root: Path) -> Remote | None:
     return _open[root]
 
 
-def mirror_of(folder: Path) -> Mirror | Local:
+def mirror_of(folder: Path) -> Mirror | OrdinaryFolder:
     """Return the mirror of a stage's, table's, artifact's or log's folder."""
     remote = remote_of(folder.absolute().parent.parent)
-    return LOCAL if remote is None else remote.mirror(f"{folder.parent.name}/{folder.name}")
+    return ORDINARY if remote is None else remote.mirror(f"{folder.parent.name}/{folder.name}")
 
 
-def own_mirror(root: Path) -> Mirror | Local:
+def own_mirror(root: Path) -> Mirror | OrdinaryFolder:
     """Return the mirror of a store's own files."""
     remote = remote_of(root)
-    return LOCAL if remote is None else remote.own
+    return ORDINARY if remote is None else remote.own

@@ -7,9 +7,6 @@ else sees anything; after it, everybody sees all of it.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import random
 import threading
 import time
@@ -20,11 +17,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from storage.damage import DAMAGED, logger
-from storage.durable import SCRATCH_PREFIX, explain, flush, scratch_name, written_beside
+from storage.damage import logger
+from storage.durable import explain, flush, scratch_name, written_beside
 from storage.hashing import file_hash
+from storage.remote.folder_lock import FolderLock
+from storage.remote.local_copy import LocalCopy, Mark, link, mark_of, marks_below, remove
 from storage.remote.manifest import NAME, Entry, Manifest, ManifestDamaged
 from storage.remote.objects import ObjectFolder, ObjectMissing, PutRefused, RemoteError
 
@@ -32,7 +31,6 @@ SMALL = 4096  # bytes up to which a file other than a table is kept in the manif
 DOWNLOADS = 8  # at once
 ATTEMPTS = 50  # conditional puts that lose to another writer before a commit gives up
 READS = 3  # attempts to download an object whose bytes differ from the manifest's record
-Mark = tuple[int, int, int]
 Result = TypeVar("Result")
 _no_pulling: ContextVar[bool] = ContextVar("no_pulling", default=False)
 
@@ -49,47 +47,6 @@ def without_pulling() -> Iterator[None]:
         yield
     finally:
         _no_pulling.reset(token)
-
-
-class Local:
-    """The folder of an ordinary store: nothing is pulled, and a change is made when its function returns."""
-
-    is_remote = False
-
-    def pull(self) -> None:
-        """Do nothing: the folder itself is the truth."""
-
-    def fetch(self, within: str = "") -> None:
-        """Do nothing: all files are here."""
-
-    def change(
-        self,
-        work: Callable[[], Result],
-        *,
-        undo: Callable[[], object] | None = None,
-        depends_on: Callable[[str], bool] | None = None,
-    ) -> Result:
-        """Run `work` and return its result."""
-        return work()
-
-    def distrust(self) -> None:
-        """Do nothing: there is no other copy."""
-
-    def names(self, within: str = "") -> list[str]:
-        """Return no names: the folder's own listing has all of them."""
-        return []
-
-    def has(self, path: Path, size: int) -> bool:
-        """Return False: a file that is not here is missing."""
-        return False
-
-
-class _Copy(NamedTuple):
-    """What a local folder holds, and of which manifest."""
-
-    manifest: Manifest
-    tag: str | None
-    files: dict[str, tuple[Mark, str]]
 
 
 class Mirror:
@@ -124,11 +81,12 @@ class Mirror:
         """
         self.folder, self.name = folder, name
         self._objects, self._state, self._register = objects, state, register
+        self._lock = FolderLock(state.with_suffix(".lock"))
         self._only = None if files is None else frozenset(files)
         self._thread = threading.RLock()
         self._changing = False
-        self._mark_unfinished: Callable[[bool], None] | None = None  # while this process holds the lock
-        self._copy: _Copy | None = None
+        self._copy: LocalCopy | None = None
+        self._left: frozenset[str] = frozenset()  # files of removed versions that a reader holds
         self._whole = False  # whether the files were compared with the record in this process
 
     @property
@@ -164,9 +122,8 @@ class Mirror:
         """
         self.pull()
         with self._thread:
-            missing = self._missing(within)
-            if missing:
-                with self._locked():
+            if self._missing(within) and not _no_pulling.get():
+                with self._lock.held():
                     self._download(self._missing(within))
 
     def mark(self) -> str:
@@ -227,10 +184,10 @@ class Mirror:
         with self._thread:
             if self._changing:
                 return work()
-            with self._locked() as mark_unfinished:
+            with self._lock.held():
                 for attempt in range(ATTEMPTS):
-                    self._reconcile(*self._read())
-                    mark_unfinished(True)
+                    self._reconcile(*self._read(unless=self._held().tag))
+                    self._lock.begin()
                     self._changing = True
                     try:
                         result = work()
@@ -243,7 +200,7 @@ class Mirror:
                             undo()
                         _pause(attempt)
                         continue
-                    mark_unfinished(False)
+                    self._lock.finish()
                     return result
             raise RemoteError(
                 f"{self._objects.url}/{self.manifest_name}: other workers changed the same files {ATTEMPTS} times in a row; "
@@ -252,8 +209,8 @@ class Mirror:
 
     def record(self, edits: Mapping[str, Entry]) -> None:
         """Commit entries that no local file stands for."""
-        with self._thread, self._locked():
-            self._reconcile(*self._read())
+        with self._thread, self._lock.held():
+            self._reconcile(*self._read(unless=self._held().tag))
             known = self._held().manifest.files
             self._commit({path: entry for path, entry in edits.items() if known.get(path) != entry}, _nothing)
 
@@ -281,57 +238,31 @@ class Mirror:
     def _refresh(self) -> None:
         known = self._held()
         _, tag = self._read(unless=known.tag)
-        if tag == known.tag and self._whole and not self._is_unfinished():
+        if tag == known.tag and self._whole and not self._lock.is_unfinished():
             return
-        with self._locked() as mark_unfinished:
-            self._copy = self._recorded()  # another process of this worker may have pulled meanwhile
+        with self._lock.held():
+            self._copy = LocalCopy.read(self._state)  # another process of this worker may have pulled meanwhile
             self._reconcile(*self._read(unless=self._copy.tag))
-            mark_unfinished(False)
+            self._lock.finish()
 
     # what is here
 
-    def _held(self) -> _Copy:
+    def _held(self) -> LocalCopy:
         if self._copy is None:
-            self._copy = self._recorded()
+            self._copy = LocalCopy.read(self._state)
         return self._copy
 
-    def _recorded(self) -> _Copy:
-        try:
-            facts = json.loads(self._state.read_text(encoding="utf-8"))
-            manifest = Manifest.from_bytes(facts["manifest"].encode()) if facts["tag"] else Manifest()
-            return _Copy(
-                manifest, facts["tag"], {path: (tuple(mark), sha) for path, (mark, sha) in facts["files"].items()}
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return _Copy(Manifest(), None, {})
-
-    def _keep(self, copy: _Copy) -> None:
+    def _keep(self, copy: LocalCopy) -> None:
         self._copy = copy
-        text = json.dumps({"tag": copy.tag, "manifest": copy.manifest.to_bytes().decode(), "files": copy.files})
-        with written_beside(self._state) as scratch:
-            scratch.write_text(text, encoding="utf-8")
-
-    def _walk(self) -> dict[str, Mark]:
-        """Return the mark of every file that belongs to the folder."""
-        if self._only is not None:
-            found = [self.folder / name for name in self._only]
-        else:
-            found = list(_files(self.folder))
-        marks = {}
-        for path in found:
-            try:
-                marks[str(path.relative_to(self.folder))] = _mark(path)
-            except FileNotFoundError:
-                continue
-        return marks
+        copy.write(self._state)
 
     def _reconcile(self, manifest: Manifest, tag: str | None) -> None:
         """Make the folder what the manifest says, except for large files that are not here."""
-        known, here = self._held(), self._walk()
-        for path in here.keys() - manifest.files.keys():
-            self._remove(path)
+        known, here = self._held(), marks_below(self.folder, self._only)
+        unnamed = here.keys() - manifest.files.keys()
+        self._left = frozenset(path for path in unnamed if not remove(self.folder, path))
         files: dict[str, tuple[Mark, str]] = {}
-        stale = []
+        wanted = []
         for path, entry in manifest.files.items():
             target = self.folder / path
             if path in here and self._is_copy(target, here[path], known.files.get(path), entry):
@@ -341,40 +272,21 @@ class Mirror:
             elif entry.content is not None:
                 with written_beside(target) as scratch:
                     scratch.write_bytes(entry.content)
-                files[path] = (_mark(target), entry.sha256)
+                files[path] = (mark_of(target), entry.sha256)
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if path in here:
-                    stale.append(path)
-        copy = _Copy(manifest, tag, files)
+                if path in here or not _is_large(path):
+                    wanted.append(path)
+        copy = LocalCopy(manifest, tag, files)
         if copy != known:
             self._keep(copy)
         self._whole = True
-        if stale:
-            self._download(stale)
+        self._download(wanted)
 
     def _is_copy(self, target: Path, mark: Mark, known: tuple[Mark, str] | None, entry: Entry) -> bool:
         if known == (mark, entry.sha256):
             return True
         return mark[0] == entry.size and file_hash(target) == entry.sha256
-
-    def _remove(self, path: str) -> None:
-        """Remove a local file that the manifest does not have, unless a reader holds its version."""
-        first, _, rest = path.partition("/")
-        if rest and first.isdigit():
-            handle = os.open(self.folder / first, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                (self.folder / path).unlink(missing_ok=True)
-            except BlockingIOError:
-                return
-            finally:
-                os.close(handle)
-        (self.folder / path).unlink(missing_ok=True)
-        for parent in (self.folder / path).parents:
-            if parent == self.folder or any(parent.iterdir()):
-                break
-            parent.rmdir()
 
     def _missing(self, within: str) -> list[str]:
         copy, prefix = self._held(), f"{within}/" if within else ""
@@ -389,6 +301,8 @@ class Mirror:
 
     def _download(self, paths: list[str]) -> None:
         """Download files, several at once. A file whose object is lost or damaged is taken out of the manifest."""
+        if not paths:
+            return
         copy = self._held()
         here = {sha: path for path, (_, sha) in copy.files.items()}
         linked = {path: here[entry.sha256] for path in paths if (entry := copy.manifest.files[path]).sha256 in here}
@@ -401,9 +315,9 @@ class Mirror:
             if first in lost:
                 lost.setdefault(path, lost[first])
             elif first != path:
-                _link(self.folder / first, self.folder / path)
+                link(self.folder / first, self.folder / path)
         files = {
-            path: (_mark(self.folder / path), copy.manifest.files[path].sha256) for path in paths if path not in lost
+            path: (mark_of(self.folder / path), copy.manifest.files[path].sha256) for path in paths if path not in lost
         }
         self._keep(copy._replace(files={**copy.files, **files}))
         if lost:
@@ -441,12 +355,12 @@ class Mirror:
 
     def _edits(self) -> dict[str, Entry | None]:
         """Return what changed in the folder since the last reconciliation: path -> new entry, None if removed."""
-        copy, here = self._held(), self._walk()
+        copy, here = self._held(), marks_below(self.folder, self._only)
         edits: dict[str, Entry | None] = {}
         files = dict(copy.files)
         for path, mark in here.items():
             known = files.get(path)
-            if known is not None and known[0] == mark:
+            if path in self._left or (known is not None and known[0] == mark):
                 continue
             entry = self._entry(path, mark[0], [*edits.values(), *copy.manifest.files.values()])
             files[path] = (mark, entry.sha256)
@@ -461,9 +375,9 @@ class Mirror:
         return edits
 
     def _entry(self, path: str, size: int, others: Iterable[Entry | None]) -> Entry:
-        """Return the entry of a new file. It shares the object of a file with the same content, such as a table in service."""
+        """Return the entry of a new file. A table in service shares the object of its version."""
         file = self.folder / path
-        if size <= SMALL and file.suffix != ".parquet":
+        if size <= SMALL and not (file.suffix == ".parquet" and _is_large(path)):
             return Entry(size, file_hash(file), content=file.read_bytes())
         digest = file_hash(file)
         same = (entry.object for entry in others if entry is not None and entry.sha256 == digest)
@@ -520,70 +434,21 @@ class Mirror:
     def _settle(self, manifest: Manifest, tag: str | None, base: Manifest) -> None:
         """Record the manifest after a commit; files that other workers committed meanwhile are taken over."""
         files = {path: facts for path, facts in self._held().files.items() if path in manifest.files}
-        self._keep(_Copy(manifest, tag, files))
+        self._keep(LocalCopy(manifest, tag, files))
         if manifest.files.keys() - base.files.keys() - files.keys():
             self._reconcile(manifest, tag)
 
-    # one process of this worker at a time
 
-    @property
-    def _lock(self) -> Path:
-        return self._state.with_suffix(".lock")
-
-    @contextmanager
-    def _locked(self) -> Iterator[Callable[[bool], None]]:
-        """Hold the folder's lock; yields a function that records whether a change has begun and not ended."""
-        if self._mark_unfinished is not None:
-            yield self._mark_unfinished
-            return
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise explain(error, self._lock) from error
-
-        def mark_unfinished(unfinished: bool) -> None:
-            os.ftruncate(handle, 0)
-            if unfinished:
-                os.pwrite(handle, b"a change has begun", 0)
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            self._mark_unfinished = mark_unfinished
-            yield mark_unfinished
-            fcntl.flock(handle, fcntl.LOCK_UN)
-        finally:
-            self._mark_unfinished = None
-            os.close(handle)
-
-    def _is_unfinished(self) -> bool:
-        try:
-            return self._lock.stat().st_size > 0
-        except FileNotFoundError:
-            return False
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != DAMAGED and not name.startswith(".")]
-        for name in names:
-            if not name.startswith((".", SCRATCH_PREFIX)) and not name.endswith(".lock"):
-                yield Path(root, name)
+def _is_large(path: str) -> bool:
+    """Return whether a file is downloaded only when it is read: rows, and the content of an artifact's versions."""
+    version, _, name = path.partition("/")
+    if path.endswith(".parquet"):
+        return not path.endswith("-empty.parquet")
+    return version.isdigit() and bool(name) and name != "version.json"
 
 
 def _nothing(path: str) -> bool:
     return False
-
-
-def _mark(path: Path) -> Mark:
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns, facts.st_ino
-
-
-def _link(source: Path, target: Path) -> None:
-    scratch = scratch_name(target.parent)
-    os.link(source, scratch)
-    scratch.replace(target)
 
 
 def _pause(attempt: int) -> None:
