@@ -100,4 +100,3 @@ def hand_over(work: ShardWork) -> None:
     """End the asset's function here if it was called by `open_work`; `run_stage` calls this first."""
     if _opening.get():
         raise _Opened(work)
-    return
