@@ -195,7 +195,7 @@ class LocalCluster:
             user,
         )
         # the database that always exists
-        self.variables["DAGSTER_POSTGRES_URL"] = f"postgresql://reelcast:{password}@{HOST}:{port}/postgres"
+        self.variables["DAGSTER_POSTGRES_URL"] = f"postgresql+psycopg2://reelcast:{password}@{HOST}:{port}/postgres"
 
     def _add_s3(self) -> None:
         port = free_port()

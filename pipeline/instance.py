@@ -19,6 +19,7 @@ from storage.store import Store
 DEFAULTS = Path(__file__).with_name("dagster.yaml")
 FROM_SETTINGS = "\n# From the settings; this part is written again when they change.\n"
 MODULE = "pipeline.definitions"
+URL = "postgresql+psycopg2://USER:PASSWORD@HOST:5432/NAME"
 
 
 def make_instance(settings: Settings) -> Path:
@@ -69,14 +70,28 @@ def configuration(settings: Settings) -> dict[str, Any]:
         if not os.environ.get(variable):
             raise WrongUse(
                 f'dagster.storage is "postgres", but the variable {variable} (dagster.url_variable) is not set: '
-                f"export {variable}=postgresql://USER:PASSWORD@HOST:5432/NAME"
+                f"export {variable}={URL}"
             )
+        _refuse_other_urls(variable)
         chosen["storage"] = {"postgres": {"postgres_url": {"env": variable}}}
     if settings.ray.jobs:
         require("dagster_ray", extra="ray", setting="ray.jobs")
         config = {"ray": {"address": settings.ray.jobs}}
         chosen["run_launcher"] = {"module": "dagster_ray", "class": "RayRunLauncher", "config": config}
     return chosen
+
+
+def _refuse_other_urls(variable: str) -> None:
+    """Refuse another driver than psycopg2: Dagster's notifications work with no other one, and SQLAlchemy prefers psycopg."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(os.environ[variable])
+    except ArgumentError:
+        raise WrongUse(f"{variable} is no URL of a database: {URL}") from None
+    if url.drivername != "postgresql+psycopg2":
+        raise WrongUse(f"the URL in {variable} begins with {url.drivername}://, but Dagster needs {URL}")
 
 
 def check_database(settings: Settings) -> None:
@@ -86,20 +101,17 @@ def check_database(settings: Settings) -> None:
         settings: The settings in force.
 
     Raises:
-        WrongUse: The variable holds no URL.
         RunFailed: The database does not answer, or refuses.
     """
     if settings.dagster.storage != "postgres":
         return
     from sqlalchemy import create_engine, make_url
-    from sqlalchemy.exc import ArgumentError, OperationalError
+    from sqlalchemy.exc import OperationalError
 
     variable = settings.dagster.url_variable
+    url = make_url(os.environ[variable])
     try:
-        url = make_url(os.environ[variable])
         create_engine(url, connect_args={"connect_timeout": 10}).connect().close()
-    except ArgumentError:
-        raise WrongUse(f"{variable} is no URL of a database: postgresql://USER:PASSWORD@HOST:5432/NAME") from None
     except OperationalError as error:
         told = str(error.orig).strip().splitlines()[0]
         raise RunFailed(f"the database of {variable} at {url.host} does not answer, or refuses: {told}") from None

@@ -21,7 +21,7 @@ class Dagster(dg.Config):
     url_variable: str = Field(
         "DAGSTER_POSTGRES_URL",
         min_length=1,
-        description="Environment variable with the database's URL, postgresql://USER:PASSWORD@HOST:PORT/NAME. The URL itself "
-        "is written nowhere.",
+        description="Environment variable with the database's URL, "
+        "`postgresql+psycopg2://USER:PASSWORD@HOST:PORT/NAME`. The URL itself is written nowhere.",
         json_schema_extra=READ_AT_START,
     )

@@ -151,7 +151,8 @@ def test_passwords_stand_in_no_file():
 def test_the_charts_values_have_only_keys_of_its_schema():
     """Keys of Dagster's chart 1.13: helm/dagster/values.schema.json in its repository."""
     given = values()
-    assert set(given) <= {"dagster-user-deployments", "runLauncher", "concurrency", "telemetry"}
+    assert set(given) <= {"dagster-user-deployments", "runLauncher", "concurrency", "telemetry", "postgresql"}
+    assert set(given["postgresql"]) <= {"postgresqlScheme"}
     deployment = given["dagster-user-deployments"]["deployments"][0]
     assert set(deployment) <= {
         *("name", "image", "port", "dagsterApiGrpcArgs", "includeConfigInLaunchedRuns", "env", "envSecrets"),

@@ -41,6 +41,15 @@ def test_a_database_without_its_variable_is_refused(settings, monkeypatch):
         make_instance(settings)
 
 
+def test_another_driver_is_refused_without_the_password(settings, monkeypatch):
+    monkeypatch.setenv("MY_URL", f"postgresql://reelcast:{PASSWORD}@127.0.0.1/reelcast")
+    with pytest.raises(
+        WrongUse, match=r"begins with postgresql://, but Dagster needs postgresql\+psycopg2://"
+    ) as refused:
+        make_instance(settings)
+    assert PASSWORD not in str(refused.value)
+
+
 def test_a_database_that_does_not_answer_is_named_without_the_password(settings):
     if not extras.find_spec("psycopg2"):
         pytest.skip("no driver of PostgreSQL is installed")
