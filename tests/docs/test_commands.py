@@ -39,7 +39,7 @@ NOT_RUN = {
     "reelcast leaderboard": "minutes; tests/pipeline/test_studies.py runs its arms",
     "reelcast recommenders": "minutes; tests/assets/audience fits the same models",
     "make demo": "minutes; its commands run in tests/pipeline/test_browser.py",
-    "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same server",
+    "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same web server and daemon",
     "make test": "continuous integration runs it",
     "make browser": "continuous integration runs it",
     "make clean": "tests/pipeline/test_instance.py runs `reelcast clean`",

@@ -52,25 +52,31 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(environment):
-    """The UI on that store, as `make ui` starts it."""
+    """The UI on that store: its web server and its daemon, as docs/operations.md starts them."""
     shell = subprocess.run([*COMMAND, "shell"], env=environment, check=True, capture_output=True, text=True).stdout
     variables = environment | dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("dagster")
-    server = subprocess.Popen([program, "dev", "-p", str(port)], env=variables, start_new_session=True)
+    programs = (["dagster-webserver", "--port", str(port)], ["dagster-daemon", "run"])
+    folder = Path(sys.executable).parent
+    started = [
+        subprocess.Popen([folder / name, *arguments], env=variables, start_new_session=True)
+        for name, *arguments in programs
+    ]
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for_location(url, server)
+        _wait_for_location(url, started)
         yield url
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGINT)
-        try:
-            server.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+        for process in started:
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ask(address: str, query: str, **variables: object) -> dict:
@@ -88,11 +94,11 @@ LOCATIONS = (
 )
 
 
-def _wait_for_location(address: str, server: subprocess.Popen) -> None:
+def _wait_for_location(address: str, started: list[subprocess.Popen]) -> None:
     """Wait until the web server answers and has loaded the definitions."""
     until = time.monotonic() + START_SECONDS
     while True:
-        assert server.poll() is None, "dagster dev has ended; its output is above"
+        assert all(process.poll() is None for process in started), "a server has ended; its output is above"
         with contextlib.suppress(OSError):
             entries = ask(address, LOCATIONS)["workspaceOrError"]["locationEntries"]
             if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
