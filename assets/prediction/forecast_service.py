@@ -61,7 +61,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "forecast_service"
-CODE = 2  # raise it when the same inputs give another result
+CODE = 3  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -138,6 +138,7 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
         for at_age in extrapolation.lines
     ]
     facts = {
+        "code": CODE,
         "targets": [[target.metric, target.hours, target.source] for target in rows.targets],
         "means": rows.trivial.means,
         "extrapolation": [list(extrapolation.grid), extrapolation.whole, extrapolation.scale, lines],
@@ -210,7 +211,7 @@ def service_files(store: Store, settings: Settings) -> ServiceFiles:
         settings: The settings of the forecasts.
 
     Raises:
-        storage.durable.StoreError: There are none, or they belong to other settings or another version of the bank.
+        storage.durable.StoreError: There are none, or they belong to other settings or to another version of reelcast or the bank.
     """
     version = store.artifact(NAME).current()
     if version is None:
@@ -218,6 +219,8 @@ def service_files(store: Store, settings: Settings) -> ServiceFiles:
             f"{store.root}: no model can forecast a new video yet; run the graph first (`make demo`, or `reelcast run`)"
         )
     files, bank = ServiceFiles.open(version), bank_in_service(store)
+    if files.facts.get("code") != CODE:
+        raise StoreError(f"forecasts of new videos were prepared by another version of reelcast; {RUN_AGAIN}")
     if files.facts["bank"] != bank.version:
         raise StoreError(
             f"version {bank.version} of the memory bank is in service, but forecasts of new videos were prepared for version "

@@ -1,5 +1,7 @@
 """A video's forecast without a store is the one that a run of the graph makes of it."""
 
+import importlib
+
 import numpy as np
 import polars as pl
 import pytest
@@ -22,6 +24,8 @@ from models.reasons.sentence import sentence
 from pipeline.demonstration import make
 from storage.durable import StoreError
 
+forecast_service_module = importlib.import_module("assets.prediction.forecast_service")  # the package has the asset
+
 pytestmark = pytest.mark.slow  # the graph runs once on real files
 
 
@@ -30,7 +34,9 @@ def small_set(tmp_path_factory):
     return make(tmp_path_factory.mktemp("demonstration") / "set", videos=24, uploads=4, workers=2)
 
 
-def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(small_set, settings_of, materialise):
+def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(
+    small_set, settings_of, materialise, monkeypatch
+):
     settings = settings_of(
         data__folder=str(small_set), sampling__frames="4", model__train='["m3tr", "boosting_content", "stack"]'
     )
@@ -96,3 +102,6 @@ def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(sm
     other = settings.model_copy(update={"encoders": settings.encoders.model_copy(update={"text_profile": "light"})})
     with pytest.raises(StoreError, match="was built with"):
         _ = NewVideoForecaster(store, other).bank
+    monkeypatch.setattr(forecast_service_module, "CODE", 0)
+    with pytest.raises(StoreError, match="another version of reelcast; run: reelcast run --select forecast_service"):
+        NewVideoForecaster(store, settings)
