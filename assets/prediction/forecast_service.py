@@ -211,7 +211,8 @@ def service_files(store: Store, settings: Settings) -> ServiceFiles:
         settings: The settings of the forecasts.
 
     Raises:
-        storage.durable.StoreError: There are none, or they belong to other settings or to another version of reelcast or the bank.
+        storage.durable.StoreError: There are none, or they belong to other settings, or to another version of reelcast or of
+            the bank.
     """
     version = store.artifact(NAME).current()
     if version is None:

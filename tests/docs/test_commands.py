@@ -24,6 +24,8 @@ OTHERS = {
     "dagster": "Dagster parses it; tests/pipeline runs the same graph and selections through its API",
     "dagster-daemon": "runs for ever",
     "dagster-webserver": "runs for ever",
+    "helm": "needs a Kubernetes cluster; tests/deploy checks the values that it reads",
+    "ray": "needs several machines; `python -m deploy.local_cluster` starts the same programs on one",
     "pip": "needs the network; CI installs the same extras",
     "claude": "another program, an example of a client",
     "ruff": "make test runs it",
@@ -38,6 +40,7 @@ OTHERS = {
 NOT_RUN = {
     "reelcast leaderboard": "minutes; tests/pipeline/test_studies.py runs its arms",
     "reelcast recommenders": "minutes; tests/assets/audience fits the same models",
+    "python -m deploy.local_cluster": "runs for ever, and needs PostgreSQL; tests/drill/test_same_tables.py uses it where it is installed",
     "make demo": "minutes; its commands run in tests/pipeline/test_browser.py",
     "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same web server and daemon",
     "make test": "continuous integration runs it",
