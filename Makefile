@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?=
+NEW_ENOUGH = $(shell $(PYTHON) -c 'import sys; print("yes" * (sys.version_info >= (3, 11)))' 2>/dev/null)
 
 export PYTHONUNBUFFERED = 1
 # A set of your own: its store, results and Dagster instance follow from its folder (reelcast settings, [store]).
@@ -13,7 +14,7 @@ endif
 # Run a command of Dagster on the instance of the data set
 WITH_INSTANCE = variables="$$($(BIN)/reelcast shell)" && eval "$$variables" && $(BIN)/
 
-.PHONY: demo test ui docs setup clean environment-lavis environment-laion-clap
+.PHONY: demo test browser ui docs setup clean environment-lavis environment-laion-clap
 
 demo: setup                ## the demonstration set, then the whole graph, then the table; DATA=folder for a set of your own
 ifeq ($(DATA),)
@@ -28,6 +29,9 @@ test: setup                ## style, import contract, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+browser: setup             ## the UI and the report in a real browser (needs Debian's package chromium); takes some minutes
+	$(BIN)/python -m pytest -m browser -rs tests/pipeline/test_browser.py
 
 ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000
 	$(WITH_INSTANCE)dagster dev
@@ -44,7 +48,7 @@ environment-lavis environment-laion-clap: environment-%: setup  ## an environmen
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt pipeline/activation.sh
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "reelcast needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(if $(NEW_ENOUGH),,$(error $(PYTHON) is not Python 3.11 or newer, which reelcast needs; name one: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11))
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
 	@# earlier versions kept one instance for every data set, set by this file

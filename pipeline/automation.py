@@ -9,12 +9,14 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from assets.engine.store_access import open_store
 from assets.memory import memory_bank
 from assets.settings import Settings
+from pipeline.launchpad import settings_resource
 from pipeline.runs import going_on
 from storage.upkeep import upkeep as keep_up
 
@@ -41,20 +43,32 @@ def merge_and_remove(context: dg.OpExecutionContext, settings: Settings) -> None
     context.add_output_metadata({**done._asdict()})
 
 
-@dg.job(description="Merge small part files, and remove old versions and the files of killed writers.")
+@dg.graph(description="Merge small part files, and remove old versions and the files of killed writers.")
 def upkeep() -> None:
     """Run the store's upkeep."""
     merge_and_remove()
+
+
+def jobs(settings: Settings) -> list[Any]:
+    """Return the job over all assets and the job of the upkeep, whose launchpad shows only the sections that it reads.
+
+    Args:
+        settings: The settings of the file and the environment.
+    """
+    return [
+        EVERYTHING,
+        upkeep.to_job(resource_defs={"settings": settings_resource(settings, ("store", "bank", "upkeep"))}),
+    ]
 
 
 def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:
     """Return the schedules and the sensor on the configured data folder."""
     chosen = settings.automation
 
-    def scheduled(name: str, job: object, cron: str, description: str) -> dg.ScheduleDefinition:
+    def scheduled(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefinition:
         @dg.schedule(
             name=name,
-            job=job,
+            job_name=job,
             cron_schedule=cron,
             execution_timezone=chosen.timezone,
             tags={STARTED_BY: name},
@@ -88,11 +102,11 @@ def automation(settings: Settings) -> tuple[list[dg.ScheduleDefinition], list[dg
 
     schedules = [
         scheduled(
-            *("nightly", EVERYTHING, chosen.nightly),
+            *("nightly", EVERYTHING.name, chosen.nightly),
             "New and changed videos, a new memory bank and new forecasts, every night. Starts nothing while a run is going on.",
         ),
         scheduled(
-            *("nightly_upkeep", upkeep, chosen.upkeep),
+            *("nightly_upkeep", upkeep.name, chosen.upkeep),
             "Merges small files of the store and removes old versions, every night after the rebuild.",
         ),
     ]

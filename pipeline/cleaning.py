@@ -8,6 +8,8 @@ from assets.settings.dagster_home import HOME, MARK
 from pipeline.instance import make_instance
 from storage.durable import BusyError, StoreError, remove_folder
 from storage.process_lock import is_present
+from storage.remote.connection import remote_of
+from storage.remote.unused import delete_everything
 
 
 def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> bool:
@@ -29,6 +31,8 @@ def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> 
     store = settings.store_folder()
     folders = [store] if settings.store.results else [store, settings.results_folder()]
     folders = [folder for folder in folders if folder.is_dir()]
+    remote = remote_of(store)
+    names = [*([] if remote is None else [remote.objects.url]), *map(str, folders)]
     if not folders:
         print(f"nothing to delete: {store} does not exist")
         return True
@@ -36,12 +40,15 @@ def delete_computed(settings: Settings, *, ask: Callable[[str], str] | None) -> 
         _refuse(store)
     if ask is not None:
         try:
-            answer = ask("".join(f"{folder}\n" for folder in folders) + "Delete this for good? [y/N] ")
+            answer = ask("".join(f"{name}\n" for name in names) + "Delete this for good? [y/N] ")
         except EOFError:
             answer = ""
         if answer.strip().lower() not in ("y", "yes"):
             print("nothing deleted (--yes deletes without a question)")
             return False
+    if remote is not None:
+        delete_everything(remote)
+        print(f"deleted {remote.objects.url}")
     for folder in folders:
         if folder.is_dir():  # the results may be inside the store
             remove_folder(folder)

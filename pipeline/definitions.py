@@ -8,23 +8,19 @@ from pathlib import Path
 import dagster as dg
 
 import assets
-from assets.engine.pools import MODEL_TAG
 from assets.settings.dagster_home import refuse_other_instance
 from pipeline.asset_policy import with_policy
-from pipeline.automation import EVERYTHING, automation, upkeep
+from pipeline.automation import automation, jobs
+from pipeline.executors import executor_of
+from pipeline.launchpad import settings_resource
 from pipeline.run_lines import NAME as STAGE_LINES
 from pipeline.run_lines import stage_lines
-from pipeline.settings import load
+from pipeline.settings import load, sections
 
 settings = load()
 if home := os.environ.get("DAGSTER_HOME"):
     refuse_other_instance(Path(home), settings.store_folder())
 schedules, sensors = automation(settings)
-
-# Steps share one process by default: the stages fan out over their own workers, and the models are loaded once.
-# With one process a step, two models still never share a device.
-ONE_MODEL = {"tag_concurrency_limits": [{"key": MODEL_TAG, "limit": 1}]}
-EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor.configured(ONE_MODEL)}
 
 ASSETS = with_policy(dg.load_assets_from_package_module(assets), settings)
 ASSET_CHECKS = dg.load_asset_checks_from_package_module(assets)
@@ -32,10 +28,10 @@ ASSET_CHECKS = dg.load_asset_checks_from_package_module(assets)
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=ASSET_CHECKS,
-    jobs=[EVERYTHING, upkeep],
+    jobs=jobs(settings),
     schedules=schedules,
     sensors=sensors,
-    resources={"settings": settings},
+    resources={"settings": settings_resource(settings, sections().keys() - {"upkeep"})},
     loggers={STAGE_LINES: stage_lines},
-    executor=EXECUTORS[settings.run.executor],
+    executor=executor_of(settings),
 )

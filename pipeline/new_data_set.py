@@ -69,9 +69,19 @@ def arrange(folder: Path) -> Arrangement:
     if videos and not find_table(folder, "videos") and (done.dataset is None or not tables_in(folder)):
         _list_videos(folder, videos, done)
     _is_readable(folder, done)
-    if done.problem and not any(find_table(folder, name) for name in ("events", "counters")):
+    if done.problem and not _has_feedback(folder):
         done.problem = FEEDBACK_IS_MISSING
     return done
+
+
+def _has_feedback(folder: Path) -> bool:
+    """Whether a table has events or counts, even if something else about it is wrong."""
+    if any(find_table(folder, name) for name in ("events", "counters")):
+        return True
+    try:
+        return any(role_of(table) for table in find_table(folder, "videos"))
+    except DatasetError:  # a table of videos without counts
+        return False
 
 
 def _is_readable(folder: Path, done: Arrangement) -> bool:

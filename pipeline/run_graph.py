@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -65,12 +66,13 @@ def select(selection: str) -> list[dg.AssetKey]:
 
 def _near(selection: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(selection.strip("+* "), names, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Stages: {', '.join(names)}"
+    if near:
+        return f"Did you mean {near[0]!r}? Or {near[0]}+ for all that follows from it; `reelcast plan` lists the stages"
+    return f"Stages: {', '.join(names)}"
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Hide libraries' remarks on their own code, which no user can mend."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -78,7 +80,7 @@ def _quiet_libraries() -> Iterator[None]:
         yield
 
 
-@_quiet_libraries()
+@quiet_libraries()
 def run_graph(settings: Settings, selection: str, *, traceback: bool = False) -> None:
     """Run a part of the graph, and print one line per stage.
 
@@ -96,12 +98,13 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     from sqlalchemy.exc import DatabaseError
 
     from assets.engine.store_access import open_store
-    from pipeline.instance import instance_home
+    from pipeline.instance import check_database, instance_home
     from pipeline.run_origin import name_origin_of_runs
 
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
     home = instance_home(settings, os.environ)
+    check_database(settings)
     stages = [key.to_user_string() for key in keys]
     try:
         with _dagster_home(home), dg.DagsterInstance.get() as instance:
@@ -110,7 +113,7 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
                 dg.reconstructable(everything),
                 instance=instance,
                 asset_selection=keys,
-                run_config={"loggers": {LINES: {"config": {"stages": stages}}}},
+                run_config=shown_stages(stages),
                 raise_on_error=False,
             )
     except DatabaseError as error:
@@ -118,9 +121,32 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
             f"{home}: Dagster's record of runs cannot be written ({error.orig}); is the disk full? Free some space, and "
             "run again: finished work is kept"
         ) from error
-    if result.success:
-        return
-    failures, done = failures_of(result.all_events), stages_done(result.all_events)
+    if not result.success:
+        raise_failures(result.all_events, stages, traceback=traceback)
+
+
+def shown_stages(stages: Sequence[str]) -> dict[str, object]:
+    """Return the configuration of a run that prints one line per stage.
+
+    Args:
+        stages: Names of the stages, in order.
+    """
+    return {"loggers": {LINES: {"config": {"stages": list(stages)}}}}
+
+
+def raise_failures(events: Sequence[dg.DagsterEvent], stages: Sequence[str], *, traceback: bool = False) -> NoReturn:
+    """Raise the error that a failed run ends with.
+
+    Args:
+        events: The run's events.
+        stages: Names of the stages that the run was to compute.
+        traceback: Whether the message tells where a failure happened.
+
+    Raises:
+        RunFailed: A stage or a blocking check failed.
+        KeyboardInterrupt: Nothing failed, so the run was stopped by Ctrl-C.
+    """
+    failures, done = failures_of(events), stages_done(events)
     if not failures:
         raise KeyboardInterrupt
     left = len(set(stages) - done - {failure.stage for failure in failures})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from assets.settings import run_mark
+from assets.settings import HOST_TAG, run_mark
 from storage.process_lock import is_present
 
 WAITING = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING]
@@ -37,6 +38,9 @@ def going_on(instance: dg.DagsterInstance, *, silence: float = SILENCE_SECONDS) 
 
 
 def _alive(instance: dg.DagsterInstance, record: dg.RunRecord, silence: float) -> bool:
+    host = record.dagster_run.tags.get(HOST_TAG)
+    if host and host != socket.gethostname():  # its processes cannot be seen from here: Dagster's monitor watches them
+        return True
     if is_present(run_mark(instance, record.dagster_run.run_id)):
         return True
     return time.time() - record.update_timestamp.timestamp() < silence

@@ -48,6 +48,19 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
     Raises:
         InvalidSettings: a file that cannot be read, an unknown section or field, a value out of its range.
     """
+    return _as_defaults(load_sections(file=file, environment=environment))
+
+
+def load_sections(*, file: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[str, BaseModel]:
+    """Read and validate every setting, and return the sections by name. It is quicker than `load`.
+
+    Args:
+        file: See `load`.
+        environment: See `load`.
+
+    Raises:
+        InvalidSettings: See `load`.
+    """
     values, origin = _given(file, environment)
     problems, built = [], {}
     for section, schema in sections().items():
@@ -57,7 +70,7 @@ def load(*, file: Path | None = None, environment: Mapping[str, str] | None = No
             problems += [_explain(section, schema, detail, origin) for detail in error.errors()]
     if problems:
         raise InvalidSettings("settings refused:\n  " + "\n  ".join(problems))
-    return _as_defaults(built)
+    return built
 
 
 def origins(*, file: Path | None = None, environment: Mapping[str, str] | None = None) -> dict[tuple[str, str], str]:
@@ -206,7 +219,9 @@ def _decode(variable: str, annotation: Any, text: str) -> Any:
 
 def _allowed(given: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(given, known, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + "allowed: " + ", ".join(sorted(known))
+    if near:
+        return f"did you mean {near[0]!r}? `reelcast settings --markdown` lists all"
+    return "allowed: " + ", ".join(sorted(known))
 
 
 def _explain(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import dagster as dg
 from rich.console import Console
 
-from assets.curves.curve_evaluation import ITEMS as CURVE_ITEMS
-from assets.curves.curve_evaluation import SCORES as CURVE_SCORES
+from assets.curves.curve_scores import ITEMS as CURVE_ITEMS
+from assets.curves.curve_scores import SCORES as CURVE_SCORES
 from assets.curves.forecast_curves import NAME as FORECAST_CURVES
 from assets.embeddings.acoustic_embeddings import acoustic_embeddings
 from assets.embeddings.retrieval_vectors import retrieval_vectors
@@ -26,6 +26,9 @@ from assets.reports.scenarios import SCENARIOS, STUDY, plant, scenario_arm
 from assets.reports.study import Arm
 from assets.settings import Settings
 from pipeline.errors import RunFailed
+from pipeline.run_graph import quiet_libraries, raise_failures, shown_stages
+from pipeline.run_lines import NAME as LINES
+from pipeline.run_lines import stage_lines
 from pipeline.settings import changed
 from storage.derived_store import derive_store
 from storage.durable import remove_folder
@@ -38,7 +41,7 @@ SHARED = (visual_embeddings, acoustic_embeddings, text_embeddings, retrieval_vec
 RESPONDING = (temporal_embeddings, neighbours, evaluation)
 # Tables of results. A copy of them would pass for an arm's own if its run were interrupted before it had some.
 RESULTS = (EVALUATION, ITEMS, PREDICTIONS, CURVE_SCORES, CURVE_ITEMS, FORECAST_CURVES, LEADERBOARD, STRATA)
-QUIET = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+JOB = "part_of_a_study"
 
 
 def run_arms(settings: Settings, arms: Sequence[Arm], console: Console) -> list[Settings]:
@@ -92,8 +95,9 @@ def run_scenarios(settings: Settings, console: Console) -> None:
             materialise(own, dg.AssetSelection.assets(stage), checked=False)
 
 
+@quiet_libraries()
 def materialise(settings: Settings, selection: dg.AssetSelection, *, checked: bool = True) -> None:
-    """Run a part of the graph in this process.
+    """Run a part of the graph in this process, and print one line per stage.
 
     Args:
         settings: The settings.
@@ -101,19 +105,25 @@ def materialise(settings: Settings, selection: dg.AssetSelection, *, checked: bo
         checked: Whether to run the checks beside them, which stop a run that leaks.
 
     Raises:
-        RunFailed: A step or a blocking check failed; the log says which.
+        RunFailed: A stage or a blocking check failed; the message names the store and the stage.
+        KeyboardInterrupt: The run was stopped by Ctrl-C.
     """
     from pipeline.definitions import ASSET_CHECKS, ASSETS
 
-    result = dg.materialize(
-        [*ASSETS, *(ASSET_CHECKS if checked else [])],
+    definitions = dg.Definitions(
+        assets=ASSETS,
+        asset_checks=ASSET_CHECKS if checked else [],
+        jobs=[dg.define_asset_job(JOB, selection)],
         resources={"settings": settings},
-        selection=selection,
-        run_config=QUIET,
-        raise_on_error=False,
+        loggers={LINES: stage_lines},
     )
+    graph = definitions.resolve_asset_graph()
+    chosen = selection.resolve(graph)
+    stages = [key.to_user_string() for key in graph.toposorted_asset_keys if key in chosen]
+    job = definitions.resolve_job_def(JOB)
+    result = job.execute_in_process(run_config=shown_stages(stages), raise_on_error=False)
     if not result.success:
-        failed = [event.step_key for event in result.all_events if event.is_step_failure]
-        raise RunFailed(
-            f"{', '.join(map(str, failed)) or 'a check'} failed in {settings.store_folder()}; the log is above"
-        )
+        try:
+            raise_failures(result.all_events, stages)
+        except RunFailed as error:
+            raise RunFailed(f"a run in {settings.store_folder()} failed\n{error}") from None

@@ -1,14 +1,14 @@
 """A versioned folder of files in the store (a fitted process, a model, a memory bank), switched atomically."""
 
+import errno
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from storage.artifact_version import NEXT_RUN, ArtifactVersion, read_version, record_of, write_version
 from storage.damage import DAMAGED, DamageError, logger, reading, set_aside
@@ -17,17 +17,20 @@ from storage.durable import (
     StoreError,
     exclusive,
     explain,
-    flush_file,
-    flush_folder,
+    explained,
+    flush,
+    make_folder,
     remove_folder,
     scratch_name,
     write_text,
 )
+from storage.remote.connection import mirror_of
 
 POINTER = "current.json"
 LISTING = "versions.json"
 LOCK = "making.lock"
 SWITCHING = "switching.lock"
+Result = TypeVar("Result")
 NOTHING: dict[str, Any] = {"version": None, "history": [], "pinned": None}
 
 
@@ -59,6 +62,7 @@ class Artifact:
         """Refer to the artifact in `folder`; the folder need not exist yet."""
         self.folder = folder
         self.name = folder.name
+        self._mirror = mirror_of(folder)
 
     def new(
         self, *, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None = None, activate: bool = True
@@ -86,7 +90,7 @@ class Artifact:
         used = [*self._folders(), *(path for path in self.folder.glob(f"{DAMAGED}/*") if path.name[:6].isdigit())]
         version = max((int(path.name[:6]) for path in used), default=0) + 1
         beside.rename(self.folder / f"{version:06d}")
-        flush_folder(self.folder)
+        flush(self.folder)
         return version
 
     def activate(self, version: int) -> None:
@@ -95,11 +99,13 @@ class Artifact:
         Raises:
             StoreError: There is no such version, or another one is pinned.
         """
-        self._check_kept(version)
-        with self._switching():
+
+        def put_in_service() -> None:
+            self._check_kept(version)
             self._check_not_pinned(version)
             self._put_in_service(version, pinned=self.pinned())
-        self.list_versions()
+
+        self._switch(put_in_service)
 
     def rollback(self) -> "ArtifactVersion":
         """Put the version in service that was in service before the current one, atomically.
@@ -110,15 +116,17 @@ class Artifact:
         Raises:
             StoreError: No earlier version is kept, or the current one is pinned.
         """
-        with self._switching():
+
+        def point_back() -> int:
             kept = {version.version for version in self.versions()}
             past = [version for version in self._history()[:-1] if version in kept]
             if not past:
                 raise StoreError(f"{self.name}: no version was in service before this one")
             self._check_not_pinned(past[-1])
             self._point(past)
-        self.list_versions()
-        return self.read(past[-1])
+            return past[-1]
+
+        return self.read(self._switch(point_back))
 
     def pin(self, version: int) -> None:
         """Put a version in service and keep it there until `unpin`, also when newer versions are made.
@@ -126,16 +134,21 @@ class Artifact:
         Raises:
             StoreError: There is no such version.
         """
-        self._check_kept(version)
-        with self._switching():
+
+        def pin() -> None:
+            self._check_kept(version)
             self._put_in_service(version, pinned=version)
-        self.list_versions()
+
+        self._switch(pin)
 
     def unpin(self) -> None:
         """Allow newer versions to come into service again. The current one stays in service until then."""
-        with self._switching():
+
+        def unpin() -> None:
             if history := self._history():
                 self._point(history)
+
+        self._switch(unpin)
 
     def pinned(self) -> int | None:
         """Return the number of the pinned version, or None."""
@@ -151,6 +164,10 @@ class Artifact:
         Returns:
             The version with its new metadata.
         """
+        self._mirror.change(lambda: self._annotate(version, notes))
+        return self.read(version)
+
+    def _annotate(self, version: int, notes: Mapping[str, Any]) -> None:
         before = self.read(version)
         state = {
             "inputs_hash": before.inputs_hash,
@@ -161,7 +178,6 @@ class Artifact:
         }
         write_version(before.path, state)
         self.list_versions()
-        return self.read(version)
 
     def list_versions(self) -> None:
         """Update `versions.json`, from which the catalog shows all versions and which one is in service.
@@ -169,26 +185,40 @@ class Artifact:
         The catalog reads this one file instead of the versions' folders, because a folder may be removed between listing
         and reading it.
         """
-        with exclusive(self.folder / "listing.lock", doing="listing versions", wait=True):
-            service = self._history()[-1:]
-            listed = [
-                {
-                    "version": found.version,
-                    "in_service": found.version in service,
-                    "created_at": found.created_at.isoformat(),
-                    "inputs_hash": found.inputs_hash,
-                    "fingerprint": found.fingerprint,
-                    "metadata": found.metadata,
-                }
-                for found in self.versions()
-            ]
-            text, file = json.dumps(listed), self.folder / LISTING
-            if not file.exists() or file.read_bytes() != text.encode():
-                write_text(file, text)
+        file = self.folder / LISTING
+        if not file.exists() or file.read_bytes() != self._listed().encode():
+            self._mirror.change(self._list)
 
-    def _switching(self) -> AbstractContextManager[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return exclusive(self.folder / SWITCHING, doing="switching versions", wait=True)
+    def _list(self) -> None:
+        with exclusive(self.folder / "listing.lock", doing="listing versions", wait=True):
+            write_text(self.folder / LISTING, self._listed())
+
+    def _listed(self) -> str:
+        service = self._history()[-1:]
+        listed = [
+            {
+                "version": found.version,
+                "in_service": found.version in service,
+                "created_at": found.created_at.isoformat(),
+                "inputs_hash": found.inputs_hash,
+                "fingerprint": found.fingerprint,
+                "metadata": found.metadata,
+            }
+            for found in self.versions()
+        ]
+        return json.dumps(listed)
+
+    def _switch(self, change: Callable[[], Result]) -> Result:
+        """Change which versions are kept or in service, and list them; one process at a time does so."""
+
+        def switch() -> Result:
+            with exclusive(self.folder / SWITCHING, doing="switching versions", wait=True):
+                result = change()
+            self.list_versions()
+            return result
+
+        make_folder(self.folder)
+        return self._mirror.change(switch)
 
     def _check_kept(self, version: int) -> None:
         kept = [one.version for one in self.versions()]
@@ -216,6 +246,7 @@ class Artifact:
 
     def _pointer(self) -> dict[str, Any]:
         """Return the content of `current.json`. If it is missing or damaged, it is restored from `versions.json`."""
+        self._mirror.pull()
         try:
             return read_pointer(self.folder)
         except FileNotFoundError:
@@ -226,7 +257,7 @@ class Artifact:
         if listed is None and problem == "is missing":
             return NOTHING  # no version was put in service yet
         found = {"version": listed, "history": [listed], "pinned": None} if listed else NOTHING
-        self._point(found["history"])
+        self._mirror.change(lambda: self._point(found["history"]))
         logger.warning(
             "%s %s: %s; if a version was pinned, pin it again",
             *(self.folder / POINTER, problem),
@@ -277,7 +308,8 @@ class Artifact:
 
     def _take_out_of_service(self, history: list[int]) -> None:
         """Clear the pointer to a missing version, unless another one was put in service in the meantime."""
-        with self._switching():
+
+        def clear() -> None:
             if self._history() == history and not (self.folder / f"{history[-1]:06d}").exists():
                 logger.warning(
                     "%s: version %d was in service and is missing; no version is in service now, %s",
@@ -285,9 +317,12 @@ class Artifact:
                 )
                 self._point([])
 
+        self._switch(clear)
+
     def versions(self) -> list[ArtifactVersion]:
         """Return all versions, oldest first. Versions with a damaged `version.json` are set aside, with a warning."""
         found = []
+        self._mirror.pull()
         for path in self._folders():
             try:
                 found.append(read_version(path))
@@ -308,13 +343,15 @@ class Artifact:
         Raises:
             StoreError: There is no such version, or it is in service, pinned or being read.
         """
-        self._check_kept(version)
-        with self._switching():
+
+        def remove() -> None:
+            self._check_kept(version)
             if version in (*self._history()[-1:], self.pinned()):
                 raise StoreError(f"{self.name}: version {version} is in service; switch to another one first")
             if not self._removed(version):
                 raise StoreError(f"{self.name}: version {version} is being read; end its readers first")
-        self.list_versions()
+
+        self._switch(remove)
 
     def prune(self, *, keep: int = 3) -> list[int]:
         """Remove old versions.
@@ -328,27 +365,29 @@ class Artifact:
         Returns:
             The numbers of the removed versions.
         """
-        with self._switching():
+
+        def prune() -> list[int]:
             history = self._history()
             newest = [int(folder.name) for folder in self._folders()]
             wanted = {*(newest[-keep:] if keep else []), *history[-max(keep, 1) :], self.pinned()}
-            removed = [version for version in newest if version not in wanted and self._removed(version)]
-        self.list_versions()
-        return removed
+            return [version for version in newest if version not in wanted and self._removed(version)]
+
+        return self._switch(prune)
 
     def _removed(self, version: int) -> bool:
         """Remove a version's files; return False if a reader holds them."""
         folder = self.folder / f"{version:06d}"
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        else:
-            remove_folder(folder)
-            return True
-        finally:
-            os.close(handle)
+        with explained(folder):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            else:
+                remove_folder(folder)
+                return True
+            finally:
+                os.close(handle)
 
 
 class Draft:
@@ -372,7 +411,8 @@ class Draft:
     def __enter__(self) -> Path:
         """Create the folder to write into, and lock the artifact against other writers."""
         try:
-            self._folder.mkdir(parents=True)
+            make_folder(self._artifact.folder)
+            self._folder.mkdir()
             self._lock.__enter__()
         except OSError as error:
             raise explain(error, self._artifact.folder) from error
@@ -386,7 +426,7 @@ class Draft:
         try:
             if error is None:
                 self._publish()
-            elif isinstance(error, OSError) and error.errno in DISK_FULL:
+            elif isinstance(error, OSError) and error.errno in (*DISK_FULL, errno.EIO):
                 raise explain(error, self._artifact.folder) from error
         except OSError as failure:
             raise explain(failure, self._artifact.folder) from failure
@@ -397,14 +437,20 @@ class Draft:
     def _publish(self) -> None:
         state = {**self._state, "created_at": datetime.now(UTC).isoformat(), "files": record_of(self._folder)}
         write_version(self._folder, state)
-        for file in self._folder.rglob("*"):
-            if file.is_file():
-                flush_file(file)
-        version = self._artifact._place(self._folder)
-        if self._activate and self._artifact.pinned() is None:
-            self._artifact.activate(version)
-        self._artifact.list_versions()
+        for path in self._folder.rglob("*"):
+            flush(path)
+        version = self._artifact._mirror.change(self._place, undo=self._take_back)
         self.version = self._artifact.read(version)
+
+    def _place(self) -> int:
+        self._placed = self._artifact._place(self._folder)
+        if self._activate and self._artifact.pinned() is None:
+            self._artifact.activate(self._placed)
+        self._artifact.list_versions()
+        return self._placed
+
+    def _take_back(self) -> None:
+        (self._artifact.folder / f"{self._placed:06d}").rename(self._folder)
 
 
 def read_pointer(folder: Path) -> dict[str, Any]:
@@ -417,6 +463,8 @@ def read_pointer(folder: Path) -> dict[str, Any]:
     file = folder / POINTER
     with reading(file):
         pointer = json.loads(file.read_text(encoding="utf-8"))
+        if pointer.keys() == {"version", "history"}:  # as written before versions could be pinned
+            pointer["pinned"] = None
         version, history, pinned = (pointer[name] for name in NOTHING)
         numbers = [number for number in (version, pinned, *history) if number is not None]
         # facts that are stored twice must agree; otherwise a flipped bit could switch to another version

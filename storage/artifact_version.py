@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.damage import DamageError, reading, set_aside
-from storage.durable import StoreError, write_text
+from storage.durable import StoreError, explained, write_text
 from storage.hashing import content_hash, file_hash
+from storage.remote.connection import mirror_of
 
 STATE_FILE = "version.json"
 NEXT_RUN = "the next run makes it again"
@@ -36,7 +37,8 @@ class Hold:
             FileNotFoundError: The version was removed before it could be locked.
         """
         self._handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        with explained(folder):
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
         try:
             same = os.path.samestat(os.fstat(self._handle), folder.stat())
         except FileNotFoundError:
@@ -92,11 +94,16 @@ class ArtifactVersion:
         Raises:
             DamageError: A file is missing or differs.
         """
+        mirror = mirror_of(self.path.parent)
+        if contents:
+            mirror.fetch(self.path.name)
         for name, (size, digest) in (self.files or {}).items():
             file = self.path / name
             try:
                 facts = file.stat()
             except (FileNotFoundError, NotADirectoryError):
+                if mirror.has(file, size):
+                    continue
                 raise DamageError(self.path, f"{name} is missing") from None
             if facts.st_size != size:
                 raise DamageError(self.path, f"{name} has {facts.st_size:,} bytes, {size:,} were written")

@@ -17,6 +17,8 @@ from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.log import APPENDED
 from storage.parts import Parts
+from storage.remote.connection import remote_of
+from storage.remote.mirror import without_pulling
 from storage.rows import DROPPED, STATE
 from storage.store import Store
 
@@ -36,6 +38,11 @@ def publish(store: Store) -> Path:
     Raises:
         StoreError: Two views would have the same name, or the disk is full.
     """
+    with without_pulling():
+        return _publish(store)
+
+
+def _publish(store: Store) -> Path:
     path = store.root / FILE
     # Only one process at a time: otherwise a slow one could replace newer views by older ones.
     with exclusive(store.root / "publishing.lock", doing="publishing the catalog", wait=True):
@@ -63,7 +70,10 @@ def _write(path: Path, root: Path, views: Mapping[str, str], made_of: str) -> No
                 # Until a checkpoint the data may be in a write-ahead log only, and closing does not report a full disk.
                 connection.execute("CHECKPOINT")
         except duckdb.Error as error:
-            raise StoreError(f"{path}: the catalog cannot be written, the old one stays: {error}") from error
+            raise StoreError(
+                f"{path}: the catalog cannot be written, the old one stays: {error}. "
+                "If the disk is full, free some space; then run again"
+            ) from error
         finally:
             scratch.with_name(scratch.name + ".wal").unlink(missing_ok=True)
 
@@ -92,7 +102,10 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
         >>> folder.cleanup()
     """
     path = store.root / FILE
-    if _info(path)[0] != str(store.root):
+    if remote_of(store.root) is not None:
+        store.fetch()
+        publish(store)
+    elif _info(path)[0] != str(store.root):
         publish(store)
     return _attach(path)
 

@@ -12,9 +12,11 @@ from storage.artifact import LISTING, listed_in_service, read_pointer
 from storage.artifact_version import read_version
 from storage.checked_parquet import open_parquet, read_table, row_groups
 from storage.damage import DAMAGED, DamageError, reading
+from storage.durable import StoreError
 from storage.log import LOST, Log
 from storage.parts import EMPTY, RETIRED
 from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
+from storage.remote.connection import Remote, remote_of
 from storage.rows import STATE, changed_items
 from storage.stage import read_fingerprint
 from storage.store import KINDS, NAME, read_format
@@ -54,6 +56,9 @@ def check_store(root: Path, *, deep: bool = False) -> Iterator[Finding]:
     """
     if problem := _problem(lambda: read_format(root / "store.json")):
         yield Finding(str(root / "store.json"), problem, WRITTEN_AGAIN)
+    remote = remote_of(root)
+    if remote is not None:
+        yield from _bucket(remote, deep)
     checks = dict(zip(KINDS, (_stage, _table, _artifact, _log), strict=True))
     for kind, check in checks.items():
         for folder in sorted(root.glob(f"{kind}/*")):
@@ -66,6 +71,22 @@ def check_store(root: Path, *, deep: bool = False) -> Iterator[Finding]:
         yield Finding(
             str(folder), f"holds {count} damaged files that were set aside", f"rm -r {_quoted(folder)}", "note"
         )
+
+
+def _bucket(remote: Remote, deep: bool) -> Iterator[Finding]:
+    """Check the manifests and, if `deep`, every object; fetch what the other checks read."""
+    for mirror in remote.mirrors():
+        try:
+            files = mirror.manifest().files
+            if mirror.name.startswith(("tables", "logs")):
+                mirror.fetch()
+        except StoreError as error:
+            yield Finding(f"{remote.objects.url}/{mirror.manifest_name}", str(error), "see the message")
+            continue
+        for path, entry in sorted(files.items()) if deep else ():
+            if entry.object and (problem := mirror.problem_of(path)):
+                subject = f"{remote.objects.url}/{mirror.name}/{entry.object}"
+                yield Finding(subject, problem, "the next run takes it out of the store and computes its content again")
 
 
 def _problem(read: Callable[[], object]) -> str | None:

@@ -83,6 +83,9 @@ def set_aside(path: Path, owner: Path, problem: object, done: str) -> Path | Non
     Returns:
         The new path; None if another process has already moved it.
     """
+    from storage.remote.connection import mirror_of  # which imports this module
+
+    mirror_of(owner).distrust()
     folder = owner / DAMAGED
     folder.mkdir(exist_ok=True)
     target = folder / f"{path.name}-{uuid.uuid4().hex[:8]}"

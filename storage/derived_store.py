@@ -46,6 +46,7 @@ def derive_store(source: Store, folder: Path, *, without: Collection[str] = ()) 
     """
     is_new = not folder.exists()
     derived = Store(folder)
+    source.fetch()
     try:
         for stage in source.names("stages"):
             _link(source.root / "stages" / stage, folder / "stages" / stage)

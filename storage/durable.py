@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,13 +37,20 @@ def explain(error: OSError, path: Path) -> StoreError:
     elif error.errno in (errno.EEXIST, errno.ENOTDIR):
         text = f"{path}: a file is in the way of this folder. Remove it, or choose another folder (store.path, store.results)"
     elif error.errno == errno.EIO:
-        text = (
-            f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk; if this file alone stays unreadable, "
-            f"remove it (rm {path}) and run again"
-        )
+        remove = "" if path.is_dir() else f"; if this file alone stays unreadable, remove it (rm {path})"
+        text = f"{path}: the disk failed ({os.strerror(error.errno)}). Check the disk{remove} and run again"
     else:
         text = f"{path}: {error}"
     return StoreError(text)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Convert an error of the file system in this block to a StoreError about `path`; see `explain`."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 @contextmanager
@@ -59,44 +66,44 @@ def exclusive(lock: Path, *, doing: str, wait: bool = False) -> Iterator[None]:
 
     Raises:
         BusyError: Another process holds the lock, and `wait` is False.
-        StoreError: The lock's file cannot be created.
+        StoreError: The lock's file cannot be created or locked.
     """
-    try:
+    with explained(lock):
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise explain(error, lock) from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace") or "unknown"
-            raise BusyError(
-                f"{lock.parent}: process {holder} is {doing} right now; wait for it, or stop it, and run again"
-            ) from None
-        os.truncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
+        with explained(lock):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                holder = os.read(handle, 32).decode(errors="replace") or "unknown"
+                raise BusyError(
+                    f"{lock.parent}: process {holder} is {doing} right now; wait for it, or stop it, and run again"
+                ) from None
+            os.truncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
         yield
-        fcntl.flock(handle, fcntl.LOCK_UN)  # children forked in the block share the lock: closing is not enough
+        with explained(lock):
+            fcntl.flock(handle, fcntl.LOCK_UN)  # children forked in the block share the lock: closing is not enough
     finally:
         os.close(handle)
 
 
-def flush_folder(folder: Path) -> None:
-    """Flush a folder to the disk, so that renames in it survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def flush_file(path: Path) -> None:
-    """Flush a file's content to the disk."""
+def flush(path: Path) -> None:
+    """Flush a file's content to the disk; of a folder, the names in it, so that renames in it survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, so that they survive a power cut; do nothing if the folder exists."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    flush(folder.parent)
 
 
 def scratch_name(folder: Path) -> Path:
@@ -105,24 +112,30 @@ def scratch_name(folder: Path) -> Path:
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, *, keep_first: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to. When the block ends without an error, that file replaces `path` atomically.
 
     A reader sees either the old file or the new one, never a part of it.
 
     Args:
         path: The file to write. Its folder is created if it does not exist.
+        keep_first: Whether a file that is there already stays, and the new one is dropped. Of several writers at the same
+            time, one writes the file.
 
     Raises:
         StoreError: The disk is full or read-only.
     """
     scratch = scratch_name(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield scratch
-        flush_file(scratch)
-        scratch.replace(path)
-        flush_folder(path.parent)
+        flush(scratch)
+        if keep_first:
+            with suppress(FileExistsError):
+                os.link(scratch, path)
+        else:
+            scratch.replace(path)
+        flush(path.parent)
     except OSError as error:
         raise explain(error, path) from error
     finally:
@@ -138,7 +151,7 @@ def check_writable(folder: Path) -> None:
     """
     probe = scratch_name(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe.write_text("can be written", encoding="utf-8")
         probe.unlink()
     except OSError as error:
@@ -155,16 +168,26 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder. Readers see it vanish at once, even if this process is killed while it deletes the files."""
     scratch = scratch_name(folder.parent)
     folder.rename(scratch)
+    flush(scratch.parent)  # otherwise a power cut could bring the folder back without some of its files
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def ordered_name(folder: Path, suffix: str) -> tuple[int, str]:
+def ordered_name(folder: Path, suffix: str, *, also: Iterable[str] = ()) -> tuple[int, str]:
     """Return the number and the name of a new file in `folder`. Numbers increase, also between processes.
 
     The number is the time in nanoseconds, or one more than the newest file's number if the clock was set back.
+
+    Args:
+        folder: The folder.
+        suffix: The files' suffix.
+        also: Names of files of this folder that are elsewhere.
     """
-    newest = max((int(file.name[:20]) for file in folder.glob(f"*{suffix}") if file.name[:20].isdigit()), default=0)
-    number = max(time.time_ns(), newest + 1)
+    # names of 20 digits sort as numbers, and a folder may hold thousands of files
+    newest = max((name[:20] for name in also if name[:20].isdigit()), default="0")
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        named = (entry.name for entry in entries if entry.name.endswith(suffix))
+        newest = max([newest, *(name[:20] for name in named if name[:20].isdigit())])
+    number = max(time.time_ns(), int(newest) + 1)
     return number, f"{number:020d}-{uuid.uuid4().hex[:12]}{suffix}"
 
 

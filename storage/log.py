@@ -7,6 +7,7 @@ import polars as pl
 from storage.checked_parquet import open_parquet, read_table, write_parquet
 from storage.damage import DamageError, set_aside
 from storage.durable import ordered_name, written_beside
+from storage.remote.connection import mirror_of
 
 APPENDED = "[0-9]*-*.parquet"
 LOST = "its rows are lost, all other rows stay"
@@ -26,6 +27,7 @@ class Log:
         """Refer to the log in `folder`; the folder need not exist yet."""
         self.folder = folder
         self.name = folder.name
+        self._mirror = mirror_of(folder)
 
     def append(self, frame: pl.DataFrame) -> None:
         """Append rows. Columns that `frame` lacks are null in its rows.
@@ -37,12 +39,16 @@ class Log:
             StoreError: The disk is full or read-only.
         """
         if frame.height:
-            _, name = ordered_name(self.folder, ".parquet")
-            with written_beside(self.folder / name) as scratch:
-                write_parquet(scratch, frame.to_arrow())
+            self._mirror.change(lambda: self._append(frame))
+
+    def _append(self, frame: pl.DataFrame) -> None:
+        _, name = ordered_name(self.folder, ".parquet", also=self._mirror.names())
+        with written_beside(self.folder / name) as scratch:
+            write_parquet(scratch, frame.to_arrow())
 
     def files(self) -> list[Path]:
         """Return the log's files, oldest first: one per call of `append`."""
+        self._mirror.fetch()
         return sorted(self.folder.glob(APPENDED))
 
     def read(self) -> pl.DataFrame:

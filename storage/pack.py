@@ -11,25 +11,26 @@ So a pack is never stale, and a reader keeps the version that it opened.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from storage.arrays import shape_of, to_numpy
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
 from storage.damage import DamageError
-from storage.durable import exclusive
+from storage.durable import exclusive, make_folder
 from storage.hashing import content_hash
 from storage.stage import Stage
 from storage.store import Store
 
 COLUMN, COUNT = "embedding", "rows"
-BLOCK = 512  # videos read from the parquet at a time
+BLOCK = 4096  # videos read from the parquet at a time
 FORMAT = "1"
 
 
@@ -118,7 +119,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
     """Open the pack of a stage's current ok rows. It is made first if it is missing or a row has changed.
 
     Processes that need the same new pack wait for the one that makes it. Making it takes as much disk as the unpacked
-    arrays, twice that while an old pack exists, and memory for 512 videos.
+    arrays, twice that while an old pack exists, and memory for `BLOCK` videos.
 
     Args:
         store: The store.
@@ -128,7 +129,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
         StoreError: The disk is full.
     """
     artifact = pack_artifact(store, stage.name)
-    artifact.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(artifact.folder)
     shape = shape_of(stage.payload.field(COLUMN))
     fingerprint = content_hash(FORMAT, str(stage.payload.field(COLUMN).type), list(shape))
     with exclusive(artifact.folder / "packing.lock", doing="packing this stage", wait=True):
@@ -150,8 +151,12 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
             old = Pack(before)
     shape, items = shape_of(stage.payload.field(COLUMN)), rows["item"].to_list()
     metadata: dict[str, int] = {"videos": len(items)}
+    columns = [COLUMN, COUNT] if COUNT in stage.payload.names else [COLUMN]
     with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=metadata) as folder:
         lengths, copied = [], 0
+        places = stage.places(items)
+        if len(places) < len(items):
+            raise RuntimeError(f"stage {stage.name} changed while it was packed; run again")
         with _Growing(folder / "values.npy", shape[-1], _dtype(stage)) as values:
             for start in range(0, len(items), BLOCK):
                 block = rows[start : start + BLOCK]
@@ -161,8 +166,9 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
                     if old is not None and (vectors := old.get(item, digest)) is not None
                 }
                 copied += len(known)
-                changed = [item for item in block["item"] if item not in known]
-                known |= dict(zip(changed, _read(stage, changed), strict=True))
+                changed = places[start : start + BLOCK].filter(~pl.col("item").is_in(list(known)))
+                if len(changed):
+                    known |= _vectors(stage.read_places(changed, columns), shape)
                 for item in block["item"]:
                     values.append(known[item])
                     lengths.append(len(known[item]))
@@ -173,20 +179,20 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
         metadata |= {"longest": max(int(longest), 1), "rows": sum(lengths), "from_parquet": len(items) - copied}
 
 
-def _read(stage: Stage, items: Sequence[str]) -> Iterator[np.ndarray]:
-    """Return each item's vectors (rows, d), from the parquet."""
-    if not items:
-        return iter(())
-    shape = shape_of(stage.payload.field(COLUMN))
-    counted = COUNT in stage.payload.names
-    table = stage.read(items=items, columns=[COLUMN, COUNT] if counted else [COLUMN])
-    if table["item"].to_pylist() != list(items):
-        raise RuntimeError(f"stage {stage.name} changed while it was packed; run again")
-    arrays = to_numpy(table, COLUMN)
+def _vectors(table: pa.Table, shape: tuple[int | None, ...]) -> dict[str, np.ndarray]:
+    """Return item -> its vectors (rows, d).
+
+    Args:
+        table: Rows of a stage: `item`, `embedding` and, if the stage has it, `rows`.
+        shape: Shape of one row's array.
+    """
+    items, arrays = table["item"].to_pylist(), to_numpy(table, COLUMN)
     if shape[0] is None:
-        return iter(arrays)
-    counts = table[COUNT].to_pylist() if counted else [shape[0] if len(shape) > 1 else 1] * len(items)
-    return (array.reshape(-1, shape[-1])[:count] for array, count in zip(arrays, counts, strict=True))
+        return dict(zip(items, arrays, strict=True))
+    most = shape[0] if len(shape) > 1 else 1
+    counts = table[COUNT].to_pylist() if COUNT in table.column_names else [most] * len(items)
+    arrays = arrays.reshape(len(items), -1, shape[-1])
+    return {item: array[:count] for item, array, count in zip(items, arrays, counts, strict=True)}
 
 
 def _dtype(stage: Stage) -> np.dtype:

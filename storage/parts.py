@@ -8,6 +8,7 @@ No lock is needed: a part appears by a rename, and of an item's rows in all part
 """
 
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ import pyarrow as pa
 
 from storage.checked_parquet import intact_row_groups, open_parquet, read_rows, read_table, write_parquet
 from storage.damage import DamageError, set_aside
-from storage.durable import explain, flush_folder, ordered_name, scratch_name, write_text, written_beside
+from storage.durable import explain, flush, make_folder, ordered_name, scratch_name, write_text, written_beside
 from storage.hashing import content_hash
+from storage.remote.connection import mirror_of
 from storage.rows import STATE
 from storage.state_cache import marks_of, recall, remember
 
@@ -27,9 +29,22 @@ RETIRED = "retired"
 EMPTY = f"{0:020d}-empty.parquet"
 
 
+def is_generation_mark(path: str) -> bool:
+    """Return whether a file says which generations commits go to: a commit is void where another worker changed that."""
+    return path.endswith((f"/{OPEN}", f"/{RETIRED}"))
+
+
 def layout_of(payload: pa.Schema) -> str:
     """Return the name of the folder for parts with this payload: a hash of the schema."""
     return content_hash([f"{field.name}: {field.type} {field.metadata}" for field in payload])[:12]
+
+
+@dataclass(frozen=True)
+class ReservedPart:
+    """A part that is not written yet: its commit number and the name of its file."""
+
+    number: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ class Parts:
     def add_generation(self) -> Path:
         """Create a new generation. Readers see it at once; commits go to it only after `open_generation`."""
         root = self.folder / "parts"
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         while True:
             newest = max((int(folder.name) for folder in root.iterdir() if folder.name.isdigit()), default=0)
             generation = root / f"{newest + 1:06d}"
@@ -72,7 +87,7 @@ class Parts:
                 generation.mkdir()
             except FileExistsError:
                 continue
-            flush_folder(root)
+            flush(root)
             self._seed(generation)
             return generation
 
@@ -99,7 +114,7 @@ class Parts:
 
     def _seed(self, generation: Path) -> None:
         empty = generation / self.layout / EMPTY
-        if not any(empty.parent.glob("*.parquet")) or (empty.exists() and not is_whole(empty)):
+        if not _holds_parquet(empty.parent) or (empty.exists() and not is_whole(empty)):
             with written_beside(empty) as scratch:
                 write_parquet(scratch, self.schema.empty_table())
 
@@ -107,15 +122,35 @@ class Parts:
         """Return the commit number and the file name of a new part. Numbers increase even if the clock was set back."""
         layouts = [layout for generation in self.generations() for layout in generation.iterdir() if layout.is_dir()]
         return max(
-            (ordered_name(layout, ".parquet") for layout in layouts), default=ordered_name(self.folder, ".parquet")
+            (ordered_name(layout, ".parquet", also=self._names_in(layout)) for layout in layouts),
+            default=ordered_name(self.folder, ".parquet"),
         )
 
-    def add(self, columns: Sequence[pa.Array], name: str) -> None:
+    def reserve(self, count: int) -> list[ReservedPart]:
+        """Return parts whose numbers follow each other, for writers that commit in any order."""
+        first, _ = self.next_commit()
+        names = [(number, f"{number:020d}-{uuid.uuid4().hex[:12]}.parquet") for number in range(first, first + count)]
+        return [ReservedPart(*name) for name in names]
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of a part with this layout, or None if there is none. It may be in the bucket alone."""
+        for generation in self.generations():
+            layout = generation / self.layout
+            if (layout / name).exists() or name in self._names_in(layout):
+                return layout / name
+        return None
+
+    def _names_in(self, layout: Path) -> list[str]:
+        """Return the names of parts that are in the bucket alone."""
+        return mirror_of(self.folder).names(str(layout.relative_to(self.folder)))
+
+    def add(self, columns: Sequence[pa.Array], name: str, *, keep_first: bool = False) -> None:
         """Write one part.
 
         Args:
             columns: All columns of `schema`, in this order.
-            name: The file's name, from `next_commit`.
+            name: The file's name, from `next_commit` or `reserve`.
+            keep_first: Whether a part of this name that another process wrote stays, and this one is dropped.
 
         Raises:
             StoreError: The disk is full or read-only.
@@ -124,18 +159,18 @@ class Parts:
         try:
             generation = self.current_generation()
             path = generation / self.layout / name
-            with written_beside(path) as scratch:
+            with written_beside(path, keep_first=keep_first) as scratch:
                 write_parquet(scratch, table)
             # Compaction may have opened a new generation and listed the old one just before the rename. It then missed
             # this part, which must therefore be linked into the new generation too. A row in both counts once.
             while (newest := self.current_generation()) != generation:
                 generation = newest
                 target = generation / self.layout
-                target.mkdir(exist_ok=True)
+                make_folder(target)
                 link = scratch_name(target)
                 os.link(path, link)
                 link.rename(target / name)
-                flush_folder(target)
+                flush(target)
         except OSError as error:
             raise explain(error, self.folder) from error
 
@@ -157,6 +192,7 @@ class Parts:
         """
         if files is not None:
             return _newest([self._states_of(file) for file in files if file.name != EMPTY])
+        mirror_of(self.folder).fetch()
         marks = marks_of(file for file in self.files() if file.name != EMPTY)
         read, known = recall(self.folder, marks)
         if known is not None and len(read) == len(marks):
@@ -225,6 +261,11 @@ class Parts:
         Returns:
             The new part; None if no row is intact.
         """
+        mirror = mirror_of(self.folder)
+        if mirror.is_remote:
+            set_aside(part, self.folder, error.problem, "it is downloaded again")
+            mirror.fetch()
+            return part if part.exists() else None
         tables, rescued = intact_row_groups(part, STATE), None
         if tables:
             _, name = ordered_name(part.parent, ".parquet")
@@ -247,6 +288,15 @@ def _newest(frames: Sequence[pl.DataFrame | None]) -> pl.DataFrame:
     if not frames:
         return _placed(STATE.empty_table(), "")
     return pl.concat(frames).sort("commit", "part", "row").unique("item", keep="last", maintain_order=True)
+
+
+def _holds_parquet(folder: Path) -> bool:
+    """Return whether a folder has a visible parquet file; the listing ends at the first one."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(".parquet") and not entry.name.startswith(".") for entry in entries)
+    except FileNotFoundError:
+        return False
 
 
 def is_whole(part: Path) -> bool:

@@ -72,50 +72,50 @@ def make_plan(
         other_columns: Items that are stored with another payload schema.
         retry_failed: Whether to compute items again that failed with the same inputs and fingerprint.
     """
-    stored = {
-        item: (input_hash, computed_with, status)
-        for item, input_hash, computed_with, status in states.select(
-            "item", "input_hash", "fingerprint", "status"
-        ).iter_rows()
+    columns = {"item": list(inputs), "input": list(inputs.values())}
+    now = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    stored = states.select("item", pl.col("input_hash").alias("used"), pl.col("fingerprint").alias("made_by"), "status")
+    other_inputs, other_fingerprint = pl.col("used").ne_missing(pl.col("input")), pl.col("made_by") != fingerprint
+    other_payload = pl.col("item").is_in(list(other_columns))
+    changes = {
+        made_by: _change(made_by, fingerprint, known)
+        for made_by in stored["made_by"].unique()
+        if made_by != fingerprint
     }
-    kinds: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    reasons: dict[str, str] = {}
-    todo = []
-    changes: dict[str, str] = {}
+    again, why_again = ("retried", "failed before") if retry_failed else ("failed", LEFT_FAILED)
+    is_new, is_stale = pl.col("status").is_null(), other_inputs | other_fingerprint | other_payload
+    why_stale = (
+        pl.when(other_inputs).then(pl.lit("input changed")),
+        pl.when(other_fingerprint).then(
+            pl.col("made_by").replace_strict(changes, default=None, return_dtype=pl.String)
+        ),
+        pl.when(other_payload).then(pl.lit("payload columns changed")),
+    )
 
-    def change(computed_with: str) -> str:
-        if computed_with not in changes:
-            if computed_with in known and fingerprint in known:
-                found = known[computed_with].differences(known[fingerprint])
-                changes[computed_with] = "; ".join(found)
-            else:
-                changes[computed_with] = f"fingerprint: {computed_with} -> {fingerprint}"
-        return changes[computed_with]
+    def choose(new: pl.Expr, stale: pl.Expr, failed: pl.Expr, unchanged: pl.Expr) -> pl.Expr:
+        is_failed = pl.col("status") == "failed"
+        return pl.when(is_new).then(new).when(is_stale).then(stale).when(is_failed).then(failed).otherwise(unchanged)
 
-    for item, input_hash in inputs.items():
-        if item not in stored:
-            kind, reason = "new", "new item"
-        else:
-            used, computed_with, status = stored[item]
-            why = ["input changed"] if used != input_hash else []
-            if computed_with != fingerprint:
-                why.append(change(computed_with))
-            if item in other_columns:
-                why.append("payload columns changed")
-            if why:
-                kind, reason = "stale", "; ".join(why)
-            elif status == "failed":
-                kind = "retried" if retry_failed else "failed"
-                reason = "failed before" if retry_failed else LEFT_FAILED
-            else:
-                kind, reason = "unchanged", ""
-        kinds[kind].append(item)
-        if reason:
-            reasons[item] = reason
-        if kind in ("new", "stale", "retried"):
-            todo.append(item)
-    for item in stored.keys() - inputs.keys():
-        kinds["orphaned"].append(item)
-        reasons[item] = "no input any more"
-    kinds["orphaned"].sort()
+    judged = now.join(stored, on="item", how="left", maintain_order="left").select(
+        "item",
+        choose(*map(pl.lit, ("new", "stale", again, "unchanged"))).alias("kind"),
+        choose(
+            pl.lit("new item"),
+            pl.concat_str(why_stale, separator="; ", ignore_nulls=True),
+            pl.lit(why_again),
+            pl.lit(None, pl.String),
+        ).alias("reason"),
+    )
+    kinds = {kind: judged.filter(pl.col("kind") == kind)["item"].to_list() for kind in KINDS}
+    todo = judged.filter(pl.col("kind").is_in(["new", "stale", "retried"]))["item"].to_list()
+    reasons = dict(judged.drop_nulls("reason").select("item", "reason").iter_rows())
+    kinds["orphaned"] = stored.join(now, on="item", how="anti")["item"].sort().to_list()
+    reasons |= dict.fromkeys(kinds["orphaned"], "no input any more")
     return Plan(stage, **kinds, todo=todo, reasons=reasons)
+
+
+def _change(made_by: str, fingerprint: str, known: Mapping[str, Fingerprint]) -> str:
+    """Return what differs between the fingerprint of some rows and the current one."""
+    if made_by in known and fingerprint in known:
+        return "; ".join(known[made_by].differences(known[fingerprint]))
+    return f"fingerprint: {made_by} -> {fingerprint}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from storage.arrays import shape_of, to_column
@@ -151,6 +151,7 @@ def changed_items(table: pa.Table) -> list[str]:
 
 def check_distinct(items: Sequence[str]) -> None:
     """Raise ValueError if an item is given twice."""
-    values, counts = np.unique(np.asarray(items, dtype=object).astype(str), return_counts=True)
-    if len(values) < len(items):
-        raise ValueError(f"item {values[counts > 1][0]} is given twice; each item is allowed once")
+    given = pl.Series(items, dtype=pl.String)
+    if given.n_unique() < len(given):
+        twice = given.filter(given.is_duplicated()).min()
+        raise ValueError(f"item {twice} is given twice; each item is allowed once")

@@ -11,9 +11,10 @@ from storage.compaction import compact
 from storage.damage import DamageError, logger, reading
 from storage.durable import write_text, written_beside
 from storage.fingerprint import Fingerprint
-from storage.parts import Parts
+from storage.parts import Parts, ReservedPart, is_generation_mark
 from storage.payload_schema import PAYLOAD_FILE, read_payload_schema
 from storage.plan import Plan, make_plan
+from storage.remote.connection import mirror_of
 from storage.rows import DROPPED, STATE, Row, check_distinct, payload_columns
 
 RETENTION = 24 * 3600.0  # seconds
@@ -62,8 +63,20 @@ class Stage:
         self.name = folder.name
         self.payload = payload
         self._parts = Parts(folder, payload)
+        self._mirror = mirror_of(folder)
+        self._mirror.pull()
+        if not (self._mirror.is_remote and self._is_prepared()):
+            self._mirror.change(self._prepare)
+
+    def _is_prepared(self) -> bool:
+        schema = self.payload.serialize().to_pybytes()
+        same = self.schema_file.exists() and self.schema_file.read_bytes() == schema
+        return same and all((generation / self._parts.layout).is_dir() for generation in self._parts.generations())
+
+    def _prepare(self) -> None:
+        """Write what a stage without rows has: a generation, an empty part and the payload's schema."""
         self._parts.seed()
-        schema = payload.serialize().to_pybytes()
+        schema = self.payload.serialize().to_pybytes()
         if not self.schema_file.exists() or self.schema_file.read_bytes() != schema:
             try:
                 read_payload_schema(self.schema_file)
@@ -102,7 +115,29 @@ class Stage:
             retry_failed=retry_failed,
         )
 
-    def commit(self, rows: Iterable[Row], *, fingerprint: str | Fingerprint, shard: str | None = None) -> None:
+    def reserve(self, count: int) -> list[ReservedPart]:
+        """Return parts for the shards of a run whose workers commit in any order and may be started twice.
+
+        The rows' order in the stage is the order of these parts.
+        """
+        return self._parts.reserve(count)
+
+    def committed(self, part: ReservedPart) -> pl.DataFrame | None:
+        """Return the states of the rows of a reserved part: the columns of STATE; None if the part is not committed."""
+        file = self._parts.find(part.name)
+        if file is None:
+            return None
+        self._mirror.fetch()
+        return self._parts.states([file])
+
+    def commit(
+        self,
+        rows: Iterable[Row],
+        *,
+        fingerprint: str | Fingerprint,
+        shard: str | None = None,
+        part: ReservedPart | None = None,
+    ) -> None:
         """Write the rows atomically, as one part: a reader sees either all of them or none.
 
         Any process may commit at any time. If an item is committed twice, the later row counts.
@@ -111,6 +146,8 @@ class Stage:
             rows: At most one row per item. Without rows nothing is written.
             fingerprint: The fingerprint of the code, parameters and model that computed the rows.
             shard: Name of the shard that the rows were computed in, kept in their state.
+            part: The part to commit, from `reserve`. If several processes commit it, the first one counts. By default a new
+                part.
 
         Raises:
             ValueError: Rows do not fit the payload's schema, or an item has two rows.
@@ -120,12 +157,29 @@ class Stage:
         if not rows:
             return
         check_distinct([row.item for row in rows])
+        columns = payload_columns(rows, self.payload)
+        self._mirror.change(
+            lambda: self._commit(rows, *columns, fingerprint=fingerprint, shard=shard, part=part),
+            depends_on=is_generation_mark,
+        )
+
+    def _commit(
+        self,
+        rows: Sequence[Row],
+        payload: Sequence[pa.Array],
+        output_hashes: Sequence[str | None],
+        *,
+        fingerprint: str | Fingerprint,
+        shard: str | None,
+        part: ReservedPart | None,
+    ) -> None:
+        if part is not None and self._parts.find(part.name) is not None:
+            return
         if isinstance(fingerprint, Fingerprint):
             self._remember(fingerprint)
             fingerprint = fingerprint.hash
-        payload, output_hashes = payload_columns(rows, self.payload)
         attempts = self._attempts(rows, fingerprint)
-        number, name = self._parts.next_commit()
+        number, name = (part.number, part.name) if part else self._parts.next_commit()
         count = len(rows)
         state = {
             "item": [row.item for row in rows],
@@ -140,13 +194,16 @@ class Stage:
             "computed_at": [datetime.now(UTC)] * count,
             "commit": [number] * count,
         }
-        self._parts.add([*(pa.array(state[field.name], field.type) for field in STATE), *payload], name)
+        columns = [*(pa.array(state[field.name], field.type) for field in STATE), *payload]
+        self._parts.add(columns, name, keep_first=part is not None)
 
     def drop(self, items: Iterable[str]) -> None:
         """Hide the rows of these items, whatever their status. Used for orphaned items (`Plan.orphaned`)."""
         items = list(items)
-        if not items:
-            return
+        if items:
+            self._mirror.change(lambda: self._drop(items), depends_on=is_generation_mark)
+
+    def _drop(self, items: Sequence[str]) -> None:
         number, name = self._parts.next_commit()
         state = {"item": items, "status": [DROPPED] * len(items), "commit": [number] * len(items)}
         nothing = [None] * len(items)
@@ -175,18 +232,48 @@ class Stage:
             ValueError: The stage has no such column, or an item is given twice.
             DamageError: A part of the stage is damaged. It was set aside, and its rows count as not computed.
         """
+        return self.read_places(self.places(items), columns)
+
+    def places(self, items: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return where the current rows with status `ok` are. Slices of it are read by `read_places`, block by block.
+
+        Args:
+            items: As in `read`.
+
+        Returns:
+            `item`, `part` (the file's path) and `row` (the row's number in the file).
+
+        Raises:
+            ValueError: An item is given twice.
+        """
+        rows = self._live().filter(pl.col("status") == "ok", self._of_this_layout()).select("item", "part", "row")
+        if items is None:
+            return rows
+        check_distinct(items)
+        wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
+        return wanted.join(rows, on="item", how="inner", maintain_order="left")
+
+    def read_places(self, places: pl.DataFrame, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the payload of some rows. The cost does not depend on the number of the stage's other rows.
+
+        Args:
+            places: Rows of `places`, in the order of the result.
+            columns: The payload columns to read, by default all.
+
+        Returns:
+            `item` and the payload columns.
+
+        Raises:
+            ValueError: The stage has no such column.
+            DamageError: A part of the stage is damaged. It was set aside, and its rows count as not computed.
+        """
         columns = list(self.payload.names if columns is None else columns)
         unknown = [column for column in columns if column not in self.payload.names]
         if unknown:
             raise ValueError(
                 f"stage {self.name} has no column {unknown[0]!r}, allowed are {', '.join(self.payload.names)}"
             )
-        rows = self._live().filter(pl.col("status") == "ok", self._of_this_layout())
-        if items is not None:
-            check_distinct(items)
-            wanted = pl.DataFrame({"item": list(items)}, schema={"item": pl.String})
-            rows = wanted.join(rows, on="item", how="inner", maintain_order="left")
-        return self._parts.read(rows, columns)
+        return self._parts.read(places, columns)
 
     def compact(self, *, publish: Callable[[], object], retention: float = RETENTION, most_parts: int = 64) -> int:
         """Merge the stage's parts if there are more than `most_parts`. See `storage.compaction`.
@@ -199,13 +286,18 @@ class Stage:
         Returns:
             How many parts were merged.
         """
-        return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
+
+        def merge() -> int:
+            self._mirror.fetch()
+            return compact(self._parts, publish=publish, retention=retention, most_parts=most_parts)
+
+        return self._mirror.change(merge, depends_on=lambda path: path.startswith("parts/"))
 
     def _live(self) -> pl.DataFrame:
         return self._parts.states().filter(pl.col("status") != DROPPED)
 
     def _of_this_layout(self) -> pl.Expr:
-        return pl.col("part").str.split("/").list.get(-2) == self._parts.layout
+        return pl.col("part").str.contains(f"/{self._parts.layout}/[^/]*$")
 
     def _attempts(self, rows: Sequence[Row], fingerprint: str) -> list[int]:
         """Return how often in a row each item has failed with these inputs and this fingerprint; 1 for other rows."""
@@ -220,7 +312,7 @@ class Stage:
     def _remember(self, fingerprint: Fingerprint) -> None:
         path = self.folder / "fingerprints" / f"{fingerprint.hash}.json"
         if not path.exists():
-            write_text(path, fingerprint.to_json())
+            self._mirror.change(lambda: write_text(path, fingerprint.to_json()))
 
     def _known(self) -> dict[str, Fingerprint]:
         """Return fingerprint hash -> fingerprint for all rows so far.
@@ -234,6 +326,7 @@ class Stage:
             except DamageError as error:
                 logger.warning("%s; the file was removed, and plans now show this fingerprint's hash", error)
                 file.unlink(missing_ok=True)
+                self._mirror.distrust()
         return known
 
 

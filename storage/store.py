@@ -18,9 +18,13 @@ import pyarrow as pa
 
 from storage.artifact import Artifact
 from storage.damage import DamageError, logger, reading
-from storage.durable import StoreError, explain, sweep, write_text
+from storage.durable import StoreError, explain, make_folder, sweep, write_text
+from storage.file_marks import tree_mark
+from storage.file_system import check_file_system
 from storage.log import Log
 from storage.payload_schema import stored_payload
+from storage.remote.connection import connect, is_url, mirror_of, own_mirror, remote_of
+from storage.remote.unused import delete_unused
 from storage.stage import Stage
 from storage.table import Table
 
@@ -33,10 +37,11 @@ LEFTOVERS_KEPT = 24 * 3600  # seconds; no writer of this project runs for more t
 class Store:
     """A folder with the results of every run: stages, tables, artifacts and logs, each under a name of its own.
 
-    Any number of processes may read and write one store at the same time (docs/storage.md, "Many processes").
+    Any number of processes may read and write one store at the same time (docs/storage.md, "Many processes"). A store in a
+    bucket has a local folder with what this worker read or wrote (docs/object_storage.md).
 
     Attributes:
-        root: The store's folder, absolute.
+        root: The store's folder, absolute; of a store in a bucket, the local folder.
 
     Example:
         >>> import tempfile
@@ -52,22 +57,25 @@ class Store:
         """Open a store, and create its folder if it does not exist.
 
         Args:
-            root: The store's folder.
+            root: The store's folder, or the URL of a bucket (`s3://bucket/prefix`).
 
         Raises:
-            StoreError: The folder cannot be written to, or the store has another format.
+            StoreError: The folder cannot be written to, the store has another format, or object storage does not answer.
         """
-        self.root = Path(root).absolute()
+        self.root = connect(str(root)) if is_url(str(root)) else Path(root).absolute()
+        own = own_mirror(self.root)
+        own.pull()
         marker = self.root / "store.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
         except OSError as error:
             raise explain(error, self.root) from error
+        check_file_system(self.root)
         self.check()
         try:
             found = read_format(marker)
         except FileNotFoundError:
-            write_text(marker, json.dumps({"format": FORMAT}))
+            own.change(lambda: write_text(marker, json.dumps({"format": FORMAT})))
         except DamageError as error:
             logger.warning("%s: it is written again", error)
             write_text(marker, json.dumps({"format": FORMAT}))
@@ -119,7 +127,11 @@ class Store:
 
     def stages(self) -> dict[str, Stage]:
         """Return all stages in the store, by name."""
-        found = {name: stored_payload(self.root / "stages" / name) for name in self.names("stages")}
+        found = {}
+        for name in self.names("stages"):
+            folder = self.root / "stages" / name
+            mirror_of(folder).pull()
+            found[name] = stored_payload(folder)
         return {name: self.stage(name, payload) for name, payload in found.items() if payload is not None}
 
     def names(self, kind: str) -> list[str]:
@@ -128,7 +140,10 @@ class Store:
         Args:
             kind: `stages`, `tables`, `artifacts` or `logs`.
         """
-        return sorted(path.name for path in self.root.glob(f"{kind}/*") if NAME.fullmatch(path.name) and path.is_dir())
+        remote = remote_of(self.root)
+        elsewhere = [] if remote is None else remote.names(kind)  # what only other workers have written
+        here = (path.name for path in self.root.glob(f"{kind}/*") if path.is_dir())
+        return sorted(name for name in {*here, *elsewhere} if NAME.fullmatch(name))
 
     def table(self, name: str) -> Table:
         """Return the table `name`; it need not exist yet."""
@@ -146,9 +161,34 @@ class Store:
         """Append the rows of `frame` to the log `name`."""
         self.log(name).append(frame)
 
+    def fetch(self) -> None:
+        """Download everything that a store in a bucket holds and its local folder lacks."""
+        remote = remote_of(self.root)
+        for mirror in [] if remote is None else remote.mirrors():
+            mirror.fetch()
+
+    def mark(self, kind: str, name: str) -> str:
+        """Return a text that changes with every change of a stage, table, artifact or log.
+
+        Args:
+            kind: `stages`, `tables`, `artifacts` or `logs`.
+            name: Its name.
+        """
+        remote = remote_of(self.root)
+        return tree_mark(self.root / kind / name) if remote is None else remote.mirror(f"{kind}/{name}").mark()
+
     def sweep(self) -> int:
         """Remove unfinished files of killed writers that are older than a day, and return how many were removed."""
         return sweep(self.root, older_than=LEFTOVERS_KEPT)
+
+    def delete_unused(self, *, retention: float) -> int:
+        """Delete the objects of a bucket that no file needs any more, and return how many.
+
+        Args:
+            retention: Seconds for which the object of a removed file is kept.
+        """
+        remote = remote_of(self.root)
+        return 0 if remote is None else delete_unused(remote, retention=retention)
 
 
 def read_format(marker: Path) -> int:

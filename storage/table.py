@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from storage.checked_parquet import open_parquet, read_table, write_parquet
 from storage.damage import DamageError, logger, reading, set_aside
-from storage.durable import StoreError, explain, flush_folder, scratch_name, written_beside
+from storage.durable import StoreError, explain, flush, scratch_name, written_beside
+from storage.remote.connection import mirror_of
 
 STATE_KEY = b"reelcast"
 
@@ -58,6 +59,7 @@ class Table:
         self.folder = folder
         self.name = folder.name
         self.current = folder / "current.parquet"
+        self._mirror = mirror_of(folder)
 
     def write(
         self,
@@ -82,6 +84,11 @@ class Table:
             StoreError: The disk is full or read-only.
         """
         table = frame.to_arrow() if isinstance(frame, pl.DataFrame) else frame
+        return self._mirror.change(lambda: self._write(table, inputs_hash, fingerprint, metadata))
+
+    def _write(
+        self, table: pa.Table, inputs_hash: str, fingerprint: str, metadata: dict[str, Any] | None
+    ) -> TableState:
         before = self.state()
         kept = [int(file.name[:6]) for file in self.versions()]
         version = max([before.version if before else 0, *kept]) + 1
@@ -104,22 +111,29 @@ class Table:
         try:
             os.link(version, scratch)
             scratch.replace(self.current)
-            flush_folder(self.folder)
+            flush(self.folder)
         except OSError as error:
             raise explain(error, self.current) from error
 
-    def read(self) -> pl.DataFrame:
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the rows of the version in service.
+
+        Args:
+            columns: The columns to read, by default all.
 
         Raises:
             DamageError: The file is damaged. It was set aside, and the next run makes it again.
             StoreError: The table was never written.
         """
+        self._mirror.fetch()
         try:
-            return pl.from_arrow(read_table(self.current))
+            if columns is None:
+                return pl.from_arrow(read_table(self.current))
+            held = open_parquet(self.current).schema_arrow
+            return pl.from_arrow(read_table(self.current, pa.schema([held.field(name) for name in columns])))
         except FileNotFoundError:
             if self._restore():
-                return self.read()
+                return self.read(columns)
             raise StoreError(
                 f"table {self.name} is not in the store yet ({self.current}); materialise it first"
             ) from None
@@ -138,6 +152,7 @@ class Table:
         Raises:
             FileNotFoundError: The table was never written.
         """
+        self._mirror.fetch()
         file = open_parquet(self.current)
         first = next(file.iter_batches(batch_size=count), None)
         part = pa.Table.from_batches([] if first is None else [first], schema=file.schema_arrow)
@@ -150,6 +165,7 @@ class Table:
             verify: Whether to read the whole file too. The asset that makes the table does so, so that damage is repaired
                 in the same run.
         """
+        self._mirror.fetch()
         try:
             found = state_of(self.current)
             if verify:
@@ -167,6 +183,12 @@ class Table:
 
     def _restore(self) -> bool:
         """Put the newest intact version in service after `current.parquet` was lost; return False if there is none."""
+        return bool(self.versions()) and self._mirror.change(self._restored)
+
+    def _restored(self) -> bool:
+        self._mirror.fetch()
+        if self._mirror.is_remote and self.current.exists():
+            return True  # it was downloaded again
         for version, state, _ in self._intact(reversed(self.versions())):
             self._put_in_service(version)
             logger.warning(
@@ -206,10 +228,14 @@ class Table:
 
     def versions(self) -> list[Path]:
         """Return the files of all kept versions, oldest first."""
+        self._mirror.fetch()
         return sorted(file for file in self.folder.glob("*.parquet") if file.name[:6].isdigit())
 
     def prune(self, *, keep: int = 3) -> None:
         """Remove all but the newest `keep` versions. The version in service always stays."""
+        self._mirror.change(lambda: self._prune(keep))
+
+    def _prune(self, keep: int) -> None:
         for file in self.versions()[:-keep] if keep else self.versions():
             file.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ class Upkeep(NamedTuple):
 
     Attributes:
         merged: Stage -> number of parts merged.
-        leftovers: Number of unfinished files and folders removed.
+        leftovers: Number of unfinished files and folders removed, and of objects that no file of a bucket needs.
         busy: Stages that another process is compacting; they were left as they are.
         seconds: Duration.
     """
@@ -64,6 +64,6 @@ def upkeep(
         store.artifact(name).prune(keep=(keep_of or {}).get(name, keep_versions))
     for name in store.names("logs"):
         store.log(name).set_damaged_aside()
-    leftovers = store.sweep()
+    leftovers = store.sweep() + store.delete_unused(retention=retention)
     catalog.publish(store)
     return Upkeep(merged, leftovers, busy, time.perf_counter() - start)

@@ -21,6 +21,7 @@ from assets.protocol.splits import items_of, read_splits, splits
 from assets.settings import Protocol, Settings
 from models.recommenders import ItemFeatures, UserHistories
 from storage.artifact_version import ArtifactVersion
+from storage.datasets.exposure_log import ExposureLog
 from storage.durable import StoreError
 from storage.file_marks import contents_mark
 from storage.fingerprint import Fingerprint
@@ -116,10 +117,11 @@ def keep_histories(folder: Path, exposures: Exposures) -> dict[str, object]:
     """
     frame, log = exposures.frame, exposures.log
     users = frame["user"].unique().sort().to_list()
+    known = pl.Enum(exposures.items)
     part = () if log is None or log.part is None else (pl.Series("part", log.part),)
     rows = frame.with_columns(
         pl.col("user").cast(pl.Enum(users)).to_physical(),
-        pl.col("item").cast(pl.Enum(exposures.items)).to_physical(),
+        pl.col("item").cast(known).to_physical(),
         *part,
     ).sort("user", "time", maintain_order=True)
     arrays = {
@@ -131,12 +133,12 @@ def keep_histories(folder: Path, exposures: Exposures) -> dict[str, object]:
         **{name: rows[name].to_numpy() for name in ("clicked", "observed", *(series.name for series in part))},
     }
     if log is not None and log.categories is not None:
-        names = dict(log.categories.iter_rows())
-        arrays["category"] = np.array([names.get(item, -1) + 1 for item in exposures.items], np.int32)
+        arrays["category"] = np.zeros(len(exposures.items), np.int32)
+        arrays["category"][_places(log.categories["item"], known)] = log.categories["category"].to_numpy() + 1
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     if log is not None and log.features:
-        _copy_vectors(folder, exposures)
+        _copy_vectors(folder, exposures.log, known)
     return {
         "users": len(users),
         "items": len(exposures.items),
@@ -146,21 +148,25 @@ def keep_histories(folder: Path, exposures: Exposures) -> dict[str, object]:
     }
 
 
-def _copy_vectors(folder: Path, exposures: Exposures) -> None:
+def _places(items: pl.Series, known: pl.Enum) -> np.ndarray:
+    """Return the row of each item (n,), -1 where it is not known."""
+    return items.cast(known, strict=False).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _copy_vectors(folder: Path, log: ExposureLog, known: pl.Enum) -> None:
     """Write the log's vectors in the order of the items, as float16 and in blocks, and which items have one."""
-    place = {item: row for row, item in enumerate(exposures.items)}
-    width = next(iter(exposures.log.features.values()))[1].shape[1]
-    known = np.zeros(len(place), bool)
-    kept = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float16, (len(place), width))
-    for items, vectors in exposures.log.features.values():
-        rows = np.array([place.get(item, -1) for item in items])
+    count, width = len(known.categories), next(iter(log.features.values()))[1].shape[1]
+    has = np.zeros(count, bool)
+    kept = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float16, (count, width))
+    for items, vectors in log.features.values():
+        rows = _places(pl.Series(items), known)
         for start in range(0, len(rows), BLOCK):
             block = slice(start, start + BLOCK)
             wanted = rows[block] >= 0
             kept[rows[block][wanted]] = vectors[block][wanted]
-            known[rows[block][wanted]] = True
+            has[rows[block][wanted]] = True
     kept.flush()
-    np.save(folder / "vectors_known.npy", known)
+    np.save(folder / "vectors_known.npy", has)
 
 
 def read_histories(store: Store) -> KeptHistories:

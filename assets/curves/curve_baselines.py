@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from assets.curves.forecast import CurveForecaster
-from assets.curves.horizon_counts import hours_followed
 from assets.feedback.hawkes_process import fitted_windows
 from assets.prediction.forecast_rows import ForecastRows
+from assets.protocol.horizon_counts import hours_followed
 from assets.protocol.splits import read_splits
 from models import targets as scales
 from models.baselines import NotApplicable
@@ -64,14 +64,14 @@ class CurveBaselines:
 
     @cached_property
     def _classical(self) -> SimulatedGrowth | None:
-        """The simulator with a classical process, fitted to the same windows; None if it is not asked for or has no events."""
+        """A classical process of the same windows, simulated to every horizon; None if not asked for or without events."""
         settings, simulator = self._rows.settings, self.forecaster.source.simulator
         if not settings.curves.classical or simulator is None:
             return None
         train, dev, types, *_ = fitted_windows(self._rows.store, settings, read_splits(self._rows.store))
         process = ExponentialHawkes(len(types))
         fit(process, train.batch(), dev.batch())
-        return replace(simulator, process=process)
+        return replace(simulator, process=process, simulated=np.ones_like(simulator.simulated))
 
     @cached_property
     def _training(self) -> tuple[list[str], np.ndarray]:

@@ -7,6 +7,7 @@ import polars as pl
 from assets.curves.curve_baselines import CurveBaselines
 from assets.curves.curve_evaluation_picture import draw_curves
 from assets.curves.curve_model import curve_model
+from assets.curves.curve_scores import ITEMS, OURS, SCHEMA, SCORES, curve_summary
 from assets.curves.forecast import NAME as MODEL
 from assets.curves.forecast import CurveForecaster
 from assets.engine.data_versions import version_of_table
@@ -27,6 +28,7 @@ from assets.settings import Settings
 from assets.settings.target import horizon_name
 from models.curves import LEVELS, QUANTILES
 from models.curves.scores import INTERVALS, coverage_by_decile, curve_scores, share_interval
+from models.png import save_png
 from storage.durable import write_text, written_beside
 from storage.file_marks import files_mark
 from storage.fingerprint import Fingerprint
@@ -34,21 +36,9 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "curve_evaluation"
-SCORES, ITEMS = "curve_scores", "curve_items"
-CODE = 1  # raise it when the same inputs give another result
-OURS = "curve"
+CODE = 2  # raise it when the same inputs give another result
 SHOWN = ["target_name", "age_hours", "horizon_hours", "items", "crps", "coverage_80", "coverage_50"]
 FILES = ("curves.md", "curves.png")
-SCHEMA = {
-    "row": pl.String,
-    "target_name": pl.String,
-    "age_hours": pl.Float64,
-    "horizon_hours": pl.Float64,
-    "items": pl.Int64,
-    **dict.fromkeys(("crps", "pinball"), pl.Float64),
-    **{f"{measure}_{name}": pl.Float64 for name in INTERVALS for measure in ("coverage", "width", "count_width")},
-    "coverage_80_deciles": pl.List(pl.Float64),
-}
 FEWEST = 10  # test items, below which a horizon is not scored
 
 
@@ -96,7 +86,7 @@ def curve_evaluation(context: dg.AssetExecutionContext, settings: Settings) -> d
     text, figure, folder = scores_markdown(table), draw_curves(own, table.filter(row=OURS)), settings.results_folder()
     write_text(folder / FILES[0], f"# Forecast curves\n\n{text}\n")
     with written_beside(folder / FILES[1]) as scratch:
-        figure.savefig(scratch, dpi=110, format="png")
+        save_png(figure, scratch, dpi=110)
     for line in curve_summary(table):
         context.log.info("curve_evaluation: %s", line)
     return dg.MaterializeResult(
@@ -215,29 +205,6 @@ def scores_markdown(table: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def curve_summary(table: pl.DataFrame) -> list[str]:
-    """Return two sentences per target: coverage over all ages and horizons, and CRPS with whole windows at the longest horizon.
-
-    Args:
-        table: The table `curve_scores`.
-    """
-    lines = []
-    for (target,), own in table.group_by("target_name", maintain_order=True):
-        ours = own.filter(pl.col("row") == OURS)
-        if ours.is_empty():
-            continue
-        covered = 100 * ours["coverage_80"]
-        last = ours.filter(pl.col("age_hours").is_null()).sort("horizon_hours").tail(1)
-        rows = own.join(last.select("age_hours", "horizon_hours"), on=["age_hours", "horizon_hours"], nulls_equal=True)
-        scores = ", ".join(f"{row} {score:.3f}" for row, score in rows.sort("crps").select("row", "crps").iter_rows())
-        lines.append(
-            f"curves of {target}: 80 % intervals cover {covered.mean():.1f} % on average, {covered.min():.1f} to "
-            f"{covered.max():.1f} % over {len(ours)} ages and horizons"
-            + (f"; CRPS at {horizon_name(last['horizon_hours'][0])}: {scores}" if len(last) else "")
-        )
-    return lines
-
-
 def _age(age: float | None) -> str:
     return "whole window" if age is None else f"{age:g} h"
 
@@ -271,9 +238,3 @@ def check_coverage(table: pl.DataFrame) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not off, severity=dg.AssetCheckSeverity.WARN, metadata={"covered_percent": dg.MetadataValue.json(off)}
     )
-
-
-def read_curve_scores(store: Store) -> pl.DataFrame:
-    """Return the scores of all rows by target, age and horizon (`SCHEMA`); no rows before they are made."""
-    table = store.table(SCORES)
-    return pl.DataFrame(schema=SCHEMA) if table.state() is None else table.read()

@@ -9,19 +9,20 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from assets.curves.horizon_counts import (
+from assets.curves.simulated_curves import read_simulated, simulate_windows, simulator_of
+from assets.memory.feature_join import blocks
+from assets.memory.memory_bank import open_bank
+from assets.prediction.age_weights import age_weights
+from assets.prediction.counted import counted_at, counted_so_far
+from assets.prediction.forecast_rows import ForecastRows
+from assets.prediction.predictor_inputs import Window
+from assets.protocol.horizon_counts import (
     HorizonCounts,
     curve_horizons,
     end_of,
     horizon_counts,
     hours_followed,
 )
-from assets.curves.simulated_curves import read_simulated, simulate_windows, simulator_of
-from assets.memory.memory_bank import open_bank
-from assets.prediction.age_weights import age_weights
-from assets.prediction.counted import counted_at, counted_so_far
-from assets.prediction.forecast_rows import ForecastRows
-from assets.prediction.predictor_inputs import Window
 from models.curves import LEVELS
 from models.curves.curve_inputs import CurveInputs
 from models.curves.simulated_growth import SimulatedGrowth
@@ -146,24 +147,30 @@ class CurveInputSource:
         return known
 
     @cached_property
-    def _members(self) -> HorizonCounts:
+    def members(self) -> HorizonCounts:
+        """Counts of the bank's members."""
         return self.counts(open_bank(self.rows.store).items.tolist())
 
     def _neighbours(self, samples: Samples, held: ItemFeedback) -> np.ndarray:
         """Return the mean and the deviation of log2(1 + count) over each window's neighbours, (n, T, H, 2)."""
-        near = samples.neighbourhood
-        values = np.log2(1.0 + self._members.count[near.index])  # (n, S, T, H)
-        seen = near.mask[..., None, None] & ~np.isnan(values)
+        near, members, asked = samples.neighbourhood, self.members, None
         if self.rows.settings.protocol.split == "chronological":
             t0 = dict(held.popularity.select("item", "t0").iter_rows())
             asked = np.array([np.inf if t0.get(item) is None else t0[item] for item in samples.items.tolist()])
-            seen &= self._members.since[near.index] <= asked[:, None, None, None]
-        number = seen.sum(1)
-        values = np.where(seen, values, 0.0)
-        with np.errstate(invalid="ignore"):
-            mean = values.sum(1) / number
-            spread = np.sqrt(np.maximum((values**2).sum(1) / number - mean**2, 0.0))
-        return np.stack([mean, spread], axis=-1)
+        result = np.empty((len(samples), *members.count.shape[1:], 2))
+        for block in blocks(len(samples)):  # the counts of all windows' neighbours at once would not fit into memory
+            index = near.index[block]
+            values = np.log2(1.0 + members.count[index])  # (b, S, T, H)
+            seen = near.mask[block][..., None, None] & ~np.isnan(values)
+            if asked is not None:
+                seen &= members.since[index] <= asked[block][:, None, None, None]
+            number = seen.sum(1)
+            values = np.where(seen, values, 0.0)
+            with np.errstate(invalid="ignore"):
+                mean = values.sum(1) / number
+                spread = np.sqrt(np.maximum((values**2).sum(1) / number - mean**2, 0.0))
+            result[block] = np.stack([mean, spread], axis=-1)
+        return result
 
     @cached_property
     def simulator(self) -> SimulatedGrowth | None:

@@ -31,7 +31,7 @@ from assets.protocol.splits import items_of, read_splits
 from assets.settings import Settings
 from assets.settings.target import horizon_name
 from models.curves.curve_inputs import CurveInputs
-from models.curves.curve_model import CurveModel
+from models.curves.curve_model import ENOUGH, CurveModel
 from models.curves.target_curve import CANDIDATES, NONE
 from models.predictors import Samples
 from models.predictors.content_components import ContentComponents
@@ -42,7 +42,7 @@ from storage.store import Store
 
 CALIBRATED = "calibrated_on.json"  # items whose residuals calibrate the curves
 HALF_LIFE = 0.25  # share of the items, from the newest back, within which the weight of a residual halves
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -99,8 +99,9 @@ def curve_model(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     dev = samples_of(store, settings, "val", age="all")
     started = time.monotonic()
     deadline = _deadline(rows)
+    inputs = cut_like_new_items(settings, source.inputs(train), source.inputs(dev))
     model = CurveModel.fit(
-        *_recent_first(rows, source.inputs(train), source.inputs(dev)),
+        *_recent_first(rows, *inputs),
         _counts(source, train, deadline),
         _counts(source, dev, deadline),
         horizons=source.horizons,
@@ -140,6 +141,25 @@ def _deadline(rows: ForecastRows) -> float:
         return np.inf
     tested = items_of(usable_items(rows.store), "test")
     return float(rows.popularity.filter(pl.col("item").is_in(tested))["t0"].min())
+
+
+def cut_like_new_items(settings: Settings, train: CurveInputs, dev: CurveInputs) -> tuple[CurveInputs, CurveInputs]:
+    """Return windows whose residuals are like those of new items.
+
+    With `protocol.first_k` windows differ in length. A training item's windows are cut at random ages within its own window,
+    so a young one is more often that of an item whose first events came fast. Validation items are cut at the ages of
+    `protocol.ages`, as new ones are. At ages with enough of these, they alone calibrate.
+
+    Args:
+        settings: The settings.
+        train: Windows of training items.
+        dev: Windows of validation items.
+    """
+    if settings.protocol.first_k is None:
+        return train, dev
+    enough = np.array([len(np.unique(dev.items[weight > 0])) >= ENOUGH for weight in dev.weights.T])
+    enough[-1] = False  # whole windows
+    return replace(train, weights=np.where(enough, 0.0, train.weights)), dev
 
 
 def _recent_first(rows: ForecastRows, *parts: CurveInputs) -> list[CurveInputs]:

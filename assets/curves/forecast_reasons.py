@@ -1,6 +1,6 @@
 """Why each forecast is what it is: what its parts, its neighbours and its columns contribute, and one sentence per forecast.
 
-For every item of `predictions`, and for some test items, whose labels are known.
+For the items of `predictions` with the highest forecasts (`curves.explained`), and for some test items, whose labels are known.
 """
 
 from collections.abc import Iterator
@@ -87,6 +87,7 @@ def forecast_reasons(context: dg.AssetExecutionContext, settings: Settings) -> d
         "ages": settings.protocol.ages,
         "train": settings.model.train,
         "served": ranked,
+        "explained": settings.curves.explained,
     }
     fingerprint = Fingerprint(code=CODE, parameters=parameters)
     inputs_hash = made_from(store, settings, "train", "val", "test", "predict")
@@ -127,6 +128,8 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
     for split in ("predict", "test"):
         samples, floor = samples_of(store, settings, split), None
         if split == "predict":
+            chosen = explained_items(read_predictions(store), settings.curves.explained)
+            samples = samples.take(np.flatnonzero(np.isin(samples.items, chosen)))
             items = samples.items.tolist()
             floor = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
         elif len(samples) > TESTED:
@@ -140,6 +143,17 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
         NAME: pl.DataFrame(reasons, schema=SCHEMA, orient="row"),
         SENTENCES: pl.DataFrame(sentences, schema={**schema, "base": pl.Float64, "sentence": pl.String}, orient="row"),
     }
+
+
+def explained_items(forecasts: pl.DataFrame, most: int) -> list[str]:
+    """Return the items whose forecasts are given reasons: those with the highest forecasts of the first target.
+
+    Args:
+        forecasts: The table `predictions`, the first target first.
+        most: Their highest number.
+    """
+    first = forecasts.filter(pl.col("target_name") == forecasts["target_name"].first())
+    return first.sort("predicted", "item", descending=[True, False], nulls_last=True)["item"].head(most).to_list()
 
 
 def _rows(rows: ForecastRows, samples: Samples, reasons: Reasons) -> Iterator[tuple[Any, ...]]:
@@ -206,9 +220,11 @@ def read_sentences(store: Store) -> pl.DataFrame:
 @dg.asset_check(asset=forecast_reasons)
 @verdict_stands("reasons_sum_to_the_predictions", reads=lambda store, settings: table_marks(store, NAME, "predictions"))
 def reasons_sum_to_the_predictions(settings: Settings) -> dg.AssetCheckResult:
-    """Base, parts and remainder of every item of `predictions` sum to its forecast (docs/reasons.md)."""
+    """Base, parts and remainder of every explained item of `predictions` sum to its forecast (docs/reasons.md)."""
     store = open_store(settings)
-    return check_sums(read_reasons(store), read_predictions(store))
+    forecasts = read_predictions(store)
+    explained = explained_items(forecasts, settings.curves.explained)
+    return check_sums(read_reasons(store), forecasts.filter(pl.col("item").is_in(explained)))
 
 
 def check_sums(reasons: pl.DataFrame, forecasts: pl.DataFrame) -> dg.AssetCheckResult:
@@ -216,7 +232,7 @@ def check_sums(reasons: pl.DataFrame, forecasts: pl.DataFrame) -> dg.AssetCheckR
 
     Args:
         reasons: The table `forecast_reasons`.
-        forecasts: The table `predictions`.
+        forecasts: The explained items' rows of the table `predictions`.
     """
     keys = ["item", "target_name"]
     sums = (

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from assets.curves.horizon_counts import curve_horizons, end_of, horizon_counts, hours_followed
 from assets.engine.failure_checks import failed_share_check
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage, unchanged_metadata
@@ -18,17 +17,22 @@ from assets.feedback.hawkes_process import fitted_process, item_seeds, load_enco
 from assets.feedback.temporal_embeddings import temporal_embeddings
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
-from assets.prediction.predictor_inputs import Window, WindowFeedback, stored_windows
+from assets.prediction.predictor_inputs import COLUMNS, Window, WindowFeedback, windows_of_rows
+from assets.protocol.horizon_counts import (
+    curve_horizons,
+    end_of,
+    horizon_counts,
+    hours_followed,
+    simulated_horizons,
+)
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.protocol.target import ALL, MeasuredTarget, measured_targets
 from assets.settings import Settings
-from assets.settings.target import hours_of
 from models.curves import LEVELS
-from models.curves.curve_model import ENOUGH
 from models.curves.simulated_growth import SimulatedGrowth
 from models.thinning import SimulationError
-from storage.arrays import ragged
+from storage.arrays import ragged, to_numpy
 from storage.fingerprint import Fingerprint
 from storage.hashing import content_hash
 from storage.rows import Row
@@ -105,10 +109,12 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
         if simulator is None:
             yield from (Row.missing(item, inputs[item], "no process is simulated") for item in todo)
             return
+        stage = store.stages()[windows_stage.NAME]
+        places = stage.places(todo)  # every item has a row
         for start in range(0, len(todo), BLOCK):
             block = list(todo[start : start + BLOCK])
             by_item: dict[str, list[Window]] = {item: [] for item in block}
-            for window in stored_windows(store, block):
+            for window in windows_of_rows(stage.read_places(places[start : start + BLOCK], COLUMNS), block):
                 # At these ages training items only serve as keys for queries (`samples_of`).
                 is_key = window.younger and sides.get(block[window.row]) == "train"
                 if not (is_key and window.held["age_hours"] in settings.protocol.ages):
@@ -128,11 +134,20 @@ def simulated_curves(context: dg.AssetExecutionContext, settings: Settings) -> d
         model={"process": content_hash(version.inputs_hash, version.fingerprint)},
     )
     stage = store.stage(NAME, payload(len(targets), len(horizons)))
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(context, store, settings, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
 
 
-def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTarget]) -> SimulatedGrowth | None:
-    """Return the simulator of the fitted process; None without one, without continuations, or if no target counts events."""
+def simulator_of(
+    store: Store, settings: Settings, targets: Sequence[MeasuredTarget], *, simulated: np.ndarray | None = None
+) -> SimulatedGrowth | None:
+    """Return the simulator of the fitted process; None without one, without continuations, or if no target counts events.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        targets: The targets.
+        simulated: (H,) bool, the horizons up to which the process is continued. None: found from the training items.
+    """
     version, fitted = fitted_process(store)
     encoder = load_encoder(version)
     if encoder is None or not encoder.process.simulates or not settings.curves.continuations:
@@ -143,23 +158,18 @@ def simulator_of(store: Store, settings: Settings, targets: Sequence[MeasuredTar
     if not counted.any():
         return None
     horizons = curve_horizons(settings, targets)
-    simulated = _simulated_horizons(store, settings, targets, horizons)
+    if simulated is None:
+        simulated = simulated_horizons(settings, targets, _training_counts(store, settings, targets, horizons))
     return SimulatedGrowth(encoder.process, counted, horizons, simulated, settings.curves.continuations)
 
 
-def _simulated_horizons(
+def _training_counts(
     store: Store, settings: Settings, targets: Sequence[MeasuredTarget], horizons: np.ndarray
 ) -> np.ndarray:
-    """Return up to which horizons the process is continued, (H,) bool.
-
-    With too few training items for a regression, that is up to the last target's horizon.
-    """
+    """Return the counts of the training items at every horizon, (n, T, H)."""
     events, counters, training = read_events(store), read_counters(store), items_of(read_splits(store), "train")
     as_of, popularity = end_of(settings, events, counters), read_popularity(store)
-    counts = horizon_counts(events, counters, popularity, targets, horizons, as_of=as_of, items=training).count
-    last = max((target.hours for target in targets if target.hours is not None), default=0.0)
-    few = ((~np.isnan(counts)).sum(0) < ENOUGH).any(0) & (horizons <= last)
-    return few | (horizons <= hours_of(settings.curves.simulated_until))
+    return horizon_counts(events, counters, popularity, targets, horizons, as_of=as_of, items=training).count
 
 
 def _rows(
@@ -240,10 +250,10 @@ def read_simulated(store: Store, items: Sequence[str], ages: Sequence[float], sh
     rows = stage.read(items=list(dict.fromkeys(items)), columns=["ages", "quantiles"])
     held = {
         (item, age): quantiles
-        for item, own, table in zip(rows["item"].to_pylist(), rows["ages"].to_pylist(), rows["quantiles"])
-        for age, quantiles in zip(own, table.as_py())
+        for item, own, table in zip(rows["item"].to_pylist(), rows["ages"].to_pylist(), to_numpy(rows, "quantiles"))
+        for age, quantiles in zip(own, table)
     }
     for row, key in enumerate(zip(items, ages, strict=True)):
         if key in held:
-            values[row] = np.asarray(held[key]).reshape(*shape, -1)
+            values[row] = held[key].reshape(*shape, -1)
     return np.where(values == NOT_SIMULATED, np.nan, values)

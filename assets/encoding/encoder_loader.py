@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -141,8 +144,19 @@ class Blocks(Dataset):
         self.blocks = blocks
 
     @cached_property
-    def _stages(self) -> list[tuple[Stage, tuple[str, ...]]]:
-        return [(Stage(source.folder, source.payload), source.columns) for source in self.work.sources]
+    def _stages(self) -> list[tuple[Stage, list[pl.DataFrame], tuple[str, ...]]]:
+        """Each stage, where its rows of each block are, and the columns to read. States are searched once, not per block."""
+        sizes = [len(block) for block in self.blocks]
+        number = pl.Series("block", np.repeat(np.arange(len(sizes)), sizes), dtype=pl.Int64)
+        items = pl.DataFrame({"item": [item for block in self.blocks for item in block], "block": number})
+        stages = []
+        for source in self.work.sources:
+            stage = Stage(source.folder, source.payload)
+            places = items.join(stage.places(), on="item", how="inner", maintain_order="left")
+            ends = np.searchsorted(places["block"].to_numpy(), np.arange(len(sizes)), side="right").tolist()
+            blocks = [places[start:end] for start, end in pairwise([0, *ends])]
+            stages.append((stage, blocks, source.columns))
+        return stages
 
     @cached_property
     def _preparation(self) -> Preparation:
@@ -156,8 +170,8 @@ class Blocks(Dataset):
         """Read and prepare a block."""
         started = time.monotonic()
         rows: dict[str, dict[str, Any]] = {}
-        for stage, columns in self._stages:
-            for row in stage.read(items=self.blocks[number], columns=columns).to_pylist():
+        for stage, places, columns in self._stages:
+            for row in stage.read_places(places[number], columns).to_pylist():
                 rows.setdefault(row["item"], {}).update(row)
         prepare = partial(
             prepare_row, self.work.prepare, self._prepare_elements, absent=self.work.sources[0].columns[0]

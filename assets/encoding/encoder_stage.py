@@ -103,19 +103,16 @@ class EncoderStage:
         inputs = self.inputs(store) if self.inputs else outputs(self.upstream[0].stage.open(store))
         payload = self.payload if isinstance(self.payload, pa.Schema) else self.payload(encoder.width())
         work = Work(encoder, self._sources(store), self.prepare, self.finish, self.encode)
-        try:
-            return run_stage(
-                context,
-                store,
-                settings.run,
-                store.stage(self.name, payload),
-                inputs=inputs,
-                fingerprint=self.fingerprint(settings),
-                compute=partial(self._rows, context, settings, store, work, inputs, statistics),
-                statistics=statistics,
-            )
-        finally:
-            release(self.role)
+        return run_stage(
+            context,
+            store,
+            settings,
+            store.stage(self.name, payload),
+            inputs=inputs,
+            fingerprint=self.fingerprint(settings),
+            compute=partial(self._rows, context, settings, store, work, inputs, statistics),
+            statistics=statistics,
+        )
 
     def fingerprint(self, settings: Settings) -> Fingerprint:
         """Return what determines the rows besides their inputs, for rows that the encoder of the settings computes."""
@@ -177,14 +174,17 @@ class EncoderStage:
         if not blocks:
             return
         self._warn_of_slow_work(context, settings, work, blocks)
-        for block in self._encoded(settings, work, blocks):
-            statistics.add(block.seconds)
-            statistics.peak(block.peaks)
-            for item, result in block.results:
-                if isinstance(result, Missing):
-                    yield Row.missing(item, inputs[item], result.reason)
-                else:
-                    yield row_of(item, inputs[item], result)
+        try:
+            for block in self._encoded(settings, work, blocks):
+                statistics.add(block.seconds)
+                statistics.peak(block.peaks)
+                for item, result in block.results:
+                    if isinstance(result, Missing):
+                        yield Row.missing(item, inputs[item], result.reason)
+                    else:
+                        yield row_of(item, inputs[item], result)
+        finally:
+            release(self.role)
 
     def _encoded(self, settings: Settings, work: Work, blocks: Sequence[Sequence[str]]) -> Iterator[EncodedBlock]:
         devices = devices_of(settings, work.encoder)[: len(blocks)]

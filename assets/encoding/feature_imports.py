@@ -89,9 +89,10 @@ def import_features(
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         store.stage(name, payload(features.width)),
         inputs=inputs,
         fingerprint=Fingerprint(code=1, model={"imported": Path(features.path).name, "width": features.width}),
         compute=compute,
+        is_quick=True,
     )

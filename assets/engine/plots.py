@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from models.png import save_png
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -58,5 +60,5 @@ def fit_curves(curves: Mapping[str, Sequence[Sequence[float | None]]], *, label:
 def picture(figure: Figure) -> dg.MetadataValue:
     """Return a figure as a metadata entry, with the PNG inside."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    save_png(figure, buffer)
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -25,7 +25,6 @@ from assets.engine.store_access import open_store
 from assets.engine.user_errors import told_to_the_user
 from assets.settings import Settings
 from storage.durable import write_text
-from storage.file_marks import tree_mark
 from storage.hashing import content_hash
 from storage.process_lock import is_present, present
 from storage.store import Store
@@ -39,7 +38,10 @@ Shows = Callable[[Store, Settings], Metadata]
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("assets", "models", "storage")
 # Sections and settings that change no result of an asset or check.
-NO_RESULT = {"store": True, "automation": True, "upkeep": True, "run": {"workers", "shard_size", "executor"}}
+NO_RESULT = {
+    **dict.fromkeys(("store", "automation", "upkeep", "ray", "kubernetes", "dagster"), True),
+    "run": {"workers", "shard_size", "executor"},
+}
 KINDS = {
     dg.TextMetadataValue: dg.MetadataValue.text,
     dg.BoolMetadataValue: dg.MetadataValue.bool,
@@ -163,8 +165,8 @@ def log_marks(store: Store, *names: str) -> list[str]:
 
 
 def _marks(store: Store, kind: str, names: Sequence[str]) -> list[str]:
-    names = names or sorted(folder.name for folder in (store.root / kind).glob("*"))
-    return [f"{kind}/{name}: {tree_mark(store.root / kind / name)}" for name in names]
+    names = names or store.names(kind)
+    return [f"{kind}/{name}: {store.mark(kind, name)}" for name in names]
 
 
 def _made(makes: Marks, store: Store, settings: Settings) -> list[tuple[str, str]]:

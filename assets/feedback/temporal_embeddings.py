@@ -1,7 +1,6 @@
 """Up to L rows per item that embed its observed feedback, completed by simulation (X^s in M3TR, section 3.2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -14,6 +13,7 @@ from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_stage import run_stage, unchanged_metadata
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
+from assets.feedback.flat_windows import FlatWindows
 from assets.feedback.hawkes_process import fitted_process, hawkes_process, item_seeds, load_encoder
 from assets.feedback.younger_windows import YOUNGER, windows_of, younger_ages
 from assets.ingest.interactions import read_events
@@ -35,6 +35,7 @@ CODE = 4  # raise it when the same inputs give another result
 BLOCK = 128  # items whose windows are completed at once
 # Windows that are simulated at once: a step makes one proposal per window, and 1,000 take hardly longer than 100.
 SIMULATED_AT_ONCE = 1024
+CHECKED_AT_ONCE = 4096  # items
 CHECKED = ("observed", "total", "age_hours", "times", "younger")
 
 
@@ -102,7 +103,8 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
     """
     store, config = open_store(settings), settings.process
     version, fitted = fitted_process(store)
-    encoder = load_encoder(version) or RowlessEncoder(config.length)
+    process = load_encoder(version)
+    encoder = process or RowlessEncoder(config.length)
     sides = read_splits(store)
     sequences = observed_sequences(
         read_events(store),
@@ -127,7 +129,16 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
             yield from _embed(encoder, block, ages, config, inputs)
 
     stage, fingerprint = store.stage(NAME, payload(encoder.length, encoder.width)), rows_fingerprint(version, config)
-    return run_stage(context, store, settings.run, stage, inputs=inputs, fingerprint=fingerprint, compute=compute)
+    return run_stage(
+        context,
+        store,
+        settings,
+        stage,
+        inputs=inputs,
+        fingerprint=fingerprint,
+        compute=compute,
+        is_quick=process is None,
+    )
 
 
 def rows_fingerprint(process: ArtifactVersion, config: Process) -> Fingerprint:
@@ -267,27 +278,55 @@ def check_windows(
     inside = (
         since <= round(protocol.hours * HOUR_MS) if protocol.first_k is None else pl.col("order") < protocol.first_k
     )
-    at_publication = np.empty(0)  # nothing is seen at age 0, not even an event at t = 0
     allowed = hours.filter(inside & pl.col("type").is_in(list(types))).group_by("item").agg(pl.col("hours").sort())
-    leaks = []
-    for row in rows.join(allowed, on="item", how="left").iter_rows(named=True):
-        within = protocol.first_k is not None or row["age_hours"] <= protocol.hours + 1e-9
-        younger = all(window["age_hours"] < row["age_hours"] for window in row["younger"])
-        inside_window = np.asarray(row["hours"] or [])
-        seen = [inside_window if window["age_hours"] > 0 else at_publication for window in row["younger"]]
-        cuts = zip([row, *row["younger"]], [inside_window, *seen], strict=True)
-        exact = all(_is_cut(window, hours, settings.process.max_events) for window, hours in cuts)
-        if not (within and younger and exact):
-            leaks.append(row["item"])
+    joined, leaks = rows.join(allowed, on="item", how="left", maintain_order="left"), []
+    for block in joined.iter_slices(CHECKED_AT_ONCE):
+        exact = _are_cut(block, settings.process.max_events, None if protocol.first_k is not None else protocol.hours)
+        leaks += block.filter(~pl.Series(exact))["item"].to_list()
     return dg.AssetCheckResult(
         passed=not leaks,
         metadata={"rows": len(rows), "leaking": len(leaks), "items": dg.MetadataValue.json(leaks[:10])},
     )
 
 
-def _is_cut(window: Mapping[str, Any], hours: np.ndarray, max_events: int) -> bool:
-    """Whether a window uses the first events up to its age, counts all of them, and simulates only later ones."""
-    hours = hours[hours <= window["age_hours"]]
-    used, simulated = np.split(np.asarray(window["times"]), [window["observed"]])
-    exact = len(used) == min(len(hours), max_events) and np.allclose(used, hours[: len(used)], rtol=0, atol=1e-9)
-    return exact and window["total"] == len(hours) and bool((simulated >= window["age_hours"]).all())
+def _are_cut(rows: pl.DataFrame, max_events: int, longest: float | None) -> np.ndarray:
+    """Return whether the windows of each row are right, (n,) bool.
+
+    A window uses the first events up to its age, counts all of them, and simulates only later ones. At age 0 a younger window
+    sees nothing, not even an event at t = 0. Younger windows are younger than the own one, which has at most `longest` hours.
+
+    Args:
+        rows: Columns `CHECKED`, and `hours`: times of the feedback that may be seen, ascending, or null.
+        max_events: Events that a window may use.
+        longest: Largest age of an item's own window in hours, or None.
+    """
+    flat = FlatWindows.of_rows(rows.to_arrow())
+    row, age, observed = flat.row, flat.scalars["age_hours"], flat.scalars["observed"]
+    times, starts, lengths = flat.sequences["times"], flat.ends[:-1], np.diff(flat.ends)
+    seen = rows["hours"].drop_nulls().explode(empty_as_null=False).to_numpy()
+    counts = rows["hours"].list.len().fill_null(0).to_numpy().astype(np.int64)
+    first = np.cumsum(counts) - counts
+
+    window, place = _places(counts[row])
+    by_age = np.bincount(window, weights=seen[first[row][window] + place] <= age[window], minlength=len(row))
+    by_age[flat.younger & (age <= 0)] = 0
+    used = np.minimum(observed, lengths)
+    wrong = (observed < 0) | (used != np.minimum(by_age, max_events)) | (flat.scalars["total"] != by_age)
+
+    window, place = _places(np.where(wrong, 0, used))
+    other = ~(np.abs(times[starts[window] + place] - seen[first[row][window] + place]) <= 1e-9)
+    window_of, place = _places(lengths)
+    early = (place >= observed[window_of]) & ~(times >= age[window_of])
+    for windows, faults in ((window, other), (window_of, early)):
+        wrong |= np.bincount(windows, weights=faults, minlength=len(row)) > 0
+    own = age[~flat.younger]
+    wrong |= flat.younger & ~(age < own[row])
+    if longest is not None:
+        wrong |= ~flat.younger & ~(age <= longest + 1e-9)
+    return np.bincount(row, weights=wrong, minlength=len(rows)) == 0
+
+
+def _places(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for the elements of sequences with these lengths, the number of the sequence and the place in it."""
+    number = np.repeat(np.arange(len(lengths)), lengths)
+    return number, np.arange(len(number)) - np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -90,7 +90,14 @@ def videos(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     if is_dry():
         foresee(NAME, *_planned_rows(stage, items))
     return run_stage(
-        context, store, settings.run, stage, inputs=inputs, fingerprint=Fingerprint(code=CODE), compute=compute
+        context,
+        store,
+        settings,
+        stage,
+        inputs=inputs,
+        fingerprint=Fingerprint(code=CODE),
+        compute=compute,
+        is_quick=dataset.videos["path"].is_null().all(),
     )
 
 

@@ -30,7 +30,7 @@ from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
 from storage.bank import MemoryBank, build
 from storage.bank.gpu import Device, takes_gpu
-from storage.durable import StoreError, exclusive
+from storage.durable import StoreError, exclusive, make_folder
 from storage.hashing import content_hash
 from storage.store import Store
 
@@ -61,7 +61,7 @@ def memory_bank(context: dg.AssetExecutionContext, settings: Settings) -> dg.Mat
     """
     store = open_store(settings)
     artifact, made_of = store.artifact(NAME), _made_of(store, settings)
-    artifact.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(artifact.folder)
     service, last = artifact.current(verify=True), _last_checked(artifact)
     is_lost = service is None and last is not None and last.metadata["status"] == ACCEPTED
     if last is not None and last.metadata["made_of"] == made_of and not is_lost:

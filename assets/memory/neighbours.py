@@ -123,7 +123,7 @@ def _reasons(store: Store, items: list[str]) -> dict[str, int]:
     failed = states.filter(pl.col("status") == "failed")["error_type"].value_counts(sort=True)
     reasons = {f"the process failed ({kind})": count for kind, count in failed.iter_rows()}
     totals = stage.read(items=states.filter(pl.col("status") == "ok")["item"].to_list(), columns=["total"])["total"]
-    silent = len(states.filter(pl.col("status") == "missing")) + totals.to_pylist().count(0)
+    silent = len(states.filter(pl.col("status") == "missing")) + int((totals.to_numpy() == 0).sum())
     if silent:
         reasons["no feedback in the observation window"] = silent
     others = len(items) - sum(reasons.values())

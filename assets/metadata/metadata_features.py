@@ -65,11 +65,12 @@ def metadata_features(context: dg.AssetExecutionContext, settings: Settings) -> 
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         store.stage(NAME, payload_of(frame)),
         inputs=inputs,
         fingerprint=Fingerprint(code=CODE, parameters={"columns": frame.columns}),
         compute=compute,
+        is_quick=True,
     )
 
 

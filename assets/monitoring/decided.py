@@ -5,21 +5,20 @@ import math
 import dagster as dg
 import polars as pl
 
-from assets.curves.curve_evaluation import ITEMS, curve_evaluation
+from assets.curves.curve_evaluation import curve_evaluation
+from assets.curves.curve_scores import ITEMS
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, table_marks
 from assets.engine.store_access import open_store
-from assets.monitoring.decided_ages import decided_ages, decided_shares, describe_shares
+from assets.monitoring.decided_ages import SHARES, decided_ages, decided_shares, describe_shares
 from assets.settings import Settings
 from assets.settings.target import parse_target
 from storage.fingerprint import Fingerprint
-from storage.store import Store
 
 NAME = "decided"
-SHARES = "decided_shares"
 CODE = 1  # raise it when the same inputs give another result
 
 
@@ -71,9 +70,3 @@ def _numbers(shares: pl.DataFrame) -> dict[str, float]:
         return {}
     first = shares.filter(pl.col("target_name") == shares["target_name"].first())
     return {age.replace(" ", "_"): share for age, share in first.select("age", "share").iter_rows()}
-
-
-def shares_in_words(store: Store, settings: Settings) -> list[str]:
-    """Return a sentence per target on how early its forecasts were decided; none before the stage has run."""
-    table = store.table(SHARES)
-    return [] if table.state() is None else describe_shares(table.read(), ratio=settings.monitoring.decided_ratio)

@@ -6,8 +6,11 @@ import math
 
 import polars as pl
 
+from assets.settings import Settings
 from models.curves.scores import coverage
+from storage.store import Store
 
+SHARES = "decided_shares"  # the table of shares by age
 WHOLE = "whole window"
 
 
@@ -96,3 +99,9 @@ def describe_shares(shares: pl.DataFrame, *, ratio: float) -> list[str]:
             f"age from which it does: {steps}"
         )
     return lines
+
+
+def shares_in_words(store: Store, settings: Settings) -> list[str]:
+    """Return a sentence per target on how early its forecasts were decided; none before the stage has run."""
+    table = store.table(SHARES)
+    return [] if table.state() is None else describe_shares(table.read(), ratio=settings.monitoring.decided_ratio)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from assets.curves.horizon_counts import horizon_counts
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.prediction.provenance import data_end, protocol_marks
+from assets.protocol.horizon_counts import horizon_counts
 from assets.protocol.labels import read_labels
 from assets.protocol.popularity import read_popularity
 from assets.protocol.target import measured_targets

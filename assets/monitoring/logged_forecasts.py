@@ -8,7 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from assets.prediction.provenance import Provenance, hours_since
-from storage.durable import exclusive
+from storage.durable import exclusive, make_folder
 from storage.hashing import row_hashes
 from storage.store import Store
 
@@ -98,7 +98,7 @@ def append_new(store: Store, rows: pl.DataFrame) -> int:
         rows: Rows of `SCHEMA`, the oldest first; the first of equal forecasts is kept.
     """
     log = store.log(NAME)
-    log.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(log.folder)
     with exclusive(log.folder / "appending.lock", doing="logging forecasts", wait=True):
         new = not_logged(store, rows)
         log.append(new)

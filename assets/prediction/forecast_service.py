@@ -40,8 +40,15 @@ from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import read_validation
+from assets.protocol.horizon_counts import (
+    HorizonCounts,
+    curve_horizons,
+    end_of,
+    horizon_counts,
+    simulated_horizons,
+)
 from assets.protocol.labels import read_labels
-from assets.protocol.splits import hash_matrix, read_splits
+from assets.protocol.splits import hash_matrix, items_of, read_splits
 from assets.protocol.target import end_of_data
 from assets.settings import Settings
 from models.baselines import LogLinear
@@ -54,7 +61,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "forecast_service"
-CODE = 1  # raise it when the same inputs give another result
+CODE = 2  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -119,6 +126,8 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
     arrays["title_offsets"] = np.concatenate([[0], np.cumsum([len(title) for title in titles], dtype=np.int64)])
     arrays["sha256"] = np.array([(digest or "").encode() for digest in known["sha256"]], "S64")
     arrays["hashes"] = hash_matrix(store, items)
+    counts, simulated = _curve_counts(rows, items)
+    arrays |= {"horizon_count": counts.count, "horizon_since": counts.since}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     rows.weights.write_parquet(folder / f"{WEIGHTS}.parquet")
@@ -137,6 +146,7 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
         "numeric": table.numeric_names,
         "categorical": vocabularies,
         "packs": packs,
+        "simulated": simulated.tolist(),
         "bank": bank.version.version,
         "duplicate_bits": settings.protocol.duplicate_bits,
         "types": sorted(rows.events["type"].unique()),
@@ -145,6 +155,18 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
     }
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return len(items)
+
+
+def _curve_counts(rows: ForecastRows, members: list[str]) -> tuple[HorizonCounts, np.ndarray]:
+    """Return the members' counts at the horizons of the curves, and the horizons up to which the process is continued."""
+    settings, targets = rows.settings, rows.targets
+    horizons, as_of = curve_horizons(settings, targets), end_of(settings, rows.events, rows.counters)
+
+    def counts(items: list[str]) -> HorizonCounts:
+        return horizon_counts(rows.events, rows.counters, rows.popularity, targets, horizons, as_of=as_of, items=items)
+
+    training = items_of(read_splits(rows.store), "train")
+    return counts(members), simulated_horizons(settings, targets, counts(training).count)
 
 
 def _coded(table: Table) -> tuple[np.ndarray, dict[str, list[str]]]:
@@ -175,7 +197,8 @@ def forecast_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that a forecast depends on, as JSON would return them; those of encoders have their own check."""
     sections = ("protocol", "sampling", "process", "metadata", "retrieval")
     model = settings.model.model_dump(include={"train", "seeds", "serve", "variants"})
-    known = {name: getattr(settings, name).model_dump() for name in sections} | {"model": model}
+    curves = settings.curves.model_dump(include={"horizons", "simulated_until"})
+    known = {name: getattr(settings, name).model_dump() for name in sections} | {"model": model, "curves": curves}
     return json.loads(json.dumps(known))
 
 

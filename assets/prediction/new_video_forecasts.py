@@ -56,6 +56,7 @@ class NewForecasts:
         windows: `item`, `t0`, `t0_source`, `observed_until`, `window_complete`, `observed_events`.
         samples: The windows as the predictors took them.
         rows: The rows that forecast them. Their bank holds the neighbours alone, to which `samples.neighbourhood` refers.
+        members: (k,) rows of the bank in service that hold the videos of `rows.bank`.
         forecasts: Forecasts of the rows that the served ones need.
         seconds: Duration of each step, by name.
     """
@@ -65,6 +66,7 @@ class NewForecasts:
     windows: pl.DataFrame
     samples: Samples
     rows: NewRows
+    members: np.ndarray
     forecasts: Sequence[Forecast]
     seconds: Mapping[str, float]
 
@@ -146,7 +148,8 @@ class NewVideoForecaster:
             windows = query_windows(cut, embedded, width=self.encoder.width, form=form)
             neighbours, found = retrieve(cut, windows, content, self.settings, self.bank, self.files)
         with timed(seconds, "inputs"):
-            bank, neighbourhood = self._small_bank(found)
+            members = np.unique(found.index[found.mask])
+            bank, neighbourhood = self._small_bank(found, members)
             items, protocol = [video.item for video in videos], self.settings.protocol
             own = [None] * len(items)
             samples = Samples(
@@ -164,8 +167,7 @@ class NewVideoForecaster:
         with timed(seconds, "models"):
             rows, forecasts, floor = self._forecasts(cut, samples, bank)
             frame = self._served(samples, forecasts, floor)
-        members = found.index[found.mask]
-        titles = pl.DataFrame({"neighbour": self.bank.items[members], "title": self.files.titles(members)}).unique()
+        titles = pl.DataFrame({"neighbour": self.bank.items[members], "title": self.files.titles(members)})
         return NewForecasts(
             frame=frame,
             neighbours=neighbours.join(titles, on="neighbour", how="left", maintain_order="left"),
@@ -174,13 +176,13 @@ class NewVideoForecaster:
             ),
             samples=samples,
             rows=rows,
+            members=members,
             forecasts=forecasts,
             seconds=seconds,
         )
 
-    def _small_bank(self, found: Neighbourhood) -> tuple[Bank, Neighbourhood]:
-        """Return a bank of the retrieved members alone, and the neighbourhood as rows of it."""
-        members = np.unique(found.index[found.mask])
+    def _small_bank(self, found: Neighbourhood, members: np.ndarray) -> tuple[Bank, Neighbourhood]:
+        """Return a bank of the retrieved members alone, (k,) rows in order, and the neighbourhood as rows of it."""
         index = np.where(found.mask, np.searchsorted(members, found.index), 0)
         bank = Bank(self.bank.items[members], self.files.features(self.packs, members), self.files.table(members))
         return bank, Neighbourhood(index, found.score, found.mask, found.label)
@@ -238,7 +240,8 @@ class NewVideoForecaster:
 
     def _predictor(self, model: TrainedModel) -> Predictor:
         if model not in self._loaded:
-            self._loaded[model] = load_model(self.store, self.settings, model)
+            encoder = None if isinstance(self.encoder, RowlessEncoder) else self.encoder
+            self._loaded[model] = load_model(self.store, self.settings, model, encoder=encoder)
         return self._loaded[model]
 
 

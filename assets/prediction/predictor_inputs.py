@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import torch
 
 from assets.engine.user_errors import UserError
 from assets.feedback import temporal_embeddings
+from assets.feedback.flat_windows import FlatWindows
 from assets.ingest.counters import read_counters
 from assets.ingest.interactions import read_events
 from assets.memory.feature_join import usable_items, video_features
 from assets.memory.memory_bank import open_bank
-from assets.memory.neighbours import read_neighbours
+from assets.memory.neighbours import NAME as NEIGHBOURS
 from assets.metadata.window_table import window_table
 from assets.prediction.counted import counted_at
 from assets.prediction.published_posts import earlier_posts, posts_are_read
@@ -29,6 +32,8 @@ from storage.bank import MemoryBank
 from storage.store import Store
 
 COLUMNS = ["observed", "total", "age_hours", "used_hours", "window_hours", "times", "types", "younger"]
+NEIGHBOUR_COLUMNS = ("item", "younger", "age_hours", "rank", "neighbour", "labels", "score", "bank_version")
+MOST_KEPT = 20_000  # items whose windows stay in memory between two ages
 UNSEEN = {"observed": 0, "total": 0, "age_hours": 0.0, "used_hours": 0.0, "window_hours": 0.0, "times": [], "types": []}
 
 
@@ -132,16 +137,45 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     )
 
 
+_last_windows: list[tuple[Path, pl.DataFrame, list[str], list[Window]]] = []  # at most one
+
+
 def stored_windows(store: Store, items: Sequence[str]) -> list[Window]:
-    """Return the windows of `items` from the temporal embeddings: per item the younger ones, then its own."""
-    table = store.stages()[temporal_embeddings.NAME].read(items=items, columns=COLUMNS)
-    of_item = dict(zip(table["item"].to_pylist(), pl.from_arrow(table).select(COLUMNS).iter_rows(named=True)))
+    """Return the windows of `items` from the temporal embeddings: per item the younger ones, then its own.
+
+    A split is scored at several ages, so the last windows are kept and serve again while their rows are the same.
+    """
+    stage = store.stages()[temporal_embeddings.NAME]
+    places = stage.places(items)
+    for folder, read, kept_items, windows in _last_windows:
+        if folder == stage.folder and kept_items == list(items) and read.equals(places):
+            return windows
+    windows = windows_of_rows(stage.read_places(places, COLUMNS), items)
+    if len(items) <= MOST_KEPT:
+        _last_windows[:] = [(stage.folder, places, list(items), windows)]
+    return windows
+
+
+def windows_of_rows(table: pa.Table, items: Sequence[str]) -> list[Window]:
+    """Return the windows of `items`: per item the younger ones, then its own.
+
+    Args:
+        table: Rows of the temporal embeddings, with `COLUMNS`. An item without a row has an empty window.
+        items: Ids of the items.
+    """
+    flat = FlatWindows.of_rows(table)
+    held, rows, planned = flat.held(), flat.row.tolist(), table["window_hours"].to_pylist()
+    own = dict(zip(table["item"].to_pylist(), held[: len(table)], strict=True))
+    younger: dict[str, list[dict[str, Any]]] = {item: [] for item in own}
+    for values, row in zip(held, rows, strict=True):
+        values["window_hours"] = planned[row]
+    names = list(own)
+    for values, row in zip(held[len(table) :], rows[len(table) :], strict=True):
+        younger[names[row]].append(values)
     windows = []
     for row, item in enumerate(items):
-        own = of_item.get(item, {**UNSEEN, "younger": []})
-        for held in own["younger"]:
-            windows.append(Window(row, True, {**window_arrays(held), "window_hours": own["window_hours"]}))
-        windows.append(Window(row, False, window_arrays(own)))
+        windows += [Window(row, True, values) for values in younger.get(item, ())]
+        windows.append(Window(row, False, own[item] if item in own else window_arrays(UNSEEN)))
     return windows
 
 
@@ -171,15 +205,16 @@ def _neighbourhood(
     shape = (len(windows), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
     score, label = np.zeros(shape, dtype=np.float32), np.full((*shape, len(target_names(store))), np.nan, np.float32)
+    both = store.table(NEIGHBOURS).read(NEIGHBOUR_COLUMNS).filter(pl.col("rank") < size)
+    _check_version(both, bank)
+    both = both.filter(pl.col("item").is_in(list(items)))
     for younger in (False, True):
         place = {
             (items[window.row], window.held["age_hours"] if younger else None): row
             for row, window in enumerate(windows)
             if window.younger == younger
         }
-        table = read_neighbours(store, younger=younger)
-        _check_version(table, bank)
-        table = table.filter(pl.col("item").is_in(list(items)) & (pl.col("rank") < size))
+        table = both.filter(pl.col("younger") == younger)
         keys = zip(table["item"], table["age_hours"] if younger else [None] * len(table))
         rows = np.array([place.get(window, -1) for window in keys], dtype=np.int64)
         table, rows = table.filter(pl.Series(rows >= 0)), rows[rows >= 0]

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from models.metrics import bootstrap, interval
+from models.png import save_png
 from storage.durable import write_text, written_beside
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def write_results(folder: Path, *, table: pl.DataFrame, items: pl.DataFrame, tex
     whole = items.filter(pl.col("age_hours").is_null(), pl.col("target_name") == items["target_name"][0])
     for name, figure in (("evaluation.png", _scatter(whole)), ("evaluation_by_age.png", accuracy_by_age(table, hours))):
         with written_beside(folder / name) as scratch:
-            figure.savefig(scratch, dpi=120, format="png")
+            save_png(figure, scratch, dpi=120)
 
 
 def _cell(values: np.ndarray) -> str:

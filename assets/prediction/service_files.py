@@ -20,6 +20,7 @@ from assets.memory.feature_join import MODALITY_STAGES
 from assets.memory.member_labels import MemberLabels
 from assets.prediction.extrapolation import Extrapolation
 from assets.prediction.row_forecasts import TrivialRows
+from assets.protocol.horizon_counts import HorizonCounts
 from assets.protocol.target import MeasuredTarget
 from models.baselines import LogLinear, NotApplicable
 from models.predictors.features import PackedRows, VideoFeatures
@@ -103,6 +104,15 @@ class ServiceFiles:
     def labels(self) -> MemberLabels:
         """The members' labels."""
         return MemberLabels(self._array("label_value"), self._array("label_since"))
+
+    def horizon_counts(self, members: np.ndarray) -> HorizonCounts:
+        """Return the counts of some members, (k,) rows of the bank, at the horizons of the curves."""
+        return HorizonCounts(self._array("horizon_count")[members], self._array("horizon_since")[members])
+
+    @cached_property
+    def simulated(self) -> np.ndarray:
+        """(H,) bool, the horizons of the curves up to which the process is continued."""
+        return np.array(self.facts["simulated"])
 
     def table(self, members: np.ndarray) -> Table:
         """Return the window table of some members, (k,) rows of the bank."""

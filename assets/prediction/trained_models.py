@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import nn
+
 from assets.feedback.hawkes_process import fitted_process, load_encoder
 from assets.memory.feature_join import versions
 from assets.metadata.window_columns import columns_in_service
@@ -142,16 +144,24 @@ def _settings_of(store: Store, settings: Settings, model: TrainedModel) -> dict[
     return {name: known[name] for name in predictor_class(model.predictor).reads}
 
 
-def unfitted(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
-    """Return a model's predictor as the settings describe it, with the fitted process for those that use one."""
-    encoder = load_encoder(fitted_process(store)[0])
+def unfitted(store: Store, settings: Settings, model: TrainedModel, *, encoder: nn.Module | None = None) -> Predictor:
+    """Return a model's predictor as the settings describe it, with the fitted process for those that use one.
+
+    Args:
+        store: The store.
+        settings: The settings.
+        model: The model.
+        encoder: The fitted process, which the predictor does not change. None: it is loaded.
+    """
+    if encoder is None:
+        encoder = load_encoder(fitted_process(store)[0])
     read = _settings_of(store, settings, model)
     return predictor_class(model.predictor).from_settings(read, temporal_encoder=encoder)
 
 
-def load_model(store: Store, settings: Settings, model: TrainedModel) -> Predictor:
-    """Return a model in service."""
-    predictor = unfitted(store, settings, model)
+def load_model(store: Store, settings: Settings, model: TrainedModel, *, encoder: nn.Module | None = None) -> Predictor:
+    """Return a model in service; see `unfitted`."""
+    predictor = unfitted(store, settings, model, encoder=encoder)
     with model_in_service(store, model).reading() as folder:
         predictor.load(folder / FOLDER)
     return predictor

@@ -23,6 +23,7 @@ from assets.prediction.trained_models import TrainedModel, unfitted
 from assets.prediction.training_checkpoints import checkpoint_of
 from assets.settings import Settings
 from models.determinism import deterministic
+from models.freed_memory import keep_freed_memory
 from models.predictor_table import predictor_class
 from models.predictors import Bank, Samples
 from models.predictors.neural_predictor import NeuralPredictor
@@ -143,7 +144,7 @@ def fit_side_by_side(
     """
     context = multiprocessing.get_context("spawn")  # a forked child could deadlock on a lock of PyTorch's threads
     seen = 0
-    with ProcessPoolExecutor(_processes(settings, len(models)), context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(_processes(settings, len(models)), context, initializer=_prepare) as pool:
         waiting = {pool.submit(_fit, settings.model_dump(), model, scratch / model.artifact): model for model in models}
         while waiting:
             done, _ = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
@@ -164,8 +165,9 @@ def count_passes(file: Path) -> Callable[[], None]:
     return count
 
 
-def _one_thread() -> None:
+def _prepare() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()  # the process ends with its fit
 
 
 def _fit(settings: dict[str, Any], model: TrainedModel, folder: Path) -> TrainingReport:

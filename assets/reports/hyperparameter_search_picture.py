@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.reports.hyperparameter_search import SearchResult, finished
+from models.png import save_png
 from models.predictors.installed_extra import import_library
 from storage.durable import written_beside
 
@@ -41,7 +42,7 @@ def write_search_picture(path: Path, result: SearchResult, *, title: str) -> Non
     importance.set(xlabel="share of the variance", title="importance" if shares else "importance: too few trials")
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_beside(path) as scratch:
-        figure.savefig(scratch, format="png", dpi=100)
+        save_png(figure, scratch)
 
 
 def _importances(result: SearchResult) -> dict[str, float]:

@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from assets.curves.curve_evaluation import SCORES, curve_evaluation, read_curve_scores
+from assets.curves.curve_evaluation import curve_evaluation
+from assets.curves.curve_scores import SCORES, read_curve_scores
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
 from assets.engine.pools import IN_THE_CATALOG

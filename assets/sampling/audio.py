@@ -67,7 +67,7 @@ def audio(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materiali
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         store.stage(NAME, PAYLOAD),
         inputs=inputs,
         fingerprint=fingerprint,

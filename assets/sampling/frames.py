@@ -68,7 +68,7 @@ def frames(context: dg.AssetExecutionContext, settings: Settings) -> dg.Material
     return run_stage(
         context,
         store,
-        settings.run,
+        settings,
         stage,
         inputs=inputs,
         fingerprint=Fingerprint(code=CODE, parameters=parameters),

@@ -34,7 +34,14 @@ class CurveSettings(dg.Config):
     classical: bool = Field(
         False,
         description="Whether the evaluation also fits a classical Hawkes process and simulates the test items forward, as "
-        "another row beside the curve. It costs about as much time as the process's own continuations of the test items.",
+        "another row beside the curve, to every horizon.",
+    )
+
+    explained: int = Field(
+        500,
+        ge=1,
+        description="Highest number of items without a label whose forecasts are given reasons: those with the highest "
+        "forecasts of the first target. Each costs about 0.1 s of CPU (docs/reasons.md).",
     )
 
     @field_validator("horizons")

@@ -9,13 +9,17 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from assets.settings.folder import Folder
-from storage.datasets import read_moment
+from assets.settings.read_at_start import READ_AT_START
 
 
 class Data(dg.Config):
     """The data set to read."""
 
-    folder: Folder = Field("data/demo", description="Folder of the data set (docs/datasets.md has the layouts).")
+    folder: Folder = Field(
+        "data/demo",
+        description="Folder of the data set (docs/datasets.md has the layouts). Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
+    )
     prefix: str | None = Field(None, description="File prefix in the MicroLens layout. Unset: detected.")
     as_of: str | None = Field(
         None,
@@ -35,10 +39,16 @@ class Data(dg.Config):
         if isinstance(moment, date | int):  # the types that TOML gives
             moment = str(moment)
         if isinstance(moment, str):
-            read_moment(moment)
+            _read(moment)
         return moment
 
     @property
     def as_of_ms(self) -> int | None:
         """Time at which the data were collected, in unix ms. None if unset: the data set's own end applies."""
-        return None if self.as_of is None else read_moment(self.as_of)
+        return None if self.as_of is None else _read(self.as_of)
+
+
+def _read(moment: str) -> int:
+    from storage.datasets import read_moment  # loads Polars, which most commands do not need
+
+    return read_moment(moment)

@@ -56,7 +56,12 @@ class Model(dg.Config):
     gamma: float = Field(
         0.1, ge=0, description="Weight of the process's likelihood in the joint loss (M3TR section 3.4)."
     )
-    max_epochs: int = Field(60, ge=1, description="Highest number of passes over the training videos.")
+    max_epochs: int = Field(
+        60,
+        ge=1,
+        description="Highest number of passes over the training videos; with more than 4,096 videos, of equal parts of a pass "
+        "(docs/predictor.md).",
+    )
     averaging: float = Field(
         0.95,
         ge=0,
@@ -64,7 +69,9 @@ class Model(dg.Config):
         description="Decay of the moving average of the weights, which is what is validated and kept. 0: no averaging.",
     )
     patience: int = Field(
-        6, ge=1, description="Training stops after this many passes without a better validation nMSE."
+        6,
+        ge=1,
+        description="Training stops after this many passes, or parts of a pass, without a better validation nMSE.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

@@ -7,6 +7,8 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
+from assets.settings.read_at_start import READ_AT_START
+
 
 class Run(dg.Config):
     """How runs execute. Nothing here changes a result, except for rounding."""
@@ -25,7 +27,10 @@ class Run(dg.Config):
         "0: all. On a CPU, processes. Forecasts change by rounding, and with dropout by its random numbers.",
     )
     shard_size: int = Field(
-        200, ge=1, description="Videos per part file. A killed run loses at most this many videos of work."
+        200,
+        ge=1,
+        description="Videos per part file. A killed run loses at most this many videos of work. Rows that cost next to nothing "
+        "(imported or missing ones, metadata, videos without files) come in parts of twenty times as many.",
     )
     failure_limit: float = Field(
         0.25,
@@ -34,7 +39,9 @@ class Run(dg.Config):
         description="Stop the run if a stage has a larger share of failed rows, or if a larger share of video files is gone.",
     )
     retry_failed: bool = Field(False, description="Compute rows that failed before again.")
-    executor: Literal["in_process", "multiprocess"] = Field(
+    executor: Literal["in_process", "multiprocess", "ray", "k8s"] = Field(
         "in_process",
-        description="All steps in one process, or one process per step. Read at start, not from the launchpad.",
+        description="All steps in one process; one process per step; steps in one process, with the shards of stages on a Ray "
+        "cluster; one Kubernetes pod per step. Read at start, not from the launchpad.",
+        json_schema_extra=READ_AT_START,
     )

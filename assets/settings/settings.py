@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,18 @@ from assets.settings.audit import Audit
 from assets.settings.automation import Automation
 from assets.settings.bank import Bank
 from assets.settings.curves import CurveSettings
+from assets.settings.dagster import Dagster
 from assets.settings.dagster_home import refuse_other_instance
 from assets.settings.data import Data
 from assets.settings.encoders import Encoders
 from assets.settings.imports import Imports
+from assets.settings.kubernetes import Kubernetes
 from assets.settings.metadata import Metadata
 from assets.settings.model import Model
 from assets.settings.monitoring import Monitoring
 from assets.settings.process import Process
 from assets.settings.protocol import Protocol
+from assets.settings.ray import Ray
 from assets.settings.retrieval import Retrieval
 from assets.settings.run import Run
 from assets.settings.sampling import Sampling
@@ -31,6 +35,9 @@ from assets.settings.upkeep import Upkeep
 from models import encoders
 from storage.data_set_mark import default_store
 from storage.process_lock import present
+from storage.remote.connection import connect, is_url
+
+HOST_TAG = "reelcast/host"  # of a run whose instance several machines use
 
 
 class Settings(dg.ConfigurableResource):
@@ -54,6 +61,9 @@ class Settings(dg.ConfigurableResource):
     curves: CurveSettings = CurveSettings()
     monitoring: Monitoring = Monitoring()
     run: Run = Run()
+    ray: Ray = Ray()
+    kubernetes: Kubernetes = Kubernetes()
+    dagster: Dagster = Dagster()
     automation: Automation = Automation()
     upkeep: Upkeep = Upkeep()
     audit: Audit = Audit()
@@ -72,6 +82,8 @@ class Settings(dg.ConfigurableResource):
             yield self
             return
         refuse_other_instance(Path(context.instance.root_directory), self.store_folder())
+        if self.dagster.storage == "postgres":
+            context.instance.add_run_tags(context.run.run_id, {HOST_TAG: socket.gethostname()})
         with present(run_mark(context.instance, context.run.run_id)):
             yield self
 
@@ -79,6 +91,11 @@ class Settings(dg.ConfigurableResource):
     def similarity(self) -> str:
         """Similarity of neighbours: `retrieval.similarity`, or "content" for a model without the temporal branch."""
         return self.retrieval.similarity if self.model.use_temporal else "content"
+
+    @property
+    def shards_on_ray(self) -> bool:
+        """Whether the shards of per-video stages are tasks of a Ray cluster."""
+        return self.run.executor == "ray"
 
     def audio_rate(self) -> int:
         """Return the sampling rate of the kept sound in Hz: by default 48,000 for pretrained sound encoders, else 16,000.
@@ -97,9 +114,18 @@ class Settings(dg.ConfigurableResource):
         return Path(self.data.folder).expanduser().absolute()
 
     def store_folder(self) -> Path:
-        """Return the absolute folder of the store: `store.path` if set, else `store/NAME` for the data set."""
+        """Return the absolute folder of the store: `store.path` if set, else `store/NAME` for the data set.
+
+        Of a store in a bucket this is the local folder, which is connected with the bucket first.
+
+        Raises:
+            storage.durable.StoreError: The bucket does not answer, or its server cannot hold a store.
+        """
         if self.store.path is None:
             return default_store(self.data_folder().resolve(), under=Path("store").resolve())
+        if is_url(self.store.path):
+            cache = None if self.store.cache is None else Path(self.store.cache).expanduser().resolve()
+            return connect(self.store.path, cache=cache, options=self.store.options)
         return Path(self.store.path).expanduser().resolve()
 
     def results_folder(self) -> Path:
@@ -107,7 +133,8 @@ class Settings(dg.ConfigurableResource):
         if self.store.results is not None:
             return Path(self.store.results).expanduser().resolve()
         store = self.store_folder()
-        return store / "results" if self.store.path is not None else Path("results").resolve() / store.name
+        beside = self.store.path is None or is_url(self.store.path)
+        return Path("results").resolve() / store.name if beside else store / "results"
 
 
 def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:

@@ -84,7 +84,7 @@ class CurveModel:
             number = np.array(
                 [[len(np.unique(items[known[:, h] & (age > 0)])) for h in range(len(horizons))] for age in weights.T]
             )
-            parts = [_sources(regression, inputs, target, len(horizons)) for inputs in (train, dev)]
+            parts = [sources_of(regression, inputs, target, len(horizons)) for inputs in (train, dev)]
             if regression is not None:
                 # Training items are forecast by one model, new ones by the mean of all, whose error is smaller.
                 ratio = regression.gain_of_mean(dev, own[len(train) :], target=target)
@@ -124,7 +124,7 @@ class CurveModel:
         """Return the curves of n windows."""
         values = []
         for target, (regression, curve) in enumerate(zip(self.regressions, self.curves, strict=True)):
-            sources = _sources(regression, inputs, target, len(self.horizons))
+            sources = sources_of(regression, inputs, target, len(self.horizons))
             values.append(curve.quantiles(sources, inputs.weights))
         return curves_of(self.horizons, np.stack(values, axis=1), inputs)
 
@@ -210,7 +210,8 @@ def _above(quantiles: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     return values
 
 
-def _sources(regression: GrowthRegression | None, inputs: CurveInputs, target: int, horizons: int) -> Sources:
+def sources_of(regression: GrowthRegression | None, inputs: CurveInputs, target: int, horizons: int) -> Sources:
+    """Return the forecasts of one target's growth by both sources, at `horizons` horizons."""
     nothing = np.full((len(inputs), horizons), np.nan)
     expected = (nothing, nothing) if regression is None else regression.predict(inputs, target=target)
     return Sources(*expected, np.log2(1.0 + inputs.simulated[:, target]))

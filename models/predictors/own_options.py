@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from models.predictors.training_options import TrainingOptions
+from models.predictors.training_options import WHOLE_PASS, TrainingOptions
 
 Options = TypeVar("Options")
 # Settings of `[model]` that every network has, and the fields that they fill.
@@ -50,7 +50,7 @@ def network_options(
     known = {*_hints(kind), *_hints(TrainingOptions)}
     values = {name: value for name, value in shared.items() if name in known} | dict(further)
     if settings["preset"] == "paper":
-        values |= paper
+        values |= {"epoch_videos": WHOLE_PASS} | paper
     return build_options(values | settings["options"], kind, TrainingOptions)
 
 

@@ -39,8 +39,9 @@ def train(
     L_pred is the mean over the targets of the minibatch's nMSE on known labels: squared error over the population variance
     of the training targets. The standardisers are fitted on `samples`.
 
-    An epoch shows every training video once, in one of its windows, drawn at random by `samples.share`. On one machine's
-    CPU the same seed and thread count give bit-identical weights.
+    A pass shows every training video once, in one of its windows, drawn at random by `samples.share`. An epoch is a pass, or,
+    with more than `options.epoch_videos` videos, an equal part of one. On one machine's CPU the same seed and thread count
+    give bit-identical weights.
 
     Args:
         build: Returns the network with initial weights. It is called after the seed was set.
@@ -81,7 +82,7 @@ def train(
         losses = ranks.parallel(JointLoss(network))
         while len(state.report.epochs) < options.epochs and not state.report.stopped_early:
             if state.rows is None:
-                state.begun, state.rows = state.clock, samples.one_window_each(state.order)
+                state.begin_epoch(samples, options.epoch_videos)
             for rows in list(batches(state.rows, options.batch_size))[len(state.losses) :]:
                 _step(state, losses, samples, bank, rows, options, device, ranks)
                 if checkpoint is not None and ranks.is_first:
@@ -162,7 +163,7 @@ def _end_epoch(
             further_loss=further_loss if network.further_weight(options) > 0 else None,
             dev_nmse=dev_nmse,
             seconds=now - state.begun,
-            items_per_second=len(np.unique(samples.items)) / (now - state.begun),
+            items_per_second=len(state.rows) / (now - state.begun),
             seconds_left=now / number * (options.epochs - number),
         )
     )

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from models.predictors.ranges import COUNT, NOT_NEGATIVE, POSITIVE, RATE, check_ranges
 
 Precision = Literal["auto", "float32", "bfloat16"]
+WHOLE_PASS = 1 << 62  # value of `epoch_videos` that divides no pass
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class TrainingOptions:
         batch_size: Windows per step.
         weight_decay: Decoupled weight decay of the network. The process has none.
         gamma: Weight of the process's loss. With 0 the process stays as it was fitted.
+        epoch_videos: Videos per epoch. A larger set is shown over several epochs of equal size, so that a network is validated,
+            and may stop, more often than once per pass over it.
         epochs: Largest number of epochs.
         patience: Epochs without a better validation nMSE before training stops.
         clip: Largest norm of the gradient.
@@ -41,6 +44,7 @@ class TrainingOptions:
     batch_size: int = 64
     weight_decay: float = 1e-3
     gamma: float = 0.1
+    epoch_videos: int = 4096
     epochs: int = 100
     patience: int = 15
     clip: float = 1.0
@@ -54,6 +58,6 @@ class TrainingOptions:
         """Check the values."""
         check_ranges(self, learning_rate=POSITIVE, process_learning_rate=POSITIVE, clip=POSITIVE)
         check_ranges(self, weight_decay=NOT_NEGATIVE, gamma=NOT_NEGATIVE, averaging=RATE)
-        check_ranges(self, batch_size=COUNT, epochs=COUNT, patience=COUNT)
+        check_ranges(self, batch_size=COUNT, epoch_videos=COUNT, epochs=COUNT, patience=COUNT)
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, given {self.precision!r}")

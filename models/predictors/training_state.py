@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.predictors.network import PredictorNetwork
+from models.predictors.samples import Samples
 from models.predictors.training_options import TrainingOptions
 from models.predictors.training_report import Epoch, TrainingReport
 from models.weight_average import WeightAverage
@@ -26,11 +28,12 @@ class TrainingState:
         optimiser: Its optimiser.
         average: The moving average of its weights.
         order: Source of the order of the videos and of the choice of their windows.
-        report: Record of the passes that have ended.
-        best: Averaged weights of the best pass; None before the first validation.
-        rows: Windows of the pass that is running, in their order; None between two passes.
-        losses: (3,) tensor per step of the running pass: L, L_pred and L_further.
-        begun: Time at which the running pass began, on the training's clock.
+        report: Record of the epochs that have ended.
+        best: Averaged weights of the best epoch; None before the first validation.
+        rows: Windows of the epoch that is running, in their order; None between two epochs.
+        later: Windows of the running pass over the videos that later epochs show, in their order.
+        losses: (3,) tensor per step of the running epoch: L, L_pred and L_further.
+        begun: Time at which the running epoch began, on the training's clock.
     """
 
     def __init__(self, network: PredictorNetwork, options: TrainingOptions, seed: int) -> None:
@@ -52,6 +55,7 @@ class TrainingState:
         self.report = TrainingReport(seed)
         self.best: dict[str, Tensor] | None = None
         self.rows: np.ndarray | None = None
+        self.later = np.empty(0, np.int64)
         self.losses: list[Tensor] = []
         self.begun = 0.0
         self._started = time.perf_counter()
@@ -60,6 +64,20 @@ class TrainingState:
     def clock(self) -> float:
         """Seconds of training so far, without the time between a kill and the restart."""
         return time.perf_counter() - self._started
+
+    def begin_epoch(self, samples: Samples, videos: int) -> None:
+        """Choose the windows of the next epoch.
+
+        Args:
+            samples: Windows of the training videos.
+            videos: Most videos per epoch; see `TrainingOptions.epoch_videos`.
+        """
+        self.begun = self.clock
+        if not len(self.later):
+            self.later = samples.one_window_each(self.order)
+        epochs = math.ceil(len(self.later) / videos)  # of this pass that are left
+        count = math.ceil(len(self.later) / epochs)
+        self.rows, self.later = self.later[:count], self.later[count:]
 
     def held(self) -> dict[str, Any]:
         """Return the state as tensors, numbers and strings, and lists and dicts of these."""
@@ -72,6 +90,7 @@ class TrainingState:
             "report": asdict(self.report),
             "best": self.best,
             "rows": None if self.rows is None else self.rows.tolist(),
+            "later": self.later.tolist(),
             "losses": self.losses,
             "begun": self.begun,
             "clock": self.clock,
@@ -91,6 +110,7 @@ class TrainingState:
         self.best, self.begun = held["best"], held["begun"]
         self.losses = [loss.to(next(self.network.parameters()).device) for loss in held["losses"]]
         self.rows = None if held["rows"] is None else np.array(held["rows"])
+        self.later = np.array(held["later"], np.int64)
         self._started = time.perf_counter() - held["clock"]
         torch.set_rng_state(held["random"][0])
         for gpu, state in zip(self._gpus(), held["random"][1:], strict=True):

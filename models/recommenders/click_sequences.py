@@ -51,26 +51,35 @@ class ClickSequences:
         end = self.clicks_before[self.first_exposure[user] + seen]
         return self._gather(np.maximum(self.start[user], end - length), end, length)
 
-    def windows(self, train: np.ndarray, length: int, *, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def windows(
+        self, train: np.ndarray, length: int, *, stride: int, offsets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut each user's training clicks into windows, so that every click but a user's first is a target once.
+
+        A user's first window begins with the first click, so its targets read all clicks before them. Each later window has
+        `stride` targets, which read between L - stride and L clicks.
 
         Args:
             train: (U,) the first train[u] exposures of user u are for training.
-            length: L, the largest number of targets per window.
-            offsets: (U,) from 0 to L - 1; a user's first window has L - offset targets, the later ones L.
+            length: L, the largest number of clicks that a window reads.
+            stride: The largest number of targets of a later window, at most L.
+            offsets: (U,) from 0 to stride - 1; a user's first window has at most L - offset targets.
 
         Returns:
-            First click and end (exclusive) of each window, (w,) each. A window's targets are all its clicks but the first; a
-            window begins with the last target of the one before.
+            First click, first target and end (exclusive) of each window, (w,) each. The targets last up to the end, and each
+            is read after all clicks of the window before it.
         """
         first = self.start[:-1]
-        end = self.clicks_before[self.first_exposure + train]
-        targets = np.maximum(end - first - 1, 0)
-        count = np.where(targets > 0, (targets + offsets + length - 1) // length, 0)
+        clicks = self.clicks_before[self.first_exposure + train] - first
+        further = -(-np.maximum(clicks - 1 - length + offsets, 0) // stride)
+        count = np.where(clicks > 1, 1 + further, 0)
         user = np.repeat(np.arange(len(first)), count)
         number = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
-        begin = np.maximum(number * length - offsets[user], 0)
-        return first[user] + begin, np.minimum(first[user] + (number + 1) * length - offsets[user] + 1, end[user])
+        reached = 1 + length - offsets[user] + number * stride  # the place after the last target, of a full window
+        target = np.where(number > 0, reached - stride, 1)
+        end = np.minimum(reached, clicks[user])
+        begin = np.maximum(end - 1 - length, 0)
+        return first[user] + begin, first[user] + target, first[user] + end
 
     def gather(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the clicks begin to end - 1 as (w, longest) rows of items, padded on the right, and their mask."""

@@ -57,6 +57,7 @@ class MTINConfig(ClickConfig):
             paper's best).
         memory: "pretrained": one trained memory per user, which starts at the k-means centres of the user's clicks.
             "shared": one trained memory for all, which is MTIN-P.
+        product: Whether a candidate's score has the term w . (q * x_e) beside the perceptron, which is not in the paper.
     """
 
     hidden: int = 64
@@ -75,6 +76,7 @@ class MTINConfig(ClickConfig):
     group_threshold: float | None = None
     aggregation: Aggregation = "both"
     memory: Memory = "pretrained"
+    product: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -218,7 +220,9 @@ class MTINNetwork(ClickNetwork):
                 "skipped": InterestSide(config, skip_groups, sizes.users),
             }
         )
-        self.scores = nn.ModuleDict({name: PairScore(d, d, config.hidden) for name in self.sides})
+        self.scores = nn.ModuleDict(
+            {name: PairScore(d, d, config.hidden, product=config.product) for name in self.sides}
+        )
         self.balance = nn.Parameter(torch.tensor([1.0, -1.0]))
         self.dropout = nn.Dropout(config.dropout)
 

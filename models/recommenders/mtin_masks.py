@@ -23,11 +23,9 @@ class TemporalMasks(nn.Module):
     z_j = sum_i P^k_ij x_i, so that no product of two clicks is formed per matrix W. The coefficients w_k are the
     softplus of parameters and start on a geometric grid.
 
-    With `scale`, Q is divided by sqrt(d), r^k_g by the group's number of clicks, and the p vectors are normalised
-    before the
-    perceptron: as printed, r^k_g grows with the square of the number of clicks and the cube of |x|. A group of one
-        click is MLP(0) as
-    printed, and a group without a click has a learned vector.
+    With `scale`, Q is divided by sqrt(d), r^k_g by the group's number of clicks, and the p vectors are normalised before the
+    perceptron: as printed, r^k_g grows with the square of the number of clicks and the cube of |x|. A group of one click is
+    MLP(0) as printed, and a group without a click has a learned vector.
     """
 
     def __init__(self, width: int, groups: int, *, masks: int = 8, clock: str = "rank", scale: bool = True) -> None:
@@ -124,8 +122,7 @@ def median_gap(history: History) -> Tensor:
 class GroupMask(nn.Module):
     """Vectors of the groups that count for each vector of the memory.
 
-        w_{p,g} = softmax_g(c_p' W_h r_g),    w^_{p,g} = 1 if w_{p,g} > tau' else 0,    h_p = sum_g w^_{p,g} r_g
-        (8-10)
+        w_{p,g} = softmax_g(c_p' W_h r_g),    w^_{p,g} = 1 if w_{p,g} > tau' else 0,    h_p = sum_g w^_{p,g} r_g    (8-10)
 
     Eq. 9 is an indicator, which gives W_h no gradient and is undefined at w = tau'. "binary" is the printed value with the
     gradient of w (straight-through). "weighted" takes h_p = sum_g w^ w r_g / sum_g w^ w. h_p = 0 where all groups are

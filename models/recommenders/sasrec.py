@@ -42,7 +42,7 @@ class SASRec(NeuralRecommender):
     """
 
     title = "SASRec"
-    code = 2
+    code = 3
     network_class = SASRecNetwork
     options_class = SASRecTraining
 

@@ -98,7 +98,7 @@ class Block(nn.Module):
 
     def _feed(self, x: Tensor, visible: Tensor) -> Tensor:
         activate = functional.gelu if self.config.activation == "gelu" else torch.relu
-        return self.outer(self.dropout(activate(self.inner(x))))
+        return self.outer(activate(self.inner(x)))
 
 
 class SASRecNetwork(nn.Module):

@@ -34,7 +34,9 @@ class SASRecTraining:
     Attributes:
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay.
-        batch_size: Windows of clicks per step. A window holds up to L targets; more windows per step need more passes.
+        batch_size: Clicks per step that are targets of the loss, rounded to whole windows.
+        stride: Targets per window of the clicks after a user's first L; each reads between L - stride and L clicks. With 1
+            each reads L clicks, as it does when the user is scored, at up to L times the cost of the largest value, L.
         epochs: Largest number of passes.
         patience: Passes without a better validation metric before training stops.
         clip: Largest norm of the gradient.
@@ -45,7 +47,8 @@ class SASRecTraining:
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    batch_size: int = 16
+    batch_size: int = 512
+    stride: int = 10
     epochs: int = 200
     patience: int = 20
     clip: float = 5.0
@@ -53,7 +56,7 @@ class SASRecTraining:
     def __post_init__(self) -> None:
         """Check the values."""
         check_ranges(self, learning_rate=POSITIVE, weight_decay=NOT_NEGATIVE, clip=POSITIVE)
-        check_ranges(self, batch_size=COUNT, epochs=COUNT, patience=COUNT)
+        check_ranges(self, batch_size=COUNT, stride=COUNT, epochs=COUNT, patience=COUNT)
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,16 @@ class ClickWindows:
         rows: (m,) their rows.
         click: (b, l) places in `rows` of the clicks, the last of each window excepted.
         mask: (b, l) whether there is one.
-        target: (b, l) places in `rows` of the next clicks.
-        negative: (b, l, k) places in `rows` of drawn items; None for the loss "softmax", where `rows` are all candidates.
+        counts: (b, l) whether the next click is one of the p targets of the loss.
+        target: (p,) places in `rows` of the targets.
+        negative: (p, k) places in `rows` of drawn items; None for the loss "softmax", where `rows` are all candidates.
     """
 
     content: dict[str, Tensor]
     rows: Tensor
     click: Tensor
     mask: Tensor
+    counts: Tensor
     target: Tensor
     negative: Tensor | None
 
@@ -165,42 +170,46 @@ class SASRecFit:
     def loss(self, batch: ClickWindows) -> Tensor:
         """Return the mean loss of the next clicks of a minibatch."""
         vectors = self.network.items(batch.content, batch.rows)  # (m, d)
-        user = self.network(vectors[batch.click], batch.mask)[batch.mask]  # (p, d)
-        target = batch.target[batch.mask]
+        user = self.network(vectors[batch.click], batch.mask)[batch.counts]  # (p, d)
         if batch.negative is None:
-            return functional.cross_entropy(user @ vectors.T, target)
-        clicked = (user * vectors[target]).sum(-1)
-        drawn = (user[:, None] * vectors[batch.negative[batch.mask]]).sum(-1)  # (p, k)
+            return functional.cross_entropy(user @ vectors.T, batch.target)
+        clicked = (user * vectors[batch.target]).sum(-1)
+        drawn = (user[:, None] * vectors[batch.negative]).sum(-1)  # (p, k)
         return functional.softplus(-clicked).mean() + functional.softplus(drawn).mean()
 
     def batches(self) -> Iterator[ClickWindows]:
         """Yield the minibatches of a pass: every training click but a user's first is a target once."""
         length = self.network.config.length
-        offsets = self._random.integers(0, length, len(self._histories))
-        begin, end = self._clicks.windows(self._split.train, length, offsets=offsets)
+        stride = min(self.options.stride, length)
+        offsets = self._random.integers(0, stride, len(self._histories))
+        begin, target, end = self._clicks.windows(self._split.train, length, stride=stride, offsets=offsets)
         # Windows of similar length beside each other need little padding; the random part keeps the batches different.
         order = np.argsort((end - begin) + self._random.uniform(0, length / 4, len(begin)))
-        size = self.options.batch_size
-        for number in self._random.permutation(-(-len(order) // size)):
-            rows = order[number * size : (number + 1) * size]
-            yield self._batch(*self._clicks.gather(begin[rows], end[rows]))
+        steps = np.cumsum((end - target)[order]) // self.options.batch_size
+        batches = np.split(order, np.flatnonzero(np.diff(steps)) + 1)
+        for number in self._random.permutation(len(batches)):
+            rows = batches[number]
+            yield self._batch(*self._clicks.gather(begin[rows], end[rows]), (target - begin)[rows])
 
-    def _batch(self, items: np.ndarray, mask: np.ndarray) -> ClickWindows:
-        click, target, mask = items[:, :-1], items[:, 1:], mask[:, 1:]
-        negative = None
+    def _batch(self, items: np.ndarray, mask: np.ndarray, first: np.ndarray) -> ClickWindows:
+        """Return a minibatch of windows (b, l + 1) whose targets begin at the places `first` (b,)."""
+        click, mask = items[:, :-1], mask[:, 1:]
+        counts = mask & (np.arange(1, items.shape[1]) >= first[:, None])
+        target, negative = items[:, 1:][counts], None
         if self._whole is not None:
             rows, content = self.candidates, self._whole
         else:
-            shape = (*target.shape, self.network.config.negatives)
+            shape = (len(target), self.network.config.negatives)
             negative = self.candidates[self._random.integers(0, len(self.candidates), shape)]
             rows = np.unique(np.concatenate([items.ravel(), negative.ravel()]))
             negative, content = np.searchsorted(rows, negative), self._read(rows)
         # A padded place names item 0, which need not be a candidate.
-        place = [np.minimum(np.searchsorted(rows, values), len(rows) - 1) for values in (click, target)]
-        arrays = [torch.from_numpy(np.asarray(values)) for values in (rows, place[0], mask, place[1])]
-        rows, click, mask, target = (values.to(self.device) for values in arrays)
-        negative = None if negative is None else torch.from_numpy(negative).to(self.device)
-        return ClickWindows(content, rows, click, mask, target, negative)
+        click = np.minimum(np.searchsorted(rows, click), len(rows) - 1)
+        arrays = (rows, click, mask, counts, np.searchsorted(rows, target))
+        moved = (torch.from_numpy(np.asarray(values)).to(self.device) for values in arrays)
+        return ClickWindows(
+            content, *moved, negative=None if negative is None else torch.from_numpy(negative).to(self.device)
+        )
 
     def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
         content = self.network.items.read(self.features, rows)

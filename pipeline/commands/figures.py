@@ -35,6 +35,7 @@ def figures(
     from assets.engine.nothing_to_show import NothingToShow
     from assets.engine.store_access import open_store
     from assets.memory.retrieval_figure import retrieval_figure
+    from models.png import save_png
     from storage.durable import written_beside
 
     store, code = open_store(settings), OK
@@ -53,6 +54,6 @@ def figures(
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(path) as scratch:
-            figure.savefig(scratch, format="png", dpi=100)
+            save_png(figure, scratch)
         print(path)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +38,7 @@ def predict(
     ] = None,
     at: Annotated[str | None, typer.Option(help="Moment of the forecast. Default: the last event.")] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Append the forecasts to the log video_forecasts of the store.")
+        bool, typer.Option("--keep", help="Append the forecasts to the log video_forecast_log of the store.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -46,7 +47,7 @@ def predict(
     from pipeline.predicting.request import Request, WrongVideo
 
     own = {"title": title, "author": author, "category": category, "published": published, "feedback": feedback}
-    is_folder = video is not None and video.is_dir()
+    is_folder = video is not None and os.path.isdir(video)  # noqa: PTH112 - pathlib raises at a long name
     if is_folder and (given := [name for name, value in own.items() if value is not None]):
         raise WrongUse(
             f"--{given[0]} is for one video; a folder's videos.csv and NAME.csv say what is known (docs/predict.md)"

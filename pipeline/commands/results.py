@@ -43,7 +43,7 @@ def as_values(settings: Settings) -> dict[str, object]:
     Raises:
         RunFailed: Nothing has been evaluated yet.
     """
-    from assets.curves.curve_evaluation import read_curve_scores
+    from assets.curves.curve_scores import read_curve_scores
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
     from pipeline.results_table import result_rows
@@ -69,10 +69,10 @@ def show_results(console: Console, settings: Settings) -> None:
     """
     from rich.markdown import Markdown
 
-    from assets.curves.curve_evaluation import curve_summary, read_curve_scores
+    from assets.curves.curve_scores import curve_summary, read_curve_scores
     from assets.engine.failure_checks import damages, failures
     from assets.engine.store_access import open_store
-    from assets.monitoring.decided import shares_in_words
+    from assets.monitoring.decided_ages import shares_in_words
     from pipeline.results_table import evaluation_tables
 
     table, notes = _evaluated(settings)

@@ -59,14 +59,14 @@ def described_settings() -> list[dict[str, Any]]:
     Raises:
         InvalidSettings: A setting is not allowed.
     """
-    from pipeline.settings import load, origins, sections
+    from pipeline.settings import load_sections, origins, sections
 
-    chosen, sources = load(), origins()
+    chosen, sources = load_sections(), origins()
     return [
         {
             "section": section,
             "field": field,
-            "value": getattr(getattr(chosen, section), field),
+            "value": getattr(chosen[section], field),
             "default": described.get_default(call_default_factory=True),
             "source": sources.get((section, field), "default"),
             "description": described.description,

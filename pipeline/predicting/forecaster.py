@@ -184,9 +184,8 @@ class Forecaster:
         if not has_curve_model(self._service.store):
             return None
         if self._curve_model is None:
-            self._curve_model = NewVideoCurves(self._service.store, self.settings, forecasts.rows)
-        end = self._service.files.facts["data_end"]
-        return self._curve_model.curves(forecasts.rows, forecasts.samples, at=at, data_end=end)
+            self._curve_model = NewVideoCurves(self._service.store, self.settings, self._service.files, forecasts.rows)
+        return self._curve_model.curves(forecasts.rows, forecasts.samples, forecasts.members, at=at)
 
     def _known(
         self, request: Request, decode: Callable[[], DecodedVideo | Exception] | None

@@ -15,19 +15,15 @@ start-up. With fewer videos, most of its cost does not depend on their number.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from storage.store import Store
+from tests.benchmarks.night import run_night
 
 HOUR = 3_600_000
 START = 1_780_000_000_000
@@ -58,56 +54,16 @@ def write_set(folder: Path, *, videos: int, width: int) -> None:
         (folder / f"{name}.ids.txt").write_text("\n".join(item for item, *_ in rows))
 
 
-def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of its finished children."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in usage)
-
-
-def run_graph(report: Path) -> None:
-    """Materialise the whole graph in this process, and write each step's CPU seconds and the peak memory to `report`."""
-    import dagster as dg
-
-    from pipeline.definitions import ASSET_CHECKS, ASSETS, settings
-
-    stages = [key.to_python_identifier() for asset in ASSETS for key in asset.keys]
-    total = cpu_seconds()
-    seconds = Counter({"start-up": total})
-
-    @dg.success_hook
-    def note_seconds(context: dg.HookContext) -> None:
-        nonlocal total
-        now = cpu_seconds()
-        # a check's step is named after its stage, and then the check
-        seconds[max((name for name in stages if context.op.name.startswith(name)), key=len)] += now - total
-        total = now
-
-    job = dg.define_asset_job("night", hooks={note_seconds}, executor_def=dg.in_process_executor)
-    graph = dg.Definitions(ASSETS, asset_checks=ASSET_CHECKS, jobs=[job], resources={"settings": settings})
-    with dg.DagsterInstance.get() as instance:
-        graph.resolve_job_def("night").execute_in_process(instance=instance)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    report.write_text(json.dumps({"seconds": seconds, "peak_gib": peak}))
-
-
-def run(data: Path, store: Path, *, epochs: int) -> dict[str, object]:
+def run(folder: Path, *, epochs: int) -> dict[str, object]:
     """Run the graph in a process of its own, and return its report."""
-    variables = {
-        "REELCAST_DATA__FOLDER": str(data),
-        "REELCAST_STORE__PATH": str(store),
-        "REELCAST_STORE__RESULTS": str(store.parent / "results"),
-        "REELCAST_PROCESS__MAX_EPOCHS": str(epochs),
-        "REELCAST_MODEL__MAX_EPOCHS": str(epochs),
-        "REELCAST_MODEL__SEEDS": "[0]",
-        "DAGSTER_HOME": str(store.parent / "home"),
-        **{f"REELCAST_IMPORTS__{name.upper()}": str(data / f"{name}.npy") for name in IMPORTED},
+    options = {
+        "PROCESS__MAX_EPOCHS": str(epochs),
+        "MODEL__MAX_EPOCHS": str(epochs),
+        "MODEL__SEEDS": "[0]",
+        **{f"IMPORTS__{name.upper()}": str(folder / "data" / f"{name}.npy") for name in IMPORTED},
     }
-    Path(variables["DAGSTER_HOME"]).mkdir(exist_ok=True)
-    report = store.parent / "report.json"
-    with (store.parent / "run.log").open("w") as log:
-        command = [sys.executable, "-m", "tests.benchmarks.increment", "--report", str(report)]
-        subprocess.run(command, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT, check=True)
-    return json.loads(report.read_text())
+    report = run_night(folder, folder / "report.json", options)
+    return {"seconds": {name: cost["cpu"] for name, cost in report["stages"].items()}, "peak_gib": report["peak_gib"]}
 
 
 def computed(store: Path, since: str | None) -> tuple[dict[str, int], str]:
@@ -127,21 +83,17 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=32, help="numbers in an imported vector")
     parser.add_argument("--epochs", type=int, default=1, help="passes of the process's and the model's training")
     parser.add_argument("--folder", type=Path, help="kept, and a store that is in it goes on being used")
-    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.report:
-        run_graph(args.report)
-        return 0
     more = args.more or max(args.videos // 100, 1)
     folder = args.folder or Path(tempfile.mkdtemp(prefix="reelcast-increment-"))
-    data, store, since, reports, rows = folder / "data", folder / "store", None, {}, {}
+    store, since, reports, rows = folder / "store", None, {}, {}
     for name, videos in (
         ("first", args.videos),
         ("nothing new", args.videos),
         ("increment", args.videos + more),
     ):
-        write_set(data, videos=videos, width=args.width)
-        reports[name] = run(data, store, epochs=args.epochs)
+        write_set(folder / "data", videos=videos, width=args.width)
+        reports[name] = run(folder, epochs=args.epochs)
         rows[name], since = computed(store, since)
     return show(reports, rows, videos=args.videos, more=more, folder=args.folder)
 

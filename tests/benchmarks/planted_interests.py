@@ -7,7 +7,8 @@ scale of its own, and 20 % false clicks. Every seed draws other exposures and ot
 a time with all that was shown strictly before the first of them.
 
 Printed per model, as the mean and the 95 % interval over seeds: AUC over all test exposures and NDCG@10 over each user's test
-exposures, and the differences to the last model. For MTIN also, of the training clicks in its histories: the adjusted mutual
+exposures, and the differences to the last model. "planted" is the ranking by the truth, whether an item is of one of the user's
+interests, without knowing which of them are active. For MTIN also, of the training clicks in its histories: the adjusted mutual
 information between groups and planted interests of the true clicks (clicks in no group count as a group), the same for groups
 drawn at random, and the shares of true and of false clicks in no group.
 """
@@ -64,15 +65,21 @@ def groups_against_truth(model: MTIN, world: InterestWorld) -> dict[str, float]:
     }
 
 
+def metrics(world: InterestWorld, scores: np.ndarray) -> dict[str, float]:
+    """Return the metrics of scores of the test exposures."""
+    test = world.split.test
+    user = np.searchsorted(world.histories.start, test, side="right") - 1
+    values = exposure_metrics(user, scores, world.histories.clicked[test], ks=(10,)).values
+    return {"AUC": values["AUC global"], "NDCG@10": values["NDCG@10"]}
+
+
 def measure(name: str, options: dict[str, object], world: InterestWorld, seed: int) -> dict[str, float]:
     """Fit a model and return its figures."""
     model = recommender_class(name).from_options(options)
     report = model.fit(world.histories, world.features, world.split, seed=seed)
-    test = world.split.test
-    scores = exposure_scores(model, world.histories, world.features, test, at_once=TOGETHER)
-    user = np.searchsorted(world.histories.start, test, side="right") - 1
-    values = exposure_metrics(user, scores, world.histories.clicked[test], ks=(10,)).values
-    figures = {"AUC": values["AUC global"], "NDCG@10": values["NDCG@10"]}
+    figures = metrics(
+        world, exposure_scores(model, world.histories, world.features, world.split.test, at_once=TOGETHER)
+    )
     figures |= {"s": report.seconds, "best pass": report.best_epoch}
     return figures | (groups_against_truth(model, world) if isinstance(model, MTIN) else {})
 
@@ -95,15 +102,18 @@ def main() -> None:
     names, found = args.models.split(","), defaultdict(lambda: defaultdict(list))
     for seed in range(args.seeds):
         world = make_world(users=args.users, exposures=args.exposures, seed=seed)
-        for name in names:
-            figures = measure(name, OPTIONS | args.options.get(name, {}), world, seed)
+        for name in ("planted", *names):
+            if name == "planted":
+                figures = metrics(world, (world.interest[world.split.test] >= 0).astype(float))
+            else:
+                figures = measure(name, OPTIONS | args.options.get(name, {}), world, seed)
             print(
                 f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in figures.items()), flush=True
             )
             for key, value in figures.items():
                 found[name][key].append(value)
     last = names[-1]
-    for name in names:
+    for name in ("planted", *names):
         print(f"\n{name}")
         for key, values in found[name].items():
             line = f"  {key}: {with_interval(values)}"

@@ -4,12 +4,14 @@
 
 The settings name a finished store, which is only read. A bank of N members is made of the store's own: each new member has the
 vectors of one of them plus noise, and its features, table row and label. Every process forecasts the same video.
-Figures are medians; `own` is the time beside decoding and encoders.
+Figures are medians; `own` is the time beside decoding and encoders. CPU is that of the process and its decoding worker, with
+decoding and encoders; on a machine with other work it is the figure to go by.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,7 +31,7 @@ from storage.bank import build
 from storage.derived_store import derive_store
 from storage.store import Store
 
-COLD, WARM = 5, 30  # repetitions
+COLD, WARM = 5, 30  # repetitions, unless others are asked for
 FOREIGN = ("decoding", "encoders")  # steps that take as long as the file and the encoders do
 COMMAND = "import sys; from pipeline.command_line import main; sys.exit(main(['predict', *sys.argv[1:], '--json']))"
 
@@ -74,36 +76,45 @@ def grown(settings: Settings, folder: Path, members: int) -> Settings:
     return changed(settings, {"store": {"path": str(folder), "results": str(folder / "results")}})
 
 
-def told(name: str, walls: list[float], steps: list[dict[str, float]]) -> str:
+def told(name: str, walls: list[float], cpu: list[float], steps: list[dict[str, float]]) -> str:
     """Return one line: the median durations."""
     own = [wall - sum(step[name] for name in FOREIGN) for wall, step in zip(walls, steps, strict=True)]
     medians = {step: np.median([one[step] for one in steps]) for step in steps[0]}
     shown = ", ".join(f"{step} {1000 * seconds:.1f}" for step, seconds in medians.items())
-    return f"{name}: {1000 * np.median(walls):.0f} ms, own {1000 * np.median(own):.0f} ms ({shown})"
+    medians_ms = [1000 * np.median(values) for values in (cpu, walls, own)]
+    return "{}: CPU {:.0f} ms, wall {:.0f} ms, own {:.0f} ms ({})".format(name, *medians_ms, shown)
 
 
-def cold(arguments: list[str], environment: dict[str, str]) -> str:
-    walls, steps = [], []
-    for _ in range(COLD):
-        started = time.perf_counter()
+def used_by_children() -> float:
+    """Return the CPU seconds of all ended child processes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cold(arguments: list[str], environment: dict[str, str], repetitions: int) -> str:
+    walls, cpu, steps = [], [], []
+    for _ in range(repetitions):
+        started, before = time.perf_counter(), used_by_children()
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments], env=environment, check=True, capture_output=True, text=True
         )
         walls.append(time.perf_counter() - started)
+        cpu.append(used_by_children() - before)
         steps.append(json.loads(done.stdout)["seconds"])
-    return told("cold process", walls, steps)
+    return told("cold process", walls, cpu, steps)
 
 
-def warm(settings: Settings, video: str, feedback: str | None) -> str:
-    walls, steps = [], []
-    with Forecaster(settings) as forecaster:
-        for repetition in range(WARM + 3):
-            started = time.perf_counter()
+def warm(settings: Settings, video: str, feedback: str | None, repetitions: int, *, details: bool) -> str:
+    walls, cpu, steps = [], [], []
+    with Forecaster(settings, details=details) as forecaster:
+        for repetition in range(repetitions + 3):
+            started, before = time.perf_counter(), time.process_time()
             forecast = forecaster.predict(video, feedback=feedback)
             if repetition >= 3:
                 walls.append(time.perf_counter() - started)
+                cpu.append(time.process_time() - before)
                 steps.append(dict(forecast.seconds))
-    return told("warm", walls, steps)
+    return told("warm" if details else "warm, number alone", walls, cpu, steps)
 
 
 def main() -> None:
@@ -112,18 +123,25 @@ def main() -> None:
     parser.add_argument("--feedback")
     parser.add_argument("--members", type=int, nargs="*", default=[])
     parser.add_argument("--folder", type=Path, default=None, help="where grown stores are written")
+    parser.add_argument("--cold", type=int, default=COLD, help="cold processes per bank")
+    parser.add_argument("--warm", type=int, default=WARM, help="warm forecasts per bank")
     args = parser.parse_args()
     settings = load()
     arguments = [args.video, *(["--feedback", args.feedback] if args.feedback else [])]
-    print(cold(arguments, dict(os.environ)), flush=True)
-    print(warm(settings, args.video, args.feedback), flush=True)
+
+    def show(own: Settings, environment: dict[str, str]) -> None:
+        print("  " + cold(arguments, environment, args.cold), flush=True)
+        for details in (True, False):
+            print("  " + warm(own, args.video, args.feedback, args.warm, details=details), flush=True)
+
+    print("the store's own bank", flush=True)
+    show(settings, dict(os.environ))
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         for members in args.members:
             large = grown(settings, Path(scratch) / str(members), members)
             environment = {**os.environ, "REELCAST_STORE__PATH": str(large.store_folder())}
             print(f"{members:,} members", flush=True)
-            print("  " + cold(arguments, environment), flush=True)
-            print("  " + warm(large, args.video, args.feedback), flush=True)
+            show(large, environment)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
     PYTHON tests/benchmarks/recbole_peer.py --inter FOLDER/NAME/NAME.inter --epochs 300 --seed 0 [--threads 1] [--device cpu]
 
 Everything is RecBole's default for sequential models (leave-one-out by time, full ranking, cross-entropy over all items, at
-most 300 passes, patience 10 on MRR@10). The names that NumPy 2 removed are put back first, because 1.2.1 still uses them. The
-last line printed is JSON.
+most 300 passes, patience 10 on MRR@10). With --steps N only N steps are taken, to see what a pass costs. The names that NumPy 2
+removed are put back first, because 1.2.1 still uses them. The last line printed is JSON.
 """
 
 import argparse
 import json
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inter", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--steps", type=int, help="measure this many steps, and do not train on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -61,6 +63,12 @@ def main() -> None:
     train, dev, test = data_preparation(config, dataset)
     model = SASRec(config, train.dataset).to(config["device"])
     trainer = Trainer(config, model)
+    if options.steps is not None:
+        steps, began = list(islice(train, options.steps)), time.process_time()
+        trainer._train_epoch(steps, 0, show_progress=False)
+        each = (time.process_time() - began) / len(steps)
+        print(json.dumps({"steps_per_pass": len(train), "cpu_seconds_per_pass": each * len(train)}))
+        return
     passes, losses = [], []
     best, best_weights, best_pass = -1.0, None, 0
     for number in range(options.epochs):

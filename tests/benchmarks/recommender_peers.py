@@ -1,12 +1,13 @@
 """SASRec here beside RecBole's SASRec: the same clicks, the same split, the same metrics, in one run.
 
-    python -m tests.benchmarks.recommender_peers --data ml100k_pairs.csv --recbole PYTHON [--epochs 300] [--seeds 0,1,2]
+    python -m tests.benchmarks.recommender_peers --data ml100k_pairs.csv --recbole PYTHON [--seeds 0,1,2] [--keep FOLDER]
 
 The clicks are the ratings 4 and 5 of MovieLens-100k (`user,item,timestamp,event`, event rating_1 to rating_5). A user's last
 click is the test and the one before it the validation; all items are ranked, those of the history too. Ties of time are put in
 one order for both. RecBole runs in an interpreter of its own (`pip install recbole==1.2.1`); without --recbole only ours runs.
-Both have a learned vector per item and the cross-entropy over all items; in a pass each click but a user's first is a target
-once. Metrics are computed by each side; on the same ranks both definitions agree for one test click per user.
+Both have a learned vector per item, layer norms after each part, and the cross-entropy over all items; in a pass each click
+but a user's first is a target once. Metrics are computed by each side; on the same ranks both definitions agree for one test
+click per user. With --keep, a fit that is finished is not repeated by a later call with the same options.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import argparse
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,8 +28,9 @@ import torch
 from models.recommenders import ItemFeatures, Queries, UserHistories, leave_one_out
 from models.recommenders.ranking_metrics import click_metrics, ranks
 from models.recommenders.sasrec import SASRec
+from storage.hashing import content_hash
 
-OPTIONS = {"ids": True, "loss": "softmax"}
+OPTIONS = {"ids": True, "loss": "softmax", "norm": "post"}
 
 
 def read_clicks(path: Path) -> UserHistories:
@@ -49,8 +53,10 @@ def read_clicks(path: Path) -> UserHistories:
 def ours(histories: UserHistories, options: dict[str, object], seed: int, device: str) -> dict[str, float]:
     """Fit SASRec and return its metrics of the test clicks."""
     split, features = leave_one_out(histories), ItemFeatures()
-    model = SASRec.from_options({**OPTIONS, **options})
+    model = SASRec.from_options(options)
+    began = time.process_time()
     report = model.fit(histories, features, split, seed=seed, device=device)
+    used = time.process_time() - began
     scores = model.score(histories, features, Queries.before(histories, split.test), device=device)
     values = click_metrics(ranks(scores, histories.item[split.test])).values
     return {
@@ -60,6 +66,7 @@ def ours(histories: UserHistories, options: dict[str, object], seed: int, device
         "passes": len(report.epochs),
         "best_pass": report.best_epoch,
         "seconds_per_pass": float(np.median([epoch.seconds for epoch in report.epochs])),
+        "cpu_seconds_per_pass": used / len(report.epochs),
     }
 
 
@@ -79,6 +86,18 @@ def recbole(histories: UserHistories, python: Path, seed: int, options: argparse
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def kept(folder: Path | None, key: list[object], fit: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Return the result of a fit, from the folder if it holds one under this key."""
+    if folder is None:
+        return fit()
+    file = folder / f"{content_hash(key)}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        result = fit()
+        file.write_text(json.dumps(result))
+    return json.loads(file.read_text())
+
+
 def main() -> None:
     """Run both and print a line per seed and the means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,6 +107,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--keep", type=Path, help="folder for the results of finished fits")
     parser.add_argument("--options", type=json.loads, default={}, help="further options of ours, as JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -95,10 +115,13 @@ def main() -> None:
     print(f"{len(histories)} users, {len(histories.items)} items, {len(histories.item)} clicks")
     results: dict[str, list[dict[str, float]]] = {}
     for seed in map(int, options.seeds.split(",")):
-        own = {"epochs": options.epochs, **options.options}
-        results.setdefault("ours", []).append(ours(histories, own, seed, options.device))
+        own = {**OPTIONS, "epochs": options.epochs, **options.options}
+        fits = {"ours": ([SASRec.code, own], lambda own=own, seed=seed: ours(histories, own, seed, options.device))}
         if options.recbole is not None:
-            results.setdefault("RecBole", []).append(recbole(histories, options.recbole, seed, options))
+            fits["RecBole"] = ([], lambda seed=seed: recbole(histories, options.recbole, seed, options))
+        for name, (key, fit) in fits.items():
+            key = [name, key, seed, options.epochs, options.threads, options.device]
+            results.setdefault(name, []).append(kept(options.keep, key, fit))
         for name, rows in results.items():
             print(f"{name}, seed {seed}: {json.dumps(rows[-1])}", flush=True)
     for name, rows in results.items():

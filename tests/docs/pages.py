@@ -72,8 +72,10 @@ def code_blocks(page: Path) -> list[list[Line]]:
     return [block for block in blocks if block]
 
 
-if __name__ == "__main__":  # python -m tests.docs.pages: makes the tutorial's pictures again
+if __name__ == "__main__":  # python -m tests.docs.pages: makes the tutorial's pictures and its notebook again
     import os
 
+    from tests.docs.notebook import notebook_of, run_notebook, write_notebook
+
     os.chdir(ROOT / "docs" / "tutorials")
-    run_page(ROOT / "docs" / "tutorials" / "process.md")
+    write_notebook(run_notebook(notebook_of(Path("process.md"))), Path("process.ipynb"))

@@ -1,4 +1,4 @@
-"""Every command on a page of the documentation is known: its parser takes it, and its settings exist."""
+"""Every command on a page of the documentation is known, and a test runs it or it is listed here with the reason why not."""
 
 import importlib.util
 import itertools
@@ -11,7 +11,7 @@ import typer
 
 from pipeline.command_line import app
 from pipeline.settings import load
-from tests.docs.pages import PAGES, ROOT, Line, code_blocks
+from tests.docs.pages import PAGES, ROOT, Line, code_blocks, shell_of
 
 REELCAST = typer.main.get_command(app)
 VARIABLE = re.compile(r"^(REELCAST_\w+|[A-Z][A-Z_]+)=(.*)$", flags=re.DOTALL)
@@ -33,6 +33,22 @@ OTHERS = {
     "mv": "files of the reader",
     "rm": "files of the reader",
     "mail": "another program, an example",
+}
+# Commands of this project that no test runs as they stand on the page.
+NOT_RUN = {
+    "reelcast leaderboard": "minutes; tests/pipeline/test_studies.py runs its arms",
+    "reelcast recommenders": "minutes; tests/assets/audience fits the same models",
+    "make demo": "minutes; its commands run in tests/pipeline/test_browser.py",
+    "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same web server and daemon",
+    "make test": "continuous integration runs it",
+    "make browser": "continuous integration runs it",
+    "make clean": "tests/pipeline/test_instance.py runs `reelcast clean`",
+    "python -c": "an example of one line of Python",
+    "python -m pytest": "runs the tests",
+    "python -m pipeline.demonstration": "its function `make` runs in most tests",
+    "python -m tests.benchmarks": "minutes to hours, some with a GPU or with data that are not in the repository",
+    "python -m tests.drill": "kills processes for up to an hour",
+    "python -m tests.stage_code": "tests/stage_code runs the same comparison",
 }
 
 
@@ -120,6 +136,37 @@ BLOCKS = [block for page in PAGES for block in code_blocks(page) if any(map(is_c
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block[0].page}:{block[0].number}")
 def test_commands_are_known(block):
     check(block)
+
+
+def name_of(words: list[str]) -> str:
+    """Return a command's name: the program, and what it is asked to do."""
+    if words[0] == "python":
+        return " ".join([*words[:2], *(".".join(word.split(".")[:2]) for word in words[2:3] if words[1] == "-m")])
+    count = 3 if words[:2] in (["reelcast", "bank"], ["reelcast", "models"]) else 2
+    return " ".join([word for word in words if not word.startswith("DATA=")][:count])
+
+
+def is_run_by_a_test(name: str, tests: str, tutorials: str) -> bool:
+    """Whether a test calls the command's parser with it, or a tutorial that the tests run has it."""
+    arguments = ", ".join(f'"{word}"' for word in name.split()[1:])
+    called = re.search(rf"(main\(\[|COMMAND, |\"pipeline.command_line\", ){arguments}[,\]]", tests) is not None
+    return called or re.search(rf"^{name}\b", tutorials, flags=re.MULTILINE) is not None
+
+
+def test_every_command_is_run_by_a_test_or_has_a_reason():
+    tests = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    tutorials = "\n".join(shell_of(ROOT / "docs" / "tutorials" / f"{name}.md") for name in ("own_videos", "microlens"))
+    lines = itertools.chain.from_iterable(BLOCKS)
+    names = {name_of(words) for line in lines for _, words in commands_of(line) if words and words[0] not in OTHERS}
+    assert "reelcast bank list" in names and "make demo" in names
+    left = {name for name in names if not is_run_by_a_test(name, tests, tutorials)}
+    assert left - set(NOT_RUN) == set(), "call it in a test, or give a reason in NOT_RUN"
+    assert set(NOT_RUN) - names == set(), "a command that stands on no page any more"
+
+
+def test_a_command_that_no_test_runs_is_found():
+    assert is_run_by_a_test("reelcast bank list", 'main(["bank", "list", "--json"])', "")
+    assert not is_run_by_a_test("reelcast bank", 'main(["banks"])', "reelcast banking")
 
 
 def test_commands_are_found():

@@ -1,5 +1,6 @@
 """The code on pages runs, and the site has no broken link."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import matplotlib.image
 import pytest
 
+from tests.docs.notebook import notebook_of, printed_by, run_notebook, without_outputs
 from tests.docs.pages import PAGES, ROOT, run_page
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
@@ -15,11 +17,13 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 pytest.importorskip("mkdocs")
 
 
-def test_the_tutorial_of_the_process_runs_and_its_statements_hold(tmp_path, monkeypatch, capsys):
+def test_the_tutorial_of_the_process_runs_as_a_notebook_and_its_statements_hold(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / "tutorials" / "process.md"
-    run_page(page)
-    shown = capsys.readouterr().out.splitlines()
+    notebook = json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    assert without_outputs(notebook) == notebook_of(page), "make it again: python -m tests.docs.pages"
+    shown, kept = printed_by(run_notebook(notebook)), printed_by(notebook)
+    assert len(shown) == len(kept) > 10
     assert [line for line in shown if line in ("True", "False")] == ["True"] * 5
     (table,) = re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     first = next(number for number, line in enumerate(shown) if line.startswith("ExponentialHawkes"))

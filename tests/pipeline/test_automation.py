@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from assets.settings import Settings, run_mark
-from pipeline.automation import automation, listing_digest, upkeep
+from pipeline.automation import automation, jobs, listing_digest
 from pipeline.runs import going_on
 from pipeline.settings import load
 from storage.process_lock import present
@@ -34,8 +34,13 @@ def settings(tmp_path: Path) -> Settings:
     return load(file=None, environment=variables)
 
 
+def upkeep_of(settings: Settings) -> dg.JobDefinition:
+    (job,) = (job for job in jobs(settings) if job.name == "upkeep")
+    return job
+
+
 def a_run(instance: dg.DagsterInstance, status: DagsterRunStatus) -> dg.DagsterRun:
-    return instance.create_run_for_job(upkeep, status=status)
+    return instance.create_run_for_job(upkeep_of(load(environment={})), status=status)
 
 
 def look(settings: Settings, instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
@@ -114,7 +119,7 @@ def test_upkeep_as_a_job(settings, instance):
     old.parent.mkdir()
     old.write_text("half")
     os.utime(old, (time.time() - 2 * 86400,) * 2)
-    assert upkeep.execute_in_process(resources={"settings": settings}, instance=instance).success
+    assert upkeep_of(settings).execute_in_process(instance=instance).success
     assert [version.version for version in store.artifact("model").versions()] == [3, 4, 5]
     assert not old.exists()
 

@@ -1,8 +1,11 @@
-"""Dagster's UI in a real browser: what a newcomer sees after a run, and what a click starts.
+"""Dagster's UI and the report in a real browser: what a newcomer sees after a run, and what a click starts.
 
+`make browser` runs these tests. Every wait is for a state of the page, with a limit that a loaded machine needs.
 `SCREENSHOTS=folder` keeps a screenshot of every page that a test looked at.
 """
 
+import contextlib
+import json
 import os
 import re
 import signal
@@ -18,15 +21,21 @@ import pytest
 from pipeline.demonstration import make
 from tests.assets.conftest import QUICK
 
-pytestmark = pytest.mark.browser
 CHROMIUM = Path("/usr/bin/chromium")
-START_SECONDS, PAGE_SECONDS, RUN_SECONDS = 300, 120, 300
+COMMAND = [sys.executable, "-m", "pipeline.command_line"]
+RUN_SECONDS, START_SECONDS, PAGE_SECONDS = 3000, 900, 600
 UPLOAD = "25"  # a video without a label
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(RUN_SECONDS + START_SECONDS + PAGE_SECONDS),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"waits for {CHROMIUM}: apt-get install chromium"),
+]
+playwright = pytest.importorskip("playwright.sync_api", reason="waits for playwright: pip install -e '.[dev]'")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The UI on the store of a small set of which everything was run in a shell, as `make ui` starts it."""
+def environment(tmp_path_factory):
+    """The environment of a shell in which everything of a small set was run."""
     folder = tmp_path_factory.mktemp("browser")
     given = {
         "DATA__FOLDER": make(folder / "set", videos=24, uploads=4, workers=2),
@@ -36,57 +45,92 @@ def address(tmp_path_factory):
         "MODEL__SEEDS": "[0]",
     }
     own = {f"REELCAST_{name}": str(value) for name, value in given.items()}
-    environment = {**os.environ, **QUICK, **own, "DAGSTER_HOME": ""}
-    command = [sys.executable, "-m", "pipeline.command_line"]
-    subprocess.run([*command, "run"], env=environment, check=True, timeout=540)
-    shell = subprocess.run([*command, "shell"], env=environment, check=True, capture_output=True, text=True).stdout
-    environment |= dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
+    variables = {**os.environ, **QUICK, **own, "DAGSTER_HOME": ""}
+    subprocess.run([*COMMAND, "run"], env=variables, check=True, timeout=RUN_SECONDS)
+    return variables
+
+
+@pytest.fixture(scope="module")
+def address(environment):
+    """The UI on that store: its web server and its daemon, as docs/operations.md starts them."""
+    shell = subprocess.run([*COMMAND, "shell"], env=environment, check=True, capture_output=True, text=True).stdout
+    variables = environment | dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("dagster")
-    server = subprocess.Popen([program, "dev", "-p", str(port)], env=environment, start_new_session=True)
+    programs = (["dagster-webserver", "--port", str(port)], ["dagster-daemon", "run"])
+    folder = Path(sys.executable).parent
+    started = [
+        subprocess.Popen([folder / name, *arguments], env=variables, start_new_session=True)
+        for name, *arguments in programs
+    ]
     try:
-        _wait_for(f"http://127.0.0.1:{port}/server_info")
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        _wait_for_location(url, started)
+        yield url
     finally:
-        os.killpg(server.pid, signal.SIGINT)
-        try:
-            server.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+        for process in started:
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-def _wait_for(address: str) -> None:
+def ask(address: str, query: str, **variables: object) -> dict:
+    """Ask the web server's GraphQL API."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PAGE_SECONDS) as response:
+        answer = json.load(response)
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+LOCATIONS = (
+    "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
+)
+
+
+def _wait_for_location(address: str, started: list[subprocess.Popen]) -> None:
+    """Wait until the web server answers and has loaded the definitions."""
     until = time.monotonic() + START_SECONDS
     while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
+        assert all(process.poll() is None for process in started), "a server has ended; its output is above"
+        with contextlib.suppress(OSError):
+            entries = ask(address, LOCATIONS)["workspaceOrError"]["locationEntries"]
+            if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
+                assert entries[0]["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+                return
+        assert time.monotonic() < until, f"{address} has not loaded the definitions in {START_SECONDS} s"
+        time.sleep(1)
 
 
-@pytest.fixture
-def page(address):
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} does not exist")
+@pytest.fixture(scope="module")
+def chromium():
     flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": 1400, "height": 2400}, base_url=address)
-        page.set_default_timeout(PAGE_SECONDS * 1000)
-        yield page
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=START_SECONDS * 1000)
+        yield browser
         browser.close()
 
 
+@pytest.fixture
+def page(chromium, address):
+    page = chromium.new_page(viewport={"width": 1400, "height": 2400}, base_url=address)
+    page.set_default_timeout(PAGE_SECONDS * 1000)
+    yield page
+    page.close()
+
+
 def shoot(page, name: str) -> None:
+    """Keep a screenshot, once no spinner turns any more."""
     if folder := os.environ.get("SCREENSHOTS"):
-        page.wait_for_timeout(1000)
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        with contextlib.suppress(playwright.TimeoutError):  # a page whose run is going on never comes to rest
+            page.wait_for_function("!document.querySelector('.bp5-spinner, .bp4-spinner')", timeout=10_000)
+        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
 def wait_for_picture(page) -> None:
@@ -103,16 +147,20 @@ def test_from_the_overview_to_a_video_its_caption_its_neighbours_and_its_forecas
     shoot(page, "overview")
     page.get_by_role("link", name="Catalog").first.click()
     page.wait_for_url("**/assets**")
+    page.get_by_text("visual_captions").first.wait_for()
     shoot(page, "catalog")
     for asset in ("frames", "visual_captions", "neighbours"):
         page.goto(f"/assets/{asset}")
         wait_for_picture(page)
         assert not page.get_by_text("[Show Markdown]").count()
-        assert page.get_by_text("team", exact=False).count() or page.get_by_text("reelcast").count()
+        page.get_by_text("team:reelcast").or_(page.get_by_text("reelcast", exact=True)).first.wait_for()
         shoot(page, asset)
     page.goto("/assets/predictions")
     page.locator("td table td", has_text=re.compile(f"^{UPLOAD}$")).first.wait_for()
     shoot(page, "predictions")
+    page.goto("/assets/forecast_reasons")
+    page.locator("td table td", has_text=re.compile(f"^{UPLOAD}$")).first.wait_for()
+    shoot(page, "forecast_reasons")
 
 
 def test_the_numbers_of_the_evaluation_are_plotted(page):
@@ -125,18 +173,90 @@ def test_the_numbers_of_the_evaluation_are_plotted(page):
     shoot(page, "plots")
 
 
-def test_an_asset_is_materialised_by_a_click_and_its_picture_appears(page):
-    page.goto("/runs")
-    successes = page.get_by_text("Success", exact=True)
-    successes.first.wait_for()
-    before = successes.count()
+def test_the_lineage_shows_the_groups(page):
+    page.goto("/asset-groups")
+    page.get_by_text("ingest").first.wait_for()
+    shoot(page, "lineage")
+
+
+def test_an_asset_is_materialised_by_a_click_and_its_picture_appears(page, address):
+    before = runs_of(address)
     page.goto("/assets/audio")
     wait_for_picture(page)
     page.get_by_role("button", name=re.compile("Materialize")).first.click()
     page.get_by_text(re.compile("Launched run")).first.wait_for()
+    until = time.monotonic() + RUN_SECONDS
+    while not (started := {run: status for run, status in runs_of(address).items() if run not in before}) or any(
+        status in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED") for status in started.values()
+    ):
+        assert time.monotonic() < until, started
+        time.sleep(2)
+    assert list(started.values()) == ["SUCCESS"]
     page.goto("/runs")
-    successes.nth(before).wait_for(timeout=RUN_SECONDS * 1000)
+    page.get_by_text("Success", exact=True).nth(1).wait_for()
     shoot(page, "runs")
     page.goto("/assets/audio")
     wait_for_picture(page)
     shoot(page, "materialised")
+
+
+def runs_of(address: str) -> dict[str, str]:
+    found = ask(address, "{ runsOrError { ... on Runs { results { runId status } } } }")["runsOrError"]["results"]
+    return {run["runId"]: run["status"] for run in found}
+
+
+LAUNCH = """
+mutation Launch($job: String!, $config: RunConfigData!) {
+  launchRun(executionParams: {
+    selector: {repositoryLocationName: "pipeline.definitions", repositoryName: "__repository__", jobName: $job},
+    runConfigData: $config
+  }) { __typename ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ({"alpha": 5.0}, "less than or equal to 1"),
+        ({"alfa": 0.5}, "alfa"),
+        ({"train": ["m4tr"]}, "different names among"),
+    ],
+)
+def test_a_launch_with_a_wrong_setting_is_refused_and_makes_no_run(address, section, says):
+    before = runs_of(address)
+    config = {"resources": {"settings": {"config": {"model": section}}}}
+    answer = ask(address, LAUNCH, job="everything", config=config)["launchRun"]
+    assert answer["__typename"] in ("PythonError", "RunConfigValidationInvalid")
+    assert says in json.dumps(answer)
+    assert runs_of(address) == before
+
+
+def test_the_launchpad_shows_what_is_wrong(page):
+    page.goto("/locations/pipeline.definitions/jobs/everything/playground")
+    editor = page.locator(".CodeMirror").first
+    editor.wait_for()
+    text = "resources:\n  settings:\n    config:\n      model:\n        alpha: 5.0\n"
+    editor.evaluate("(node, text) => node.CodeMirror.setValue(text)", text)
+    page.get_by_role("button", name=re.compile("Launch Run|Materialize", re.IGNORECASE)).last.click()
+    page.get_by_text(re.compile("less than or equal to 1")).first.wait_for()
+    shoot(page, "launchpad")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_opens_from_the_disk_with_no_request_and_no_console_error(chromium, environment, width):
+    file = Path(environment["REELCAST_STORE__RESULTS"]) / "report.html"
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PAGE_SECONDS * 1000)
+    requests, problems = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(file.as_uri(), wait_until="load")
+    page.get_by_role("heading").first.wait_for()
+    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    assert problems == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"report_{width}.png", full_page=True)
+    page.close()

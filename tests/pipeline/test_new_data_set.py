@@ -50,6 +50,12 @@ def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
     assert videos["title"].to_list() == ["Cat"] * 3 and videos["path"].null_count() == 0
 
 
+def test_a_table_with_counts_whose_videos_cannot_be_told_is_named_with_its_columns(folder, capsys):
+    (folder / "views.csv").write_text("clip,title,views\ncat_1,one,5\n")
+    assert main(["init", str(folder)]) == 1
+    assert "videos.csv, line 1: no column item among clip, title, views" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_two_tables_are_told_apart_by_their_columns(folder, capsys):
     (folder / "export A.csv").write_text("video_id,title,views\n" + "".join(f"cat_{n},Cat {n},5\n" for n in (1, 2, 3)))
     (folder / "export B.csv").write_text("video_id,time,user\n" + "".join(f"cat_{n},2024-01-01,u\n" for n in (1, 2, 3)))

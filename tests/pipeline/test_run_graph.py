@@ -15,6 +15,7 @@ from pipeline.errors import RunFailed, WrongUse
 from pipeline.run_graph import run_graph
 from pipeline.run_lines import NAME, StageLines, stage_lines
 from pipeline.settings import load
+from pipeline.studies import materialise
 
 TROUBLE = {
     "told": UserError("3 labels are known; at least 10 are needed. Shorten protocol.horizon_hours"),
@@ -97,6 +98,25 @@ def test_a_wrong_input_ends_with_its_sentence_in_the_shell_and_in_the_ui(setting
             if entry.is_dagster_event and entry.dagster_event.is_step_failure
         ]
     assert failure.user_failure_data.description.startswith("3 labels are known")
+
+
+def test_a_run_of_a_study_prints_the_same_lines_and_ends_with_the_same_sentence(settings, monkeypatch, capfd):
+    for trouble in (None, "told"):
+        definitions = graph(trouble)
+        monkeypatch.setattr("pipeline.definitions.ASSETS", definitions.assets)
+        monkeypatch.setattr("pipeline.definitions.ASSET_CHECKS", definitions.asset_checks)
+        part = dg.AssetSelection.assets("popularity").upstream()
+        if trouble is None:
+            materialise(settings, part)
+        else:
+            with pytest.raises(RunFailed, match=r"^a run in .*store failed\npopularity: 3 labels are known"):
+                materialise(settings, part)
+        shown = capfd.readouterr()
+        lines = shown.out.splitlines()
+        assert lines[:2] == ["  videos: 60 items in 0.0 s, 2616.9/s", "  warning: videos: a damaged file"]
+        assert [line.split()[:2] for line in lines[2:]] == [["[1/2]", "videos"], ["[2/2]", "popularity"]]
+        assert "FAILED" in lines[-1] or trouble is None
+        assert shown.err == ""
 
 
 def test_an_unforeseen_error_says_how_to_see_where_it_happened(settings, monkeypatch):

@@ -51,7 +51,7 @@ def test_each_protocol_has_a_store_and_the_leaderboard_holds_both(settings):
 def test_a_run_that_fails_is_told_with_its_step(settings):
     arm = protocol_arm("random", {**TREES, "sampling": {"frames": 3}})
     broken = changed(settings, {"data": {"folder": str(settings.store_folder() / "nothing")}})
-    with pytest.raises(RunFailed, match=r"videos.* failed in"):
+    with pytest.raises(RunFailed, match=r"^a run in .* failed\n(.*\n)?videos: "):
         run_arms(broken, [arm], QUIET)
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 
@@ -86,3 +87,12 @@ def test_hashes_of_rows_are_those_of_the_lists_of_their_values():
 def test_hashes_of_rows_tell_zero_from_minus_zero():
     frame = pl.DataFrame({"float": [0.0, -0.0]})
     assert row_hashes(frame) == [content_hash(list(row)) for row in frame.iter_rows()]
+
+
+def test_texts_in_lists_and_dictionaries_are_hashed_like_other_elements():
+    texts = b"str:1:astr:2:\xc3\xa9str:0:"
+    assert content_hash(["a", "é", ""]) == hashlib.sha256(b"list:3:" + texts).hexdigest()[:32]
+    mixed = b"list:4:" + texts + b"int:1:7"
+    assert content_hash(["a", "é", "", 7]) == hashlib.sha256(mixed).hexdigest()[:32]
+    pairs = b"dict:2:str:1:astr:1:2str:1:bstr:1:1"
+    assert content_hash({"b": "1", "a": "2"}) == hashlib.sha256(pairs).hexdigest()[:32]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import storage.pack as packing
 from storage.arrays import fixed, ragged
 from storage.pack import open_pack
+from storage.parts import Parts
 from storage.rows import Row
 from storage.store import Store
 
@@ -54,6 +55,21 @@ def test_a_pack_holds_every_rows_vectors_without_padding(store, kind):
     assert [len(found) for found in held(pack, ["none", "bad", "unheard of"])] == [0, 0, 0]
     assert pack.longest == 4 if kind != "flat" else pack.longest == 1
     assert isinstance(pack.values, np.memmap)
+
+
+def test_states_are_searched_once_however_many_blocks_a_pack_has(store, monkeypatch):
+    stage, looked = store.stage("flat", PAYLOADS["flat"]), []
+    states = Parts.states
+    monkeypatch.setattr(Parts, "states", lambda *args: looked.append(args) or states(*args))
+
+    def searches(block: int, seed: int) -> int:
+        monkeypatch.setattr(packing, "BLOCK", block)
+        stage.commit([row("flat", str(number), seed + number) for number in range(12)], fingerprint="f")
+        looked.clear()
+        assert len(open_pack(store, stage).values) == 12
+        return len(looked)
+
+    assert searches(1, seed=0) == searches(12, seed=50)
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from assets.monitoring.decided import shares_in_words
+from assets.monitoring.decided_ages import shares_in_words
 from assets.prediction.results import accuracy_by_age
 from assets.prediction.served_row import served_rows
 from assets.prediction.validation import NAME as VALIDATION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from assets.curves.curve_evaluation import ITEMS
+from assets.curves.curve_scores import ITEMS
 from assets.engine.nothing_to_show import NothingToShow
 from assets.reports.charts import as_picture, chart
 from assets.reports.document import Paragraph

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from assets.curves.curve_evaluation import ITEMS, OURS, SCORES, curve_summary
 from assets.curves.curve_evaluation_picture import draw_coverage, draw_fan, spread_items
+from assets.curves.curve_scores import ITEMS, OURS, SCORES, curve_summary
 from assets.reports.charts import BLUE, SOFT, as_picture, chart
 from assets.reports.document import Items, Paragraph, Picture
 from assets.reports.page import PageBlock, Pictures

@@ -3,8 +3,9 @@
 import polars as pl
 import pytest
 
-from assets.curves.curve_evaluation import OURS, SCHEMA, check_coverage, curve_summary, scores_markdown
+from assets.curves.curve_evaluation import check_coverage, scores_markdown
 from assets.curves.curve_model import check_calibrated
+from assets.curves.curve_scores import OURS, SCHEMA, curve_summary
 from assets.reports.curve_blocks import curve_blocks
 
 NUMBERS = {name: 1.0 for name, kind in SCHEMA.items() if kind == pl.Float64}

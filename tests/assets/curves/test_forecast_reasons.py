@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from assets.curves.forecast_reasons import SCHEMA, check_sums
+from assets.curves.forecast_reasons import SCHEMA, check_sums, explained_items
 
 
 @pytest.fixture
@@ -34,3 +34,15 @@ def test_neighbours_columns_and_terms_of_the_process_are_no_summands(forecasts):
 def test_a_forecast_that_is_off_or_has_no_reasons_is_named(forecasts, table):
     result = check_sums(table, forecasts)
     assert not result.passed and result.metadata["problems"].value == ["b"]
+
+
+def test_the_highest_forecasts_of_the_first_target_are_explained():
+    forecasts = pl.DataFrame(
+        {
+            "item": ["a", "b", "c", "a", "b", "c"],
+            "target_name": ["like@1d"] * 3 + ["view@1d"] * 3,
+            "predicted": [1.0, 3.0, 2.0, 9.0, 0.0, 1.0],
+        }
+    )
+    assert explained_items(forecasts, 2) == ["b", "c"]
+    assert explained_items(forecasts, 10) == ["b", "c", "a"]

@@ -15,6 +15,7 @@ from assets.encoding.encoding_tasks import prepare_frames
 from assets.engine.store_access import open_store
 from assets.sampling.frames import FRAMES
 from models import encoders
+from storage.parts import Parts
 from tests.assets.conftest import ITEMS
 
 
@@ -43,6 +44,18 @@ def test_no_more_processes_than_blocks(tiny, monkeypatch, blocks, workers):
     monkeypatch.setattr("assets.encoding.encoder_loader.DataLoader", lambda *_, **options: told.update(options) or [])
     assert not list(prepared_blocks(work_of(tiny()), blocks_of(ITEMS * 9, 12)[:blocks], workers=4))
     assert told["num_workers"] == workers
+
+
+def test_states_are_searched_once_however_many_blocks_there_are(tiny, monkeypatch):
+    work, looked, states = work_of(tiny()), [], Parts.states
+    monkeypatch.setattr(Parts, "states", lambda *args: looked.append(args) or states(*args))
+    prepared = list(prepared_blocks(work, blocks_of(["unknown", *ITEMS, "another"], 3), workers=0))
+    assert len(looked) == 1
+    assert [[item for item, _ in block.items] for block in prepared][-1] == [ITEMS[-1], "another"]
+    assert [item for block in prepared for item, made in block.items if isinstance(made, Missing)] == [
+        "unknown",
+        "another",
+    ]
 
 
 @pytest.mark.parametrize("profile", ["handcrafted", pytest.param("tiny", marks=pytest.mark.slow)])

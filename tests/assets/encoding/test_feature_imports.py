@@ -77,6 +77,15 @@ def test_the_whole_graph_on_imported_features(imported, materialise, features):
     assert len(read_neighbours(open_store(settings)))
 
 
+def test_rows_that_cost_nothing_come_in_large_parts(imported, materialise):
+    settings = imported(run__shard_size="5")
+    assert materialise(settings, ["*visual_embeddings"]).success
+    for name in ("videos", "visual_embeddings"):
+        states = stage(settings, name).states()
+        assert len(states) == 60
+        assert states["computed_at"].n_unique() == 1  # one commit
+
+
 def test_rows_without_ids_keep_their_items_where_a_file_failed(imported, materialise, features):
     settings = imported()
     assert materialise(settings, "videos").success

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from assets.engine.store_access import open_store
-from assets.monitoring.decided import decided, shares_in_words
-from assets.monitoring.decided_ages import WHOLE, decided_ages, decided_shares, describe_shares
+from assets.monitoring.decided import decided
+from assets.monitoring.decided_ages import WHOLE, decided_ages, decided_shares, describe_shares, shares_in_words
 
 AGES = [1.0, 3.0, None]
 

@@ -74,12 +74,12 @@ def test_new_videos_get_the_forecasts_and_neighbours_of_the_table_predictions(sm
     titles = {item: row["title"] for item, row in rows.items()}
     assert found["title"].to_list() == [titles[item] for item in found["neighbour"]]
 
-    curve_model, curves = NewVideoCurves(store, settings, new.rows), read_forecast_curves(store)
+    curve_model, curves = NewVideoCurves(store, settings, forecaster.files, new.rows), read_forecast_curves(store)
     sentences = read_sentences(store)
     for item in items:
         alone = forecasts(video(item))
         own = curves.filter(pl.col("item") == item).select(pl.col("^q\\d+$")).to_numpy()
-        points = curve_model.curves(alone.rows, alone.samples, at=end, data_end=end).counts[0, 0]
+        points = curve_model.curves(alone.rows, alone.samples, alone.members, at=end).counts[0, 0]
         np.testing.assert_allclose(points[~np.isnan(points).any(1)], own, atol=1e-4)
         reasons, _ = served_reasons(alone.rows, alone.samples, alone.forecasts)
         assert sentence(reasons) == sentences.filter(pl.col("item") == item)["sentence"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,13 @@ def world(encoder) -> World:  # noqa: F811
     return with_feedback(make_world(items=60, neighbours=3, circles=6), encoder)
 
 
-def trained(world: World, encoder, checkpoint: Checkpoint | None) -> tuple[M3TRPredictor, TrainingReport]:  # noqa: F811
-    model = M3TRPredictor(CONFIG, OPTIONS, temporal_encoder=encoder)
+def trained(
+    world: World,
+    encoder,  # noqa: F811
+    checkpoint: Checkpoint | None,
+    options: TrainingOptions = OPTIONS,
+) -> tuple[M3TRPredictor, TrainingReport]:
+    model = M3TRPredictor(CONFIG, options, temporal_encoder=encoder)
     return model, model.fit(world.train, world.dev, world.bank, seed=2, checkpoint=checkpoint)
 
 
@@ -77,6 +83,17 @@ def test_killed_and_resumed_is_not_killed(world, encoder, whole, tmp_path, steps
     for name, value in model.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[name], value), name
     assert not list(tmp_path.rglob("*.pt*"))
+
+
+def test_a_kill_within_a_divided_pass_loses_none_of_its_videos(world, encoder, tmp_path):  # noqa: F811
+    options = replace(OPTIONS, epoch_videos=17)  # a pass is three epochs of one step
+    _, whole = trained(world, encoder, None, options)
+    with pytest.raises(Killed):
+        trained(world, encoder, KilledAt(tmp_path / "training.pt", step=2), options)
+    held = Checkpoint(tmp_path / "training.pt", fingerprint="the same").read()
+    assert len(held["later"]) > 0
+    _, resumed = trained(world, encoder, Checkpoint(tmp_path / "training.pt", fingerprint="the same"), options)
+    assert curve(resumed) == curve(whole)
 
 
 def test_a_resumed_training_continues_instead_of_starting_again(world, encoder, tmp_path):  # noqa: F811

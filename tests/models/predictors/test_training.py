@@ -11,6 +11,7 @@ from models import metrics
 from models.predictors import M3TRConfig, M3TRPredictor, Samples, TrainingOptions
 from models.predictors.prediction import predict
 from models.predictors.training_report import TrainingReport
+from models.predictors.training_state import TrainingState
 from tests.models.predictors.synthetic import make_world
 
 SMALL = M3TRConfig(width=16, hidden=16, neighbours=4)
@@ -87,6 +88,31 @@ def test_an_epoch_shows_every_video_in_one_window_drawn_by_its_share(world):
     often = np.bincount(drawn.ravel() // len(world.dev), minlength=3) / drawn.size
     np.testing.assert_allclose(often, [0.5, 0.25, 0.25], atol=0.01)
     assert not np.array_equal(drawn[0] % len(world.dev), drawn[1] % len(world.dev))  # in another order each time
+
+
+def test_a_large_pass_is_divided_into_equal_epochs(world):
+    """96 videos in epochs of at most 30: four of 24, which together show each video once."""
+    state = TrainingState(M3TRPredictor(SMALL).build(world.train), TrainingOptions(), 0)
+    passes = []
+    for _ in range(2):
+        rows = []
+        for _ in range(4):
+            state.begin_epoch(world.train, 30)
+            rows.append(state.rows)
+        assert [len(part) for part in rows] == [24, 24, 24, 24]
+        passes.append(np.concatenate(rows))
+        assert sorted(world.train.items[passes[-1]]) == sorted(world.train.items)
+    assert not np.array_equal(*passes)
+
+
+def test_a_pass_is_one_epoch_while_it_has_at_most_epoch_videos(world):
+    videos = len(world.train)
+    whole, larger, divided = (
+        fitted(world.train, world.dev, world.bank, epochs=2, batch_size=32, epoch_videos=videos + more)[1]
+        for more in (0, 1000, -1)
+    )
+    assert [epoch.loss for epoch in whole.epochs] == [epoch.loss for epoch in larger.epochs]
+    assert [epoch.loss for epoch in whole.epochs] != [epoch.loss for epoch in divided.epochs]
 
 
 def test_windows_weigh_a_video_no_more_than_one_window(world):

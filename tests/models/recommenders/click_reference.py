@@ -70,11 +70,13 @@ class Reference:
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
     def pair_score(self, name: str, user: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """MLP([q, x_e]) with the two halves of the first matrix side by side."""
+        """MLP([q, x_e]) with the two halves of the first matrix side by side, and the weighted product if there is one."""
         first = np.concatenate([self.weights[f"{name}.user.weight"], self.weights[f"{name}.item.weight"]], 1)
         users = np.broadcast_to(user, (len(items), user.shape[-1]))
         hidden = relu(np.concatenate([users, items], 1) @ first.T + self.weights[f"{name}.user.bias"])
-        return self.linear(f"{name}.output", hidden)[:, 0]
+        weights = self.weights.get(f"{name}.product")
+        product = 0.0 if weights is None else np.array([(q * x) @ weights for q, x in zip(users, items, strict=True)])
+        return self.linear(f"{name}.output", hidden)[:, 0] + product
 
 
 class BPRReference(Reference):

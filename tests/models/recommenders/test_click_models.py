@@ -34,7 +34,7 @@ MTIN_CONFIG = MTINConfig(width=4, hidden=5, groups=3, skip_groups=2, masks=2, ro
 MTIN_VARIANTS = [
     MTIN_CONFIG,
     replace(MTIN_CONFIG, mask="weighted", aggregation="sum", scale=False),
-    replace(MTIN_CONFIG, mask="weighted", group_threshold=0.4),
+    replace(MTIN_CONFIG, mask="weighted", group_threshold=0.4, product=True),
     replace(MTIN_CONFIG, aggregation="concat", clock="hours", route_gradient=False),
     replace(MTIN_CONFIG, memory="shared", rounds=1, base=3.0, threshold=0.3, ids=True),
     replace(MTIN_CONFIG, groups=1, threshold=0.0),

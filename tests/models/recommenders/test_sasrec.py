@@ -128,7 +128,7 @@ def fitted(histories: UserHistories, features: ItemFeatures, **options: object) 
         "length": 8,
         "dropout": 0.1,
         "epochs": 3,
-        "batch_size": 16,
+        "batch_size": 96,
         **options,
     }
     model = SASRec.from_options(given)
@@ -217,20 +217,61 @@ def test_a_saved_model_gives_the_same_scores(tmp_path):
     assert again.config == model.config
 
 
-def test_every_training_click_but_a_users_first_is_a_target_once():
+@pytest.mark.parametrize("stride", [1, 3, 4])
+def test_every_training_click_but_a_users_first_is_a_target_once(stride):
+    histories, length = random_histories(clicked=0.9), 4
+    clicks, split = ClickSequences.of(histories), leave_one_out(histories)
+    expected = []
+    for user in range(len(histories)):
+        rows = np.arange(histories.start[user], histories.start[user] + split.train[user])
+        count = histories.clicked[rows].sum()
+        expected += list(clicks.start[user] + np.arange(1, max(count, 1)))
+    for seed in range(5):
+        offsets = np.random.default_rng(seed).integers(0, stride, len(histories))
+        begin, target, end = clicks.windows(split.train, length, stride=stride, offsets=offsets)
+        owner = np.searchsorted(clicks.start, begin, side="right") - 1
+        targets = np.concatenate([np.arange(first, last) for first, last in zip(target, end, strict=True)])
+        assert sorted(targets) == expected
+        # the last target reads L clicks, or all before it
+        np.testing.assert_array_equal(end - 1 - begin, np.minimum(end - 1 - clicks.start[owner], length))
+        # every target reads more than L - stride clicks, or all before it
+        assert ((target - begin > length - stride) | (begin == clicks.start[owner])).all()
+
+
+def test_with_a_stride_of_one_training_reads_what_scoring_reads():
     histories = random_histories(clicked=0.9)
     clicks, split = ClickSequences.of(histories), leave_one_out(histories)
-    for seed in range(5):
-        offsets = np.random.default_rng(seed).integers(0, 4, len(histories))
-        begin, end = clicks.windows(split.train, 4, offsets=offsets)
-        assert ((end - begin >= 2) & (end - begin <= 5)).all()
-        targets = np.concatenate([np.arange(first + 1, last) for first, last in zip(begin, end, strict=True)])
-        expected = []
-        for user in range(len(histories)):
-            rows = np.arange(histories.start[user], histories.start[user] + split.train[user])
-            count = histories.clicked[rows].sum()
-            expected += list(clicks.start[user] + np.arange(1, max(count, 1)))
-        assert sorted(targets) == expected
+    torch.manual_seed(0)
+    network = SASRecNetwork(replace(CONFIG, loss="softmax", ids=True), {}, items=20)
+    options = SASRecTraining(stride=1, batch_size=7)
+    fit = SASRecFit(network, histories, ItemFeatures(), split, options=options, seed=0, device="cpu")
+    found = set()
+    for batch in fit.batches():
+        items = batch.rows.numpy()
+        for row, place in np.argwhere(batch.counts.numpy()):
+            found.add(tuple(items[batch.click[row, : place + 1].numpy()]))
+    expected = set()
+    for user in range(len(histories)):
+        own = clicks.item[clicks.start[user] : clicks.clicks_before[histories.start[user] + split.train[user]]]
+        expected |= {tuple(own[max(0, last - CONFIG.length) : last]) for last in range(1, len(own))}
+    assert found == expected
+
+
+def test_only_targets_count():
+    histories = random_histories(clicked=0.9)
+    torch.manual_seed(0)
+    network = SASRecNetwork(replace(CONFIG, loss="softmax", ids=True), {}, items=20).eval()
+    options = SASRecTraining(stride=2, batch_size=10**6)
+    fit = SASRecFit(network, histories, ItemFeatures(), leave_one_out(histories), options=options, seed=0, device="cpu")
+    (batch,) = fit.batches()
+    vectors = network.items(batch.content, batch.rows)
+    user = network(vectors[batch.click], batch.mask)
+    losses = [
+        torch.nn.functional.cross_entropy((user[row, place] @ vectors.T)[None], target[None])
+        for (row, place), target in zip(batch.counts.nonzero().tolist(), batch.target, strict=True)
+    ]
+    assert batch.mask.sum() > len(losses) == sum(len(part.target) for part in fit.batches())
+    torch.testing.assert_close(fit.loss(batch), torch.stack(losses).mean())
 
 
 def test_what_cannot_be_fitted_is_told():

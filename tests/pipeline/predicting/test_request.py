@@ -72,3 +72,8 @@ def test_a_folder_without_media_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(WrongVideo, match="no media file"):
         folder_requests(tmp_path, at=None)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_line():
+    with pytest.raises(WrongVideo, match="does not exist; give one media file"):
+        Request(video="x" * 300 + ".mp4").check()

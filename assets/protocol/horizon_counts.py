@@ -12,6 +12,8 @@ from assets.protocol.labels import matrix, measure_labels, observable_at
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.target import MeasuredTarget, end_of_data
 from assets.settings import Settings
+from assets.settings.target import hours_of
+from models.curves.curve_model import ENOUGH
 
 NO_WINDOW = {"window_closed": True, "has_clock": True}  # a count of a curve may lie inside the observation window
 
@@ -83,6 +85,22 @@ def horizon_counts(
     return HorizonCounts(count, since)
 
 
+def simulated_horizons(settings: Settings, targets: Sequence[MeasuredTarget], training: np.ndarray) -> np.ndarray:
+    """Return the horizons up to which the process is continued, (H,) bool.
+
+    With too few training items for a regression, that is up to the last target's horizon.
+
+    Args:
+        settings: The settings.
+        targets: The T targets.
+        training: (n, T, H) counts of the training items at every horizon; NaN where unknown.
+    """
+    horizons = curve_horizons(settings, targets)
+    last = max((target.hours for target in targets if target.hours is not None), default=0.0)
+    few = ((~np.isnan(training)).sum(0) < ENOUGH).any(0) & (horizons <= last)
+    return few | (horizons <= hours_of(settings.curves.simulated_until))
+
+
 def end_of(settings: Settings, events: pl.DataFrame, counters: pl.DataFrame) -> int | None:
     """Return the end of the data, unix ms; None if no time is known."""
     stated = settings.data.as_of_ms
@@ -90,6 +108,8 @@ def end_of(settings: Settings, events: pl.DataFrame, counters: pl.DataFrame) -> 
 
 
 def hours_followed(popularity: pl.DataFrame, items: Sequence[str], as_of: int | None) -> np.ndarray:
-    """Return for how many hours each item was followed until the end of the data, (n,); 0 without t = 0."""
+    """Return for how many hours each item was followed until the end of the data, (n,); 0 without t = 0 or without an end."""
+    if as_of is None:
+        return np.zeros(len(items))
     t0 = dict(popularity.select("item", "t0").iter_rows())
     return np.array([0.0 if t0.get(item) is None else max(as_of - t0[item], 0) / HOUR_MS for item in items])

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.curves.horizon_counts import curve_horizons, horizon_counts
 from assets.prediction.counted import counted_at
+from assets.protocol.horizon_counts import curve_horizons, horizon_counts, hours_followed
 from assets.protocol.observation import measure_popularity
 from assets.protocol.target import HOUR_MS, measured_targets
 from assets.settings import CurveSettings, Protocol, Settings
@@ -63,3 +63,9 @@ def test_horizons_out_of_order_or_without_a_unit_are_refused():
     for horizons, words in ((["2d", "1h"], "ascending order"), (["3"], "'3' has the unit ''"), (["soon"], "'soon'")):
         with pytest.raises(ValueError, match=words):
             CurveSettings(horizons=horizons)
+
+
+def test_items_were_followed_for_no_time_if_no_time_is_known():
+    popularity = pl.DataFrame({"item": ["a", "b"], "t0": [START, None]})
+    assert hours_followed(popularity, ["a", "b"], START + 2 * HOUR_MS).tolist() == [2.0, 0.0]
+    assert hours_followed(popularity, ["a", "b"], None).tolist() == [0.0, 0.0]
