@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -19,7 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from assets.prediction.training_ranks import ERROR, REPORT, TASK, fit_rank
 
-CONSEQUENCES = ("gloo", "NCCL", "Connection", "store")  # in messages of processes that have lost another one
+CONSEQUENCES = ("gloo", "NCCL", "TCPStore", "Connection")  # in messages of processes that have lost another one
 
 
 def launch(scratch: Path) -> int:
@@ -39,18 +40,32 @@ def launch(scratch: Path) -> int:
     try:
         reports = elastic_launch(config, fit_rank)(scratch)
     except ChildFailedError as error:
-        rank, failure = min(error.failures.items(), key=lambda item: _order(item[1]))
-        text = f"process {rank}: {failure.message}"
-        (scratch / ERROR).write_text(text.splitlines()[0], encoding="utf-8")
+        (scratch / ERROR).write_text(first_failure(error.failures), encoding="utf-8")
         return 1
     (scratch / REPORT).write_bytes(pickle.dumps(reports[0]))
     return 0
 
 
-def _order(failure: ProcessFailure) -> tuple[bool, bool, int]:
-    """Return a key by which causes come before consequences."""
-    is_consequence = any(word in str(failure.message) for word in CONSEQUENCES)
-    return failure.exitcode >= 0, is_consequence, failure.timestamp
+def first_failure(failures: Mapping[int, ProcessFailure]) -> str:
+    """Return the number and the error of the process that failed first, in one line.
+
+    A process that was killed comes first, and processes that have only lost another one come last.
+
+    Args:
+        failures: Failed processes by number.
+    """
+
+    def order(rank: int) -> tuple[bool, bool, int]:
+        is_consequence = any(word in _text(failures[rank]) for word in CONSEQUENCES)
+        return failures[rank].exitcode >= 0, is_consequence, failures[rank].timestamp
+
+    rank = min(failures, key=order)
+    return f"process {rank}: {_text(failures[rank])}"
+
+
+def _text(failure: ProcessFailure) -> str:
+    message = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+    return " ".join(message.split())
 
 
 def _end_with_parent() -> None:

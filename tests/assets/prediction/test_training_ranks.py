@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from assets.engine.store_access import open_store
+from assets.prediction.launch_ranks import first_failure
 from assets.prediction.trained_models import FOLDER, TrainedModel, artifact_of
 from assets.prediction.training_ranks import fit_on_ranks, training_devices
 
@@ -31,6 +36,23 @@ def test_devices_follow_the_setting(settings_of, monkeypatch):
         ValueError, match=r"run\.training_devices is 2, but encoders\.device names one device, 'cuda:1'"
     ):
         devices("cuda:1", 2)
+
+
+def failed(folder: Path, number: int, *, exitcode: int = 1, at: int = 5, error: str = "") -> ProcessFailure:
+    """What the launcher knows of a failed process."""
+    file = folder / f"error-{number}.json"
+    if error:
+        told = {"message": error, "extraInfo": {"py_callstack": "Traceback", "timestamp": str(at)}}
+        file.write_text(json.dumps({"message": told}))
+    return ProcessFailure(local_rank=number, pid=100 + number, exitcode=exitcode, error_file=str(file))
+
+
+def test_the_cause_is_named_and_not_what_followed_from_it(tmp_path):
+    cause = failed(tmp_path, 1, at=9, error="ValueError: two\nlines")
+    lost = failed(tmp_path, 0, at=3, error="RuntimeError: [gloo/transport/tcp/pair.cc] Connection closed by peer")
+    assert first_failure({0: lost, 1: cause}) == "process 1: ValueError: two lines"
+    killed = failed(tmp_path, 2, exitcode=-9)
+    assert first_failure({0: lost, 1: cause, 2: killed}).startswith("process 2: Signal 9 (SIGKILL) received by PID 102")
 
 
 @pytest.mark.slow
