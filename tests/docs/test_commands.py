@@ -40,7 +40,7 @@ OTHERS = {
 NOT_RUN = {
     "reelcast leaderboard": "minutes; tests/pipeline/test_studies.py runs its arms",
     "reelcast recommenders": "minutes; tests/assets/audience fits the same models",
-    "python -m deploy.local_cluster": "runs for ever, and needs PostgreSQL; tests/drill/test_same_tables.py uses it where it is installed",
+    "python -m deploy.local_cluster": "runs for ever; tests/drill/test_same_tables.py uses it where PostgreSQL is",
     "make demo": "minutes; its commands run in tests/pipeline/test_browser.py",
     "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same web server and daemon",
     "make test": "continuous integration runs it",
