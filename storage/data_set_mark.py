@@ -7,6 +7,7 @@ from pathlib import Path
 
 from storage.damage import DamageError, reading
 from storage.durable import write_text
+from storage.remote.connection import own_mirror
 
 MARK = "dataset.json"
 # SQLite interprets the part of a path after a question mark as options
@@ -29,7 +30,8 @@ def marked_folder(store: Path) -> Path | None:
 
 def mark_store(store: Path, data: Path) -> None:
     """Record that `store` belongs to the data set in the folder `data`."""
-    write_text(store / MARK, json.dumps({"folder": str(data)}))
+    text = json.dumps({"folder": str(data)})
+    own_mirror(store).change(lambda: write_text(store / MARK, text))
 
 
 def default_store(data: Path, *, under: Path) -> Path:
