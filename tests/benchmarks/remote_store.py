@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -25,48 +22,38 @@ from storage.arrays import fixed
 from storage.remote.connection import connect, remote_of
 from storage.rows import Row
 from storage.store import Store
-from tests.benchmarks.increment import IMPORTED, run_graph, write_set
+from tests.benchmarks.increment import IMPORTED, write_set
+from tests.benchmarks.night import run_graph, run_night
 
 
-def run(data: Path, folder: Path, path: str, options: dict[str, str], *, epochs: int) -> dict[str, object]:
-    """Run the graph in a process of its own, and return its seconds, requests and bytes."""
-    home = folder / "home"
-    home.mkdir(parents=True, exist_ok=True)
-    variables = {
-        "REELCAST_DATA__FOLDER": str(data),
-        "REELCAST_STORE__PATH": path,
-        "REELCAST_STORE__CACHE": str(folder / "cache"),
-        "REELCAST_STORE__OPTIONS": json.dumps(options),
-        "REELCAST_STORE__RESULTS": str(folder / "results"),
-        "REELCAST_PROCESS__MAX_EPOCHS": str(epochs),
-        "REELCAST_MODEL__MAX_EPOCHS": str(epochs),
-        "REELCAST_MODEL__SEEDS": "[0]",
-        "REELCAST_MODEL__TRAIN": '["m3tr"]',
-        "DAGSTER_HOME": str(home),
-        **{f"REELCAST_IMPORTS__{name.upper()}": str(data / f"{name}.npy") for name in IMPORTED},
+def run(folder: Path, path: str, options: dict[str, str], *, videos: int, epochs: int) -> dict[str, object]:
+    """Run the graph in a process of its own on a small set, and return its seconds, requests and bytes."""
+    write_set(folder / "data", videos=videos, width=32)
+    chosen = {
+        "STORE__PATH": path,
+        "STORE__CACHE": str(folder / "cache"),
+        "STORE__OPTIONS": json.dumps(options),
+        "PROCESS__MAX_EPOCHS": str(epochs),
+        "MODEL__MAX_EPOCHS": str(epochs),
+        "MODEL__SEEDS": "[0]",
+        "MODEL__TRAIN": '["m3tr"]',
+        **{f"IMPORTS__{name.upper()}": str(folder / "data" / f"{name}.npy") for name in IMPORTED},
     }
-    report = folder / "report.json"
-    with (folder / "run.log").open("a") as log:
-        command = [sys.executable, "-m", "tests.benchmarks.remote_store", "--report", str(report)]
-        subprocess.run(command, env={**os.environ, **variables}, stdout=log, stderr=subprocess.STDOUT, check=True)
-    return json.loads(report.read_text())
+    return run_night(folder, folder / "report.json", chosen, "tests.benchmarks.remote_store", "--report")
 
 
 def report_run(report: Path) -> None:
-    """Run the graph in this process, and add its wall seconds, requests and bytes to the report."""
-    started = time.monotonic()
-    run_graph(report)
-    from assets.settings import Settings
+    """Run the graph in this process, and add its seconds, requests and bytes to the report."""
     from pipeline.settings import load
 
-    settings: Settings = load()
-    remote = remote_of(settings.store_folder())
-    facts = json.loads(report.read_text())
-    cpu = sum(facts["seconds"].values()) - facts["seconds"]["start-up"]
-    facts |= {"wall": time.monotonic() - started, "cpu": cpu}
+    run_graph(report)
+    facts = json.loads(report.read_text(encoding="utf-8"))
+    stages = [costs for name, costs in facts["stages"].items() if name != "start-up"]
+    facts |= {name: sum(costs[name] for costs in stages) for name in ("cpu", "seconds")}
+    remote = remote_of(load().store_folder())
     if remote is not None:
         facts |= {"sent": dict(remote.objects.sent), "moved": dict(remote.objects.moved)}
-    report.write_text(json.dumps(facts))
+    report.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def show(name: str, facts: dict) -> None:
@@ -74,7 +61,7 @@ def show(name: str, facts: dict) -> None:
     sent, moved = facts.get("sent", {}), facts.get("moved", {})
     requests = ", ".join(f"{operation} {count:,}" for operation, count in sorted(sent.items()))
     volume = f"{sum(moved.values()) / 2**20:.2f} MiB" if moved else ""
-    seconds = f"cpu {facts['cpu']:7.1f} s   wall {facts['wall']:7.1f} s"
+    seconds = f"cpu {facts['cpu']:7.1f} s   wall {facts['seconds']:7.1f} s"
     print(f"{name:26s} {seconds}   {sum(sent.values()):,} requests {volume}  {requests}", flush=True)
 
 
@@ -116,12 +103,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         one_commit(f"{url}-commit", options, folder)
-        data = folder / "data"
-        write_set(data, videos=args.videos, width=32)
+        costs = {"videos": args.videos, "epochs": args.epochs}
         for name in ("first run", "nothing new", "nothing new again"):
-            show(f"{name}, folder", run(data, folder / "disk", str(folder / "store"), {}, epochs=args.epochs))
-            show(f"{name}, bucket", run(data, folder / "bucket", url, options, epochs=args.epochs))
-        disk = Store(folder / "store")
+            show(f"{name}, folder", run(folder / "disk", str(folder / "disk" / "store"), {}, **costs))
+            show(f"{name}, bucket", run(folder / "bucket", url, options, **costs))
+        disk = Store(folder / "disk" / "store")
         second = Store(connect(url, cache=folder / "second", options=options))
         tables = disk.names("tables")
         same = [name for name in tables if disk.table(name).read().equals(second.table(name).read())]
