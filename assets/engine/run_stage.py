@@ -43,6 +43,7 @@ def run_stage(
     compute: Compute,
     statistics: ShardStatistics | None = None,
     is_quick: bool = False,
+    depends_on_batch: bool = False,
 ) -> dg.MaterializeResult:
     """Bring a stage up to date.
 
@@ -58,6 +59,8 @@ def run_stage(
         statistics: Where `compute` records the seconds of its own steps. This function adds the total and the writing.
         is_quick: Whether rows cost next to nothing to compute. A shard is then `QUICK` times as large, so that a stage of a
             million videos has hundreds of parts, not thousands.
+        depends_on_batch: Whether the last bits of a row depend on the items that it is computed with. Such a stage is computed
+            in the run's process on a cluster too, so that a cluster changes no result.
 
     Returns:
         The materialisation, with the plan, row counts, failures and timings as metadata.
@@ -77,7 +80,7 @@ def run_stage(
     if plan.todo:
         progress = Progress(context.log, stage.name, len(plan.todo))
         size = settings.run.shard_size
-        if settings.shards_on_ray:
+        if settings.shards_on_ray and not depends_on_batch:
             _count_shards(
                 compute_on_ray(context, settings, work, plan.todo, size=size * (QUICK if is_quick else 1)),
                 progress,

@@ -138,6 +138,7 @@ def temporal_embeddings(context: dg.AssetExecutionContext, settings: Settings) -
         fingerprint=fingerprint,
         compute=compute,
         is_quick=process is None,
+        depends_on_batch=True,  # padding to the longest sequence of a block changes the order of sums
     )
 
 
