@@ -21,8 +21,5 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    wanted = {MMAP_THRESHOLD: LARGEST_BLOCK, TRIM_THRESHOLD: NEVER, TOP_PAD: PAD}
-    taken = [
-        mallopt(parameter, value) == 1 for parameter, value in wanted.items()
-    ]  # all are called, also after a refusal
-    return all(taken)
+    wanted = ((MMAP_THRESHOLD, LARGEST_BLOCK), (TRIM_THRESHOLD, NEVER), (TOP_PAD, PAD))
+    return sum(mallopt(*one) for one in wanted) == len(wanted)  # mallopt returns 1 for each that it takes

@@ -46,7 +46,7 @@ def _fields(settings: Settings, shown: Collection[str]) -> dict[str, dg.Field]:
     found = {}
     for name, schema in sections().items():
         fields = type(getattr(settings, name)).to_fields_dict()
-        visible = {field: fields[field] for field, about in schema.model_fields.items() if not is_read_at_start(about)}
+        visible = {field: fields[field] for field in schema.model_fields if not is_read_at_start(schema, field)}
         if visible and name in shown:
             found[name] = dg.Field(dg.Shape(visible), is_required=False, description=schema.__doc__)
     return found

@@ -1,37 +1,30 @@
 """A versioned folder of files in the store (a fitted process, a model, a memory bank), switched atomically."""
 
-import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from storage.artifact_version import NEXT_RUN, ArtifactVersion, read_version, record_of, write_version
-from storage.damage import DAMAGED, DamageError, logger, reading, set_aside
+from storage.artifact_draft import Draft
+from storage.artifact_pointer import LISTING, NOTHING, POINTER, listed_in_service, read_pointer, write_pointer
+from storage.artifact_version import NEXT_RUN, ArtifactVersion, read_version, write_version
+from storage.damage import DamageError, logger, set_aside
 from storage.durable import (
-    DISK_FULL,
+    DAMAGED,
     StoreError,
     exclusive,
-    explain,
     explained,
     flush,
     make_folder,
     remove_folder,
-    scratch_name,
     write_text,
 )
 from storage.remote.connection import mirror_of
 
-POINTER = "current.json"
-LISTING = "versions.json"
-LOCK = "making.lock"
 SWITCHING = "switching.lock"
 Result = TypeVar("Result")
-NOTHING: dict[str, Any] = {"version": None, "history": [], "pinned": None}
 
 
 class Artifact:
@@ -238,8 +231,7 @@ class Artifact:
         self._point([*(past for past in self._history() if past != version), version], pinned=pinned)
 
     def _point(self, history: list[int], *, pinned: int | None = None) -> None:
-        state = {"version": history[-1], "history": history, "pinned": pinned} if history else NOTHING
-        write_text(self.folder / POINTER, json.dumps(state))
+        write_pointer(self.folder, history, pinned=pinned)
 
     def _history(self) -> list[int]:
         return self._pointer()["history"]
@@ -388,99 +380,3 @@ class Artifact:
                 return True
             finally:
                 os.close(handle)
-
-
-class Draft:
-    """A version that is being written, in a folder that readers ignore. See `Artifact.new`.
-
-    Attributes:
-        version: The finished version; None until the block has ended.
-    """
-
-    def __init__(
-        self, artifact: Artifact, inputs_hash: str, fingerprint: str, metadata: dict[str, Any], activate: bool
-    ):
-        """Prepare a version; the arguments are those of `Artifact.new`."""
-        self.version: ArtifactVersion | None = None
-        self._artifact = artifact
-        self._state = {"inputs_hash": inputs_hash, "fingerprint": fingerprint, "metadata": metadata}
-        self._activate = activate
-        self._folder = scratch_name(artifact.folder)
-        self._lock = exclusive(artifact.folder / LOCK, doing="making a version")
-
-    def __enter__(self) -> Path:
-        """Create the folder to write into, and lock the artifact against other writers."""
-        try:
-            make_folder(self._artifact.folder)
-            self._folder.mkdir()
-            self._lock.__enter__()
-        except OSError as error:
-            raise explain(error, self._artifact.folder) from error
-        except StoreError:
-            self._folder.rmdir()
-            raise
-        return self._folder
-
-    def __exit__(self, kind, error, trace) -> None:
-        """Turn the folder into a version, or remove it if the block raised an error."""
-        try:
-            if error is None:
-                self._publish()
-            elif isinstance(error, OSError) and error.errno in (*DISK_FULL, errno.EIO):
-                raise explain(error, self._artifact.folder) from error
-        except OSError as failure:
-            raise explain(failure, self._artifact.folder) from failure
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._lock.__exit__(None, None, None)
-
-    def _publish(self) -> None:
-        state = {**self._state, "created_at": datetime.now(UTC).isoformat(), "files": record_of(self._folder)}
-        write_version(self._folder, state)
-        for path in self._folder.rglob("*"):
-            flush(path)
-        version = self._artifact._mirror.change(self._place, undo=self._take_back)
-        self.version = self._artifact.read(version)
-
-    def _place(self) -> int:
-        self._placed = self._artifact._place(self._folder)
-        if self._activate and self._artifact.pinned() is None:
-            self._artifact.activate(self._placed)
-        self._artifact.list_versions()
-        return self._placed
-
-    def _take_back(self) -> None:
-        (self._artifact.folder / f"{self._placed:06d}").rename(self._folder)
-
-
-def read_pointer(folder: Path) -> dict[str, Any]:
-    """Read an artifact's `current.json`: the `version` in service, the `history` of versions in service, `pinned`.
-
-    Raises:
-        DamageError: The file is damaged.
-        FileNotFoundError: The file does not exist.
-    """
-    file = folder / POINTER
-    with reading(file):
-        pointer = json.loads(file.read_text(encoding="utf-8"))
-        if pointer.keys() == {"version", "history"}:  # as written before versions could be pinned
-            pointer["pinned"] = None
-        version, history, pinned = (pointer[name] for name in NOTHING)
-        numbers = [number for number in (version, pinned, *history) if number is not None]
-        # facts that are stored twice must agree; otherwise a flipped bit could switch to another version
-        agree = history[-1:] == ([] if version is None else [version]) and pinned in (None, version)
-        if pointer.keys() != NOTHING.keys() or not agree or not all(type(number) is int for number in numbers):
-            raise DamageError(file, f"it says {pointer}")
-        return pointer
-
-
-def listed_in_service(folder: Path) -> int | None:
-    """Return the version in service according to `versions.json`; None if there is none or the file is unreadable."""
-    file = folder / LISTING
-    try:
-        with reading(file):
-            listed = json.loads(file.read_text(encoding="utf-8"))
-            service = [int(entry["version"]) for entry in listed if entry["in_service"]]
-    except (FileNotFoundError, DamageError):
-        return None
-    return service[0] if service and (folder / f"{service[0]:06d}").is_dir() else None

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from storage.arrays import shape_of
-from storage.artifact import LISTING
+from storage.artifact_pointer import LISTING
 from storage.durable import StoreError, exclusive, written_beside
 from storage.hashing import content_hash
 from storage.log import APPENDED

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from storage import catalog
-from storage.artifact import LISTING, listed_in_service, read_pointer
+from storage.artifact_pointer import LISTING, listed_in_service, read_pointer
 from storage.artifact_version import read_version
 from storage.checked_parquet import open_parquet, read_table, row_groups
-from storage.damage import DAMAGED, DamageError, reading
-from storage.durable import StoreError
+from storage.damage import DamageError, reading
+from storage.durable import DAMAGED, StoreError
 from storage.log import LOST, Log
 from storage.parts import EMPTY, RETIRED
 from storage.payload_schema import PAYLOAD_FILE, read_payload_schema

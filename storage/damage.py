@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from storage.durable import StoreError, explain
+from storage.durable import DAMAGED, StoreError, explain
+from storage.remote.connection import mirror_of
 
-DAMAGED = "damaged"
 logger = logging.getLogger(__name__)
 
 
@@ -83,8 +83,6 @@ def set_aside(path: Path, owner: Path, problem: object, done: str) -> Path | Non
     Returns:
         The new path; None if another process has already moved it.
     """
-    from storage.remote.connection import mirror_of  # which imports this module
-
     mirror_of(owner).distrust()
     folder = owner / DAMAGED
     folder.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SCRATCH_PREFIX = ".writing-"
+DAMAGED = "damaged"  # folder of a stage, table, artifact or log to which damaged files are moved
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

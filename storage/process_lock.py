@@ -25,9 +25,9 @@ def present(mark: Path) -> Iterator[None]:
 
 
 def is_present(mark: Path) -> bool:
-    """Return whether any process holds the lock `mark`."""
+    """Return whether any process holds the lock `mark`, a file or a folder."""
     try:
-        handle = os.open(mark, os.O_RDWR)
+        handle = os.open(mark, os.O_RDONLY if mark.is_dir() else os.O_RDWR)  # a folder cannot be opened for writing
     except FileNotFoundError:
         return False
     try:

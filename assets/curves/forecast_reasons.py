@@ -152,7 +152,7 @@ def explained_items(forecasts: pl.DataFrame, most: int) -> list[str]:
         forecasts: The table `predictions`, the first target first.
         most: Their highest number.
     """
-    first = forecasts.filter(pl.col("target_name") == forecasts["target_name"].first())
+    first = forecasts.filter(pl.col("target_name") == pl.col("target_name").first())
     return first.sort("predicted", "item", descending=[True, False], nulls_last=True)["item"].head(most).to_list()
 
 

@@ -1,15 +1,16 @@
-"""Shards of a stage as tasks of a Ray cluster (`run.executor = "ray"`): one task per shard.
+"""Shards as tasks of a Ray cluster (`run.executor = "ray"`): one task per shard of a stage, or of the memory bank.
 
-Each task commits its own part, and returns numbers only. If a machine or a process is lost, Ray starts its shard again
-elsewhere. The part that was reserved for the shard is committed once, by whichever try is first.
+Each task of a stage commits its own part, and returns numbers only. If a machine or a process is lost, Ray starts its shard
+again elsewhere. The part that was reserved for the shard is committed once, by whichever try is first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 
@@ -21,6 +22,8 @@ from assets.settings import Settings
 
 if TYPE_CHECKING:
     import ray
+
+T, R = TypeVar("T"), TypeVar("R")
 
 
 class ClusterError(UserError):
@@ -68,18 +71,46 @@ def compute_on_ray(
     try:
         while waiting:
             done, waiting = ray.wait(waiting)
-            yield from ray.get(done)
+            with _told(settings, name, "committed shards are kept: run again", "lower run.shard_size"):
+                yield from ray.get(done)
+    finally:
+        for shard in waiting:
+            ray.cancel(shard, force=True)
+
+
+def map_on_ray(settings: Settings) -> Callable[[Callable[[T], R], Sequence[T]], list[R]]:
+    """Return a function like `map` whose calls are tasks of the cluster.
+
+    Args:
+        settings: The settings; section `[ray]` names the cluster.
+
+    Raises:
+        ClusterError: There is no cluster.
+    """
+    ray = connected(settings)
+
+    def run(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
+        task = ray.remote(function).options(num_cpus=settings.ray.cpus, max_retries=settings.ray.max_retries)
+        with _told(settings, "neighbours", "run again", "raise bank.shards"):
+            return ray.get([task.remote(one) for one in tasks])
+
+    return run
+
+
+@contextmanager
+def _told(settings: Settings, name: str, kept: str, smaller: str) -> Iterator[None]:
+    """Turn the cluster's errors into what a task raised, or into a sentence that says what to do."""
+    import ray
+
+    try:
+        yield
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
         raise ClusterError(
             f"{name}: a shard was lost {settings.ray.max_retries + 1} times, or the cluster ended ({type(error).__name__}); "
-            "committed shards are kept: run again. A shard that needs more memory than a worker has dies each time: "
-            "lower run.shard_size"
+            f"{kept}. A shard that needs more memory than a worker has dies each time: {smaller}"
         ) from error
-    finally:
-        for shard in waiting:
-            ray.cancel(shard, force=True)
 
 
 def connected(settings: Settings) -> ray:

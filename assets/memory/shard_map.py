@@ -1,7 +1,8 @@
-"""How the shards of the memory bank are searched: one after the other, or by the workers of the executor."""
+"""How the shards of the memory bank are searched: one after the other, or by the workers of the Ray cluster."""
 
 from __future__ import annotations
 
+from assets.engine.ray_shards import map_on_ray
 from assets.settings import Settings
 from storage.bank.shards import Run
 
@@ -12,6 +13,6 @@ def shard_map(settings: Settings) -> Run:
     On one machine it is Python's own: the search of a shard uses all cores already.
 
     Args:
-        settings: The settings.
+        settings: The settings; `run.executor` decides.
     """
-    return map
+    return map_on_ray(settings) if settings.shards_on_ray else map

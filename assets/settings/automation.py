@@ -7,34 +7,20 @@ from zoneinfo import available_timezones
 import dagster as dg
 from pydantic import Field, field_validator
 
-from assets.settings.read_at_start import READ_AT_START
+from assets.settings.read_at_start import ReadAtStart
 
 
-class Automation(dg.Config):
+class Automation(ReadAtStart):
     """When runs start automatically. Read at start, not from the launchpad; switch each one on in the UI or the shell."""
 
     owner: str = Field(
         "team:reelcast",
         description="Who is asked about an asset; the UI shows it. A team as `team:NAME`, or an e-mail address.",
-        json_schema_extra=READ_AT_START,
     )
-    nightly: str = Field(
-        "0 3 * * *",
-        description="Cron schedule of the nightly rebuild of the memory bank.",
-        json_schema_extra=READ_AT_START,
-    )
-    upkeep: str = Field(
-        "30 5 * * *", description="Cron schedule of the store's upkeep.", json_schema_extra=READ_AT_START
-    )
-    timezone: str = Field(
-        "UTC", description="Time zone of both schedules, for example `Europe/Berlin`.", json_schema_extra=READ_AT_START
-    )
-    sensor_seconds: int = Field(
-        60,
-        ge=10,
-        description="Seconds between two checks of the data folder for new files.",
-        json_schema_extra=READ_AT_START,
-    )
+    nightly: str = Field("0 3 * * *", description="Cron schedule of the nightly rebuild of the memory bank.")
+    upkeep: str = Field("30 5 * * *", description="Cron schedule of the store's upkeep.")
+    timezone: str = Field("UTC", description="Time zone of both schedules, for example `Europe/Berlin`.")
+    sensor_seconds: int = Field(60, ge=10, description="Seconds between two checks of the data folder for new files.")
 
     @field_validator("nightly", "upkeep")
     @classmethod

@@ -29,6 +29,7 @@ from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import Candidates, near_ties
 from storage.bank.threshold import ThresholdSearch
+from storage.remote.connection import mirror_of
 
 OPEN = 32  # shards that a process keeps open; their vectors are memory-mapped
 
@@ -81,6 +82,7 @@ class Shard:
 @lru_cache(maxsize=OPEN)
 def _opened(shard: Shard) -> BankSearch:
     part = slice(shard.start, shard.stop)
+    mirror_of(shard.folder.parent).fetch(shard.folder.name)  # of a store in a bucket, another worker may have built it
     with np.load(shard.folder / MEMBERS) as members:
         masks = [members[f"{name}_mask"][part] for name in VECTORS]
         times = members.get("label_times")

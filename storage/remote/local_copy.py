@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.damage import DAMAGED
-from storage.durable import scratch_name, written_beside
+from storage.durable import DAMAGED, scratch_name, written_beside
+from storage.process_lock import is_present
 from storage.remote.manifest import Manifest
 
 Mark = tuple[int, int, int]  # size, modification time, inode
@@ -91,7 +90,7 @@ def link(source: Path, target: Path) -> None:
 def remove(folder: Path, path: str) -> bool:
     """Remove a file, and the folders that are then empty; return False if a reader holds its version."""
     version, _, rest = path.partition("/")
-    if rest and version.isdigit() and _is_held(folder / version):
+    if rest and version.isdigit() and is_present(folder / version):
         return False
     (folder / path).unlink(missing_ok=True)
     for parent in (folder / path).parents:
@@ -99,14 +98,3 @@ def remove(folder: Path, path: str) -> bool:
             break
         parent.rmdir()
     return True
-
-
-def _is_held(version: Path) -> bool:
-    handle = os.open(version, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False

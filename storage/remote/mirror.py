@@ -7,7 +7,7 @@ else sees anything; after it, everybody sees all of it.
 
 from __future__ import annotations
 
-import random
+import logging
 import threading
 import time
 import uuid
@@ -19,19 +19,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from storage.damage import logger
-from storage.durable import explain, flush, scratch_name, written_beside
+from storage.durable import written_beside
 from storage.hashing import file_hash
+from storage.remote.downloads import READS, download, pause, problem_of
+from storage.remote.entries import entry_of, is_large
 from storage.remote.folder_lock import FolderLock
 from storage.remote.local_copy import LocalCopy, Mark, link, mark_of, marks_below, remove
 from storage.remote.manifest import NAME, Entry, Manifest, ManifestDamaged
 from storage.remote.objects import ObjectFolder, ObjectMissing, PutRefused, RemoteError
 
-SMALL = 4096  # bytes up to which a file other than a table is kept in the manifest itself, so that it costs no request
 DOWNLOADS = 8  # at once
 ATTEMPTS = 50  # conditional puts that lose to another writer before a commit gives up
-READS = 3  # attempts to download an object whose bytes differ from the manifest's record
 Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 _no_pulling: ContextVar[bool] = ContextVar("no_pulling", default=False)
 
 
@@ -152,7 +152,8 @@ class Mirror:
         """Download a file's object to a temporary file, and return what is wrong with it, or None."""
         self.pull()
         with TemporaryDirectory() as folder:
-            return self._load(self._held().manifest.files[path], Path(folder, "object"))
+            entry = self._held().manifest.files[path]
+            return problem_of(self._objects, self._key(entry.object), entry, Path(folder, "object"))
 
     def distrust(self) -> None:
         """Compare the folder with the manifest at the next pull, because a file of it was damaged."""
@@ -198,7 +199,7 @@ class Mirror:
                     except Conflict:
                         if undo is not None:
                             undo()
-                        _pause(attempt)
+                        pause(attempt)
                         continue
                     self._lock.finish()
                     return result
@@ -229,7 +230,7 @@ class Mirror:
                 return Manifest.from_bytes(found.content), found.tag
             except ManifestDamaged as error:
                 problem = error
-                _pause(attempt)
+                pause(attempt)
         raise RemoteError(
             f"{self._objects.url}/{self.manifest_name} is damaged: {problem}. Restore an earlier version of this object if the "
             "bucket keeps versions. Otherwise remove it: what it listed is computed again"
@@ -275,7 +276,7 @@ class Mirror:
                 files[path] = (mark_of(target), entry.sha256)
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if path in here or not _is_large(path):
+                if path in here or not is_large(path):
                     wanted.append(path)
         copy = LocalCopy(manifest, tag, files)
         if copy != known:
@@ -326,30 +327,8 @@ class Mirror:
                 logger.warning("%s/%s: %s; it was taken out of the store", self._objects.url, self._key(path), problem)
 
     def _download_one(self, path: str) -> str | None:
-        """Download one file; return what is wrong with its object, or None."""
-        target = self.folder / path
-        scratch = scratch_name(target.parent)
-        try:
-            problem = self._load(self._held().manifest.files[path], scratch)
-            if problem is None:
-                flush(scratch)
-                scratch.replace(target)
-            return problem
-        except OSError as error:
-            raise explain(error, target) from error
-        finally:
-            scratch.unlink(missing_ok=True)
-
-    def _load(self, entry: Entry, target: Path) -> str | None:
-        """Write an entry's object to a file; return what is wrong with the object, or None."""
-        for attempt in range(READS):
-            try:
-                if self._objects.download(self._key(entry.object), target, entry.size) == entry.sha256:
-                    return None
-            except ObjectMissing:
-                return "the object is missing"
-            _pause(attempt)
-        return "the object's content differs from what was written"
+        entry = self._held().manifest.files[path]
+        return download(self._objects, self._key(entry.object), entry, self.folder / path)
 
     # commits
 
@@ -362,7 +341,7 @@ class Mirror:
             known = files.get(path)
             if path in self._left or (known is not None and known[0] == mark):
                 continue
-            entry = self._entry(path, mark[0], [*edits.values(), *copy.manifest.files.values()])
+            entry = entry_of(self.folder, path, mark[0], [*edits.values(), *copy.manifest.files.values()])
             files[path] = (mark, entry.sha256)
             before = copy.manifest.files.get(path)
             if before is None or before.sha256 != entry.sha256:
@@ -373,15 +352,6 @@ class Mirror:
                 edits[path] = None
         self._copy = copy._replace(files=files)
         return edits
-
-    def _entry(self, path: str, size: int, others: Iterable[Entry | None]) -> Entry:
-        """Return the entry of a new file. A table in service shares the object of its version."""
-        file = self.folder / path
-        if size <= SMALL and not (file.suffix == ".parquet" and _is_large(path)):
-            return Entry(size, file_hash(file), content=file.read_bytes())
-        digest = file_hash(file)
-        same = (entry.object for entry in others if entry is not None and entry.sha256 == digest)
-        return Entry(size, digest, next(same, None) or f"objects/{digest[:16]}/{path}")
 
     def _commit(self, edits: Mapping[str, Entry | None], depends_on: Callable[[str], bool]) -> None:
         """Upload what the edits need, and replace the manifest.
@@ -415,7 +385,7 @@ class Mirror:
                 self._settle(new, new_tag, base)
                 return
             # Another writer was faster, or this put took effect and its answer was lost.
-            _pause(attempt)
+            pause(attempt)
             current, tag = self._read()
             if commit in current.commits:
                 self._settle(current, tag, base)
@@ -439,17 +409,5 @@ class Mirror:
             self._reconcile(manifest, tag)
 
 
-def _is_large(path: str) -> bool:
-    """Return whether a file is downloaded only when it is read: rows, and the content of an artifact's versions."""
-    version, _, name = path.partition("/")
-    if path.endswith(".parquet"):
-        return not path.endswith("-empty.parquet")
-    return version.isdigit() and bool(name) and name != "version.json"
-
-
 def _nothing(path: str) -> bool:
     return False
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(random.uniform(0, min(0.01 * 2**attempt, 1.0)))

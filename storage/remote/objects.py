@@ -219,7 +219,14 @@ def _open(url: str, options: dict[str, str]) -> ObjectStore:
         ) from None
     if url.startswith(MEMORY):
         return _in_memory.setdefault(url, MemoryStore())
-    client = {**CLIENT, "allow_http": options.pop("allow_http", "false")}
+    endpoint = options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+    allow_http = options.pop("allow_http", os.environ.get("AWS_ALLOW_HTTP", "false"))
+    if endpoint.startswith("http://") and allow_http.lower() != "true":
+        raise StoreError(
+            f"{url}: the endpoint {endpoint} has no TLS; allow that with the option allow_http (store.options), or "
+            "AWS_ALLOW_HTTP=true"
+        )
+    client = {**CLIENT, "allow_http": allow_http}
     retries = {"max_retries": RETRIES, "retry_timeout": RETRIES_END_AFTER}
     try:
         return from_url(url, config=options, client_options=client, retry_config=retries)

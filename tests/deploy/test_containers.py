@@ -19,6 +19,7 @@ DEPLOY = ROOT / "deploy"
 SERVICE_KEYS = {
     *("image", "build", "restart", "volumes", "environment", "depends_on", "command", "ports", "expose", "profiles"),
     "healthcheck",
+    "entrypoint",
 }
 SECRET = re.compile("PASSWORD|SECRET|URL")
 
@@ -165,6 +166,17 @@ def test_the_charts_values_have_only_keys_of_its_schema():
     assert given["concurrency"]["pools"]["defaultLimit"] == instance["concurrency"]["pools"]["default_limit"]
     assert given["concurrency"]["pools"]["granularity"] == instance["concurrency"]["pools"]["granularity"]
     assert {volume["name"] for volume in deployment["volumeMounts"]} == {v["name"] for v in deployment["volumes"]}
+
+
+@pytest.mark.parametrize(("name", "variables"), environments())
+def test_a_store_in_a_bucket_has_its_package_and_its_server(name, variables):
+    assert variables["REELCAST_STORE__PATH"].startswith("s3://reelcast/"), name
+    extras = re.findall(r"EXTRAS=([\w,]+)", (DEPLOY / "Dockerfile").read_text())
+    assert all("objects" in given.split(",") for given in extras)
+    if name != "chart":  # the chart's bucket is the provider's
+        assert variables["AWS_ENDPOINT_URL"] == "http://s3:9000"
+        assert variables["AWS_ALLOW_HTTP"] == "true"
+        assert "mc mb --ignore-existing s3/reelcast" in services()["bucket"]["entrypoint"][2]
 
 
 @pytest.mark.parametrize("name", ["worker", "webserver", "daemon"])

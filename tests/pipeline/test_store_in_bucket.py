@@ -12,6 +12,7 @@ from pipeline.settings import load
 from storage.durable import StoreError
 from storage.remote import connection
 from storage.remote.connection import remote_of
+from storage.remote.objects import ObjectFolder
 from storage.store import Store
 
 pytest.importorskip("obstore")
@@ -52,6 +53,20 @@ def test_cleaning_deletes_the_bucket_too(variables):
     assert variables["REELCAST_STORE__PATH"] in asked[0]
     left = {found.name for found in remote.objects.list()}
     assert left == {"manifest.json"}, "of the new instance, which an activated shell points to"
+
+
+@pytest.mark.parametrize("allowed", ["option", "variable", None])
+def test_an_endpoint_without_tls_must_be_allowed(monkeypatch, allowed):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.delenv("AWS_ALLOW_HTTP", raising=False)
+    if allowed == "variable":
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    options = {"allow_http": "true"} if allowed == "option" else {}
+    if allowed is None:
+        with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:1 has no TLS; allow that .* AWS_ALLOW_HTTP=true"):
+            ObjectFolder("s3://bucket/one", options)
+    else:
+        assert ObjectFolder("s3://bucket/one", options).endpoint == "http://127.0.0.1:1"
 
 
 def test_options_that_obstore_does_not_know_are_refused(variables):

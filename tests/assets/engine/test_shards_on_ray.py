@@ -15,6 +15,7 @@ from assets.engine.shard_task import ShardJob, UnfitWorker, compute_shard
 from assets.engine.shard_work import AssetName, open_work
 from assets.engine.skip_unchanged import code_mark
 from assets.engine.store_access import open_store
+from assets.memory.shard_map import shard_map
 from assets.settings import Settings
 from pipeline.settings import changed
 from storage.fingerprint import Fingerprint
@@ -154,6 +155,15 @@ def test_a_run_on_a_cluster_stores_the_rows_of_a_run_in_one_process(settings, tm
     on_cluster = run(run={"executor": "ray", "shard_size": 3}, ray={"gpus": {"lengths": 0.5}, "max_retries": 7})
     assert on_cluster.equals(one)
     assert (options[0]["num_gpus"], options[0]["num_cpus"], options[0]["max_retries"]) == (0.5, 1.0, 7)
+
+
+def test_the_map_of_the_cluster_returns_results_in_the_order_of_the_tasks(settings, monkeypatch):
+    options: list[dict] = []
+    monkeypatch.setitem(sys.modules, "ray", Cluster(options))
+    assert shard_map(settings) is map
+    on_ray = changed(settings, {"run": {"executor": "ray"}, "ray": {"cpus": 2.0}})
+    assert shard_map(on_ray)(str.upper, ["b", "a"]) == ["B", "A"]
+    assert options == [{"num_cpus": 2.0, "max_retries": 3}]
 
 
 def test_without_ray_a_run_ends_with_the_command_that_installs_it(settings, monkeypatch):
