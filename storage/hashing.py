@@ -54,7 +54,7 @@ def _are_texts(values: Iterable[object]) -> bool:
 
 
 def _texts(values: Iterable[str]) -> bytes:
-    """Return what `_feed` adds to the digest for one string after the other, ten times as fast: a store hashes millions."""
+    """Return what `_feed` adds to the digest for one string after the other, three times as fast: a store hashes millions."""
     return b"".join([b"str:%d:%b" % (len(encoded), encoded) for encoded in map(str.encode, values)])
 
 

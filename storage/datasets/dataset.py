@@ -105,7 +105,7 @@ def natural_order(items: Iterable[str]) -> list[str]:
     """
     items = set(items)
     numbers = pl.Series("item", list(items), dtype=pl.String)
-    if numbers.str.contains(r"^[0-9]{1,40}$").all():  # the usual case, a hundred times as fast
+    if numbers.str.contains(r"^[0-9]{1,40}$").all():  # the usual case, four times as fast
         key = pl.col("item").str.strip_chars_start("0").str.zfill(40)
         return numbers.to_frame().sort(key, pl.col("item").str.len_chars())["item"].to_list()
     return sorted(items, key=lambda item: (natural_key(item), len(item), item))
