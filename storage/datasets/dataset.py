@@ -93,7 +93,12 @@ class Dataset:
 
 def natural_key(item: str) -> str:
     """Return a sort key in which runs of digits compare as numbers: '2' < '10', 'clip-9' < 'clip-10'."""
-    return re.sub(r"\d+", lambda digits: digits.group().lstrip("0").zfill(40), item)
+
+    def comparable(digits: re.Match[str]) -> str:
+        number = digits.group().lstrip("0")
+        return f"{len(number):06}{number}"  # the longer of two numbers without leading zeros is the greater
+
+    return re.sub(r"\d+", comparable, item)
 
 
 def natural_order(items: Iterable[str]) -> list[str]:
@@ -105,7 +110,7 @@ def natural_order(items: Iterable[str]) -> list[str]:
     """
     items = set(items)
     numbers = pl.Series("item", list(items), dtype=pl.String)
-    if numbers.str.contains(r"^[0-9]{1,40}$").all():  # the usual case, four times as fast
-        key = pl.col("item").str.strip_chars_start("0").str.zfill(40)
-        return numbers.to_frame().sort(key, pl.col("item").str.len_chars())["item"].to_list()
+    if numbers.str.contains(r"^[0-9]+$").all():  # the usual case, four times as fast
+        number = pl.col("item").str.strip_chars_start("0")
+        return numbers.to_frame().sort(number.str.len_chars(), number, pl.col("item").str.len_chars())["item"].to_list()
     return sorted(items, key=lambda item: (natural_key(item), len(item), item))

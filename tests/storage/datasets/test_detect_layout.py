@@ -1,7 +1,7 @@
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.datasets import DatasetError, open_dataset
@@ -31,8 +31,12 @@ def test_the_error_survives_a_worker_process():
 
 
 @given(st.lists(st.integers(0, 10**50), max_size=30))
+@example([10**39 + 1, 10**50])
+@example([10**200, 10**200 + 1, 9])
 def test_numeric_items_sort_as_numbers(numbers):
-    assert natural_order(map(str, numbers)) == [str(number) for number in sorted(set(numbers))]
+    in_order = sorted(set(numbers))
+    assert natural_order(map(str, numbers)) == [str(number) for number in in_order]
+    assert natural_order(f"clip{number}.mp4" for number in numbers) == [f"clip{number}.mp4" for number in in_order]
 
 
 def test_mixed_items_sort_naturally():
