@@ -19,6 +19,8 @@ from storage.store import Store
 DEFAULTS = Path(__file__).with_name("dagster.yaml")
 FROM_SETTINGS = "\n# From the settings; this part is written again when they change.\n"
 MODULE = "pipeline.definitions"
+# `dagster dev` starts programs with a workspace file, and these refuse a module beside it; its older way uses the module alone.
+GRAPH = f"export DAGSTER_MODULE_NAME={MODULE}\nexport DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR=1\n"
 URL = "postgresql+psycopg2://USER:PASSWORD@HOST:5432/NAME"
 
 
@@ -127,7 +129,7 @@ def shell_variables(settings: Settings, environment: Mapping[str, str]) -> str:
         environment: The shell's variables.
     """
     home = shlex.quote(instance_home(settings, environment))
-    return f"export DAGSTER_HOME={home}\nexport DAGSTER_MODULE_NAME={MODULE}\n"
+    return f"export DAGSTER_HOME={home}\n{GRAPH}"
 
 
 def instance_home(settings: Settings, environment: Mapping[str, str]) -> str:
