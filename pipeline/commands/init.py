@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.declaration import OK, PROBLEMS, command
+
+if TYPE_CHECKING:
+    from storage.datasets import Dataset
 
 
 def add(app: typer.Typer) -> None:
@@ -42,7 +45,21 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder that holds the vide
         print(f"next: export REELCAST_DATA__FOLDER={shlex.quote(str(data.folder))}; reelcast check; reelcast run")
     else:
         named = json.dumps(str(data.folder), ensure_ascii=False)
-        text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n"
+        text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n{_target_of_counters(data)}"
         Path(DEFAULT_FILE).write_text(text, encoding="utf-8")
         print(f"added {DEFAULT_FILE} here\nnext: reelcast check; reelcast run")
     return OK
+
+
+def _target_of_counters(data: Dataset) -> str:
+    """Return the section `[protocol]` of a data set that has counts alone, for which the settings have no default."""
+    if len(data.events) or not len(data.counters):
+        return ""
+    metrics = data.counters["metric"].unique().sort().to_list()
+    metric = "view" if "view" in metrics else metrics[0]
+    if data.counters.select("item", "metric").is_duplicated().any():
+        return f'\n[protocol]\ntargets = ["{metric}@7d"]  # the count seven days after publication\n'
+    return (
+        f'\n[protocol]\ntargets = ["{metric}@end"]  # the one count per video\n'
+        "hours = 0  # nothing is seen before the forecast\n"
+    )

@@ -22,8 +22,10 @@ from pipeline.demonstration import make
 from tests.assets.conftest import QUICK
 
 CHROMIUM = Path("/usr/bin/chromium")
+PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "pipeline.command_line"]
 RUN_SECONDS, START_SECONDS, PAGE_SECONDS = 3000, 900, 600
+LOCATION = "pipeline.definitions"
 UPLOAD = "25"  # a video without a label
 pytestmark = [
     pytest.mark.browser,
@@ -52,31 +54,25 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(environment):
-    """The UI on that store: its web server and its daemon, as docs/operations.md starts them."""
-    shell = subprocess.run([*COMMAND, "shell"], env=environment, check=True, capture_output=True, text=True).stdout
-    variables = environment | dict(re.findall(r"^export (\w+)=(.*)$", shell, re.MULTILINE))
+    """The UI on that store, as `make ui` opens it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    programs = (["dagster-webserver", "--port", str(port)], ["dagster-daemon", "run"])
-    folder = Path(sys.executable).parent
-    started = [
-        subprocess.Popen([folder / name, *arguments], env=variables, start_new_session=True)
-        for name, *arguments in programs
-    ]
+    # the environment of these tests is ready: make need not look at its packages
+    ready = ["--old-file", f"{sys.prefix}/.ready"]
+    command = ["make", "ui", f"PORT={port}", f"VENV={sys.prefix}", *ready]
+    ui = subprocess.Popen(command, env=environment, cwd=PROJECT, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for_location(url, started)
+        _wait_for_location(url, ui)
         yield url
     finally:
-        for process in started:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
-        for process in started:
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(ui.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ui.wait(timeout=60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(ui.pid, signal.SIGKILL)
 
 
 def ask(address: str, query: str, **variables: object) -> dict:
@@ -94,11 +90,11 @@ LOCATIONS = (
 )
 
 
-def _wait_for_location(address: str, started: list[subprocess.Popen]) -> None:
+def _wait_for_location(address: str, ui: subprocess.Popen) -> None:
     """Wait until the web server answers and has loaded the definitions."""
     until = time.monotonic() + START_SECONDS
     while True:
-        assert all(process.poll() is None for process in started), "a server has ended; its output is above"
+        assert ui.poll() is None, "`make ui` has ended; its output is above"
         with contextlib.suppress(OSError):
             entries = ask(address, LOCATIONS)["workspaceOrError"]["locationEntries"]
             if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
@@ -143,7 +139,7 @@ def wait_for_picture(page) -> None:
 
 def test_from_the_overview_to_a_video_its_caption_its_neighbours_and_its_forecast(page):
     page.goto("/")
-    page.get_by_role("link", name="everything", exact=True).first.wait_for()  # the run of the shell
+    page.locator(f"a[href='/locations/{LOCATION}/jobs/everything']").first.wait_for()  # the run of the shell
     shoot(page, "overview")
     page.get_by_role("link", name="Catalog").first.click()
     page.wait_for_url("**/assets**")

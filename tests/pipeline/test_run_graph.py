@@ -1,6 +1,10 @@
 """`reelcast run`: what it prints while it works, and how it ends when something is wrong."""
 
 import logging
+import os
+import re
+import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
@@ -135,6 +139,27 @@ def test_a_blocking_check_says_its_figures(settings, monkeypatch):
 def test_ctrl_c_is_no_failure(settings, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(settings, monkeypatch, graph("stopped"))
+
+
+def test_ctrl_c_does_not_reach_the_processes_that_copy_output_into_the_logs(settings, monkeypatch):
+    reached = {}
+
+    @dg.asset
+    def videos() -> None:
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{child}/status").read_text(), re.MULTILINE).group(1)
+            reached[child] = not int(blocked, 16) >> signal.SIGINT - 1 & 1
+
+    definitions = dg.Definitions(
+        assets=[videos],
+        jobs=[dg.define_asset_job("everything")],
+        resources={"settings": Settings()},
+        loggers={NAME: stage_lines},
+        executor=dg.in_process_executor,
+    )
+    run(settings, monkeypatch, definitions)
+    assert len(reached) >= 2 and not any(reached.values())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process is reached as before"
 
 
 @pytest.mark.parametrize(
