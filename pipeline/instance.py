@@ -12,6 +12,7 @@ from assets.settings import Settings
 from assets.settings.dagster_home import HOME, MARK
 from pipeline.errors import RunFailed, WrongUse
 from pipeline.extras import require
+from pipeline.path_without_pattern import path_without_pattern
 from storage.data_set_mark import mark_store, marked_folder
 from storage.durable import check_writable, write_text
 from storage.store import Store
@@ -141,4 +142,4 @@ def instance_home(settings: Settings, environment: Mapping[str, str]) -> str:
     """
     given = environment.get("DAGSTER_HOME")
     own = given and not (Path(given) / MARK).exists()
-    return given if own else str(make_instance(settings))
+    return given if own else str(path_without_pattern(make_instance(settings)))

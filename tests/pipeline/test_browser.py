@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -79,7 +80,11 @@ def ask(address: str, query: str, **variables: object) -> dict:
     """Ask the web server's GraphQL API."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PAGE_SECONDS) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=PAGE_SECONDS)
+    except urllib.error.HTTPError as refused:  # an answer of the type PythonError has the status 500
+        response = refused
+    with response:
         answer = json.load(response)
     assert "errors" not in answer, answer
     return answer["data"]
@@ -125,16 +130,17 @@ def shoot(page, name: str) -> None:
     """Keep a screenshot, once no spinner turns any more."""
     if folder := os.environ.get("SCREENSHOTS"):
         with contextlib.suppress(playwright.TimeoutError):  # a page whose run is going on never comes to rest
-            page.wait_for_function("!document.querySelector('.bp5-spinner, .bp4-spinner')", timeout=10_000)
+            page.locator("[class*=spinner i]").first.wait_for(state="detached", timeout=10_000)
         page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
 def wait_for_picture(page) -> None:
     """Wait until the first picture among the metadata of an asset's page is there, and has arrived."""
-    page.locator("td img").first.wait_for()
-    page.wait_for_function(
-        "(() => { const img = document.querySelector('td img'); return img && img.naturalWidth > 100 })()"
-    )
+    picture = page.locator("td img").first
+    picture.wait_for()
+    arrived = "img => img.complete || new Promise(arrived => img.onload = img.onerror = arrived)"
+    picture.evaluate(arrived)  # the page's policy refuses a function that is polled
+    assert picture.evaluate("img => img.naturalWidth") > 100
 
 
 def test_from_the_overview_to_a_video_its_caption_its_neighbours_and_its_forecast(page):
@@ -167,6 +173,24 @@ def test_the_numbers_of_the_evaluation_are_plotted(page):
     page.get_by_text("Plots", exact=True).click()
     page.locator("canvas").first.wait_for()
     shoot(page, "plots")
+
+
+COLUMNS = """
+{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries {
+  ... on TableSchemaMetadataEntry { schema { columns { name description } } }
+} } } }
+"""
+
+
+def test_every_column_of_a_table_is_described(address):
+    seen, bare = 0, []
+    for node in ask(address, COLUMNS)["assetNodes"]:
+        for entry in node["assetMaterializations"][0]["metadataEntries"]:
+            for column in entry.get("schema", {}).get("columns", []):
+                seen += 1
+                if not column["description"]:
+                    bare.append((node["assetKey"]["path"][-1], column["name"]))
+    assert seen > 100 and not bare
 
 
 def test_the_lineage_shows_the_groups(page):

@@ -63,12 +63,13 @@ def graph(trouble: str | None = None, *, share: float = 0.0) -> dg.Definitions:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> str:
     """One store for all tests: a new Dagster instance takes a second."""
-    return str(tmp_path_factory.mktemp("run") / "store")
+    return str(tmp_path_factory.mktemp("run") / "a store [1]")
 
 
 @pytest.fixture
 def settings(store, monkeypatch) -> Settings:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path(store).parent / "cache"))
     return load(environment={"REELCAST_STORE__PATH": store})
 
 
@@ -79,7 +80,9 @@ def run(settings, monkeypatch, definitions: dg.Definitions, selection: str = "*"
 
 def test_a_stage_is_one_line_and_nothing_is_said_twice(settings, monkeypatch, capfd):
     run(settings, monkeypatch, graph(), "videos, popularity")
-    lines = capfd.readouterr().out.splitlines()
+    shown = capfd.readouterr()
+    lines = shown.out.splitlines()
+    assert shown.err == "", "no words of Dagster's"
     assert lines[:2] == ["  videos: 60 items in 0.0 s, 2616.9/s", "  warning: videos: a damaged file"]
     assert [line.split()[:2] for line in lines[2:]] == [["[1/2]", "videos"], ["[2/2]", "popularity"]]
 
@@ -113,7 +116,7 @@ def test_a_run_of_a_study_prints_the_same_lines_and_ends_with_the_same_sentence(
         if trouble is None:
             materialise(settings, part)
         else:
-            with pytest.raises(RunFailed, match=r"^a run in .*store failed\npopularity: 3 labels are known"):
+            with pytest.raises(RunFailed, match=r"^a run in .*store \[1\] failed\npopularity: 3 labels are known"):
                 materialise(settings, part)
         shown = capfd.readouterr()
         lines = shown.out.splitlines()
