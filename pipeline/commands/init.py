@@ -41,25 +41,33 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder that holds the vide
         f"{data.folder}: {len(data.videos):,} videos, {files:,} with a file; {len(data.events):,} events, "
         f"{len(data.counters):,} counts"
     )
+    protocol = _protocol_of_counters(data)
     if Path(DEFAULT_FILE).exists():
-        print(f"next: export REELCAST_DATA__FOLDER={shlex.quote(str(data.folder))}; reelcast check; reelcast run")
+        own = {
+            "DATA__FOLDER": str(data.folder),
+            **{f"PROTOCOL__{key.upper()}": value for key, value in protocol.items()},
+        }
+        exports = " ".join(f"REELCAST_{name}={shlex.quote(value)}" for name, value in own.items())
+        print(f"next: export {exports}; reelcast check; reelcast run")
     else:
         named = json.dumps(str(data.folder), ensure_ascii=False)
-        text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n{_target_of_counters(data)}"
+        text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n"
+        if protocol:
+            text += "\n[protocol]\n" + "".join(f"{key} = {value}\n" for key, value in protocol.items())
         Path(DEFAULT_FILE).write_text(text, encoding="utf-8")
         print(f"added {DEFAULT_FILE} here\nnext: reelcast check; reelcast run")
     return OK
 
 
-def _target_of_counters(data: Dataset) -> str:
-    """Return the section `[protocol]` of a data set that has counts alone, for which the settings have no default."""
+def _protocol_of_counters(data: Dataset) -> dict[str, str]:
+    """Return settings of `[protocol]` for a data set of counts alone, which has no default target.
+
+    One count per video is forecast with nothing seen before. Of several, the count after seven days is forecast.
+    """
     if len(data.events) or not len(data.counters):
-        return ""
+        return {}
     metrics = data.counters["metric"].unique().sort().to_list()
     metric = "view" if "view" in metrics else metrics[0]
     if data.counters.select("item", "metric").is_duplicated().any():
-        return f'\n[protocol]\ntargets = ["{metric}@7d"]  # the count seven days after publication\n'
-    return (
-        f'\n[protocol]\ntargets = ["{metric}@end"]  # the one count per video\n'
-        "hours = 0  # nothing is seen before the forecast\n"
-    )
+        return {"targets": f'["{metric}@7d"]'}
+    return {"targets": f'["{metric}@end"]', "hours": "0"}
