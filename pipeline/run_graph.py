@@ -125,13 +125,14 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
         raise_failures(result.all_events, stages, traceback=traceback)
 
 
-def shown_stages(stages: Sequence[str]) -> dict[str, object]:
+def shown_stages(stages: Sequence[str], *, on_error_stream: bool = False) -> dict[str, object]:
     """Return the configuration of a run that prints one line per stage.
 
     Args:
         stages: Names of the stages, in order.
+        on_error_stream: Whether to print to standard error, because the command prints a result of its own.
     """
-    return {"loggers": {LINES: {"config": {"stages": list(stages)}}}}
+    return {"loggers": {LINES: {"config": {"stages": list(stages), "on_error_stream": on_error_stream}}}}
 
 
 def raise_failures(events: Sequence[dg.DagsterEvent], stages: Sequence[str], *, traceback: bool = False) -> NoReturn:
