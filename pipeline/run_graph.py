@@ -121,6 +121,7 @@ def run_graph(
     from assets.engine.store_access import open_store
     from pipeline.instance import check_database, instance_home
     from pipeline.run_origin import name_origin_of_runs
+    from pipeline.shielded_log_capture import shield_log_capture
 
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
@@ -130,6 +131,7 @@ def run_graph(
     try:
         with _dagster_home(home), dg.DagsterInstance.get() as instance:
             name_origin_of_runs(instance)
+            shield_log_capture(instance)
             result = dg.execute_job(
                 dg.reconstructable(everything),
                 instance=instance,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.declaration import OK, PROBLEMS, AsJson, command, print_json
+
+if TYPE_CHECKING:
+    from storage.datasets import Dataset
 
 
 def add(app: typer.Typer) -> None:
@@ -38,9 +41,7 @@ def init(
         if Path(DEFAULT_FILE).exists():
             steps.insert(0, f"export REELCAST_DATA__FOLDER={shlex.quote(str(data.folder))}")
         else:
-            named = json.dumps(str(data.folder), ensure_ascii=False)
-            text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n"
-            Path(DEFAULT_FILE).write_text(text, encoding="utf-8")
+            Path(DEFAULT_FILE).write_text(_settings_of(data), encoding="utf-8")
             added.append(f"{DEFAULT_FILE} here")
     if as_json:
         print_json({"folder": folder, "added": added, **found, "problem": done.problem or None})
@@ -57,3 +58,17 @@ def init(
             )
             print(f"next: {'; '.join(steps)}")
     return OK if data is not None else PROBLEMS
+
+
+def _settings_of(data: Dataset) -> str:
+    """Return a settings file for a data set. One that has counts alone gets a target, for which there is no default."""
+    folder = json.dumps(str(data.folder), ensure_ascii=False)
+    text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {folder}\n"
+    if len(data.events) or not len(data.counters):
+        return text
+    metrics = data.counters["metric"].unique().sort().to_list()
+    metric = "view" if "view" in metrics else metrics[0]
+    if data.counters.select("item", "metric").is_duplicated().any():
+        return f'{text}\n[protocol]\ntargets = ["{metric}@7d"]  # the count seven days after publication\n'
+    end = f'targets = ["{metric}@end"]  # the one count per video'
+    return f"{text}\n[protocol]\n{end}\nhours = 0  # nothing is seen before the forecast\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.command_line import main
+from pipeline.settings import load
 from storage.datasets import open_dataset
 
 
@@ -50,7 +51,8 @@ def test_videos_alone_are_listed_and_the_missing_feedback_is_named(folder, capsy
         "problem": None,
     }
     assert main(["settings", "--changed"]) == 0
-    assert f"folder = {str(folder)!r}" in capsys.readouterr().out.replace("\n", "")
+    changed = capsys.readouterr().out.replace("\n", "")
+    assert f"folder = {str(folder)!r}" in changed and "targets = ['view@7d']" in changed
 
 
 def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
@@ -60,6 +62,8 @@ def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
     assert (folder / "scraped.csv").read_bytes() == before
     videos = open_dataset(folder).videos
     assert videos["title"].to_list() == ["Cat"] * 3 and videos["path"].null_count() == 0
+    protocol = load().protocol
+    assert protocol.targets == ["view@end"] and protocol.hours == 0, "one count per video is all that can be forecast"
 
 
 def test_a_table_with_counts_whose_videos_cannot_be_told_is_named_with_its_columns(folder, capsys):

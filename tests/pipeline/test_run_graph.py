@@ -2,6 +2,10 @@
 
 import json
 import logging
+import os
+import re
+import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
@@ -63,12 +67,13 @@ def graph(trouble: str | None = None, *, share: float = 0.0, blocking: bool = Tr
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> str:
     """One store for all tests: a new Dagster instance takes a second."""
-    return str(tmp_path_factory.mktemp("run") / "store")
+    return str(tmp_path_factory.mktemp("run") / "a store [1]")
 
 
 @pytest.fixture
 def settings(store, monkeypatch) -> Settings:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path(store).parent / "cache"))
     return load(environment={"REELCAST_STORE__PATH": store})
 
 
@@ -79,7 +84,9 @@ def run(settings, monkeypatch, definitions: dg.Definitions, selection: str = "*"
 
 def test_a_stage_is_one_line_and_nothing_is_said_twice(settings, monkeypatch, capfd):
     run(settings, monkeypatch, graph(), "videos, popularity")
-    lines = capfd.readouterr().out.splitlines()
+    shown = capfd.readouterr()
+    lines = shown.out.splitlines()
+    assert shown.err == "", "no words of Dagster's"
     assert lines[:2] == ["  videos: 60 items in 0.0 s, 2616.9/s", "  warning: videos: a damaged file"]
     assert [line.split()[:2] for line in lines[2:]] == [["[1/2]", "videos"], ["[2/2]", "popularity"]]
 
@@ -128,7 +135,7 @@ def test_a_run_of_a_study_prints_the_same_lines_and_ends_with_the_same_sentence(
         if trouble is None:
             materialise(settings, part)
         else:
-            with pytest.raises(RunFailed, match=r"^a run in .*store failed\npopularity: 3 labels are known"):
+            with pytest.raises(RunFailed, match=r"^a run in .*store \[1\] failed\npopularity: 3 labels are known"):
                 materialise(settings, part)
         shown = capfd.readouterr()
         lines = shown.err.splitlines()
@@ -154,6 +161,27 @@ def test_a_blocking_check_says_its_figures(settings, monkeypatch):
 def test_ctrl_c_is_no_failure(settings, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(settings, monkeypatch, graph("stopped"))
+
+
+def test_ctrl_c_does_not_reach_the_processes_that_copy_output_into_the_logs(settings, monkeypatch):
+    reached = {}
+
+    @dg.asset
+    def videos() -> None:
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{child}/status").read_text(), re.MULTILINE).group(1)
+            reached[child] = not int(blocked, 16) >> signal.SIGINT - 1 & 1
+
+    definitions = dg.Definitions(
+        assets=[videos],
+        jobs=[dg.define_asset_job("everything")],
+        resources={"settings": Settings()},
+        loggers={NAME: stage_lines},
+        executor=dg.in_process_executor,
+    )
+    run(settings, monkeypatch, definitions)
+    assert len(reached) >= 2 and not any(reached.values())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process is reached as before"
 
 
 @pytest.mark.parametrize(
