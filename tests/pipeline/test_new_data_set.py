@@ -1,5 +1,6 @@
 """`reelcast init`: a folder of videos becomes a data set, and nothing in it is changed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_videos_alone_are_listed_and_the_missing_feedback_is_named(folder, capsy
     assert main(["init", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "3 videos, 3 with a file; 0 events, 6 counts" in shown and "next: reelcast check; reelcast run" in shown
+    assert main(["init", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "folder": str(folder),
+        "added": [],
+        "videos": 3,
+        "files": 3,
+        "events": 0,
+        "counts": 6,
+        "problem": None,
+    }
     assert main(["settings", "--changed"]) == 0
     changed = capsys.readouterr().out.replace("\n", "")
     assert f"folder = {str(folder)!r}" in changed and "targets = ['view@7d']" in changed
