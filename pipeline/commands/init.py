@@ -78,10 +78,10 @@ def _protocol_of_counters(data: Dataset) -> dict[str, str]:
 def _settings_file(folder: Path, protocol: dict[str, str]) -> str:
     """Return the text of a settings file that names the data set."""
     named = json.dumps(str(folder), ensure_ascii=False)
-    text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {named}\n"
-    return text + (
-        "\n[protocol]\n" + "".join(f"{key} = {value}\n" for key, value in protocol.items()) if protocol else ""
-    )
+    lines = ["# Settings: docs/settings.md, or `reelcast settings`", "[data]", f"folder = {named}"]
+    if protocol:
+        lines += ["", "[protocol]", *(f"{key} = {value}" for key, value in protocol.items())]
+    return "\n".join([*lines, ""])
 
 
 def _variables(folder: Path, protocol: dict[str, str]) -> str:

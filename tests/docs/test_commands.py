@@ -50,7 +50,7 @@ NOT_RUN = {
     "python -m pytest": "runs the tests",
     "python -m pipeline.demonstration": "its function `make` runs in most tests",
     "python -m tests.benchmarks": "minutes to hours, some with a GPU or with data that are not in the repository",
-    "python -m tests.docs.screenshot": "needs the demonstration's report; tests/pipeline/test_browser.py opens such a page",
+    "python -m tests.docs": "needs the demonstration's report; tests/pipeline/test_browser.py opens such a page",
     "python -m tests.drill": "kills processes for up to an hour",
     "python -m tests.stage_code": "tests/stage_code runs the same comparison",
 }
