@@ -27,6 +27,7 @@ import torch
 
 from models.recommenders import ItemFeatures, Queries, UserHistories, leave_one_out
 from models.recommenders.ranking_metrics import click_metrics, ranks
+from models.recommenders.recommender import RecommenderEpoch
 from models.recommenders.sasrec import SASRec
 from storage.hashing import content_hash
 
@@ -55,7 +56,7 @@ def ours(histories: UserHistories, options: dict[str, object], seed: int, device
     split, features = leave_one_out(histories), ItemFeatures()
     model = SASRec.from_options(options)
     began = time.process_time()
-    report = model.fit(histories, features, split, seed=seed, device=device)
+    report = model.fit(histories, features, split, seed=seed, device=device, progress=tell)
     used = time.process_time() - began
     scores = model.score(histories, features, Queries.before(histories, split.test), device=device)
     values = click_metrics(ranks(scores, histories.item[split.test])).values
@@ -68,6 +69,11 @@ def ours(histories: UserHistories, options: dict[str, object], seed: int, device
         "seconds_per_pass": float(np.median([epoch.seconds for epoch in report.epochs])),
         "cpu_seconds_per_pass": used / len(report.epochs),
     }
+
+
+def tell(epoch: RecommenderEpoch) -> None:
+    """Print a line per pass, beside the results."""
+    print(f"pass {epoch.number}: loss {epoch.loss:.4f}, NDCG@10 {epoch.dev:.4f}", file=sys.stderr, flush=True)
 
 
 def recbole(histories: UserHistories, python: Path, seed: int, options: argparse.Namespace) -> dict[str, float]:

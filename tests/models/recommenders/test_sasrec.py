@@ -94,6 +94,15 @@ def test_a_wrong_weight_would_be_noticed(name):
     assert np.abs(states(network, items, mask)[0][mask[0]] - expected[0]).max() > 1e-4
 
 
+@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
+def test_the_last_places_alone_are_those_of_all_places(config):
+    network, (items, mask) = network_of(config), sequences()
+    vectors = item_rows(network, random_content())[torch.from_numpy(items)]
+    every = network(vectors, torch.from_numpy(mask))
+    for last in (1, 2, 6):
+        torch.testing.assert_close(network(vectors, torch.from_numpy(mask), last), every[:, -last:], atol=1e-12, rtol=0)
+
+
 def test_padding_on_either_side_changes_nothing():
     network, (items, mask) = network_of(CONFIG), sequences()
     found = states(network, items, mask)
@@ -248,8 +257,9 @@ def test_with_a_stride_of_one_training_reads_what_scoring_reads():
     found = set()
     for batch in fit.batches():
         items = batch.rows.numpy()
-        for row, place in np.argwhere(batch.counts.numpy()):
-            found.add(tuple(items[batch.click[row, : place + 1].numpy()]))
+        assert batch.counts.all() and batch.counts.shape[1] == 1
+        for click, mask in zip(batch.click.numpy(), batch.mask.numpy(), strict=True):
+            found.add(tuple(items[click[mask]]))
     expected = set()
     for user in range(len(histories)):
         own = clicks.item[clicks.start[user] : clicks.clicks_before[histories.start[user] + split.train[user]]]
@@ -266,8 +276,9 @@ def test_only_targets_count():
     (batch,) = fit.batches()
     vectors = network.items(batch.content, batch.rows)
     user = network(vectors[batch.click], batch.mask)
+    first = batch.mask.shape[1] - batch.counts.shape[1]
     losses = [
-        torch.nn.functional.cross_entropy((user[row, place] @ vectors.T)[None], target[None])
+        torch.nn.functional.cross_entropy((user[row, first + place] @ vectors.T)[None], target[None])
         for (row, place), target in zip(batch.counts.nonzero().tolist(), batch.target, strict=True)
     ]
     assert batch.mask.sum() > len(losses) == sum(len(part.target) for part in fit.batches())
