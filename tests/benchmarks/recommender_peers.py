@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +28,7 @@ from models.recommenders import ItemFeatures, Queries, UserHistories, leave_one_
 from models.recommenders.ranking_metrics import click_metrics, ranks
 from models.recommenders.recommender import RecommenderEpoch
 from models.recommenders.sasrec import SASRec
-from storage.hashing import content_hash
+from tests.benchmarks.kept_results import kept
 
 OPTIONS = {"ids": True, "loss": "softmax", "norm": "post"}
 
@@ -90,18 +89,6 @@ def recbole(histories: UserHistories, python: Path, seed: int, options: argparse
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, cwd=folder)
     print(done.stdout, file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def kept(folder: Path | None, key: list[object], fit: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Return the result of a fit, from the folder if it holds one under this key."""
-    if folder is None:
-        return fit()
-    file = folder / f"{content_hash(key)}.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        result = fit()
-        file.write_text(json.dumps(result))
-    return json.loads(file.read_text())
 
 
 def main() -> None:

@@ -243,6 +243,7 @@ def test_every_training_click_but_a_users_first_is_a_target_once(stride):
         assert sorted(targets) == expected
         # the last target reads L clicks, or all before it
         np.testing.assert_array_equal(end - 1 - begin, np.minimum(end - 1 - clicks.start[owner], length))
+        assert (end - target <= stride).all()
         # every target reads more than L - stride clicks, or all before it
         assert ((target - begin > length - stride) | (begin == clicks.start[owner])).all()
 
@@ -265,6 +266,17 @@ def test_with_a_stride_of_one_training_reads_what_scoring_reads():
         own = clicks.item[clicks.start[user] : clicks.clicks_before[histories.start[user] + split.train[user]]]
         expected |= {tuple(own[max(0, last - CONFIG.length) : last]) for last in range(1, len(own))}
     assert found == expected
+
+
+def test_a_step_has_windows_of_all_lengths():
+    histories = random_histories(users=200, clicked=0.9)
+    torch.manual_seed(0)
+    network = SASRecNetwork(replace(CONFIG, loss="softmax", ids=True), {}, items=20)
+    options = SASRecTraining(stride=1, batch_size=50)
+    fit = SASRecFit(network, histories, ItemFeatures(), leave_one_out(histories), options=options, seed=0, device="cpu")
+    lengths = [batch.mask.sum(1) for batch in fit.batches()][:-1]  # the last step is smaller
+    assert len(lengths) > 10
+    assert all({1, CONFIG.length} <= set(step.tolist()) for step in lengths)
 
 
 def test_only_targets_count():
