@@ -28,7 +28,7 @@ test: setup                ## style, import contract, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --hypothesis-profile ci
 
 browser: setup             ## the UI and the report in a real browser (needs Debian's package chromium); takes some minutes
 	$(BIN)/python -m pytest -m browser -rs tests/pipeline/test_browser.py
