@@ -5,9 +5,10 @@
 The clicks are the ratings 4 and 5 of MovieLens-100k (`user,item,timestamp,event`, event rating_1 to rating_5). A user's last
 click is the test and the one before it the validation; all items are ranked, those of the history too. Ties of time are put in
 one order for both. RecBole runs in an interpreter of its own (`pip install recbole==1.2.1`); without --recbole only ours runs.
-Both have a learned vector per item, layer norms after each part, and the cross-entropy over all items; in a pass each click
-but a user's first is a target once. Metrics are computed by each side; on the same ranks both definitions agree for one test
-click per user. With --keep, a fit that is finished is not repeated by a later call with the same options.
+Both have a learned vector per item, layer norms after each part, the cross-entropy over all items, 2,048 targets per step and a
+patience of 10 passes; in a pass each click but a user's first is a target once. Metrics are computed by each side; on the same
+ranks both definitions agree for one test click per user. With --keep, a fit that is finished is not repeated by a later call
+with the same options.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from models.recommenders.recommender import RecommenderEpoch
 from models.recommenders.sasrec import SASRec
 from tests.benchmarks.kept_results import kept
 
-OPTIONS = {"ids": True, "loss": "softmax", "norm": "post"}
+OPTIONS = {"ids": True, "loss": "softmax", "norm": "post", "batch_size": 2048, "patience": 10}  # as RecBole
 
 
 def read_clicks(path: Path) -> UserHistories:
