@@ -133,7 +133,11 @@ class Drill:
             "STORE__RESULTS": str(self._folder / "results"),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELCAST_", "DAGSTER_"))}
-        environment = {**kept, **{f"REELCAST_{name}": value for name, value in given.items()}, **self._cluster.variables}
+        environment = {
+            **kept,
+            **{f"REELCAST_{name}": value for name, value in given.items()},
+            **self._cluster.variables,
+        }
         log = self._folder / "run.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -249,7 +253,9 @@ def main() -> int:
                 counts.update(fault for *_, fault in proxy.faults)
                 counts.update(drill.killed)
                 trials, bad = trials + 1, bad + bool(wrong)
-                print(f"trial {number}: {len(proxy.faults)} requests failed; {wrong or 'as without a fault'}", flush=True)
+                print(
+                    f"trial {number}: {len(proxy.faults)} requests failed; {wrong or 'as without a fault'}", flush=True
+                )
                 if args.only is not None:
                     break
         proxy.shutdown()
