@@ -134,13 +134,13 @@ class SASRecNetwork(nn.Module):
             if isinstance(layer, nn.Linear) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, clicks: Tensor, mask: Tensor, last: int | None = None) -> Tensor:
+    def forward(self, clicks: Tensor, mask: Tensor, last: int) -> Tensor:
         """Return F (b, q, d): the user after each click at the last q places.
 
         Args:
             clicks: (b, l, d) item vectors in the order of the clicks, l at most L valid ones per row.
             mask: (b, l) whether a place holds a click.
-            last: q, at least 1; the last block computes no other place. None: all l places.
+            last: q, from 1 to l; the last block computes no other place.
         """
         length = mask.shape[1]
         place = (mask.long().cumsum(1) - 1).clamp(min=0)
@@ -150,8 +150,7 @@ class SASRecNetwork(nn.Module):
         # A padded place reads itself, because a softmax over nothing is not a number.
         visible = causal & (mask[:, None, :] | torch.eye(length, dtype=torch.bool, device=mask.device))
         for number, block in enumerate(self.blocks, 1):
-            places = last if last is not None and number == len(self.blocks) else length
-            x = block(x, visible[:, None, -places:])
+            x = block(x, visible[:, None, -(last if number == len(self.blocks) else length) :])
         return self.normalise(x) if self.config.norm == "pre" else x
 
     def description(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def sequences() -> tuple[np.ndarray, np.ndarray]:
 
 def states(network: SASRecNetwork, items: np.ndarray, mask: np.ndarray) -> np.ndarray:
     vectors = item_rows(network, random_content())
-    return network(vectors[torch.from_numpy(items)], torch.from_numpy(mask)).detach().numpy()
+    return network(vectors[torch.from_numpy(items)], torch.from_numpy(mask), mask.shape[1]).detach().numpy()
 
 
 def reference_states(
@@ -77,7 +77,7 @@ def test_the_forward_pass_of_learned_items_is_the_papers_to_ten_digits():
     config = replace(CONFIG, ids=True)
     network, (items, mask) = network_of(config, ItemFeatures()), sequences()
     vectors = network.items({}, torch.arange(20))
-    found = network(vectors[torch.from_numpy(items)], torch.from_numpy(mask)).detach().numpy()
+    found = network(vectors[torch.from_numpy(items)], torch.from_numpy(mask), 6).detach().numpy()
     expected = reference_states(Reference(network), ItemFeatures(), items, mask)
     for row, rows in enumerate(expected):
         np.testing.assert_allclose(found[row][mask[row]], rows, atol=1e-10)
@@ -98,8 +98,8 @@ def test_a_wrong_weight_would_be_noticed(name):
 def test_the_last_places_alone_are_those_of_all_places(config):
     network, (items, mask) = network_of(config), sequences()
     vectors = item_rows(network, random_content())[torch.from_numpy(items)]
-    every = network(vectors, torch.from_numpy(mask))
-    for last in (1, 2, 6):
+    every = network(vectors, torch.from_numpy(mask), 6)
+    for last in (1, 2):
         torch.testing.assert_close(network(vectors, torch.from_numpy(mask), last), every[:, -last:], atol=1e-12, rtol=0)
 
 
@@ -287,7 +287,7 @@ def test_only_targets_count():
     fit = SASRecFit(network, histories, ItemFeatures(), leave_one_out(histories), options=options, seed=0, device="cpu")
     (batch,) = fit.batches()
     vectors = network.items(batch.content, batch.rows)
-    user = network(vectors[batch.click], batch.mask)
+    user = network(vectors[batch.click], batch.mask, batch.mask.shape[1])
     first = batch.mask.shape[1] - batch.counts.shape[1]
     losses = [
         torch.nn.functional.cross_entropy((user[row, first + place] @ vectors.T)[None], target[None])
