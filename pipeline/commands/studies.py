@@ -31,7 +31,7 @@ def add(app: typer.Typer) -> None:
             ablations,
             "ablations",
             "Run a predictor without one of its parts at a time, as its paper does.",
-            "ablations --of m3tr",
+            "ablations --of m3tr --rows noTemporal",
         ),
         (
             leak_audit,
@@ -77,6 +77,9 @@ def leaderboard(
 
 def ablations(
     of: Annotated[str, typer.Option(help="Name of the predictor, such as m3tr or mmra.")],
+    rows: Annotated[
+        str | None, typer.Option(help="Ends of the rows' titles with commas, such as noTemporal; by default all rows.")
+    ] = None,
     seeds: Seeds = 3,
     as_json: AsJson = False,
 ) -> int:
@@ -87,9 +90,9 @@ def ablations(
 
     settings, console = load_project(), progress_console(as_json)
     try:
-        arms = ablation_arms(of, seeds=list(range(seeds)))
+        arms = ablation_arms(of, seeds=list(range(seeds)), rows=rows.split(",") if rows else ())
     except ValueError as error:
-        raise WrongUse(f"--of: {error}") from error
+        raise WrongUse(str(error)) from error
     run_arms(settings, arms, console)
     report_ablations(settings, of)
     return show_report(settings, f"ablations_{of}", console, as_json=as_json)
