@@ -16,7 +16,7 @@ from storage.durable import written_beside
 from storage.hashing import content_hash
 
 KEPT = 20  # pictures per asset and metadata entry, the latest ones; older materialisations show a broken picture
-WIDTH = 800  # pixels; a browser window of 1,920 leaves some 900 for a value of the metadata, and cuts what is wider
+WIDTH = 740  # pixels; a browser window of 1,920 leaves some 760 for a value of the metadata, and cuts what is wider
 PICTURE = re.compile(r"!\[(?P<text>[^\]]*)\]\(data:image/png;base64,(?P<data>[^)]+)\)")
 
 
