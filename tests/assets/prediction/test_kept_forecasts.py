@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from polars.testing import assert_frame_equal
 
+from assets.engine.kept_rows import FILE
 from assets.engine.store_access import open_store
-from assets.prediction.kept_forecasts import FILE, KeptForecasts, window_digests
+from assets.prediction import kept_forecasts
+from assets.prediction.kept_forecasts import KeptForecasts, member_digests
 from assets.prediction.trained_models import TrainedModel, artifact_of
 from models.predictors import Bank, Neighbourhood, Rows, Samples, Table, VideoFeatures
 from tests.assets.conftest import write_plain_set
@@ -42,6 +44,10 @@ def samples() -> Samples:
         label=np.arange(6, dtype=np.float32).reshape(3, 2, 1),
     )
     return Samples(np.array(["q0", "q1", "q2"]), features(3), near, age=np.array([1.0, 1.0, np.nan]), table=table(3))
+
+
+def window_digests(samples: Samples, bank: Bank, items: dict[str, str]) -> list[str]:
+    return kept_forecasts.window_digests(samples, member_digests(bank, items), items)
 
 
 def changed_near(samples: Samples, part: str, place: tuple[int, ...], value: float) -> Samples:
