@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 DIGITS = 32
+PLAIN = (str, float, int)
 
 
 def _feed(digest, value) -> None:
@@ -24,16 +25,16 @@ def _feed(digest, value) -> None:
         digest.update(value)
     elif isinstance(value, Mapping):
         digest.update(b"dict:%d:" % len(value))
-        if _are_texts(value) and _are_texts(value.values()):
-            digest.update(_texts(part for key in sorted(value) for part in (key, value[key])))
+        if _kind(value) is str and _kind(value.values()) is str:
+            digest.update(_fed_at_once(str, (part for key in sorted(value) for part in (key, value[key]))))
             return
         for key in sorted(value):
             _feed(digest, key)
             _feed(digest, value[key])
     elif isinstance(value, list | tuple):
         digest.update(b"list:%d:" % len(value))
-        if _are_texts(value):
-            digest.update(_texts(value))
+        if (kind := _kind(value)) in PLAIN:
+            digest.update(_fed_at_once(kind, value))
             return
         for element in value:
             _feed(digest, element)
@@ -49,13 +50,17 @@ def _feed(digest, value) -> None:
         )
 
 
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(type(value) is str for value in values)
+def _kind(values: Iterable[object]) -> type | None:
+    """Return the type that all values have; None if there are several or none."""
+    kinds = set(map(type, values))
+    return kinds.pop() if len(kinds) == 1 else None
 
 
-def _texts(values: Iterable[str]) -> bytes:
-    """Return what `_feed` adds to the digest for one string after the other, three times as fast: a store hashes millions."""
-    return b"".join([b"str:%d:%b" % (len(encoded), encoded) for encoded in map(str.encode, values)])
+def _fed_at_once(kind: type, values: Iterable[object]) -> bytes:
+    """Return what `_feed` adds for one value of `PLAIN` after the other, several times as fast: a store hashes millions."""
+    texts = values if kind is str else map(repr, values)
+    form = kind.__name__.encode() + b":%d:%b"
+    return b"".join([form % (len(encoded), encoded) for encoded in map(str.encode, texts)])
 
 
 def content_hash(*values) -> str:
@@ -83,8 +88,25 @@ def row_hashes(frame: pl.DataFrame) -> list[str]:
     Args:
         frame: Columns of strings and numbers.
     """
+    return _text_hashes(frame, f"list:{frame.width}:")
+
+
+def cell_hashes(frame: pl.DataFrame) -> list[str]:
+    """Return `content_hash(*row)` of each row, about ten times as fast as a call per row.
+
+    Args:
+        frame: Columns of strings and numbers.
+
+    Example:
+        >>> cell_hashes(pl.DataFrame({"text": ["a"], "number": [1]})) == [content_hash("a", 1)]
+        True
+    """
+    return _text_hashes(frame, "")
+
+
+def _text_hashes(frame: pl.DataFrame, start: str) -> list[str]:
     cells = [_cell_text(frame[name]).alias(str(place)) for place, name in enumerate(frame.columns)]
-    texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(f"list:{frame.width}:"), pl.all()])).to_series()
+    texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(start), pl.all()])).to_series()
     return [hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for text in texts]
 
 

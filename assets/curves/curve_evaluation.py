@@ -130,11 +130,14 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
     baselines = CurveBaselines(forecaster, read_validation(store), store.table(EVALUATED).read())
     names = [target.name for target in forecaster.source.rows.targets]
     horizons, items, scores, kept = forecaster.source.horizons, [], [], KeptRows(store, ITEMS)
-    for age, samples in samples_by_age(store, settings, "test", forecaster.source.rows.ages):
-        inputs = forecaster.source.inputs(samples)
+    tested = samples_by_age(store, settings, "test", forecaster.source.rows.ages)
+    every = forecaster.source.inputs(tested.samples)
+    known = forecaster.source.counts(every.items.tolist()).count
+    for age, rows_of_age in tested.rows.items():
+        samples, inputs = tested.at(age), every.take(rows_of_age)
         own = forecaster.kept_curves(inputs, kept).counts
         rows = [(OURS, own), *baselines.curves(samples, inputs, age=age)]
-        observed = forecaster.source.counts(samples.items.tolist()).count
+        observed = known[rows_of_age]
         later = horizons > inputs.age[:, None]
         for target, horizon in np.ndindex(observed.shape[1:]):
             key = {"target_name": names[target], "age_hours": age, "horizon_hours": float(horizons[horizon])}

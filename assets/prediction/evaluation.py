@@ -152,7 +152,7 @@ def _predict(rows: ForecastRows) -> pl.DataFrame:
     """Return every row's forecast of every test item, with its whole window and then at each younger age."""
     store, settings, frames = rows.store, rows.settings, []
     kept = KeptForecasts(store, ITEMS)
-    for age, test in samples_by_age(store, settings, "test", [None, *rows.ages[:-1]]):
+    for age, test in samples_by_age(store, settings, "test", [None, *rows.ages[:-1]]).each():
         forecasts = all_forecasts(rows, test, kept=kept)
         frames.append(item_forecasts(store, settings, test, forecasts, age=age))
     kept.keep()

@@ -89,6 +89,29 @@ def _batch(times: Sequence[np.ndarray], types: Sequence[np.ndarray], ends: Seque
     return EventBatch.from_sequences(times, types, t_end=ends)
 
 
+@dataclass(frozen=True)
+class SamplesByAge:
+    """The windows of a split at several ages.
+
+    Attributes:
+        samples: All windows.
+        rows: Age in hours, or None for whole windows -> the rows of its windows in `samples`.
+    """
+
+    samples: Samples
+    rows: Mapping[float | None, np.ndarray]
+
+    def at(self, age: float | None) -> Samples:
+        """Return the windows of one age, as `samples_of` returns them."""
+        rows, windows = self.rows[age], self.samples.feedback.windows
+        part = replace(self.samples, feedback=None).take(rows)
+        return replace(part, feedback=WindowFeedback([windows[row] for row in rows.tolist()]))
+
+    def each(self) -> Iterator[tuple[float | None, Samples]]:
+        """Yield each age with its windows."""
+        return ((age, self.at(age)) for age in self.rows)
+
+
 def bank_of(store: Store, settings: Settings) -> Bank:
     """Return the members of the memory bank in service, with their features, metadata and counts."""
     items = open_bank(store).items
@@ -119,7 +142,9 @@ def samples_of(
         OtherBank: The memory bank was switched after the neighbours were retrieved.
     """
     usable = split_items(store, split)
-    usable = usable if items is None else [item for item in usable if item in items]
+    if items is not None:
+        wanted = set(items)
+        usable = [item for item in usable if item in wanted]
     # At these ages, training items are keys for queries; they are not trained on there and have no neighbours.
     compared = set(open_bank(store).version.metadata["ages"]["younger"]) if split == "train" else set()
     windows = [window for window in stored_windows(store, usable) if _is_wanted(window, age, compared)]
@@ -127,30 +152,28 @@ def samples_of(
     return _samples(store, settings, split, usable, windows, share=share)
 
 
-def samples_by_age(
-    store: Store, settings: Settings, split: str, ages: Sequence[float | None]
-) -> Iterator[tuple[float | None, Samples]]:
-    """Yield each age that has windows, with the samples that `samples_of` returns for it; the store is read once.
+def samples_by_age(store: Store, settings: Settings, split: str, ages: Sequence[float | None]) -> SamplesByAge:
+    """Return the samples of a split at several ages; the store is read once for all of them.
 
     Args:
         store: The store.
         settings: See `samples_of`.
         split: val, test or predict.
-        ages: Ages in hours; None for whole windows.
+        ages: Ages in hours, in the order of the result; None for whole windows. Ages without windows are left out.
 
     Raises:
         OtherBank: The memory bank was switched after the neighbours were retrieved.
     """
-    items, hours = split_items(store, split), {age for age in ages if age is not None}
+    items, hours = split_items(store, split), set(ages)
     windows = [
         window for window in stored_windows(store, items) if not window.younger or window.held["age_hours"] in hours
     ]
-    every = replace(_samples(store, settings, split, items, windows), feedback=None)
+    rows = {}
     for age in ages:
         wanted = [_is_wanted(window, "own" if age is None else age, set()) for window in windows]
-        if rows := np.flatnonzero(wanted).tolist():
-            feedback = WindowFeedback([windows[row] for row in rows])
-            yield age, replace(every.take(np.array(rows)), feedback=feedback)
+        if any(wanted):
+            rows[age] = np.flatnonzero(wanted)
+    return SamplesByAge(_samples(store, settings, split, items, windows), rows)
 
 
 def split_items(store: Store, split: str) -> list[str]:

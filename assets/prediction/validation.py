@@ -48,7 +48,7 @@ def keep_validation(context: dg.AssetExecutionContext, store: Store, settings: S
 def _validate(store: Store, settings: Settings) -> pl.DataFrame:
     """Return every row's forecasts of the validation items at every age; the stack's are cross-validated."""
     rows, kept, frames = ForecastRows(store, settings), KeptForecasts(store, NAME), []
-    for age, dev in samples_by_age(store, settings, "val", rows.ages):
+    for age, dev in samples_by_age(store, settings, "val", rows.ages).each():
         frame = item_forecasts(store, settings, dev, rows.forecasts(dev, kept=kept), age=age)
         frames.append(frame.drop("count", "predicted_count"))
     kept.keep()
