@@ -88,6 +88,6 @@ class KeptRows:
                 except (FileNotFoundError, DamageError):
                     return self._before  # they are made again
                 for (key,), part in frame.group_by("model", maintain_order=True):
-                    values = part["values"].explode().to_numpy().reshape(len(part), -1)
+                    values = part["values"].explode(empty_as_null=False).to_numpy().reshape(len(part), -1)
                     self._before[key] = dict(zip(part["window"].to_list(), values, strict=True))
         return self._before

@@ -301,7 +301,7 @@ def _neighbourhood(store: Store, items: Sequence[str], windows: Sequence[Window]
     rows, ranks = found["row"].to_numpy(), found["rank"].to_numpy()
     index[rows, ranks] = found["member"].to_numpy()
     score[rows, ranks] = found["score"].to_numpy()
-    label[rows, ranks] = found["labels"].explode().to_numpy().reshape(-1, label.shape[-1])
+    label[rows, ranks] = found["labels"].explode(empty_as_null=False).to_numpy().reshape(-1, label.shape[-1])
     mask[rows, ranks] = True
     return Neighbourhood(index, score, mask, label)
 

@@ -17,6 +17,7 @@ from assets.prediction.trained_models import TrainedModel, artifact_of
 from models.predictors import Bank, Neighbourhood, Rows, Samples, Table, VideoFeatures
 from tests.assets.conftest import write_plain_set
 
+TABLES = ("validation_items", "evaluation_items", "curve_items", "curve_scores", "forecast_curves")
 MODEL = TrainedModel("boosting", 0)
 ITEMS = {item: f"digest of {item}" for item in ("q0", "q1", "q2", "m0", "m1", "m2")}
 
@@ -182,7 +183,7 @@ def test_a_night_gives_the_forecasts_that_it_would_give_without_earlier_ones(set
         assert night.success
         assert night.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
         store = open_store(settings)
-        forecasts[name] = [store.table(table).read() for table in ("validation_items", "evaluation_items")]
+        forecasts[name] = [store.table(table).read() for table in TABLES]
         forecasts[name].append(store.table("predictions").read().drop("neighbours"))
     for one, other in zip(*forecasts.values(), strict=True):
         assert_frame_equal(one, other, rel_tol=1e-5)
