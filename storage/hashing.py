@@ -112,10 +112,13 @@ def _text_hashes(frame: pl.DataFrame, start: str) -> list[str]:
 
 def _cell_text(column: pl.Series) -> pl.Series:
     """Return the text that `_feed` adds to the digest for each value of a column."""
+    values, kind = column, "str"
     if column.dtype != pl.String:
-        return pl.Series([f"{type(value).__name__}:{len(repr(value))}:{value!r}" for value in column], dtype=pl.String)
-    text = pl.format("str:{}:{}", pl.col("value").str.len_bytes(), pl.col("value")).fill_null("NoneType:4:None")
-    return pl.DataFrame({"value": column}).select(text).to_series()
+        python = column.to_list()
+        kind = next((type(value).__name__ for value in python if value is not None), "NoneType")
+        values = pl.Series([None if value is None else repr(value) for value in python], dtype=pl.String)
+    text = pl.format(f"{kind}:{{}}:{{}}", pl.col("value").str.len_bytes(), pl.col("value"))
+    return pl.DataFrame({"value": values}).select(text.fill_null("NoneType:4:None")).to_series()
 
 
 def file_hash(path: str | Path) -> str:

@@ -129,7 +129,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
     fingerprint = content_hash(FORMAT, str(stage.payload.field(COLUMN).type), list(shape))
     with exclusive(artifact.folder / "packing.lock", doing="packing this stage", wait=True):
         rows = stage.states().filter(pl.col("status") == "ok").select("item", "output_hash")
-        inputs_hash = content_hash(rows["item"].to_list(), rows["output_hash"].to_list())
+        inputs_hash = content_hash(*(part for name in ROWS for part in _letters(rows[name])))
         if artifact.is_current(inputs_hash, fingerprint):
             with suppress(DamageError):  # the damaged pack was set aside, and is made again from the parquet below
                 return Pack(artifact.current())
@@ -171,6 +171,11 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
         np.save(folder / "hashes.npy", np.array(rows["output_hash"].to_list(), dtype=str))
         longest = lengths.max(initial=1) if shape[0] is None else (shape[0] if len(shape) > 1 else 1)
         metadata |= {"longest": max(int(longest), 1), "rows": int(lengths.sum()), "from_parquet": int((kept < 0).sum())}
+
+
+def _letters(texts: pl.Series) -> tuple[str, np.ndarray]:
+    """Return all texts as one, and their lengths: hashed at once, they tell as much as the texts one by one."""
+    return "".join(texts.to_list()), texts.str.len_bytes().to_numpy()
 
 
 def _kept(old: Pack | None, rows: pl.DataFrame) -> np.ndarray:
