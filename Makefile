@@ -33,9 +33,10 @@ browser: setup             ## the UI and the report in a real browser (needs Deb
 	$(BIN)/python -m pytest -m browser -rs tests/pipeline/test_browser.py
 
 ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000 (PORT=3001 for another port)
+	@# pyproject.toml names the graph for `dagster dev`; its web server and daemon then share one server of the code
 	@variables="$$($(BIN)/reelcast shell)" && eval "$$variables" && \
 	unset DAGSTER_MODULE_NAME DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR && \
-	exec $(BIN)/dagster dev --port $(PORT)  # pyproject.toml names the graph; both programs share one server of its code
+	exec $(BIN)/python -W "ignore:Function" -m dagster dev --port $(PORT)
 
 docs: setup                ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

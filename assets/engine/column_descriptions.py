@@ -28,6 +28,10 @@ OF_A_TABLE = {
     ("forecast_reasons", "kind"): "base, part, remainder, neighbour, column or process.",
     ("forecast_reasons", "name"): "Name of the part or column, id of the neighbour, or term of the intensity.",
     ("forecast_reasons", "share"): "Share of the contribution in the sum of all magnitudes of its kind.",
+    ("predictions", "predicted_low"): "Lowest forecast of the seeds.",
+    ("predictions", "predicted_high"): "Highest forecast of the seeds.",
+    ("report", "section"): "Section of the report.",
+    ("report", "missing"): "Why the section shows nothing; empty if it shows something.",
     ("leaderboard", "first"): "Whether the row has the lowest nMSE.",
 }
 EVERYWHERE = {
@@ -103,7 +107,7 @@ EVERYWHERE = {
     "quantiles": "Quantiles of the future count per age and horizon.",
     "capped": "Share of continuations that reached the cap, per age.",
     # memory
-    "rank": "Rank, from 1 for the best.",
+    "rank": "Rank, from 0 for the best.",
     "neighbour": "Id of the retrieved training video.",
     "score": "Composite similarity (M3TR, eq. 3), or mean click score.",
     "ss_modal": "Content similarity, before scaling.",
@@ -146,7 +150,7 @@ EVERYWHERE = {
     "calibrated": "Whether the quantiles were calibrated on validation items.",
     "neighbours": "The retrieved training videos.",
     "sentence": "The forecast's reasons in one sentence.",
-    "model": "Versions that made the forecast.",
+    "model": "Row of the evaluation that made the forecast, such as boosting.",
     "made_at": "When the forecast was made.",
     "base": "Mean forecast, to which the reasons are added.",
     "contribution": "What it adds to the forecast, on the scale of the target.",

@@ -38,10 +38,11 @@ def init(
     if data is not None:
         files = len(data.videos) - data.videos["path"].null_count()
         found = {"videos": len(data.videos), "files": files, "events": len(data.events), "counts": len(data.counters)}
+        protocol = _protocol_of_counters(data)
         if Path(DEFAULT_FILE).exists():
-            steps.insert(0, f"export REELCAST_DATA__FOLDER={shlex.quote(str(data.folder))}")
+            steps.insert(0, f"export {_variables(data.folder, protocol)}")
         else:
-            Path(DEFAULT_FILE).write_text(_settings_of(data), encoding="utf-8")
+            Path(DEFAULT_FILE).write_text(_settings_file(data.folder, protocol), encoding="utf-8")
             added.append(f"{DEFAULT_FILE} here")
     if as_json:
         print_json({"folder": folder, "added": added, **found, "problem": done.problem or None})
@@ -60,15 +61,30 @@ def init(
     return OK if data is not None else PROBLEMS
 
 
-def _settings_of(data: Dataset) -> str:
-    """Return a settings file for a data set. One that has counts alone gets a target, for which there is no default."""
-    folder = json.dumps(str(data.folder), ensure_ascii=False)
-    text = f"# Settings: docs/settings.md, or `reelcast settings`\n[data]\nfolder = {folder}\n"
+def _protocol_of_counters(data: Dataset) -> dict[str, str]:
+    """Return settings of `[protocol]` for a data set of counts alone, which has no default target.
+
+    One count per video is forecast with nothing seen before. Of several, the count after seven days is forecast.
+    """
     if len(data.events) or not len(data.counters):
-        return text
+        return {}
     metrics = data.counters["metric"].unique().sort().to_list()
     metric = "view" if "view" in metrics else metrics[0]
     if data.counters.select("item", "metric").is_duplicated().any():
-        return f'{text}\n[protocol]\ntargets = ["{metric}@7d"]  # the count seven days after publication\n'
-    end = f'targets = ["{metric}@end"]  # the one count per video'
-    return f"{text}\n[protocol]\n{end}\nhours = 0  # nothing is seen before the forecast\n"
+        return {"targets": f'["{metric}@7d"]'}
+    return {"targets": f'["{metric}@end"]', "hours": "0"}
+
+
+def _settings_file(folder: Path, protocol: dict[str, str]) -> str:
+    """Return the text of a settings file that names the data set."""
+    named = json.dumps(str(folder), ensure_ascii=False)
+    lines = ["# Settings: docs/settings.md, or `reelcast settings`", "[data]", f"folder = {named}"]
+    if protocol:
+        lines += ["", "[protocol]", *(f"{key} = {value}" for key, value in protocol.items())]
+    return "\n".join([*lines, ""])
+
+
+def _variables(folder: Path, protocol: dict[str, str]) -> str:
+    """Return the same settings as variables for a shell, where a settings file exists already."""
+    variables = {"DATA__FOLDER": str(folder)} | {f"PROTOCOL__{key.upper()}": value for key, value in protocol.items()}
+    return " ".join(f"REELCAST_{name}={shlex.quote(value)}" for name, value in variables.items())

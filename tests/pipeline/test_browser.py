@@ -120,7 +120,7 @@ def chromium():
 
 @pytest.fixture
 def page(chromium, address):
-    page = chromium.new_page(viewport={"width": 1400, "height": 2400}, base_url=address)
+    page = chromium.new_page(viewport={"width": 1920, "height": 1800}, base_url=address)
     page.set_default_timeout(PAGE_SECONDS * 1000)
     yield page
     page.close()
@@ -149,10 +149,12 @@ def test_from_the_overview_to_a_video_its_caption_its_neighbours_and_its_forecas
     shoot(page, "overview")
     page.get_by_role("link", name="Catalog").first.click()
     page.wait_for_url("**/assets**")
-    page.get_by_text("visual_captions").first.wait_for()
+    page.locator("a[href='/assets/frames']").first.wait_for()
     shoot(page, "catalog")
+    page.locator("a[href='/assets/frames']").first.click()
     for asset in ("frames", "visual_captions", "neighbours"):
-        page.goto(f"/assets/{asset}")
+        if asset != "frames":
+            page.goto(f"/assets/{asset}")
         wait_for_picture(page)
         assert not page.get_by_text("[Show Markdown]").count()
         page.get_by_text("team:reelcast").or_(page.get_by_text("reelcast", exact=True)).first.wait_for()

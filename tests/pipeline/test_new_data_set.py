@@ -64,6 +64,10 @@ def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
     assert videos["title"].to_list() == ["Cat"] * 3 and videos["path"].null_count() == 0
     protocol = load().protocol
     assert protocol.targets == ["view@end"] and protocol.hours == 0, "one count per video is all that can be forecast"
+    capsys.readouterr()
+    assert main(["init", str(folder)]) == 0, "a reelcast.toml that is there is kept"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    assert line.endswith("""'["view@end"]' REELCAST_PROTOCOL__HOURS=0; reelcast check; reelcast run""")
 
 
 def test_a_table_with_counts_whose_videos_cannot_be_told_is_named_with_its_columns(folder, capsys):
