@@ -65,6 +65,8 @@ class CurveForecaster:
     def kept_curves(self, inputs: CurveInputs, kept: KeptRows) -> Curves:
         """Return the curves of n windows; those that were made of the same inputs by an earlier run are reused.
 
+        The last bit of a curve can depend on the windows that it is computed with.
+
         Args:
             inputs: The windows.
             kept: Curves of earlier runs.
