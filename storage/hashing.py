@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 DIGITS = 32
+PLAIN = (str, float, int)
 
 
 def _feed(digest, value) -> None:
@@ -24,16 +25,16 @@ def _feed(digest, value) -> None:
         digest.update(value)
     elif isinstance(value, Mapping):
         digest.update(b"dict:%d:" % len(value))
-        if _are_texts(value) and _are_texts(value.values()):
-            digest.update(_texts(part for key in sorted(value) for part in (key, value[key])))
+        if _kind(value) is str and _kind(value.values()) is str:
+            digest.update(_fed_at_once(str, (part for key in sorted(value) for part in (key, value[key]))))
             return
         for key in sorted(value):
             _feed(digest, key)
             _feed(digest, value[key])
     elif isinstance(value, list | tuple):
         digest.update(b"list:%d:" % len(value))
-        if _are_texts(value):
-            digest.update(_texts(value))
+        if (kind := _kind(value)) in PLAIN:
+            digest.update(_fed_at_once(kind, value))
             return
         for element in value:
             _feed(digest, element)
@@ -49,13 +50,17 @@ def _feed(digest, value) -> None:
         )
 
 
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(type(value) is str for value in values)
+def _kind(values: Iterable[object]) -> type | None:
+    """Return the type that all values have; None if there are several or none."""
+    kinds = set(map(type, values))
+    return kinds.pop() if len(kinds) == 1 else None
 
 
-def _texts(values: Iterable[str]) -> bytes:
-    """Return what `_feed` adds to the digest for one string after the other, three times as fast: a store hashes millions."""
-    return b"".join([b"str:%d:%b" % (len(encoded), encoded) for encoded in map(str.encode, values)])
+def _fed_at_once(kind: type, values: Iterable[object]) -> bytes:
+    """Return what `_feed` adds for one value of `PLAIN` after the other, several times as fast: a store hashes millions."""
+    texts = values if kind is str else map(repr, values)
+    form = kind.__name__.encode() + b":%d:%b"
+    return b"".join([form % (len(encoded), encoded) for encoded in map(str.encode, texts)])
 
 
 def content_hash(*values) -> str:
@@ -83,17 +88,37 @@ def row_hashes(frame: pl.DataFrame) -> list[str]:
     Args:
         frame: Columns of strings and numbers.
     """
+    return _text_hashes(frame, f"list:{frame.width}:")
+
+
+def cell_hashes(frame: pl.DataFrame) -> list[str]:
+    """Return `content_hash(*row)` of each row, about ten times as fast as a call per row.
+
+    Args:
+        frame: Columns of strings and numbers.
+
+    Example:
+        >>> cell_hashes(pl.DataFrame({"text": ["a"], "number": [1]})) == [content_hash("a", 1)]
+        True
+    """
+    return _text_hashes(frame, "")
+
+
+def _text_hashes(frame: pl.DataFrame, start: str) -> list[str]:
     cells = [_cell_text(frame[name]).alias(str(place)) for place, name in enumerate(frame.columns)]
-    texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(f"list:{frame.width}:"), pl.all()])).to_series()
+    texts = pl.DataFrame(cells).select(pl.concat_str([pl.lit(start), pl.all()])).to_series()
     return [hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for text in texts]
 
 
 def _cell_text(column: pl.Series) -> pl.Series:
     """Return the text that `_feed` adds to the digest for each value of a column."""
+    values, kind = column, "str"
     if column.dtype != pl.String:
-        return pl.Series([f"{type(value).__name__}:{len(repr(value))}:{value!r}" for value in column], dtype=pl.String)
-    text = pl.format("str:{}:{}", pl.col("value").str.len_bytes(), pl.col("value")).fill_null("NoneType:4:None")
-    return pl.DataFrame({"value": column}).select(text).to_series()
+        python = column.to_list()
+        kind = next((type(value).__name__ for value in python if value is not None), "NoneType")
+        values = pl.Series([None if value is None else repr(value) for value in python], dtype=pl.String)
+    text = pl.format(f"{kind}:{{}}:{{}}", pl.col("value").str.len_bytes(), pl.col("value"))
+    return pl.DataFrame({"value": values}).select(text.fill_null("NoneType:4:None")).to_series()
 
 
 def file_hash(path: str | Path) -> str:

@@ -11,9 +11,10 @@ So a pack is never stale, and a reader keeps the version that it opened.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from storage.store import Store
 COLUMN, COUNT = "embedding", "rows"
 BLOCK = 4096  # videos read from the parquet at a time
 FORMAT = "1"
+ROWS = {"item": pl.String, "output_hash": pl.String}
 
 
 class Pack:
@@ -77,9 +79,9 @@ class Pack:
             self.offsets: np.ndarray = np.load(folder / "offsets.npy")
 
     @cached_property
-    def hashes(self) -> list[str]:
-        """The output hash of each item's row in the stage."""
-        return self._loaded("hashes.npy").tolist()
+    def rows(self) -> pl.DataFrame:
+        """`item`, and `output_hash` of its row in the stage, in the order of the pack."""
+        return pl.DataFrame({"item": self._loaded("items.npy"), "output_hash": self._loaded("hashes.npy")}, schema=ROWS)
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -101,13 +103,6 @@ class Pack:
         rows = np.fromiter((self._place.get(item, -1) for item in items), np.int64, len(items))
         starts = np.where(rows >= 0, self.offsets[rows], 0)
         return starts, np.where(rows >= 0, self.offsets[rows + 1] - starts, 0)
-
-    def get(self, item: str, output_hash: str) -> np.ndarray | None:
-        """Return the item's vectors (rows, d); None if the pack has none with this output hash."""
-        row = self._place.get(item)
-        if row is None or self.hashes[row] != output_hash:
-            return None
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
 
 
 def pack_artifact(store: Store, stage: str) -> Artifact:
@@ -134,7 +129,7 @@ def open_pack(store: Store, stage: Stage) -> Pack:
     fingerprint = content_hash(FORMAT, str(stage.payload.field(COLUMN).type), list(shape))
     with exclusive(artifact.folder / "packing.lock", doing="packing this stage", wait=True):
         rows = stage.states().filter(pl.col("status") == "ok").select("item", "output_hash")
-        inputs_hash = content_hash(rows["item"].to_list(), rows["output_hash"].to_list())
+        inputs_hash = content_hash(*(part for name in ROWS for part in _letters(rows[name])))
         if artifact.is_current(inputs_hash, fingerprint):
             with suppress(DamageError):  # the damaged pack was set aside, and is made again from the parquet below
                 return Pack(artifact.current())
@@ -153,30 +148,53 @@ def _make(artifact: Artifact, stage: Stage, rows: pl.DataFrame, inputs_hash: str
     metadata: dict[str, int] = {"videos": len(items)}
     columns = [COLUMN, COUNT] if COUNT in stage.payload.names else [COLUMN]
     with artifact.new(inputs_hash=inputs_hash, fingerprint=fingerprint, metadata=metadata) as folder:
-        lengths, copied = [], 0
+        kept, lengths = _kept(old, rows), np.empty(len(items), np.int64)
         places = stage.places(items)
         if len(places) < len(items):
             raise RuntimeError(f"stage {stage.name} changed while it was packed; run again")
         with _Growing(folder / "values.npy", shape[-1], _dtype(stage)) as values:
             for start in range(0, len(items), BLOCK):
-                block = rows[start : start + BLOCK]
-                known = {
-                    item: vectors
-                    for item, digest in block.iter_rows()
-                    if old is not None and (vectors := old.get(item, digest)) is not None
-                }
-                copied += len(known)
-                changed = places[start : start + BLOCK].filter(~pl.col("item").is_in(list(known)))
-                if len(changed):
-                    known |= _vectors(stage.read_places(changed, columns), shape)
-                for item in block["item"]:
-                    values.append(known[item])
-                    lengths.append(len(known[item]))
-        np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
+                block = slice(start, start + BLOCK)
+                changed = places[block].filter(pl.Series(kept[block] < 0))
+                fresh = _vectors(stage.read_places(changed, columns), shape) if len(changed) else {}
+                for first, last in _runs(kept[block]):
+                    own = slice(start + first, start + last)
+                    if kept[own.start] < 0:
+                        values.append(fresh[items[own.start]])
+                        lengths[own] = len(fresh[items[own.start]])
+                    else:
+                        ends = old.offsets[kept[own.start] : kept[own.stop - 1] + 2]
+                        values.append(old.values[ends[0] : ends[-1]])
+                        lengths[own] = np.diff(ends)
+        np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         np.save(folder / "items.npy", np.array(items, dtype=str))
         np.save(folder / "hashes.npy", np.array(rows["output_hash"].to_list(), dtype=str))
-        longest = max(lengths, default=1) if shape[0] is None else (shape[0] if len(shape) > 1 else 1)
-        metadata |= {"longest": max(int(longest), 1), "rows": sum(lengths), "from_parquet": len(items) - copied}
+        longest = lengths.max(initial=1) if shape[0] is None else (shape[0] if len(shape) > 1 else 1)
+        metadata |= {"longest": max(int(longest), 1), "rows": int(lengths.sum()), "from_parquet": int((kept < 0).sum())}
+
+
+def _letters(texts: pl.Series) -> tuple[str, np.ndarray]:
+    """Return all texts as one, and their lengths: hashed at once, they tell as much as the texts one by one."""
+    return "".join(texts.to_list()), texts.str.len_bytes().to_numpy()
+
+
+def _kept(old: Pack | None, rows: pl.DataFrame) -> np.ndarray:
+    """Return where an earlier pack holds each row, (n,) int64; -1 for new and changed rows.
+
+    Args:
+        old: The earlier pack, or None.
+        rows: `item` and `output_hash` of the n rows.
+    """
+    if old is None:
+        return np.full(len(rows), -1)
+    both = rows.join(old.rows.with_row_index("place"), on=list(ROWS), how="left", maintain_order="left")
+    return both["place"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _runs(places: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield the first row, and the row after the last, of each run of consecutive places; a place of -1 stands alone."""
+    breaks = np.flatnonzero((np.diff(places) != 1) | (places[:-1] < 0)) + 1
+    return pairwise([0, *breaks.tolist(), len(places)])
 
 
 def _vectors(table: pa.Table, shape: tuple[int | None, ...]) -> dict[str, np.ndarray]:

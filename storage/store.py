@@ -22,10 +22,10 @@ from storage.durable import StoreError, explain, make_folder, sweep, write_text
 from storage.file_marks import tree_mark
 from storage.file_system import check_file_system
 from storage.log import Log
-from storage.payload_schema import stored_payload
-from storage.remote.connection import connect, is_url, mirror_of, own_mirror, remote_of
+from storage.remote.connection import connect, is_url, own_mirror, remote_of
 from storage.remote.unused import delete_unused
 from storage.stage import Stage
+from storage.stored_stages import StoredStages
 from storage.table import Table
 
 FORMAT = 1
@@ -125,14 +125,9 @@ class Store:
         """
         return Stage(self._folder("stages", name), payload)
 
-    def stages(self) -> dict[str, Stage]:
-        """Return all stages in the store, by name."""
-        found = {}
-        for name in self.names("stages"):
-            folder = self.root / "stages" / name
-            mirror_of(folder).pull()
-            found[name] = stored_payload(folder)
-        return {name: self.stage(name, payload) for name, payload in found.items() if payload is not None}
+    def stages(self) -> StoredStages:
+        """Return all stages in the store, by name. Each is opened when it is asked for."""
+        return StoredStages(self.root / "stages", self.names("stages"))
 
     def names(self, kind: str) -> list[str]:
         """Return the names in use for one kind of content; files that do not belong to the store are ignored.

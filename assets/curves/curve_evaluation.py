@@ -12,6 +12,7 @@ from assets.curves.forecast import NAME as MODEL
 from assets.curves.forecast import CurveForecaster
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.kept_rows import KeptRows
 from assets.engine.plots import picture
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
@@ -21,7 +22,7 @@ from assets.engine.store_access import open_store
 from assets.prediction.evaluation import ITEMS as EVALUATED
 from assets.prediction.evaluation import evaluation
 from assets.prediction.input_digests import FITS, TABLES, input_digests
-from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.predictor_inputs import samples_by_age
 from assets.prediction.validation import NAME as VALIDATION
 from assets.prediction.validation import read_validation
 from assets.settings import Settings
@@ -128,15 +129,15 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
     forecaster = CurveForecaster(store, settings)
     baselines = CurveBaselines(forecaster, read_validation(store), store.table(EVALUATED).read())
     names = [target.name for target in forecaster.source.rows.targets]
-    horizons, items, scores = forecaster.source.horizons, [], []
-    for age in forecaster.source.rows.ages:
-        samples = samples_of(store, settings, "test", age="own" if age is None else age)
-        if not len(samples):
-            continue
-        inputs = forecaster.source.inputs(samples)
-        own = forecaster.model.predict(inputs).counts
+    horizons, items, scores, kept = forecaster.source.horizons, [], [], KeptRows(store, ITEMS)
+    tested = samples_by_age(store, settings, "test", forecaster.source.rows.ages)
+    every = forecaster.source.inputs(tested.samples)
+    known = forecaster.source.counts(every.items.tolist()).count
+    for age, rows_of_age in tested.rows.items():
+        samples, inputs = tested.at(age), every.take(rows_of_age)
+        own = forecaster.kept_curves(inputs, kept).counts
         rows = [(OURS, own), *baselines.curves(samples, inputs, age=age)]
-        observed = forecaster.source.counts(samples.items.tolist()).count
+        observed = known[rows_of_age]
         later = horizons > inputs.age[:, None]
         for target, horizon in np.ndindex(observed.shape[1:]):
             key = {"target_name": names[target], "age_hours": age, "horizon_hours": float(horizons[horizon])}
@@ -157,6 +158,7 @@ def _forecast(store: Store, settings: Settings) -> tuple[pl.DataFrame, pl.DataFr
                             "coverage_80_deciles": deciles,
                         }
                     )
+    kept.keep()
     return pl.concat(items), pl.DataFrame(scores, schema=SCHEMA)
 
 

@@ -189,7 +189,7 @@ class CurveInputSource:
         if stored:
             values = read_simulated(self.rows.store, items, hours.tolist(), shape)
         lacking = np.flatnonzero(np.isnan(values).all((1, 2, 3)))
-        if self.simulator is not None and len(lacking):
+        if len(lacking) and self.simulator is not None:
             names, some = [items[row] for row in lacking], [windows[row] for row in lacking]
             values[lacking] = self.simulate(self.simulator, names, some, followed[lacking])
         return values

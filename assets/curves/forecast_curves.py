@@ -9,6 +9,7 @@ from assets.curves.forecast import NAME as MODEL
 from assets.curves.forecast import CurveForecaster
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.kept_rows import KeptRows
 from assets.engine.pools import ON_THE_DEVICE
 from assets.engine.run_log import made_table
 from assets.engine.skip_unchanged import artifact_marks, skip_unchanged, stage_marks, table_marks
@@ -82,8 +83,9 @@ def _forecast(store: Store, settings: Settings) -> pl.DataFrame:
     if not len(samples):
         return pl.DataFrame(schema={**SCHEMA, "t0": pl.Int64, "window_complete": pl.Boolean})
     forecaster = CurveForecaster(store, settings)
-    inputs = forecaster.source.inputs(samples, so_far=True)
-    table = curve_table(forecaster, samples.items.tolist(), forecaster.model.predict(inputs), inputs.so_far)
+    inputs, kept = forecaster.source.inputs(samples, so_far=True), KeptRows(store, NAME)
+    table = curve_table(forecaster, samples.items.tolist(), forecaster.kept_curves(inputs, kept), inputs.so_far)
+    kept.keep()
     known = read_popularity(store).select("item", "t0", "window_complete")
     return table.join(known, on="item", how="left", maintain_order="left")
 

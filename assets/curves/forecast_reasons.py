@@ -26,7 +26,7 @@ from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.input_digests import FITS, TABLES
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.predictions import predictions, read_predictions
-from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.predictor_inputs import samples_of, split_items
 from assets.prediction.served_row import ranked_rows
 from assets.prediction.trained_models import artifact_names
 from assets.prediction.tuned_options import tuned_names
@@ -126,14 +126,14 @@ def forecast_reasons(context: dg.AssetExecutionContext, settings: Settings) -> d
 def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
     rows, reasons, sentences = ForecastRows(store, settings), [], []
     for split in ("predict", "test"):
-        samples, floor = samples_of(store, settings, split), None
         if split == "predict":
             chosen = explained_items(read_predictions(store), settings.curves.explained)
-            samples = samples.take(np.flatnonzero(np.isin(samples.items, chosen)))
+        else:
+            chosen = _evenly(split_items(store, split))
+        samples, floor = samples_of(store, settings, split, items=chosen), None
+        if split == "predict":
             items = samples.items.tolist()
             floor = counted_so_far(rows.events, rows.counters, rows.popularity, rows.targets, items=items)
-        elif len(samples) > TESTED:
-            samples = samples.take(np.linspace(0, len(samples) - 1, TESTED).round().astype(np.int64))
         if len(samples):
             explained, served = served_reasons(rows, samples, all_forecasts(rows, samples, floor=floor))
             reasons += [*_rows(rows, samples, explained), *_process_rows(rows, samples)]
@@ -143,6 +143,13 @@ def _reasons(store: Store, settings: Settings) -> dict[str, pl.DataFrame]:
         NAME: pl.DataFrame(reasons, schema=SCHEMA, orient="row"),
         SENTENCES: pl.DataFrame(sentences, schema={**schema, "base": pl.Float64, "sentence": pl.String}, orient="row"),
     }
+
+
+def _evenly(items: list[str]) -> list[str]:
+    """Return `TESTED` of the items, evenly chosen, or all if there are not more."""
+    if len(items) <= TESTED:
+        return items
+    return [items[place] for place in np.linspace(0, len(items) - 1, TESTED).round().astype(np.int64)]
 
 
 def explained_items(forecasts: pl.DataFrame, most: int) -> list[str]:

@@ -57,7 +57,7 @@ def event_columns(
         `events_first_hour`, `users` (distinct, of the events with a user), `hours_since_event`; and with several types
         `events TYPE`, `events_log2 TYPE` and `events_per_hour TYPE` for each. Unknown values are null.
     """
-    seen = observed(events.filter(pl.col("item").is_in(windows["item"].unique().implode())), popularity, protocol)
+    seen = _observed(windows, events, popularity, protocol)
     named = {f" {kind}": kind for kind in types} if len(types) > 1 else {}
     new_user = pl.col("user").is_not_null() & pl.struct("item", "user").is_first_distinct()
     running = seen.sort("item", "order").select(
@@ -79,6 +79,24 @@ def event_columns(
         derived += [(count + 1).log(2).alias(f"events_log2{name}"), (count / per_hour).alias(f"events_per_hour{name}")]
     since = (pl.col("age_hours") - pl.col("last")).alias("hours_since_event")
     return held.select(*counts, since, *derived)
+
+
+def event_counts(
+    windows: pl.DataFrame, events: pl.DataFrame, popularity: pl.DataFrame, protocol: Protocol
+) -> pl.Series:
+    """Return the column `events` of `event_columns` alone, which takes a fraction of the time.
+
+    Args:
+        windows: From `windows_at`.
+        events: The events that count: `item`, `time` (ms), `order`.
+        popularity: `item`, `t0`, `observed_until` (ms).
+        protocol: Section `[protocol]` of the settings.
+    """
+    seen = _observed(windows, events.select("item", "time", "order"), popularity, protocol)
+    running = seen.sort("item", "order").select(
+        "item", "hours", pl.int_range(1, pl.len() + 1).over("item").alias("events")
+    )
+    return _latest(windows, running)["events"].fill_null(0).cast(pl.Float64)
 
 
 def counter_columns(
@@ -136,6 +154,12 @@ def observed_snapshots(counters: pl.DataFrame, popularity: pl.DataFrame, protoco
     joined = counters.join(popularity.select("item", "t0", "observed_until"), on="item").filter(inside)
     hours = (joined["time"] - joined["t0"]).to_numpy() / HOUR_MS  # rounded as in `observed`
     return joined.with_columns(pl.Series("hours", hours)).sort("item", "time").drop("t0", "observed_until")
+
+
+def _observed(
+    windows: pl.DataFrame, events: pl.DataFrame, popularity: pl.DataFrame, protocol: Protocol
+) -> pl.DataFrame:
+    return observed(events.filter(pl.col("item").is_in(windows["item"].unique().implode())), popularity, protocol)
 
 
 def _latest(windows: pl.DataFrame, running: pl.DataFrame) -> pl.DataFrame:

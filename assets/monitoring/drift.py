@@ -9,18 +9,19 @@ import polars as pl
 
 from assets.engine.data_versions import version_of_table
 from assets.engine.dry_run import stop_if_plan_is_empty
+from assets.engine.packed_rows import packed_rows
 from assets.engine.pools import IN_THE_CATALOG
 from assets.engine.run_log import keep_table
 from assets.engine.skip_unchanged import skip_unchanged, stage_marks, table_marks, verdict_stands
 from assets.engine.store_access import open_store
-from assets.memory.feature_join import content_keys, usable_items, video_features
+from assets.memory.feature_join import MODALITY_STAGES, content_keys, usable_items
 from assets.monitoring.forecast_scores import NAME as SCORES
 from assets.monitoring.forecast_scores import forecast_scores, read_scores
 from assets.protocol.labels import matrix, read_labels, target_names
 from assets.protocol.popularity import read_popularity
 from assets.settings import Settings
 from models.drift_tests import DriftTest, compare_shares, compare_values, compare_vectors, level
-from models.predictors.features import MODALITIES, PackedRows
+from models.predictors.features import MODALITIES
 from storage.fingerprint import Fingerprint
 from storage.store import Store
 
@@ -167,7 +168,7 @@ def mean_vectors(store: Store, name: str, items: Sequence[str]) -> tuple[np.ndar
     """
     if name == "content":
         return content_keys(store, items)
-    rows: PackedRows = getattr(video_features(store, items), name)
+    rows = packed_rows(store, store.stages()[MODALITY_STAGES[name]], items)
     values, mask = rows.read(np.arange(len(items)))
     total = (values.astype(np.float32) * mask[..., None]).sum(axis=1)
     return total / np.maximum(mask.sum(axis=1), 1)[:, None], mask.any(axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from assets.metadata.observed_counts import counter_columns, event_columns, windows_at
+from assets.metadata.observed_counts import counter_columns, event_counts, windows_at
 from assets.protocol.observation import HOUR_MS
 from assets.protocol.target import MeasuredTarget
 from assets.settings import Protocol
@@ -40,7 +40,7 @@ def counted_at(
     """
     at = windows_at(items, ages, windows)
     columns = [
-        event_columns(at, events.filter(target.counts()), windows, protocol, [])["events"]
+        event_counts(at, events.filter(target.counts()), windows, protocol)
         if target.source == "events"
         else counter_columns(at, counters, windows, protocol, [target.metric])[f"counter {target.metric}"]
         for target in targets

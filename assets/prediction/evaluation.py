@@ -24,7 +24,7 @@ from assets.prediction.item_forecasts import KEYS, item_forecasts
 from assets.prediction.kept_forecasts import KeptForecasts
 from assets.prediction.model_obstacles import NAME as OBSTACLES
 from assets.prediction.popularity_model import popularity_model
-from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.predictor_inputs import samples_by_age
 from assets.prediction.results import WRITTEN, baselines_ahead, cautions, evaluation_markdown, write_results
 from assets.prediction.served_row import served_rows
 from assets.prediction.stacking import WEIGHTS
@@ -152,11 +152,9 @@ def _predict(rows: ForecastRows) -> pl.DataFrame:
     """Return every row's forecast of every test item, with its whole window and then at each younger age."""
     store, settings, frames = rows.store, rows.settings, []
     kept = KeptForecasts(store, ITEMS)
-    for age in [None, *rows.ages[:-1]]:
-        test = samples_of(store, settings, "test", age="own" if age is None else age)
-        if len(test):
-            forecasts = all_forecasts(rows, test, kept=kept)
-            frames.append(item_forecasts(store, settings, test, forecasts, age=age))
+    for age, test in samples_by_age(store, settings, "test", [None, *rows.ages[:-1]]).each():
+        forecasts = all_forecasts(rows, test, kept=kept)
+        frames.append(item_forecasts(store, settings, test, forecasts, age=age))
     kept.keep()
     return pl.concat(frames)
 

@@ -10,33 +10,28 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import polars as pl
 
+from assets.engine.kept_rows import KeptRows
 from assets.prediction.input_digests import FITS, input_digests
 from assets.prediction.trained_models import TrainedModel, model_in_service
 from models.predictors import Bank, Samples, Table
-from storage.damage import DamageError
 from storage.hashing import content_hash
 from storage.store import Store
-
-FILE = "forecasts.parquet"
-FORMAT = 1  # raise it when a digest covers something else
 
 
 class KeptForecasts:
     """The forecasts that one table was made of, and those that it is made of now."""
 
     def __init__(self, store: Store, name: str) -> None:
-        """Read the earlier forecasts.
+        """Name the table; see `KeptRows`.
 
         Args:
             store: The store.
-            name: Name of the table. Its forecasts are kept in the artifact `kept_NAME`, which may be lost at any time.
+            name: Name of the table.
         """
-        self._store, self._artifact = store, store.artifact(f"kept_{name}")
-        self._before: dict[tuple[str, str], list[float]] | None = None
-        self._used: dict[tuple[str, str], list[float]] = {}
+        self._store, self._rows = store, KeptRows(store, name)
         self._items: dict[str, str] = {}
+        self._members: tuple[Bank, np.ndarray] | None = None
 
     def digests(self, samples: Samples, bank: Bank) -> list[str]:
         """Return a hash per window of all that a predictor reads of it and of its neighbours.
@@ -45,7 +40,9 @@ class KeptForecasts:
         """
         if not self._items:
             self._items = input_digests(self._store, "train", "val", "test", "predict")
-        return window_digests(samples, bank, self._items)
+        if self._members is None or self._members[0] is not bank:
+            self._members = bank, member_digests(bank, self._items)
+        return window_digests(samples, self._members[1], self._items)
 
     def forecasts(
         self,
@@ -65,43 +62,11 @@ class KeptForecasts:
         Returns:
             (n, T) forecasts.
         """
-        key, before = self._key(model, bank), self._read()
-        found = [before.get((key, digest)) for digest in digests]
-        new = np.array([row for row, values in enumerate(found) if values is None], dtype=np.int64)
-        if len(new) == len(found):
-            values = compute(None)
-        else:
-            made = compute(new) if len(new) else np.empty((0, 0))
-            for row, own in zip(new.tolist(), made.tolist(), strict=True):
-                found[row] = own
-            values = np.array(found, dtype=np.float64)
-        self._used |= {(key, digest): own for digest, own in zip(digests, values.tolist(), strict=True)}
-        return values
+        return self._rows.rows(self._key(model, bank), digests, compute)
 
     def keep(self) -> None:
         """Keep what was used since this object was made, in place of what was kept before."""
-        if not self._used or self._used.keys() == self._read().keys():
-            return
-        models, windows = zip(*self._used, strict=True)
-        values = pl.Series("values", list(self._used.values()), dtype=pl.List(pl.Float64))
-        frame = pl.DataFrame({"model": models, "window": windows, "values": values})
-        made_of = content_hash(sorted(map(list, self._used)))
-        with self._artifact.new(inputs_hash=made_of, fingerprint=content_hash(FORMAT), metadata={}) as folder:
-            frame.write_parquet(folder / FILE)
-        self._artifact.prune(keep=1)
-
-    def _read(self) -> dict[tuple[str, str], list[float]]:
-        if self._before is None:
-            self._before = {}
-            kept = self._artifact.current()
-            if kept is not None and kept.fingerprint == content_hash(FORMAT):
-                try:
-                    with kept.reading() as folder:
-                        frame = pl.read_parquet(folder / FILE)
-                    self._before = {(model, window): values for model, window, values in frame.iter_rows()}
-                except (FileNotFoundError, DamageError):
-                    pass  # they are made again
-        return self._before
+        self._rows.keep()
 
     def _key(self, model: TrainedModel, bank: Bank) -> str:
         """Return a hash of what a model's forecasts depend on beside the windows."""
@@ -112,25 +77,32 @@ class KeptForecasts:
         return content_hash(model.artifact, parts, names)
 
 
-def window_digests(samples: Samples, bank: Bank, items: Mapping[str, str]) -> list[str]:
+def member_digests(bank: Bank, items: Mapping[str, str]) -> np.ndarray:
+    """Return a hash per member of a bank of its features and of its row of the table.
+
+    Args:
+        bank: The bank.
+        items: Item -> hash of its features, feedback, labels and metadata.
+
+    Returns:
+        (m,) values of 32 bytes.
+    """
+    rows = zip(bank.items.tolist(), row_bytes(bank.table, len(bank.items)), strict=True)
+    return np.array([hashlib.sha256(items.get(item, "").encode() + row).digest() for item, row in rows], dtype="V32")
+
+
+def window_digests(samples: Samples, members: np.ndarray, items: Mapping[str, str]) -> list[str]:
     """Return a hash per window of its item, its age, its counts, its row of the table, and its neighbours.
 
     Args:
         samples: n windows.
-        bank: The bank that their neighbours are members of.
+        members: From `member_digests`, of the bank that their neighbours are members of.
         items: Item -> hash of its features, feedback, labels and metadata.
 
     Returns:
         n hashes.
     """
-    own = _rows(samples.table, len(samples))
-    members = np.array(
-        [
-            hashlib.sha256(items.get(item, "").encode() + row).digest()
-            for item, row in zip(bank.items.tolist(), _rows(bank.table, len(bank.items)), strict=True)
-        ],
-        dtype="V32",
-    )
+    own = row_bytes(samples.table, len(samples))
     ages = np.full(len(samples), np.nan) if samples.age is None else samples.age
     counted = np.zeros((len(samples), 0)) if samples.counted is None else samples.counted
     near, digests = samples.neighbourhood, []
@@ -144,8 +116,8 @@ def window_digests(samples: Samples, bank: Bank, items: Mapping[str, str]) -> li
     return digests
 
 
-def _rows(table: Table | None, count: int) -> list[bytes]:
-    """Return the bytes of each row of a table."""
+def row_bytes(table: Table | None, count: int) -> list[bytes]:
+    """Return the bytes of each of the `count` rows of a table; without a table they are empty."""
     if table is None:
         return [b""] * count
     words = ["\0".join(row).encode() for row in table.categorical.tolist()]

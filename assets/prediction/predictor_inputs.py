@@ -1,7 +1,7 @@
 """The predictors' samples of one split, read from the store: features, neighbours, labels, feedback and the table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,6 +89,29 @@ def _batch(times: Sequence[np.ndarray], types: Sequence[np.ndarray], ends: Seque
     return EventBatch.from_sequences(times, types, t_end=ends)
 
 
+@dataclass(frozen=True)
+class SamplesByAge:
+    """The windows of a split at several ages.
+
+    Attributes:
+        samples: All windows.
+        rows: Age in hours, or None for whole windows -> the rows of its windows in `samples`.
+    """
+
+    samples: Samples
+    rows: Mapping[float | None, np.ndarray]
+
+    def at(self, age: float | None) -> Samples:
+        """Return the windows of one age, as `samples_of` returns them."""
+        rows, windows = self.rows[age], self.samples.feedback.windows
+        part = replace(self.samples, feedback=None).take(rows)
+        return replace(part, feedback=WindowFeedback([windows[row] for row in rows.tolist()]))
+
+    def each(self) -> Iterator[tuple[float | None, Samples]]:
+        """Yield each age with its windows."""
+        return ((age, self.at(age)) for age in self.rows)
+
+
 def bank_of(store: Store, settings: Settings) -> Bank:
     """Return the members of the memory bank in service, with their features, metadata and counts."""
     items = open_bank(store).items
@@ -96,7 +119,14 @@ def bank_of(store: Store, settings: Settings) -> Bank:
     return Bank(items, video_features(store, items.tolist()), table)
 
 
-def samples_of(store: Store, settings: Settings, split: str, *, age: float | Literal["own", "all"] = "own") -> Samples:
+def samples_of(
+    store: Store,
+    settings: Settings,
+    split: str,
+    *,
+    age: float | Literal["own", "all"] = "own",
+    items: Collection[str] | None = None,
+) -> Samples:
     """Return the usable items of a split with their neighbours, in stored order.
 
     Args:
@@ -106,17 +136,63 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
         age: Which windows to return. "own": every item with its own window. A number: every item observed for longer, as it
             was at this age in hours. "all": every item with its own window and with the younger windows that it is trained or
             validated on. The own window has the share `model.whole_share`; the younger windows divide the rest equally.
+        items: Items of the split to which the samples are limited; None for all.
 
     Raises:
         OtherBank: The memory bank was switched after the neighbours were retrieved.
     """
-    items = usable_items(store).filter(pl.col("split") == split)["item"].to_list()
-    bank = open_bank(store)
+    usable = split_items(store, split)
+    if items is not None:
+        wanted = set(items)
+        usable = [item for item in usable if item in wanted]
     # At these ages, training items are keys for queries; they are not trained on there and have no neighbours.
-    compared = set(bank.version.metadata["ages"]["younger"]) if split == "train" else set()
-    windows = [window for window in stored_windows(store, items) if _is_wanted(window, age, compared)]
+    compared = set(open_bank(store).version.metadata["ages"]["younger"]) if split == "train" else set()
+    windows = [window for window in stored_windows(store, usable) if _is_wanted(window, age, compared)]
+    share = _shares(windows, settings.model.whole_share) if age == "all" else None
+    return _samples(store, settings, split, usable, windows, share=share)
+
+
+def samples_by_age(store: Store, settings: Settings, split: str, ages: Sequence[float | None]) -> SamplesByAge:
+    """Return the samples of a split at several ages; the store is read once for all of them.
+
+    Args:
+        store: The store.
+        settings: See `samples_of`.
+        split: val, test or predict.
+        ages: Ages in hours, in the order of the result; None for whole windows. Ages without windows are left out.
+
+    Raises:
+        OtherBank: The memory bank was switched after the neighbours were retrieved.
+    """
+    items, hours = split_items(store, split), set(ages)
+    windows = [
+        window for window in stored_windows(store, items) if not window.younger or window.held["age_hours"] in hours
+    ]
+    rows = {}
+    for age in ages:
+        wanted = [_is_wanted(window, "own" if age is None else age, set()) for window in windows]
+        if any(wanted):
+            rows[age] = np.flatnonzero(wanted)
+    return SamplesByAge(_samples(store, settings, split, items, windows), rows)
+
+
+def split_items(store: Store, split: str) -> list[str]:
+    """Return the usable items of a split, in stored order."""
+    return usable_items(store).filter(pl.col("split") == split)["item"].to_list()
+
+
+def _samples(
+    store: Store,
+    settings: Settings,
+    split: str,
+    items: Sequence[str],
+    windows: Sequence[Window],
+    *,
+    share: np.ndarray | None = None,
+) -> Samples:
     ids = [items[window.row] for window in windows]
-    complete = set(read_popularity(store).filter("window_complete")["item"])
+    popularity = read_popularity(store)
+    complete = set(popularity.filter("window_complete")["item"])
     hours = [window.held["age_hours"] for window in windows]
     young = np.array([window.younger or item not in complete for item, window in zip(ids, windows)], dtype=bool)
     ages = [hour if window.younger else None for hour, window in zip(hours, windows)]
@@ -125,13 +201,13 @@ def samples_of(store: Store, settings: Settings, split: str, *, age: float | Lit
     return Samples(
         items=np.array(ids, dtype=str),
         features=video_features(store, ids),
-        neighbourhood=_neighbourhood(store, bank, items, windows, settings.retrieval.neighbours),
+        neighbourhood=_neighbourhood(store, items, windows, settings.retrieval.neighbours),
         target=None if split == "predict" else label_matrix(store, ids),
         feedback=WindowFeedback(windows),
         age=np.where(young, hours, np.nan),
-        share=_shares(windows, settings.model.whole_share) if age == "all" else None,
+        share=share,
         table=window_table(store, settings, ids, ages),
-        counted=counted_at(events, counters, read_popularity(store), targets, protocol, items=ids, ages=ages),
+        counted=counted_at(events, counters, popularity, targets, protocol, items=ids, ages=ages),
         scale=protocol.target,
         posts=earlier_posts(store, settings, ids) if posts_are_read(settings) else None,
     )
@@ -198,32 +274,35 @@ def _shares(windows: Sequence[Window], whole_share: float) -> np.ndarray:
     return np.where(younger, (1.0 - whole_share) / np.maximum(count, 1), whole_share)
 
 
-def _neighbourhood(
-    store: Store, bank: MemoryBank, items: Sequence[str], windows: Sequence[Window], size: int
-) -> Neighbourhood:
-    position = {item: row for row, item in enumerate(bank.items.tolist())}
+def _neighbourhood(store: Store, items: Sequence[str], windows: Sequence[Window], size: int) -> Neighbourhood:
+    bank = open_bank(store)
     shape = (len(windows), size)
     index, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
     score, label = np.zeros(shape, dtype=np.float32), np.full((*shape, len(target_names(store))), np.nan, np.float32)
-    both = store.table(NEIGHBOURS).read(NEIGHBOUR_COLUMNS).filter(pl.col("rank") < size)
-    _check_version(both, bank)
-    both = both.filter(pl.col("item").is_in(list(items)))
-    for younger in (False, True):
-        place = {
-            (items[window.row], window.held["age_hours"] if younger else None): row
-            for row, window in enumerate(windows)
-            if window.younger == younger
-        }
-        table = both.filter(pl.col("younger") == younger)
-        keys = zip(table["item"], table["age_hours"] if younger else [None] * len(table))
-        rows = np.array([place.get(window, -1) for window in keys], dtype=np.int64)
-        table, rows = table.filter(pl.Series(rows >= 0)), rows[rows >= 0]
-        ranks = table["rank"].to_numpy()
-        index[rows, ranks] = [position[item] for item in table["neighbour"]]
-        score[rows, ranks] = table["score"].to_numpy()
-        if len(table):
-            label[rows, ranks] = np.array(table["labels"].to_list(), dtype=np.float32)
-        mask[rows, ranks] = True
+    found = store.table(NEIGHBOURS).read(NEIGHBOUR_COLUMNS).filter(pl.col("rank") < size)
+    _check_version(found, bank)
+    younger = [window.younger for window in windows]
+    places = pl.DataFrame(
+        {
+            "item": [items[window.row] for window in windows],
+            "younger": younger,
+            # an own window is found whatever its age
+            "age": [window.held["age_hours"] if window.younger else -1.0 for window in windows],
+        },
+        schema={"item": pl.String, "younger": pl.Boolean, "age": pl.Float64},
+    ).with_row_index("row")
+    members = pl.DataFrame({"neighbour": bank.items}, schema={"neighbour": pl.String}).with_row_index("member")
+    age = pl.when("younger").then("age_hours").otherwise(-1.0).alias("age")
+    found = (
+        found.with_columns(age)
+        .join(places, on=["item", "younger", "age"], maintain_order="left")
+        .join(members, on="neighbour", how="left", maintain_order="left")
+    )
+    rows, ranks = found["row"].to_numpy(), found["rank"].to_numpy()
+    index[rows, ranks] = found["member"].to_numpy()
+    score[rows, ranks] = found["score"].to_numpy()
+    label[rows, ranks] = found["labels"].explode(empty_as_null=False).to_numpy().reshape(-1, label.shape[-1])
+    mask[rows, ranks] = True
     return Neighbourhood(index, score, mask, label)
 
 

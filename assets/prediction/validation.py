@@ -9,7 +9,7 @@ from assets.engine.run_log import made_table
 from assets.prediction.forecast_rows import ForecastRows, made_from
 from assets.prediction.item_forecasts import item_forecasts
 from assets.prediction.kept_forecasts import KeptForecasts
-from assets.prediction.predictor_inputs import samples_of
+from assets.prediction.predictor_inputs import samples_by_age
 from assets.prediction.stacking import SCHEMA, WEIGHTS, fit_stacks
 from assets.settings import Settings
 from models.predictor_table import STACK
@@ -48,11 +48,9 @@ def keep_validation(context: dg.AssetExecutionContext, store: Store, settings: S
 def _validate(store: Store, settings: Settings) -> pl.DataFrame:
     """Return every row's forecasts of the validation items at every age; the stack's are cross-validated."""
     rows, kept, frames = ForecastRows(store, settings), KeptForecasts(store, NAME), []
-    for age in rows.ages:
-        dev = samples_of(store, settings, "val", age="own" if age is None else age)
-        if len(dev):
-            frame = item_forecasts(store, settings, dev, rows.forecasts(dev, kept=kept), age=age)
-            frames.append(frame.drop("count", "predicted_count"))
+    for age, dev in samples_by_age(store, settings, "val", rows.ages).each():
+        frame = item_forecasts(store, settings, dev, rows.forecasts(dev, kept=kept), age=age)
+        frames.append(frame.drop("count", "predicted_count"))
     kept.keep()
     items = pl.concat(frames)
     if STACK in settings.model.train:

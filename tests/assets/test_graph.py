@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from assets.curves.course_figure import course_figure
 from assets.curves.forecast_reasons import check_sums, read_reasons, read_sentences
@@ -17,11 +19,14 @@ from assets.ingest.videos import known_titles
 from assets.memory.neighbours import read_neighbours
 from assets.memory.retrieval_figure import retrieval_figure
 from assets.prediction.predictions import read_predictions
+from assets.prediction.predictor_inputs import samples_by_age, samples_of
 from assets.prediction.results import SHOWN
 from assets.protocol.popularity import read_popularity
 from assets.protocol.splits import items_of, read_splits
 from assets.settings import Model, Settings
 from models.predictor_table import MEAN, NEIGHBOURS, TRIVIAL
+from models.predictors import Samples
+from models.predictors.features import MODALITIES
 from pipeline.predicting.forecaster import Forecaster
 from storage import catalog
 
@@ -71,6 +76,7 @@ def test_from_videos_to_predictions(ran, materialise, settings_of, tmp_path, mon
         failed, similar = (connection.sql(query).fetchall() for query in queries.split(";")[:2])
     assert failed == [] and len(similar) == 10 and similar[0][1] >= similar[-1][1] > -1
 
+    same_samples_for_one_age_and_for_several(ran)
     same_forecasts_without_a_store(ran)
     example_of_the_document_runs(ran, tmp_path, monkeypatch, capsys)
     # 48 training items are too few for a regression: the curves are those of the process alone, up to the target's horizon.
@@ -136,6 +142,38 @@ def example_of_the_document_runs(settings: Settings, folder: Path, monkeypatch, 
     exec(code, {})
     told = capsys.readouterr().out
     assert re.search(r"comment@7d: \d+ expected, 1 so far, by ", told) and "like " in told
+
+
+def same_samples_for_one_age_and_for_several(settings: Settings) -> None:
+    """What is read once for all ages, or of some items, is what is read of one age and of all items."""
+    store, ages = open_store(settings), [1.0, 3.0, 8.0, None]
+    together = dict(samples_by_age(store, settings, "test", [*ages, 7.0]).each())
+    assert list(together) == ages
+    for age, part in together.items():
+        alone = samples_of(store, settings, "test", age="own" if age is None else age)
+        assert read_of(part) == read_of(alone)
+        some = alone.items[[4, 1]].tolist()
+        own = samples_of(store, settings, "test", age="own" if age is None else age, items=some)
+        assert read_of(own) == read_of(alone, np.sort(np.flatnonzero(np.isin(alone.items, some))))
+
+
+def read_of(samples: Samples, rows: np.ndarray | None = None) -> list[bytes]:
+    """The bytes of all that a predictor reads of some windows."""
+    rows = np.arange(len(samples)) if rows is None else rows
+    near, table, feedback = samples.neighbourhood, samples.table, samples.feedback.take(torch.from_numpy(rows))
+    numbers = [
+        samples.items,
+        samples.target,
+        samples.age,
+        samples.counted,
+        table.numeric,
+        table.categorical.astype(str),
+    ]
+    numbers += [near.index, near.score, near.mask, near.label]
+    seen = [feedback.observed.times, feedback.completed.events.times, feedback.completed.age]
+    content = [part for name in MODALITIES for part in getattr(samples.features, name).read(rows)]
+    parts = [*(part[rows] for part in numbers), *(part.numpy() for part in seen), *content]
+    return [np.ascontiguousarray(part).tobytes() for part in parts]
 
 
 def same_forecasts_without_a_store(settings: Settings) -> None:

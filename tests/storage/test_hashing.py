@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.hashing import content_hash, file_hash, row_hashes
+from storage.hashing import cell_hashes, content_hash, file_hash, row_hashes
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary())
 VALUES = st.recursive(
@@ -96,3 +96,22 @@ def test_texts_in_lists_and_dictionaries_are_hashed_like_other_elements():
     assert content_hash(["a", "é", "", 7]) == hashlib.sha256(mixed).hexdigest()[:32]
     pairs = b"dict:2:str:1:astr:1:2str:1:bstr:1:1"
     assert content_hash({"b": "1", "a": "2"}) == hashlib.sha256(pairs).hexdigest()[:32]
+
+
+@pytest.mark.parametrize("values", [[0.1, -0.0, 1e300, float("nan"), float("inf")], [0, -7, 10**30], ["", "é", "x\0y"]])
+def test_a_list_of_one_kind_is_hashed_as_its_values_one_by_one(values):
+    """A value of another kind at the end takes the slow way."""
+    digest = hashlib.sha256()
+    digest.update(b"list:%d:" % len(values))
+    for value in values:
+        text = (value if isinstance(value, str) else repr(value)).encode()
+        digest.update(f"{type(value).__name__}:{len(text)}:".encode() + text)
+    assert content_hash(values) == digest.hexdigest()[:32]
+    digest.update(b"NoneType:4:None")
+    assert content_hash([*values, None]) != digest.hexdigest()[:32]  # another length of the list
+    assert content_hash(values, None) == digest.hexdigest()[:32]
+
+
+def test_cells_are_hashed_as_the_values_of_a_row():
+    frame = pl.DataFrame({"a": ["x", None, "é"], "b": [None, "y", ""], "c": [1.5, None, -0.0], "d": [1, 2, 3]})
+    assert cell_hashes(frame) == [content_hash(*row) for row in frame.iter_rows()]

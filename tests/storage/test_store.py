@@ -8,6 +8,7 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from storage.durable import StoreError
@@ -37,6 +38,22 @@ def test_too_little_space(store):
     store.check(min_free=1)
     with pytest.raises(StoreError, match=r"are needed. Free some space"):
         store.check(min_free=2**60)
+
+
+def test_a_stage_is_opened_only_when_it_is_asked_for(store):
+    for name in ("titles", "words"):
+        store.stage(name, pa.schema({name: pa.int32()}))
+    (store.root / "stages" / "no_stage").mkdir()
+    payload = store.root / "stages" / "words" / "payload.arrow"
+    payload.write_bytes(b"damaged")
+    assert store.stages()["titles"].payload.names == ["titles"]
+    assert payload.read_bytes() == b"damaged"  # opening the stage would write it again
+    assert "nothing" not in store.stages() and store.stages().get("no_stage") is None
+    assert {name: stage.payload.names for name, stage in store.stages().items()} == {
+        "titles": ["titles"],
+        "words": ["words"],
+    }
+    assert len(store.stages()) == 2 and payload.read_bytes() != b"damaged"
 
 
 @pytest.mark.parametrize("name", ["Upper", "with-dash", "../up", "", "1st"])

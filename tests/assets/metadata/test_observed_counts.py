@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.metadata.observed_counts import counter_columns, event_columns, observed_snapshots, windows_at
+from assets.metadata.observed_counts import counter_columns, event_columns, event_counts, observed_snapshots, windows_at
 from assets.protocol.observation import measure_popularity
 from assets.settings import Protocol
 
@@ -143,3 +143,18 @@ def test_a_count_without_a_time_is_never_observed():
     popularity = measure_popularity(videos, events, Protocol()).frame
     assert observed_snapshots(counters, popularity, Protocol())["time"].null_count() == 0
     assert not observed_snapshots(counters.filter(pl.col("time").is_null()), popularity, Protocol()).height
+
+
+@pytest.mark.parametrize(
+    "protocol", [Protocol(), Protocol(first_k=3), Protocol(hours=0)], ids=["24 h", "first 3", "0 h"]
+)
+def test_the_number_of_events_alone_is_that_of_all_columns(protocol):
+    videos, events, _ = random_feedback()
+    popularity = measure_popularity(videos, events, protocol).frame
+    items = popularity["item"].to_list() * len(AGES)
+    windows = windows_at(items, [age for age in AGES for _ in range(len(popularity))], popularity)
+    for kinds in (["comment", "like"], ["like"], []):
+        some = events.filter(pl.col("type").is_in(kinds))
+        every = event_columns(windows, some, popularity, protocol, [])["events"]
+        assert event_counts(windows, some, popularity, protocol).equals(every)
+        assert every.sum() > 0 or not kinds or protocol.hours == 0

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from polars.testing import assert_frame_equal
 
+from assets.engine.kept_rows import FILE
 from assets.engine.store_access import open_store
-from assets.prediction.kept_forecasts import FILE, KeptForecasts, window_digests
+from assets.prediction import kept_forecasts
+from assets.prediction.kept_forecasts import KeptForecasts, member_digests
 from assets.prediction.trained_models import TrainedModel, artifact_of
 from models.predictors import Bank, Neighbourhood, Rows, Samples, Table, VideoFeatures
 from tests.assets.conftest import write_plain_set
 
+TABLES = ("validation_items", "evaluation_items", "curve_items", "curve_scores", "forecast_curves")
 MODEL = TrainedModel("boosting", 0)
 ITEMS = {item: f"digest of {item}" for item in ("q0", "q1", "q2", "m0", "m1", "m2")}
 
@@ -42,6 +45,10 @@ def samples() -> Samples:
         label=np.arange(6, dtype=np.float32).reshape(3, 2, 1),
     )
     return Samples(np.array(["q0", "q1", "q2"]), features(3), near, age=np.array([1.0, 1.0, np.nan]), table=table(3))
+
+
+def window_digests(samples: Samples, bank: Bank, items: dict[str, str]) -> list[str]:
+    return kept_forecasts.window_digests(samples, member_digests(bank, items), items)
 
 
 def changed_near(samples: Samples, part: str, place: tuple[int, ...], value: float) -> Samples:
@@ -176,7 +183,7 @@ def test_a_night_gives_the_forecasts_that_it_would_give_without_earlier_ones(set
         assert night.success
         assert night.asset_materializations_for_node("popularity_model")[0].metadata["trained"].data == []
         store = open_store(settings)
-        forecasts[name] = [store.table(table).read() for table in ("validation_items", "evaluation_items")]
+        forecasts[name] = [store.table(table).read() for table in TABLES]
         forecasts[name].append(store.table("predictions").read().drop("neighbours"))
     for one, other in zip(*forecasts.values(), strict=True):
         assert_frame_equal(one, other, rel_tol=1e-5)

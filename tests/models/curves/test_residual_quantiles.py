@@ -30,3 +30,24 @@ def test_a_residual_of_weight_0_has_no_influence():
     short = residual_quantiles(residuals[:10], forecasts[:10], np.ones(10), **given)
     assert residual_quantiles(residuals, forecasts, weights, **given) == pytest.approx(short)
     assert residual_quantiles(residuals, forecasts, np.ones(20), **given) != pytest.approx(short)
+
+
+@pytest.mark.parametrize("count", [1, 31, 33, 513, 700])
+def test_the_blocks_that_fit_into_memory_do_not_show(count):
+    """Each quantile by its definition, window after window."""
+    rng = np.random.default_rng(count)
+    residuals, forecasts, weights = rng.normal(size=40).round(1), rng.normal(5, 2, size=40), rng.random(40)
+    weights[:5] = 0.0
+    at, levels = rng.normal(5, 3, size=count), np.array([0.05, 0.5, 0.95])
+    order = np.argsort(residuals, kind="stable")
+    order = order[weights[order] > 0]
+    values, around, mass = residuals[order], forecasts[order], weights[order] / weights[order].mean()
+    expected = []
+    for own in at:
+        kernel = np.exp(-0.5 * (own - around) ** 2)
+        share = mass * (0.3 + 0.7 * kernel / (kernel @ mass / len(mass)))
+        size = share.sum() ** 2 / (share**2).sum()
+        place = np.cumsum(share) / share.sum() / (1 + 1 / size)
+        expected.append(np.interp(levels, place, values))
+    got = residual_quantiles(residuals, forecasts, weights, at=at, levels=levels)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
