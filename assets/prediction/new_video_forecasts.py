@@ -102,7 +102,8 @@ class NewVideoForecaster:
         expect = {stage.NAME: stage.encoder_stage(self.settings).fingerprint(self.settings).hash for stage in stages}
         process = temporal_embeddings.rows_fingerprint(fitted_process(self.store)[0], self.settings.process)
         expect[temporal_embeddings.NAME] = process.hash
-        return MemoryBank.open(self.store.artifact(BANK), expect=expect, device=self.settings.bank.device)
+        artifact, device = self.store.artifact(BANK), self.settings.bank.device
+        return MemoryBank.open(artifact, expect=expect, device=device, lists=self.files.lists)
 
     @cached_property
     def encoder(self) -> TemporalEncoder | RowlessEncoder:
