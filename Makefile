@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DATA   ?=
+PORT   ?= 3000
 NEW_ENOUGH = $(shell $(PYTHON) -c 'import sys; print("yes" * (sys.version_info >= (3, 11)))' 2>/dev/null)
 
 export PYTHONUNBUFFERED = 1
@@ -11,8 +12,6 @@ export PYTHONUNBUFFERED = 1
 ifneq ($(DATA),)
 export REELCAST_DATA__FOLDER = $(value DATA)
 endif
-# Run a command of Dagster on the instance of the data set
-WITH_INSTANCE = variables="$$($(BIN)/reelcast shell)" && eval "$$variables" && $(BIN)/
 
 .PHONY: demo test browser ui docs setup clean environment-lavis environment-laion-clap
 
@@ -28,13 +27,16 @@ test: setup                ## style, import contract, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --hypothesis-profile ci
 
 browser: setup             ## the UI and the report in a real browser (needs Debian's package chromium); takes some minutes
 	$(BIN)/python -m pytest -m browser -rs tests/pipeline/test_browser.py
 
-ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000
-	$(WITH_INSTANCE)dagster dev
+ui: setup                  ## Dagster's UI on the same store, http://127.0.0.1:3000 (PORT=3001 for another port)
+	@# pyproject.toml names the graph for `dagster dev`; its web server and daemon then share one server of the code
+	@variables="$$($(BIN)/reelcast shell)" && eval "$$variables" && \
+	unset DAGSTER_MODULE_NAME DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR && \
+	exec $(BIN)/python -W "ignore:Function" -m dagster dev --port $(PORT)
 
 docs: setup                ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

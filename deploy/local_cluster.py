@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -45,6 +45,7 @@ class Service:
         is_ready: Whether it answers.
         log: File of its output.
         user: The user that runs it; None for the caller.
+        variables: What it finds in its environment beside the caller's variables.
         process: The process; None while the service is down.
     """
 
@@ -53,6 +54,7 @@ class Service:
     is_ready: Callable[[], bool]
     log: Path
     user: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -77,7 +79,7 @@ class Service:
                 user=self.user,
                 start_new_session=True,
                 cwd="/" if self.user else None,
-                env=_environment(),
+                env={**_environment(), **self.variables},
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
@@ -113,10 +115,19 @@ class LocalCluster:
 
     Attributes:
         services: Name -> service: `postgres`, `s3`, `head`, `worker1`, `worker2`, ...
-        variables: Environment variables with which a process uses the cluster.
+        s3_url: Address of the S3 server.
+        variables: Environment variables with which a process uses the cluster. Ray's nodes get those of the S3 server too.
     """
 
-    def __init__(self, *, workers: int = 2, postgres: bool = True, s3: bool = True, ray: bool = True):
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        postgres: bool = True,
+        s3: bool = True,
+        ray: bool = True,
+        own_folder: Path | None = None,
+    ):
         """Choose the services; nothing is started.
 
         Args:
@@ -124,12 +135,15 @@ class LocalCluster:
             postgres: Whether to start PostgreSQL.
             s3: Whether to start the S3 server.
             ray: Whether to start Ray.
+            own_folder: A folder that each worker sees as an empty one of its own, as on a machine of its own: a file system in
+                memory in a mount namespace, which only root may make.
         """
         # short, because Ray puts sockets there and their paths may have 107 bytes
         self.folder = Path(tempfile.mkdtemp(prefix="rc", dir="/tmp"))
         self.folder.chmod(0o755)
         self.services: dict[str, Service] = {}
         self.variables: dict[str, str] = {}
+        self._own_folder = own_folder
         if postgres:
             self._add_postgres()
         if s3:
@@ -154,10 +168,24 @@ class LocalCluster:
             service.kill(signal.SIGTERM)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def restart(self, name: str) -> None:
+        """Kill a service and start it again; the workers too if it is Ray's head, which knows no worker after its end.
+
+        Args:
+            name: Name of the service.
+        """
+        names = [name]
+        if name == "head":
+            names += [other for other in self.services if other.startswith("worker")]
+        for each in reversed(names):
+            self.services[each].kill()
+        for each in names:
+            self.services[each].start()
+
     def _service(
         self, name: str, command: Sequence[str], is_ready: Callable[[], bool], user: str | None = None
     ) -> None:
-        self.services[name] = Service(name, command, is_ready, self.folder / f"{name}.log", user)
+        self.services[name] = Service(name, command, is_ready, self.folder / f"{name}.log", user, self.variables)
 
     def _add_postgres(self) -> None:
         user, password, port = _unprivileged(), secrets.token_urlsafe(12), free_port()
@@ -204,8 +232,9 @@ class LocalCluster:
             [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)],
             lambda: _answers(port),
         )
+        self.s3_url = f"http://{HOST}:{port}"
         self.variables |= {
-            "AWS_ENDPOINT_URL": f"http://{HOST}:{port}",
+            "AWS_ENDPOINT_URL": self.s3_url,
             "AWS_ACCESS_KEY_ID": "reelcast",
             "AWS_SECRET_ACCESS_KEY": "reelcast",
             "AWS_REGION": "us-east-1",
@@ -217,7 +246,7 @@ class LocalCluster:
         if "s3" in self.services:
             import urllib.request
 
-            url = f"{self.variables['AWS_ENDPOINT_URL']}/reelcast"
+            url = f"{self.s3_url}/reelcast"
             with urllib.request.urlopen(urllib.request.Request(url, method="PUT")):
                 pass
 
@@ -235,25 +264,29 @@ class LocalCluster:
             f"--temp-dir={self.folder / 'ray'}",
         ]
         head.append(f"--ray-client-server-port={free_port()}")
-        self._service("head", [*start, *head, *_agent()], lambda: self._nodes(address) == 1)
+        self._add_node("head", address, [*start, *head])
         for number in range(1, workers + 1):
-            self._service(
-                f"worker{number}",
-                [*start, f"--address={address}", "--num-cpus=1", *_agent()],
-                lambda number=number: self._nodes(address) == 1 + number,
-            )
+            self._add_node(f"worker{number}", address, [*start, f"--address={address}", "--num-cpus=1"])
         self.variables |= {"REELCAST_RAY__ADDRESS": address, "REELCAST_RUN__EXECUTOR": "ray"}
 
+    def _add_node(self, name: str, address: str, command: Sequence[str]) -> None:
+        agent = [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
+        command = [*command, f"--node-name={name}", *agent]
+        if self._own_folder is not None and name != "head":
+            mounted = 'mount -t tmpfs own "$0" && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", mounted, str(self._own_folder), *command]
+        self._service(name, command, lambda: name in self._nodes(address))
+
     @staticmethod
-    def _nodes(address: str) -> int:
-        """Return how many nodes of the Ray cluster are alive; 0 if its head does not answer."""
+    def _nodes(address: str) -> set[str]:
+        """Return the names of the Ray cluster's living nodes; none if its head does not answer."""
         from ray._raylet import GcsClient
 
         try:
             nodes = GcsClient(address=address).get_all_node_info(timeout=2).values()
         except Exception:  # the head is not up yet
-            return 0
-        return sum(node.state == 0 for node in nodes)
+            return set()
+        return {node.node_name for node in nodes if node.state == 0}
 
 
 def free_port() -> int:
@@ -261,10 +294,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
-
-
-def _agent() -> list[str]:
-    return [f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}"]
 
 
 def _answers(port: int) -> bool:

@@ -12,6 +12,7 @@ from assets.settings import Settings
 from assets.settings.dagster_home import HOME, MARK
 from pipeline.errors import RunFailed, WrongUse
 from pipeline.extras import require
+from pipeline.path_without_pattern import path_without_pattern
 from storage.data_set_mark import mark_store, marked_folder
 from storage.durable import check_writable, write_text
 from storage.store import Store
@@ -19,6 +20,8 @@ from storage.store import Store
 DEFAULTS = Path(__file__).with_name("dagster.yaml")
 FROM_SETTINGS = "\n# From the settings; this part is written again when they change.\n"
 MODULE = "pipeline.definitions"
+# `dagster dev` starts programs with a workspace file, and these refuse a module beside it; its older way uses the module alone.
+GRAPH = f"export DAGSTER_MODULE_NAME={MODULE}\nexport DAGSTER_CLI_DEV_USE_LEGACY_CODE_SERVER_BEHAVIOR=1\n"
 URL = "postgresql+psycopg2://USER:PASSWORD@HOST:5432/NAME"
 
 
@@ -127,7 +130,7 @@ def shell_variables(settings: Settings, environment: Mapping[str, str]) -> str:
         environment: The shell's variables.
     """
     home = shlex.quote(instance_home(settings, environment))
-    return f"export DAGSTER_HOME={home}\nexport DAGSTER_MODULE_NAME={MODULE}\n"
+    return f"export DAGSTER_HOME={home}\n{GRAPH}"
 
 
 def instance_home(settings: Settings, environment: Mapping[str, str]) -> str:
@@ -139,4 +142,4 @@ def instance_home(settings: Settings, environment: Mapping[str, str]) -> str:
     """
     given = environment.get("DAGSTER_HOME")
     own = given and not (Path(given) / MARK).exists()
-    return given if own else str(make_instance(settings))
+    return given if own else str(path_without_pattern(make_instance(settings)))

@@ -37,7 +37,8 @@ def unwritable(settings: Settings) -> Iterator[Finding]:
     for name, folder in (("store.path", settings.store_folder()), ("store.results", settings.results_folder())):
         place = nearest_existing(folder)
         if not place.is_dir():
-            yield Finding(str(folder), f"{place} is a file", f"remove it, or name another folder ({name})")
+            what = "is a file" if place == folder else f"{place} is a file"
+            yield Finding(str(folder), what, f"remove it, or name another folder ({name})")
         elif not os.access(place, os.W_OK | os.X_OK):
             yield Finding(str(folder), f"{place} cannot be written", f"allow it, or name another folder ({name})")
         elif (free := shutil.disk_usage(place).free) < needed:

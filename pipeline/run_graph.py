@@ -20,6 +20,21 @@ from pipeline.run_lines import was_interrupted
 
 
 @dataclass(frozen=True)
+class RunSummary:
+    """A run that ended well.
+
+    Attributes:
+        run: Its id, under which the UI shows it.
+        seconds: Stage -> seconds, of each stage that ran.
+        failed_checks: Name of a check that found something -> what it found.
+    """
+
+    run: str
+    seconds: dict[str, float]
+    failed_checks: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Failure:
     """A stage or check that failed.
 
@@ -81,13 +96,19 @@ def quiet_libraries() -> Iterator[None]:
 
 
 @quiet_libraries()
-def run_graph(settings: Settings, selection: str, *, traceback: bool = False) -> None:
+def run_graph(
+    settings: Settings, selection: str, *, traceback: bool = False, on_error_stream: bool = False
+) -> RunSummary:
     """Run a part of the graph, and print one line per stage.
 
     Args:
         settings: The settings; they name the store, and with it the Dagster instance that keeps the run.
         selection: The part; see `select`.
         traceback: Whether to print where a failure happened.
+        on_error_stream: Whether the lines go to standard error.
+
+    Returns:
+        What ran.
 
     Raises:
         WrongUse: The selection names no asset.
@@ -100,6 +121,7 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     from assets.engine.store_access import open_store
     from pipeline.instance import check_database, instance_home
     from pipeline.run_origin import name_origin_of_runs
+    from pipeline.shielded_log_capture import shield_log_capture
 
     keys = select(selection)
     open_store(settings)  # a full or unwritable disk ends the run here, in one line
@@ -109,11 +131,12 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
     try:
         with _dagster_home(home), dg.DagsterInstance.get() as instance:
             name_origin_of_runs(instance)
+            shield_log_capture(instance)
             result = dg.execute_job(
                 dg.reconstructable(everything),
                 instance=instance,
                 asset_selection=keys,
-                run_config=shown_stages(stages),
+                run_config=shown_stages(stages, on_error_stream=on_error_stream),
                 raise_on_error=False,
             )
     except DatabaseError as error:
@@ -123,15 +146,29 @@ def run_graph(settings: Settings, selection: str, *, traceback: bool = False) ->
         ) from error
     if not result.success:
         raise_failures(result.all_events, stages, traceback=traceback)
+    return _summary(result, stages)
 
 
-def shown_stages(stages: Sequence[str]) -> dict[str, object]:
+def _summary(result: dg.ExecutionResult, stages: Sequence[str]) -> RunSummary:
+    seconds, failed = {}, {}
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key in stages:
+            seconds[event.step_key] = event.step_success_data.duration_ms / 1000
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                failed[f"{check.asset_key.to_user_string()}: {check.check_name}"] = check.description or ""
+    return RunSummary(result.run_id, seconds, failed)
+
+
+def shown_stages(stages: Sequence[str], *, on_error_stream: bool = False) -> dict[str, object]:
     """Return the configuration of a run that prints one line per stage.
 
     Args:
         stages: Names of the stages, in order.
+        on_error_stream: Whether to print to standard error, because the command prints a result of its own.
     """
-    return {"loggers": {LINES: {"config": {"stages": list(stages)}}}}
+    return {"loggers": {LINES: {"config": {"stages": list(stages), "on_error_stream": on_error_stream}}}}
 
 
 def raise_failures(events: Sequence[dg.DagsterEvent], stages: Sequence[str], *, traceback: bool = False) -> NoReturn:

@@ -19,7 +19,12 @@ from assets.engine.progress import duration
 
 NAME = "stage_lines"
 INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
-CONFIG = {"stages": dg.Field([str], description="Names of the stages that the run computes, in order.")}
+CONFIG = {
+    "stages": dg.Field([str], description="Names of the stages that the run computes, in order."),
+    "on_error_stream": dg.Field(
+        bool, default_value=False, description="Print to standard error, because a result follows on standard output."
+    ),
+}
 
 
 class StageLines(logging.Handler):
@@ -110,13 +115,14 @@ def was_interrupted(failure: dg.DagsterEvent) -> bool:
 def stage_lines(context: dg.InitLoggerContext) -> logging.Logger:
     """Return a logger that prints one line per stage."""
     logger = logging.Logger(NAME, logging.DEBUG)
-    logger.addHandler(StageLines(context.logger_config["stages"], Console(file=_shell())))
+    stream = sys.stderr if context.logger_config["on_error_stream"] else sys.stdout
+    logger.addHandler(StageLines(context.logger_config["stages"], Console(file=_duplicate(stream))))
     return logger
 
 
-def _shell() -> TextIO:
-    """Return this process's output as it is now: Dagster redirects the descriptor to a file while a step runs."""
+def _duplicate(stream: TextIO) -> TextIO:
+    """Return a stream as it is now: Dagster redirects the descriptor to a file while a step runs."""
     try:
-        return os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
-    except (OSError, ValueError):  # an output without a descriptor
-        return sys.stdout
+        return os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8", errors="replace")
+    except (OSError, ValueError):  # a stream without a descriptor
+        return stream

@@ -121,7 +121,7 @@ def materialise(settings: Settings, selection: dg.AssetSelection, *, checked: bo
     chosen = selection.resolve(graph)
     stages = [key.to_user_string() for key in graph.toposorted_asset_keys if key in chosen]
     job = definitions.resolve_job_def(JOB)
-    result = job.execute_in_process(run_config=shown_stages(stages), raise_on_error=False)
+    result = job.execute_in_process(run_config=shown_stages(stages, on_error_stream=True), raise_on_error=False)
     if not result.success:
         try:
             raise_failures(result.all_events, stages)

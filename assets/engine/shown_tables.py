@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from storage.store import Store
 PREVIEW = 5
 LONGEST_TEXT = 80
 MOST_COLUMNS = 12  # of the preview; further ones are in the column schema
+FIELDS = re.compile(r"\(\{.*\}\)")  # fields of a struct, which would take the page's whole width
 
 
 def shown_tables(store: Store, made: Sequence[tuple[str, str]]) -> dict[str, dg.MetadataValue]:
@@ -57,7 +59,7 @@ def column_schema(table: str, schema: pl.Schema) -> dg.TableSchema:
     """
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name=name, type=str(kind), description=description_of(table, name))
+            dg.TableColumn(name=name, type=FIELDS.sub("", str(kind)), description=description_of(table, name))
             for name, kind in schema.items()
         ]
     )

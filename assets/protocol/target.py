@@ -100,7 +100,7 @@ def measured_targets(protocol: Protocol, events: pl.DataFrame, counters: pl.Data
     if not protocol.targets and protocol.label_event == AUTO and not types:
         raise ProtocolError(
             f"the data set has no events, only counters ({', '.join(metrics)}): name what is forecast, for example "
-            f"protocol.targets = ['{metrics[0]}@{END}'] or ['{metrics[0]}@7d']"
+            f'targets = ["{metrics[0]}@{END}"] or ["{metrics[0]}@7d"] below [protocol] in reelcast.toml'
         )
     listed = protocol.listed_targets or [Target(label_event(protocol, events), protocol.horizon)]
     unknown = [target for target in listed if target.metric not in (*types, *metrics) and not _is_all(target, types)]

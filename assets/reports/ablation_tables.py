@@ -66,7 +66,7 @@ ABLATIONS: dict[str, Sequence[AblationTable]] = {
                     ("Mamba HP", "m3tr"),
                 )
             ),
-            'These rows have the papers\' temporal channels (`process.channels = "state"`). The paper prints Pad&Mask as worse '
+            'These rows have the papers\' temporal channels (`process.channels = "state"`). The paper prints Pad&Mask as '
             "worse than no temporal branch, with the numbers of noMHP.",
         ),
     ),

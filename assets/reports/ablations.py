@@ -22,30 +22,39 @@ from models.predictor_table import CLASSES, predictor_class
 AS_SET = "as_set"  # the arm without other settings, which trains the full model
 
 
-def ablation_arms(of: str, *, seeds: Sequence[int]) -> list[Arm]:
+def ablation_arms(of: str, *, seeds: Sequence[int], rows: Sequence[str] = ()) -> list[Arm]:
     """Return the arms of a predictor's ablations: one per combination of settings, which trains all rows that need it.
 
     Args:
         of: Name of the predictor.
         seeds: Seeds of every row.
+        rows: Ends of the titles of the rows to run, such as `noTemporal`; empty for all. The full model is always run.
 
     Raises:
-        ValueError: There are no ablations of this predictor, or it is not in the table of predictors.
+        ValueError: There are no ablations of this predictor, it is not in the table of predictors, or no row has such a title.
     """
     if of not in ABLATIONS or of not in CLASSES:
         allowed = ", ".join(name for name in ABLATIONS if name in CLASSES)
         raise ValueError(f"there are no ablations of {of!r}; allowed: {allowed}")
     groups: dict[str, list[AblationRow]] = {"{}": []}
-    for table in ABLATIONS[of]:
-        for row in table.rows:
-            groups.setdefault(json.dumps(row.changes, sort_keys=True), []).append(row)
+    for row in _chosen(of, rows):
+        groups.setdefault(json.dumps(row.changes, sort_keys=True), []).append(row)
     arms = []
-    for changes, rows in groups.items():
-        variants = {_name(row): {"predictor": of, "title": row.title, "options": dict(row.options)} for row in rows}
+    for changes, same in groups.items():
+        variants = {_name(row): {"predictor": of, "title": row.title, "options": dict(row.options)} for row in same}
         own = json.loads(changes)
         model = {"train": [*([] if own else [of]), *variants], "variants": variants, "seeds": list(seeds)}
-        arms.append(Arm(_study(of), _name(rows[0]) if own else AS_SET, {**own, "model": model}))
+        arms.append(Arm(_study(of), _name(same[0]) if own else AS_SET, {**own, "model": model}))
     return arms
+
+
+def _chosen(of: str, ends: Sequence[str]) -> list[AblationRow]:
+    rows = [row for table in ABLATIONS[of] for row in table.rows]
+    wanted = tuple(end.strip().lower() for end in ends)
+    for end in wanted:
+        if not any(row.title.lower().endswith(end) for row in rows):
+            raise ValueError(f"no row of {of} ends with {end!r}; the rows are {', '.join(row.title for row in rows)}")
+    return [row for row in rows if not wanted or row.title.lower().endswith(wanted)]
 
 
 def report_ablations(settings: Settings, of: str) -> None:

@@ -38,7 +38,7 @@ class ClickSequences:
         )
 
     def last(self, user: np.ndarray, seen: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the last clicks among the first exposures of users, padded on the right.
+        """Return the last clicks among the first exposures of users, padded on the left.
 
         Args:
             user: (q,) rows of users.
@@ -56,14 +56,13 @@ class ClickSequences:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut each user's training clicks into windows, so that every click but a user's first is a target once.
 
-        A user's first window begins with the first click, so its targets read all clicks before them. Each later window has
-        `stride` targets, which read between L - stride and L clicks.
+        A window has at most `stride` targets. Each target reads more than L - stride clicks, or all clicks before it.
 
         Args:
             train: (U,) the first train[u] exposures of user u are for training.
-            length: L, the largest number of clicks that a window reads.
-            stride: The largest number of targets of a later window, at most L.
-            offsets: (U,) from 0 to stride - 1; a user's first window has at most L - offset targets.
+            length: L, the largest number of clicks that a target reads.
+            stride: The largest number of targets per window, at most L.
+            offsets: (U,) from 0 to stride - 1; a user's first window has at most stride - offset targets.
 
         Returns:
             First click, first target and end (exclusive) of each window, (w,) each. The targets last up to the end, and each
@@ -71,22 +70,20 @@ class ClickSequences:
         """
         first = self.start[:-1]
         clicks = self.clicks_before[self.first_exposure + train] - first
-        further = -(-np.maximum(clicks - 1 - length + offsets, 0) // stride)
-        count = np.where(clicks > 1, 1 + further, 0)
+        count = np.where(clicks > 1, -(-(clicks - 1 + offsets) // stride), 0)
         user = np.repeat(np.arange(len(first)), count)
         number = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
-        reached = 1 + length - offsets[user] + number * stride  # the place after the last target, of a full window
-        target = np.where(number > 0, reached - stride, 1)
-        end = np.minimum(reached, clicks[user])
+        cut = 1 - offsets[user] + number * stride
+        target, end = np.maximum(cut, 1), np.minimum(cut + stride, clicks[user])
         begin = np.maximum(end - 1 - length, 0)
         return first[user] + begin, first[user] + target, first[user] + end
 
     def gather(self, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the clicks begin to end - 1 as (w, longest) rows of items, padded on the right, and their mask."""
+        """Return the clicks begin to end - 1 as (w, longest) rows of items, padded on the left, and their mask."""
         return self._gather(begin, end, int((end - begin).max(initial=1)))
 
     def _gather(self, begin: np.ndarray, end: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        place = begin[:, None] + np.arange(length)
-        mask = place < end[:, None]
+        place = end[:, None] + np.arange(-length, 0)
+        mask = place >= begin[:, None]
         items = self.item[np.where(mask, place, 0)] if len(self.item) else np.zeros(place.shape, np.int32)
         return np.where(mask, items, 0), mask

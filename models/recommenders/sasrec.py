@@ -42,7 +42,7 @@ class SASRec(NeuralRecommender):
     """
 
     title = "SASRec"
-    code = 3
+    code = 4
     network_class = SASRecNetwork
     options_class = SASRecTraining
 

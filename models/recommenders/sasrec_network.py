@@ -80,23 +80,27 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, visible: Tensor) -> Tensor:
-        """Return x (b, l, d) after the block; `visible` (b, 1, l, l) says which place reads which."""
-        for layer, normalise in zip((self._attend, self._feed), self.normalise, strict=True):
-            if self.config.norm == "pre":
-                x = x + self.dropout(layer(normalise(x), visible))
-            else:
-                x = normalise(x + self.dropout(layer(x, visible)))
-        return x
+        """Return x (b, q, d) of the last q places after the block; `visible` (b, 1, q, l) says which places they read."""
+        places = visible.shape[2]
+        if self.config.norm == "pre":
+            x = x[:, -places:] + self.dropout(self._attend(self.normalise[0](x), visible))
+            return x + self.dropout(self._feed(self.normalise[1](x)))
+        x = self.normalise[0](x[:, -places:] + self.dropout(self._attend(x, visible)))
+        return self.normalise[1](x + self.dropout(self._feed(x)))
 
     def _attend(self, x: Tensor, visible: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        split = self.project(x).view(batch, length, 3, self.config.heads, width // self.config.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+        width, places = self.config.width, visible.shape[2]
+        weight, bias = self.project.weight, self.project.bias
+        query = functional.linear(x[:, -places:], weight[:width], bias[:width])
+        key, value = functional.linear(x, weight[width:], bias[width:]).split(width, -1)
+        query, key, value = (
+            part.unflatten(-1, (self.config.heads, -1)).transpose(1, 2) for part in (query, key, value)
+        )
         dropout = self.config.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
-    def _feed(self, x: Tensor, visible: Tensor) -> Tensor:
+    def _feed(self, x: Tensor) -> Tensor:
         activate = functional.gelu if self.config.activation == "gelu" else torch.relu
         return self.outer(activate(self.inner(x)))
 
@@ -130,12 +134,13 @@ class SASRecNetwork(nn.Module):
             if isinstance(layer, nn.Linear) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, clicks: Tensor, mask: Tensor) -> Tensor:
-        """Return F (b, l, d): the user after each click.
+    def forward(self, clicks: Tensor, mask: Tensor, last: int) -> Tensor:
+        """Return F (b, q, d): the user after each click at the last q places.
 
         Args:
             clicks: (b, l, d) item vectors in the order of the clicks, l at most L valid ones per row.
             mask: (b, l) whether a place holds a click.
+            last: q, from 1 to l; the last block computes no other place.
         """
         length = mask.shape[1]
         place = (mask.long().cumsum(1) - 1).clamp(min=0)
@@ -144,8 +149,8 @@ class SASRecNetwork(nn.Module):
         causal = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
         # A padded place reads itself, because a softmax over nothing is not a number.
         visible = causal & (mask[:, None, :] | torch.eye(length, dtype=torch.bool, device=mask.device))
-        for block in self.blocks:
-            x = block(x, visible[:, None])
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x, visible[:, None, -(last if number == len(self.blocks) else length) :])
         return self.normalise(x) if self.config.norm == "pre" else x
 
     def description(self) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class SASRecTraining:
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay.
         batch_size: Clicks per step that are targets of the loss, rounded to whole windows.
-        stride: Targets per window of the clicks after a user's first L; each reads between L - stride and L clicks. With 1
-            each reads L clicks, as it does when the user is scored, at up to L times the cost of the largest value, L.
+        stride: Targets per window. Each reads more than L - stride clicks, or all clicks before it. With 1 each reads as
+            many clicks as when the user is scored, at up to L times the cost of the largest value, L.
         epochs: Largest number of passes.
         patience: Passes without a better validation metric before training stops.
         clip: Largest norm of the gradient.
@@ -68,7 +68,7 @@ class ClickWindows:
         rows: (m,) their rows.
         click: (b, l) places in `rows` of the clicks, the last of each window excepted.
         mask: (b, l) whether there is one.
-        counts: (b, l) whether the next click is one of the p targets of the loss.
+        counts: (b, q) whether the click after each of the last q places is one of the p targets of the loss.
         target: (p,) places in `rows` of the targets.
         negative: (p, k) places in `rows` of drawn items; None for the loss "softmax", where `rows` are all candidates.
     """
@@ -170,7 +170,8 @@ class SASRecFit:
     def loss(self, batch: ClickWindows) -> Tensor:
         """Return the mean loss of the next clicks of a minibatch."""
         vectors = self.network.items(batch.content, batch.rows)  # (m, d)
-        user = self.network(vectors[batch.click], batch.mask)[batch.counts]  # (p, d)
+        places = batch.counts.shape[1]
+        user = self.network(vectors[batch.click], batch.mask, places)[batch.counts]  # (p, d)
         if batch.negative is None:
             return functional.cross_entropy(user @ vectors.T, batch.target)
         clicked = (user * vectors[batch.target]).sum(-1)
@@ -183,19 +184,17 @@ class SASRecFit:
         stride = min(self.options.stride, length)
         offsets = self._random.integers(0, stride, len(self._histories))
         begin, target, end = self._clicks.windows(self._split.train, length, stride=stride, offsets=offsets)
-        # Windows of similar length beside each other need little padding; the random part keeps the batches different.
-        order = np.argsort((end - begin) + self._random.uniform(0, length / 4, len(begin)))
+        # In random order: a step of windows of similar length would learn from one kind of user.
+        order = self._random.permutation(len(begin))
         steps = np.cumsum((end - target)[order]) // self.options.batch_size
-        batches = np.split(order, np.flatnonzero(np.diff(steps)) + 1)
-        for number in self._random.permutation(len(batches)):
-            rows = batches[number]
-            yield self._batch(*self._clicks.gather(begin[rows], end[rows]), (target - begin)[rows])
+        for rows in np.split(order, np.flatnonzero(np.diff(steps)) + 1):
+            yield self._batch(*self._clicks.gather(begin[rows], end[rows]), (end - target)[rows])
 
-    def _batch(self, items: np.ndarray, mask: np.ndarray, first: np.ndarray) -> ClickWindows:
-        """Return a minibatch of windows (b, l + 1) whose targets begin at the places `first` (b,)."""
-        click, mask = items[:, :-1], mask[:, 1:]
-        counts = mask & (np.arange(1, items.shape[1]) >= first[:, None])
-        target, negative = items[:, 1:][counts], None
+    def _batch(self, items: np.ndarray, mask: np.ndarray, targets: np.ndarray) -> ClickWindows:
+        """Return a minibatch of windows (b, l + 1), of which the last `targets` (b,) clicks each are targets."""
+        click, mask = items[:, :-1], mask[:, :-1]
+        counts = np.arange(-targets.max(), 0) >= -targets[:, None]
+        target, negative = items[:, -counts.shape[1] :][counts], None
         if self._whole is not None:
             rows, content = self.candidates, self._whole
         else:
@@ -252,9 +251,8 @@ def user_vectors(
         rows, place = np.unique(items, return_inverse=True)
         vectors = item_vectors(network, features, rows.astype(np.int64), device=device)
         valid = torch.from_numpy(mask).to(device)
-        states = network(vectors[torch.from_numpy(place.reshape(items.shape)).to(device)], valid)
-        last = (valid.sum(1) - 1).clamp(min=0)
-        yield block, states[torch.arange(len(states), device=device), last] * valid.any(1, keepdim=True)
+        states = network(vectors[torch.from_numpy(place.reshape(items.shape)).to(device)], valid, last=1)
+        yield block, states[:, 0] * valid[:, -1:]
 
 
 @torch.no_grad()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 OK = 0
 PROBLEMS = 1  # the command ran and found problems, or a run of the graph failed
@@ -51,6 +54,13 @@ def command(app: typer.Typer, name: str, *, about: str, example: str) -> Callabl
         example: A command line that works.
     """
     return app.command(name, help=about, short_help=about, epilog=f"Example: {example}")
+
+
+def progress_console(as_json: bool) -> Console:
+    """Return the console of a command's progress: standard error if a JSON value follows on standard output."""
+    from rich.console import Console
+
+    return Console(stderr=as_json)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.declaration import OK, command
+from pipeline.commands.declaration import OK, AsJson, command, print_json
 
 
 def add(app: typer.Typer) -> None:
@@ -21,11 +21,16 @@ def export(
     name: Annotated[str, typer.Argument(help="Name of a stage, table or log, such as predictions.")],
     file: Annotated[Path, typer.Argument(help="The file to write; its suffix names the format.")],
     column: Annotated[str | None, typer.Option(help="The only column to write.")] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Write the file."""
     from assets.engine.store_access import open_store
     from pipeline.export import export as write
     from pipeline.project import load_project
 
-    print(write(open_store(load_project()), name, file, column=column))
+    written = write(open_store(load_project()), name, file, column=column)
+    if as_json:
+        print_json({"file": file, "description": written})
+    else:
+        print(written)
     return OK

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.declaration import OK, PROBLEMS, command
+from pipeline.commands.declaration import OK, PROBLEMS, AsJson, command, print_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +24,7 @@ def add(app: typer.Typer) -> None:
 
 def figures(
     item: Annotated[str | None, typer.Option(help="A test item to show; by default one is chosen by a rule.")] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Write the figures into the results' folder, and print their paths; 1 if one could not be drawn."""
     from pipeline.project import load_project
@@ -38,7 +39,7 @@ def figures(
     from models.png import save_png
     from storage.durable import written_beside
 
-    store, code = open_store(settings), OK
+    store, code, files = open_store(settings), OK, {}
     drawn: dict[str, Callable[[], Figure]] = {
         "retrieval": lambda: retrieval_figure(store, settings, item=item),
         "intensity": lambda: intensity_figure(store, settings, item=item),
@@ -55,5 +56,9 @@ def figures(
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_beside(path) as scratch:
             save_png(figure, scratch)
-        print(path)
+        files[name] = path
+        if not as_json:
+            print(path)
+    if as_json:
+        print_json(files)
     return code

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.declaration import command
+from pipeline.commands.declaration import AsJson, command, progress_console
 from pipeline.commands.studies import show_report
 from pipeline.errors import WrongUse
 
@@ -24,10 +24,10 @@ def add(app: typer.Typer) -> None:
 def recommenders(
     models: Annotated[str, typer.Option(help="Names of recommenders with commas, or all.")] = "all",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds per recommender.")] = 3,
+    as_json: AsJson = False,
 ) -> int:
     """Pack the histories, fit every recommender with every seed, and write the report."""
     import dagster as dg
-    from rich.console import Console
 
     from assets.audience.user_histories import user_histories
     from assets.embeddings.text_embeddings import text_embeddings
@@ -38,7 +38,7 @@ def recommenders(
     from pipeline.settings import changed
     from pipeline.studies import materialise
 
-    names, console = list(RECOMMENDERS) if models == "all" else models.split(","), Console()
+    names, console = list(RECOMMENDERS) if models == "all" else models.split(","), progress_console(as_json)
     if unknown := [name for name in names if name not in RECOMMENDERS]:
         raise WrongUse(f"--models: {unknown[0]!r} is unknown; allowed: {', '.join(RECOMMENDERS)}")
     settings = changed(load_project(), {"audience": {"train": names}})
@@ -46,4 +46,4 @@ def recommenders(
     report_recommenders(
         settings, names=names, seeds=list(range(seeds)), told=lambda text: console.print(text, markup=False)
     )
-    return show_report(console, settings.results_folder() / f"{NAME}.md")
+    return show_report(settings, NAME, console, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.declaration import OK, command
+from pipeline.commands.declaration import OK, AsJson, command, print_json
 
 
 def add(app: typer.Typer) -> None:
@@ -15,7 +15,10 @@ def add(app: typer.Typer) -> None:
     command(app, "report", about=about, example="reelcast report --show")(report)
 
 
-def report(show: Annotated[bool, typer.Option("--show", help="Open the file in the browser.")] = False) -> int:
+def report(
+    show: Annotated[bool, typer.Option("--show", help="Open the file in the browser.")] = False,
+    as_json: AsJson = False,
+) -> int:
     """Build the report from the store, write it into the results' folder, and print its path."""
     from pipeline.errors import RunFailed
     from pipeline.project import load_project
@@ -29,7 +32,10 @@ def report(show: Annotated[bool, typer.Option("--show", help="Open the file in t
     if store.table("popularity").state() is None:
         raise RunFailed(f"nothing is computed in {settings.store_folder()} yet; run `make demo` or `reelcast run`")
     path = write_page(report_page(store, settings), settings)
-    print(path)
+    if as_json:
+        print_json({"file": path})
+    else:
+        print(path)
     if show:
         typer.launch(path.as_uri())
     return OK

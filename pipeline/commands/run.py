@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.declaration import OK, command
+from pipeline.commands.declaration import OK, AsJson, command, print_json
 
 
 def add(app: typer.Typer) -> None:
@@ -20,10 +21,13 @@ def run(
         str, typer.Option(help="Stages in Dagster's syntax: *popularity is all before a stage, name+ all after it.")
     ] = "*",
     traceback: Annotated[bool, typer.Option("--traceback", help="Print where a failure happened in the code.")] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """Run a part of the graph."""
+    """Run a part of the graph; with `--json`, print the seconds of its stages and the checks that failed."""
     from pipeline.project import load_project
     from pipeline.run_graph import run_graph
 
-    run_graph(load_project(), select, traceback=traceback)
+    summary = run_graph(load_project(), select, traceback=traceback, on_error_stream=as_json)
+    if as_json:
+        print_json(asdict(summary))
     return OK

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from storage.durable import StoreError, check_writable, write_text
+from storage.durable import StoreError, check_writable, explain, write_text
 from storage.remote.conditional_puts import check_conditional_puts
 from storage.remote.manifest import Entry
 from storage.remote.mirror import Mirror
@@ -111,9 +111,11 @@ def connect(url: str, *, cache: Path | None = None, options: Mapping[str, str] |
 def _read_mark(root: Path) -> dict | None:
     try:
         return json.loads((root / MARK).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise explain(error, root / MARK) from error
+    except ValueError as error:
         raise StoreError(f"{root / MARK}: {error}. Remove this local folder; the bucket has everything") from error
 
 

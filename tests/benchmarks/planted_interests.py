@@ -1,10 +1,11 @@
 """MTIN and its baselines on generated exposures with planted interests, time scales and false clicks.
 
-    python -m tests.benchmarks.planted_interests [--models bpr,lstm,mtin] [--seeds 5] [--users 200] [--exposures 120]
+    python -m tests.benchmarks.planted_interests [--models bpr,lstm,mtin] [--seeds 0,1,2,3,4] [--keep FOLDER]
 
 The exposures are those of `tests.models.recommenders.interest_world`: 24 topics, four interests per user, each with a time
 scale of its own, and 20 % false clicks. Every seed draws other exposures and other weights. Test exposures are scored four at
-a time with all that was shown strictly before the first of them.
+a time with all that was shown strictly before the first of them. With --keep, a fit that is finished is not repeated by a later
+call with the same options.
 
 Printed per model, as the mean and the 95 % interval over seeds: AUC over all test exposures and NDCG@10 over each user's test
 exposures, and the differences to the last model. "planted" is the ranking by the truth, whether an item is of one of the user's
@@ -18,6 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +34,7 @@ from models.recommenders.held_out_metrics import exposure_scores
 from models.recommenders.mtin import MTIN
 from models.recommenders.ranking_metrics import exposure_metrics
 from models.recommenders.recent_exposures import RecentExposures
+from tests.benchmarks.kept_results import kept
 from tests.models.recommenders.interest_world import InterestWorld, make_world
 
 TOGETHER = 4  # test exposures that share one history
@@ -94,19 +98,22 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="bpr,lstm,mtin")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--exposures", type=int, default=120)
     parser.add_argument("--options", type=json.loads, default={}, help="JSON: hyper-parameters per model")
+    parser.add_argument("--keep", type=Path, help="folder for the results of finished fits")
     args = parser.parse_args()
     names, found = args.models.split(","), defaultdict(lambda: defaultdict(list))
-    for seed in range(args.seeds):
+    for seed in map(int, args.seeds.split(",")):
         world = make_world(users=args.users, exposures=args.exposures, seed=seed)
         for name in ("planted", *names):
             if name == "planted":
                 figures = metrics(world, (world.interest[world.split.test] >= 0).astype(float))
             else:
-                figures = measure(name, OPTIONS | args.options.get(name, {}), world, seed)
+                options = OPTIONS | args.options.get(name, {})
+                key = [name, recommender_class(name).code, options, args.users, args.exposures, seed]
+                figures = kept(args.keep, key, partial(measure, name, options, world, seed))
             print(
                 f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in figures.items()), flush=True
             )

@@ -5,9 +5,10 @@
 The clicks are the ratings 4 and 5 of MovieLens-100k (`user,item,timestamp,event`, event rating_1 to rating_5). A user's last
 click is the test and the one before it the validation; all items are ranked, those of the history too. Ties of time are put in
 one order for both. RecBole runs in an interpreter of its own (`pip install recbole==1.2.1`); without --recbole only ours runs.
-Both have a learned vector per item, layer norms after each part, and the cross-entropy over all items; in a pass each click
-but a user's first is a target once. Metrics are computed by each side; on the same ranks both definitions agree for one test
-click per user. With --keep, a fit that is finished is not repeated by a later call with the same options.
+Both have a learned vector per item, layer norms after each part, the cross-entropy over all items, 2,048 targets per step and a
+patience of 10 passes; in a pass each click but a user's first is a target once. Metrics are computed by each side; on the same
+ranks both definitions agree for one test click per user. With --keep, a fit that is finished is not repeated by a later call
+with the same options.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,10 +27,11 @@ import torch
 
 from models.recommenders import ItemFeatures, Queries, UserHistories, leave_one_out
 from models.recommenders.ranking_metrics import click_metrics, ranks
+from models.recommenders.recommender import RecommenderEpoch
 from models.recommenders.sasrec import SASRec
-from storage.hashing import content_hash
+from tests.benchmarks.kept_results import kept
 
-OPTIONS = {"ids": True, "loss": "softmax", "norm": "post"}
+OPTIONS = {"ids": True, "loss": "softmax", "norm": "post", "batch_size": 2048, "patience": 10}  # as RecBole
 
 
 def read_clicks(path: Path) -> UserHistories:
@@ -55,7 +56,7 @@ def ours(histories: UserHistories, options: dict[str, object], seed: int, device
     split, features = leave_one_out(histories), ItemFeatures()
     model = SASRec.from_options(options)
     began = time.process_time()
-    report = model.fit(histories, features, split, seed=seed, device=device)
+    report = model.fit(histories, features, split, seed=seed, device=device, progress=tell)
     used = time.process_time() - began
     scores = model.score(histories, features, Queries.before(histories, split.test), device=device)
     values = click_metrics(ranks(scores, histories.item[split.test])).values
@@ -68,6 +69,11 @@ def ours(histories: UserHistories, options: dict[str, object], seed: int, device
         "seconds_per_pass": float(np.median([epoch.seconds for epoch in report.epochs])),
         "cpu_seconds_per_pass": used / len(report.epochs),
     }
+
+
+def tell(epoch: RecommenderEpoch) -> None:
+    """Print a line per pass, beside the results."""
+    print(f"pass {epoch.number}: loss {epoch.loss:.4f}, NDCG@10 {epoch.dev:.4f}", file=sys.stderr, flush=True)
 
 
 def recbole(histories: UserHistories, python: Path, seed: int, options: argparse.Namespace) -> dict[str, float]:
@@ -84,18 +90,6 @@ def recbole(histories: UserHistories, python: Path, seed: int, options: argparse
         done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True, cwd=folder)
     print(done.stdout, file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def kept(folder: Path | None, key: list[object], fit: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Return the result of a fit, from the folder if it holds one under this key."""
-    if folder is None:
-        return fit()
-    file = folder / f"{content_hash(key)}.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        result = fit()
-        file.write_text(json.dumps(result))
-    return json.loads(file.read_text())
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ NOT_RUN = {
     "reelcast recommenders": "minutes; tests/assets/audience fits the same models",
     "python -m deploy.local_cluster": "runs for ever; tests/drill/test_same_tables.py uses it where PostgreSQL is",
     "make demo": "minutes; its commands run in tests/pipeline/test_browser.py",
-    "make ui": "runs for ever; tests/pipeline/test_browser.py starts the same web server and daemon",
+    "make ui": "runs for ever; tests/pipeline/test_browser.py opens it in a browser",
     "make test": "continuous integration runs it",
     "make browser": "continuous integration runs it",
     "make clean": "tests/pipeline/test_instance.py runs `reelcast clean`",
@@ -50,6 +50,7 @@ NOT_RUN = {
     "python -m pytest": "runs the tests",
     "python -m pipeline.demonstration": "its function `make` runs in most tests",
     "python -m tests.benchmarks": "minutes to hours, some with a GPU or with data that are not in the repository",
+    "python -m tests.docs": "needs the demonstration's report; tests/pipeline/test_browser.py opens such a page",
     "python -m tests.drill": "kills processes for up to an hour",
     "python -m tests.stage_code": "tests/stage_code runs the same comparison",
 }

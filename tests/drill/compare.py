@@ -13,7 +13,12 @@ from storage.damage import DamageError
 from storage.store import Store
 
 STATE = ["item", "status", "input_hash", "fingerprint", "output_hash", "error_type"]
-VERSIONED = {"neighbours": ["bank_version"], "predictions": ["bank_version"]}  # a number of its own in each store
+# columns of tables that are others in each store: numbers of versions, and what was measured
+OF_THE_STORE = {
+    "neighbours": ["bank_version"],
+    "predictions": ["bank_version"],
+    "leaderboard": ["training_seconds", "peak_memory_mb"],
+}
 
 
 def differences(found: Path, expected: Path) -> list[str]:
@@ -28,7 +33,7 @@ def differences(found: Path, expected: Path) -> list[str]:
         told += _rows(f"{name}, rows", pl.from_arrow(one.read()), pl.from_arrow(other.read()))
     tables = {path.parent.name for root in (found, expected) for path in root.glob("tables/*/current.parquet")}
     for name in tables:
-        frames = [store.table(name).read().drop(VERSIONED.get(name, [])) for store in (ours, theirs)]
+        frames = [store.table(name).read().drop(OF_THE_STORE.get(name, [])) for store in (ours, theirs)]
         if not frames[0].equals(frames[1]):
             told.append(f"table {name}: differs")
     # packs are copies of the stages' rows in the order in which they came, which is another one after a fault

@@ -35,6 +35,8 @@ def test_a_stage_as_parquet_csv_and_npy(folder, capsys):
     assert [json.loads(words) for words in frame["words"]] == [["a", "ü"], ["b", "ü"], ["c", "ü"]]
     assert main(["export", "texts", "vectors.npy"]) == 0
     assert "(3, 2) float32 of texts.vector" in capsys.readouterr().out
+    assert main(["export", "texts", "texts.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["file"] == "texts.csv"
     assert np.array_equal(np.load("vectors.npy"), VECTORS)
     assert (folder / "vectors.items.txt").read_text() == "a\nb\nc\n"
 

@@ -1,5 +1,7 @@
 """`reelcast figures` in a shell, before and without what it shows."""
 
+import json
+
 import pytest
 from matplotlib.figure import Figure
 
@@ -35,3 +37,5 @@ def test_a_figure_that_cannot_be_drawn_is_told_and_the_others_are_written(result
     written = [results / f"figure_{name}.png" for name in ("intensity", "courses")]
     assert printed.out.split() == [str(path) for path in written]
     assert sorted(results.iterdir()) == sorted(written)
+    assert main(["figures", "--item", "nobody", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == dict(zip(("intensity", "courses"), map(str, written), strict=True))

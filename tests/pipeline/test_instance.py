@@ -24,6 +24,7 @@ AWKWARD = ["my vidéos", "it's & $HOME; #1 100%", "ビデオ [1]", "what?"]
 def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reelcast.toml").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in [variable for variable in os.environ if variable.startswith("REELCAST_")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
@@ -80,8 +81,9 @@ def test_a_shell_reaches_the_instance_under_any_name(place, name):
         text=True,
         check=True,
     )
-    assert Path(told.stdout) == settings.store_folder() / "dagster"
+    assert Path(told.stdout).resolve() == settings.store_folder() / "dagster"
     with dg.DagsterInstance.from_config(told.stdout) as instance:
+        assert not instance.telemetry_enabled, "the instance's own dagster.yaml is read"
         assert dg.materialize([dg.AssetSpec("a"), _one], instance=instance).success
         assert len(instance.get_runs()) == 1
     assert (Path(told.stdout) / "history" / "runs.db").exists()

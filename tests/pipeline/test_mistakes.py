@@ -93,7 +93,9 @@ def folder(tmp_path, monkeypatch) -> Path:
     place.mkdir()
     (place / "reelcast.toml").write_text("")
     monkeypatch.chdir(place)
-    monkeypatch.delenv("REELCAST_CONFIG", raising=False)
+    for variable in ("REELCAST_CONFIG", "DAGSTER_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "no checkpoints"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     return place
@@ -108,6 +110,25 @@ def test_a_mistake_is_told_in_five_lines_with_its_mend_last(folder, monkeypatch,
     lines = (shown.out + shown.err).splitlines()
     assert len(lines) <= 5
     assert MENDS[mistake] in lines[-1]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("mistake", "mend"),
+    [
+        (a_file_in_place_of_the_store, "a file is in the way of this folder. Remove it, or choose another folder"),
+        (results_that_cannot_be_written, "a file is in the way of this folder. Remove it, or choose another folder"),
+        (a_setting_that_does_not_exist, "did you mean 'alpha'?"),
+        (a_full_disk, "Free some space, or choose a store on a larger disk (store.path)"),
+    ],
+)
+def test_a_command_that_cannot_begin_says_so_without_a_stage(folder, monkeypatch, capsys, mistake, mend, command):
+    for name, value in ({"DATA__FOLDER": str(folder / "data")} | mistake(folder)).items():
+        monkeypatch.setenv(f"REELCAST_{name}", value)
+    assert main([command]) == 2
+    shown = capsys.readouterr()
+    lines = (shown.out + shown.err).splitlines()
+    assert len(lines) <= 2 and mend in lines[-1]
 
 
 def test_a_sound_set_under_an_awkward_name_is_not_refused(folder, monkeypatch, capsys):

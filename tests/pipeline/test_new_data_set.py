@@ -1,10 +1,12 @@
 """`reelcast init`: a folder of videos becomes a data set, and nothing in it is changed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.command_line import main
+from pipeline.settings import load
 from storage.datasets import open_dataset
 
 
@@ -37,8 +39,20 @@ def test_videos_alone_are_listed_and_the_missing_feedback_is_named(folder, capsy
     assert main(["init", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "3 videos, 3 with a file; 0 events, 6 counts" in shown and "next: reelcast check; reelcast run" in shown
+    assert main(["init", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {
+        "folder": str(folder),
+        "added": [],
+        "videos": 3,
+        "files": 3,
+        "events": 0,
+        "counts": 6,
+        "problem": None,
+    }
     assert main(["settings", "--changed"]) == 0
-    assert f"folder = {str(folder)!r}" in capsys.readouterr().out.replace("\n", "")
+    changed = capsys.readouterr().out.replace("\n", "")
+    assert f"folder = {str(folder)!r}" in changed and "targets = ['view@7d']" in changed
 
 
 def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
@@ -48,6 +62,12 @@ def test_a_table_of_another_name_is_used_as_it_is(folder, capsys):
     assert (folder / "scraped.csv").read_bytes() == before
     videos = open_dataset(folder).videos
     assert videos["title"].to_list() == ["Cat"] * 3 and videos["path"].null_count() == 0
+    protocol = load().protocol
+    assert protocol.targets == ["view@end"] and protocol.hours == 0, "one count per video is all that can be forecast"
+    capsys.readouterr()
+    assert main(["init", str(folder)]) == 0, "a reelcast.toml that is there is kept"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    assert line.endswith("""'["view@end"]' REELCAST_PROTOCOL__HOURS=0; reelcast check; reelcast run""")
 
 
 def test_a_table_with_counts_whose_videos_cannot_be_told_is_named_with_its_columns(folder, capsys):

@@ -1,5 +1,7 @@
 """`reelcast report` in a shell."""
 
+import json
+
 import polars as pl
 import pytest
 
@@ -25,4 +27,6 @@ def test_it_writes_the_page_and_prints_its_path(store, tmp_path, capsys):
     assert main(["report"]) == 0
     path = tmp_path / "results" / "report.html"
     assert capsys.readouterr().out.split() == [str(path)]
+    assert main(["report", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"file": str(path)}
     assert "<!doctype html>" in path.read_text(encoding="utf-8")

@@ -1,6 +1,11 @@
 """`reelcast run`: what it prints while it works, and how it ends when something is wrong."""
 
+import json
 import logging
+import os
+import re
+import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
@@ -12,7 +17,7 @@ from assets.engine.user_errors import UserError, told_to_the_user
 from assets.settings import Settings
 from pipeline.command_line import main
 from pipeline.errors import RunFailed, WrongUse
-from pipeline.run_graph import run_graph
+from pipeline.run_graph import RunSummary, run_graph
 from pipeline.run_lines import NAME, StageLines, stage_lines
 from pipeline.settings import load
 from pipeline.studies import materialise
@@ -24,7 +29,7 @@ TROUBLE = {
 }
 
 
-def graph(trouble: str | None = None, *, share: float = 0.0) -> dg.Definitions:
+def graph(trouble: str | None = None, *, share: float = 0.0, blocking: bool = True) -> dg.Definitions:
     """Return three assets in a row, of which the second meets with trouble, and a check of the first."""
 
     @dg.asset
@@ -32,9 +37,12 @@ def graph(trouble: str | None = None, *, share: float = 0.0) -> dg.Definitions:
         context.log.info("videos: 60 items in 0.0 s, 2616.9/s\na table")
         context.log.warning("videos: a damaged file")
 
-    @dg.asset_check(asset=videos, blocking=True)
+    @dg.asset_check(asset=videos, blocking=blocking)
     def failed_share() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=share <= 0.25, metadata={"share": share, "limit": 0.25})
+        figures = {"share": share, "limit": 0.25}
+        return dg.AssetCheckResult(
+            passed=share <= 0.25, metadata=figures, description="" if blocking else "half of them"
+        )
 
     @dg.asset(deps=[videos])
     @told_to_the_user
@@ -59,25 +67,43 @@ def graph(trouble: str | None = None, *, share: float = 0.0) -> dg.Definitions:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> str:
     """One store for all tests: a new Dagster instance takes a second."""
-    return str(tmp_path_factory.mktemp("run") / "store")
+    return str(tmp_path_factory.mktemp("run") / "a store [1]")
 
 
 @pytest.fixture
 def settings(store, monkeypatch) -> Settings:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path(store).parent / "cache"))
     return load(environment={"REELCAST_STORE__PATH": store})
 
 
-def run(settings, monkeypatch, definitions: dg.Definitions, selection: str = "*", **options: bool) -> None:
+def run(settings, monkeypatch, definitions: dg.Definitions, selection: str = "*", **options: bool) -> RunSummary:
     monkeypatch.setattr("pipeline.definitions.defs", definitions)
-    run_graph(settings, selection, **options)
+    return run_graph(settings, selection, **options)
 
 
 def test_a_stage_is_one_line_and_nothing_is_said_twice(settings, monkeypatch, capfd):
     run(settings, monkeypatch, graph(), "videos, popularity")
-    lines = capfd.readouterr().out.splitlines()
+    shown = capfd.readouterr()
+    lines = shown.out.splitlines()
+    assert shown.err == "", "no words of Dagster's"
     assert lines[:2] == ["  videos: 60 items in 0.0 s, 2616.9/s", "  warning: videos: a damaged file"]
     assert [line.split()[:2] for line in lines[2:]] == [["[1/2]", "videos"], ["[2/2]", "popularity"]]
+
+
+def test_for_programs_the_lines_go_to_standard_error_and_the_result_to_standard_output(settings, monkeypatch, capfd):
+    monkeypatch.setattr("pipeline.definitions.defs", graph(share=0.2))
+    monkeypatch.setattr("pipeline.project.load_project", lambda: settings)
+    assert main(["run", "--json"]) == 0
+    shown = capfd.readouterr()
+    told = json.loads(shown.out)
+    assert list(told["seconds"]) == ["videos", "popularity", "predictions"] and told["failed_checks"] == {}
+    assert shown.err.splitlines()[0] == "  videos: 60 items in 0.0 s, 2616.9/s"
+
+
+def test_a_run_returns_the_checks_that_found_something(settings, monkeypatch):
+    found = run(settings, monkeypatch, graph(share=0.5, blocking=False))
+    assert found.failed_checks == {"videos: failed_share": "half of them"}
 
 
 def test_a_wrong_input_ends_with_its_sentence_in_the_shell_and_in_the_ui(settings, monkeypatch, capfd):
@@ -109,14 +135,14 @@ def test_a_run_of_a_study_prints_the_same_lines_and_ends_with_the_same_sentence(
         if trouble is None:
             materialise(settings, part)
         else:
-            with pytest.raises(RunFailed, match=r"^a run in .*store failed\npopularity: 3 labels are known"):
+            with pytest.raises(RunFailed, match=r"^a run in .*store \[1\] failed\npopularity: 3 labels are known"):
                 materialise(settings, part)
         shown = capfd.readouterr()
-        lines = shown.out.splitlines()
+        lines = shown.err.splitlines()
         assert lines[:2] == ["  videos: 60 items in 0.0 s, 2616.9/s", "  warning: videos: a damaged file"]
         assert [line.split()[:2] for line in lines[2:]] == [["[1/2]", "videos"], ["[2/2]", "popularity"]]
         assert "FAILED" in lines[-1] or trouble is None
-        assert shown.err == ""
+        assert shown.out == ""
 
 
 def test_an_unforeseen_error_says_how_to_see_where_it_happened(settings, monkeypatch):
@@ -135,6 +161,27 @@ def test_a_blocking_check_says_its_figures(settings, monkeypatch):
 def test_ctrl_c_is_no_failure(settings, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(settings, monkeypatch, graph("stopped"))
+
+
+def test_ctrl_c_does_not_reach_the_processes_that_copy_output_into_the_logs(settings, monkeypatch):
+    reached = {}
+
+    @dg.asset
+    def videos() -> None:
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{child}/status").read_text(), re.MULTILINE).group(1)
+            reached[child] = not int(blocked, 16) >> signal.SIGINT - 1 & 1
+
+    definitions = dg.Definitions(
+        assets=[videos],
+        jobs=[dg.define_asset_job("everything")],
+        resources={"settings": Settings()},
+        loggers={NAME: stage_lines},
+        executor=dg.in_process_executor,
+    )
+    run(settings, monkeypatch, definitions)
+    assert len(reached) >= 2 and not any(reached.values())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process is reached as before"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +210,8 @@ def test_in_a_terminal_progress_is_one_line_that_is_replaced():
     emit("frames: one is damaged", logging.WARNING)
     emit(event=DagsterEventType.STEP_SUCCESS)
     kept = [line.split() for line in console.export_text().splitlines()]
-    assert ["warning:", "frames:", "one", "is", "damaged"] in kept and ["[1/1]", "frames", "0.0", "s"] in kept
+    assert ["warning:", "frames:", "one", "is", "damaged"] in kept
+    assert ["[1/1]", "frames"] in [line[:2] for line in kept]
 
 
 def test_the_command_outside_a_project_is_refused(monkeypatch, tmp_path, capsys):

@@ -59,7 +59,7 @@ def _by_decile(own: pl.DataFrame, target: str) -> Picture:
         axes.plot(at, [100 * value for value in one], "o", color=BLUE, markersize=3, alpha=0.4)
     axes.plot(at, means, color=BLUE, marker="o", markersize=6, label="mean over horizons")
     axes.set(xlabel="tenth of the test videos by forecast, lowest first", ylabel="covered, %", xticks=list(at))
-    axes.legend()
+    figure.legend(loc="outside lower left")
     title = f"{target}: coverage of the {LEVEL} % interval by decile of the predicted median. Small dots are single horizons."
     return as_picture(figure, title)
 

@@ -1,10 +1,13 @@
 """Pictures are files of the instance, and the page of an asset has a short link to each."""
 
+import re
+
 import dagster as dg
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
-from assets.engine.picture_files import KEPT, as_linked_pictures
+from assets.engine.picture_files import KEPT, WIDTH, as_linked_pictures
 from assets.engine.plots import picture
 
 SHOWN_WITHOUT_A_CLICK = 1000  # characters of Markdown, in Dagster 1.13
@@ -21,8 +24,8 @@ def context(home):
         yield dg.build_asset_context(instance=instance)
 
 
-def drawn(number: int) -> dg.MetadataValue:
-    figure = Figure()
+def drawn(number: int, *, inches: float = 6) -> dg.MetadataValue:
+    figure = Figure(figsize=(inches, 3))
     figure.text(0, 0, str(number))
     return picture(figure)
 
@@ -36,6 +39,18 @@ def test_a_picture_becomes_a_short_link_to_a_png(context, home):
     assert file.read_bytes().startswith(b"\x89PNG")
     assert linked["curve"].value == f"![](/logs/pictures/model/curve/{file.stem}/png)"
     assert as_linked_pictures(context, "model", given) == linked  # a skipped asset links to the same file
+
+
+def test_a_picture_that_is_wider_than_the_page_is_shown_smaller_and_opened_with_a_click(context, home):
+    value = as_linked_pictures(context, "gallery", {"neighbours": drawn(1, inches=30)})["neighbours"].value
+    shown, opened = re.fullmatch(r"\[!\[\]\(/logs/(.+)/png\)\]\(/logs/(.+)/png\)", value).groups()
+    with (
+        Image.open(home / "storage" / f"{shown}.png") as narrow,
+        Image.open(home / "storage" / f"{opened}.png") as whole,
+    ):
+        assert whole.width > narrow.width == WIDTH
+        assert narrow.height == round(whole.height * WIDTH / whole.width)
+    assert len(value) < SHOWN_WITHOUT_A_CLICK
 
 
 def test_old_pictures_are_removed(context, home):

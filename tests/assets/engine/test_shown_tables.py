@@ -9,12 +9,15 @@ from assets.engine.shown_tables import LONGEST_TEXT, shown_tables, table_of
 from storage.store import Store
 
 FRAME = pl.DataFrame({"item": ["7", "8"], "t0": [1_780_000_000_000, None], "SRC": [math.nan, 0.123456]})
+NEAR = pl.Series(
+    [[{"item": "1", "score": 0.5}], []], dtype=pl.List(pl.Struct({"item": pl.String, "score": pl.Float32}))
+)
 
 
 def test_the_first_table_has_a_row_count_described_columns_and_a_preview(tmp_path):
     store = Store(tmp_path)
     for name in ("popularity", "labels"):
-        store.table(name).write(FRAME, inputs_hash="i", fingerprint="f")
+        store.table(name).write(FRAME.with_columns(neighbours=NEAR), inputs_hash="i", fingerprint="f")
     shown = shown_tables(store, [("tables", "popularity"), ("tables", "labels"), ("tables", "absent")])
     assert set(shown) == {
         *("dagster/row_count", "dagster/column_schema", "dagster/table_name"),
@@ -22,7 +25,7 @@ def test_the_first_table_has_a_row_count_described_columns_and_a_preview(tmp_pat
     }
     assert shown["dagster/row_count"].value == 2
     columns = {column.name: column for column in shown["dagster/column_schema"].value.columns}
-    assert columns["t0"].type == "Int64"
+    assert columns["t0"].type == "Int64" and columns["neighbours"].type == "List(Struct)"
     assert columns["t0"].description.startswith("Start of the video's clock")
 
 

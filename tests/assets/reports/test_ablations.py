@@ -35,6 +35,13 @@ def test_a_row_that_needs_other_neighbours_gets_a_store_of_its_own():
     assert json.dumps(by_name["as_set"].changes["model"]["seeds"]) == "[0, 1]"
 
 
+def test_chosen_rows_are_run_beside_the_full_model():
+    arms = ablation_arms("m3tr", seeds=[0], rows=["notemporal", " w/o text"])
+    assert [arm.changes["model"]["train"] for arm in arms] == [["m3tr", "m3tr_w_o_text"], ["m3tr_notemporal"]]
+    with pytest.raises(ValueError, match="no row of m3tr ends with 'w/o smell'; the rows are M3TR noTemporal, "):
+        ablation_arms("m3tr", seeds=[0], rows=["w/o smell"])
+
+
 def test_an_unknown_predictor_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="no ablations of 'boosting'; allowed: m3tr"):
         ablation_arms("boosting", seeds=[0])

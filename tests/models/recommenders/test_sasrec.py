@@ -47,7 +47,7 @@ def sequences() -> tuple[np.ndarray, np.ndarray]:
 
 def states(network: SASRecNetwork, items: np.ndarray, mask: np.ndarray) -> np.ndarray:
     vectors = item_rows(network, random_content())
-    return network(vectors[torch.from_numpy(items)], torch.from_numpy(mask)).detach().numpy()
+    return network(vectors[torch.from_numpy(items)], torch.from_numpy(mask), mask.shape[1]).detach().numpy()
 
 
 def reference_states(
@@ -77,7 +77,7 @@ def test_the_forward_pass_of_learned_items_is_the_papers_to_ten_digits():
     config = replace(CONFIG, ids=True)
     network, (items, mask) = network_of(config, ItemFeatures()), sequences()
     vectors = network.items({}, torch.arange(20))
-    found = network(vectors[torch.from_numpy(items)], torch.from_numpy(mask)).detach().numpy()
+    found = network(vectors[torch.from_numpy(items)], torch.from_numpy(mask), 6).detach().numpy()
     expected = reference_states(Reference(network), ItemFeatures(), items, mask)
     for row, rows in enumerate(expected):
         np.testing.assert_allclose(found[row][mask[row]], rows, atol=1e-10)
@@ -92,6 +92,15 @@ def test_a_wrong_weight_would_be_noticed(name):
     reference.weights[name] += 0.01 * np.random.default_rng(0).normal(size=reference.weights[name].shape)
     expected = reference_states(reference, random_content(), items, mask)
     assert np.abs(states(network, items, mask)[0][mask[0]] - expected[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
+def test_the_last_places_alone_are_those_of_all_places(config):
+    network, (items, mask) = network_of(config), sequences()
+    vectors = item_rows(network, random_content())[torch.from_numpy(items)]
+    every = network(vectors, torch.from_numpy(mask), 6)
+    for last in (1, 2):
+        torch.testing.assert_close(network(vectors, torch.from_numpy(mask), last), every[:, -last:], atol=1e-12, rtol=0)
 
 
 def test_padding_on_either_side_changes_nothing():
@@ -234,6 +243,7 @@ def test_every_training_click_but_a_users_first_is_a_target_once(stride):
         assert sorted(targets) == expected
         # the last target reads L clicks, or all before it
         np.testing.assert_array_equal(end - 1 - begin, np.minimum(end - 1 - clicks.start[owner], length))
+        assert (end - target <= stride).all()
         # every target reads more than L - stride clicks, or all before it
         assert ((target - begin > length - stride) | (begin == clicks.start[owner])).all()
 
@@ -248,13 +258,25 @@ def test_with_a_stride_of_one_training_reads_what_scoring_reads():
     found = set()
     for batch in fit.batches():
         items = batch.rows.numpy()
-        for row, place in np.argwhere(batch.counts.numpy()):
-            found.add(tuple(items[batch.click[row, : place + 1].numpy()]))
+        assert batch.counts.all() and batch.counts.shape[1] == 1
+        for click, mask in zip(batch.click.numpy(), batch.mask.numpy(), strict=True):
+            found.add(tuple(items[click[mask]]))
     expected = set()
     for user in range(len(histories)):
         own = clicks.item[clicks.start[user] : clicks.clicks_before[histories.start[user] + split.train[user]]]
         expected |= {tuple(own[max(0, last - CONFIG.length) : last]) for last in range(1, len(own))}
     assert found == expected
+
+
+def test_a_step_has_windows_of_all_lengths():
+    histories = random_histories(users=200, clicked=0.9)
+    torch.manual_seed(0)
+    network = SASRecNetwork(replace(CONFIG, loss="softmax", ids=True), {}, items=20)
+    options = SASRecTraining(stride=1, batch_size=50)
+    fit = SASRecFit(network, histories, ItemFeatures(), leave_one_out(histories), options=options, seed=0, device="cpu")
+    lengths = [batch.mask.sum(1) for batch in fit.batches()][:-1]  # the last step is smaller
+    assert len(lengths) > 10
+    assert all({1, CONFIG.length} <= set(step.tolist()) for step in lengths)
 
 
 def test_only_targets_count():
@@ -265,9 +287,10 @@ def test_only_targets_count():
     fit = SASRecFit(network, histories, ItemFeatures(), leave_one_out(histories), options=options, seed=0, device="cpu")
     (batch,) = fit.batches()
     vectors = network.items(batch.content, batch.rows)
-    user = network(vectors[batch.click], batch.mask)
+    user = network(vectors[batch.click], batch.mask, batch.mask.shape[1])
+    first = batch.mask.shape[1] - batch.counts.shape[1]
     losses = [
-        torch.nn.functional.cross_entropy((user[row, place] @ vectors.T)[None], target[None])
+        torch.nn.functional.cross_entropy((user[row, first + place] @ vectors.T)[None], target[None])
         for (row, place), target in zip(batch.counts.nonzero().tolist(), batch.target, strict=True)
     ]
     assert batch.mask.sum() > len(losses) == sum(len(part.target) for part in fit.batches())

@@ -83,11 +83,7 @@ def test_the_whole_graph_gives_the_same_store_in_a_bucket_as_on_a_disk(endpoint,
     options = {"endpoint": endpoint, "region": "us-east-1", "allow_http": "true"}
     second = Store(connect(url, cache=tmp_path / "second", options=options))
     second.fetch()
-    found = differences(second.root, tmp_path / "disk")
-    assert [text for text in found if text != "table leaderboard: differs"] == []
-    measured = ["training_seconds", "peak_memory_mb"]
-    tables = [store.table("leaderboard").read().drop(measured) for store in (second, Store(tmp_path / "disk"))]
-    assert tables[0].equals(tables[1])
+    assert differences(second.root, tmp_path / "disk") == []
     query = "SELECT stage, status, count(*) FROM states GROUP BY ALL ORDER BY ALL"
     for words in (("results",), ("sql", query), ("plan",)):
         on_disk = reelcast(*words, store=str(tmp_path / "disk"), folder=tmp_path / "unused", **where)
