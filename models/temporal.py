@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ from models.hawkes.history import gaps_of
 from models.hawkes.neural_fit import shrink
 from models.hawkes.row_source import RowSource
 from models.hawkes.similar_lengths import rows_in_order, similar_lengths
+from models.single_thinning import Simulator
 from models.thinning import HISTORIES, simulate
 
 CONFIG, STANDARDISER, PROCESS = "temporal.json", "standardiser.pt", "process"
@@ -147,6 +149,7 @@ class TemporalEncoder(nn.Module):
         age: Tensor | None = None,
         window: Tensor | None = None,
         max_events: int | None = None,
+        simulator: Simulator | None = None,
     ) -> Completed:
         """Extend every sequence to `length` events by thinning from its t_end, conditional on the observed events.
 
@@ -163,6 +166,7 @@ class TemporalEncoder(nn.Module):
                 at a number of events.
             window: (b,) planned length of the observation window; None is `age`.
             max_events: Largest number of simulated events per sequence; None sets no limit besides `length`.
+            simulator: What continues the sequences, with this process; None is `models.thinning.simulate`.
 
         Returns:
             The extended sequences.
@@ -179,15 +183,8 @@ class TemporalEncoder(nn.Module):
             needed = needed.clamp_max(max_events)
         until = batch.t_end + QUIET_HORIZON * self.length * float(self.process.time_scale)
         was_training = self.process.training
-        events = simulate(
-            self.process,
-            batch,
-            length=batch.lengths + needed,
-            until=until,
-            seeds=seeds,
-            history=self.history,
-            allow_unstable=True,
-        )
+        simulator = simulator or partial(simulate, self.process, allow_unstable=True)
+        events = simulator(batch, length=batch.lengths + needed, until=until, seeds=seeds, history=self.history)
         self.process.train(was_training)
         return replace(given, events=events, simulated=events.lengths - batch.lengths)
 
@@ -317,6 +314,7 @@ class RowlessEncoder:
         total: Tensor | None = None,
         age: Tensor | None = None,
         window: Tensor | None = None,
+        simulator: Simulator | None = None,
     ) -> Completed:
         """Return the sequences as they are; see `TemporalEncoder.complete`."""
         return Completed.unextended(batch, total, age, window)

@@ -9,7 +9,6 @@ import numpy as np
 from assets.encoding.encoder_choice import device_of
 from assets.prediction.forecast import Forecast
 from assets.prediction.forecast_rows import ForecastRows
-from assets.prediction.model_obstacles import fitted_models
 from assets.prediction.served_row import ranked_rows, served_forecasts
 from assets.prediction.stacking import stack_forecasts
 from assets.prediction.validation import read_validation
@@ -90,11 +89,7 @@ def _row_reasons(rows: ForecastRows, samples: Samples, forecast: Forecast) -> Re
     if forecast.row == NEIGHBOURS:
         reasons = reasons_of_neighbour_mean(samples, known)
     else:
-        model = next(
-            model
-            for model in fitted_models(rows.store, rows.settings)
-            if (model.title, model.seed) == (forecast.row, forecast.seed)
-        )
+        model = next(model for model in rows.models if (model.title, model.seed) == (forecast.row, forecast.seed))
         predictor = rows.predictor(model)
         reasons = reasons_of(predictor, samples, rows.bank, base=base, device=device_of(rows.settings))
     raised = forecast.values - reasons.forecast

@@ -22,6 +22,7 @@ from assets.protocol.popularity import read_popularity
 from assets.protocol.process_inputs import Sequences, observed_sequences
 from assets.protocol.splits import read_splits
 from assets.settings import Process, Settings
+from models.single_thinning import Simulator
 from models.temporal import RowlessEncoder, TemporalEncoder
 from models.thinning import SimulationError
 from storage.arrays import fixed, ragged
@@ -200,7 +201,7 @@ def _embed(
 
 
 def completed_windows(
-    encoder: TemporalEncoder | RowlessEncoder, windows: Sequences, seed: int
+    encoder: TemporalEncoder | RowlessEncoder, windows: Sequences, seed: int, *, simulator: Simulator | None = None
 ) -> list[tuple[dict[str, object], np.ndarray]]:
     """Return each window's completed sequence, with the fields of `YOUNGER`, and its rows (at most length, width).
 
@@ -208,6 +209,7 @@ def completed_windows(
         encoder: The encoder in service.
         windows: Windows of at most `process.max_events` events, each with an event or observed for some time.
         seed: Seed of the simulation, `process.seed`.
+        simulator: What continues the windows; None is `models.thinning.simulate`.
 
     Raises:
         SimulationError: A window cannot be simulated.
@@ -221,7 +223,8 @@ def completed_windows(
         rows = order[start : start + SIMULATED_AT_ONCE]
         part = windows.take(rows)
         with torch.no_grad():
-            completed = encoder.complete(part.batch(), seeds=[seeds[row] for row in rows], **part.observation())
+            own = [seeds[row] for row in rows]
+            completed = encoder.complete(part.batch(), seeds=own, **part.observation(), simulator=simulator)
             embedding, mask = encoder(completed)
         if not bool(torch.isfinite(embedding).all()):
             raise FloatingPointError("the process gives NaN or infinity for this sequence")

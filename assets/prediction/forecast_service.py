@@ -31,6 +31,7 @@ from assets.prediction.service_files import (
     POST_LABELS,
     POSTS,
     RUN_AGAIN,
+    SEARCHED_EXACTLY,
     STATISTICS,
     WEIGHTS,
     ServiceFiles,
@@ -61,7 +62,7 @@ from storage.hashing import content_hash
 from storage.store import Store
 
 NAME = "forecast_service"
-CODE = 3  # raise it when the same inputs give another result
+CODE = 4  # raise it when the same inputs give another result
 
 
 @dg.asset(
@@ -86,7 +87,8 @@ def forecast_service(context: dg.AssetExecutionContext, settings: Settings) -> d
     """Write what `reelcast predict` reads: tables of the bank's members, authors' posts, the served row and its weights."""
     store = open_store(settings)
     artifact = store.artifact(NAME)
-    fingerprint = Fingerprint(code=CODE, parameters=forecast_settings(settings))
+    searched = {"index": settings.bank.index, "recall": settings.bank.recall}
+    fingerprint = Fingerprint(code=CODE, parameters={**forecast_settings(settings), "searched": searched})
     features = video_features(store, [])
     packs = {modality: getattr(features, modality).keep.version.version for modality in MODALITY_STAGES}
     inputs_hash = content_hash(made_from(store, settings, "train", "val", "test", "predict"), packs)
@@ -132,6 +134,10 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
         np.save(folder / f"{name}.npy", values)
     rows.weights.write_parquet(folder / f"{WEIGHTS}.parquet")
     _write_tables(store, settings, folder)
+    lists = None
+    if settings.bank.index == "auto":
+        size, aim = settings.retrieval.neighbours, settings.bank.recall
+        lists = bank.write_lists(folder, exact_up_to=SEARCHED_EXACTLY, size=size, aim=aim)
     extrapolation = rows.extrapolation
     lines = [
         [list(astuple(line)) if isinstance(line, LogLinear) else str(line) for line in at_age]
@@ -149,6 +155,7 @@ def _write(store: Store, settings: Settings, folder: Path, packs: dict[str, int]
         "packs": packs,
         "simulated": simulated.tolist(),
         "bank": bank.version.version,
+        "lists": lists,
         "duplicate_bits": settings.protocol.duplicate_bits,
         "types": sorted(rows.events["type"].unique()),
         "metrics": sorted(rows.counters["metric"].unique()),

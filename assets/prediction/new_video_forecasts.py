@@ -39,6 +39,7 @@ from assets.prediction.trained_models import TrainedModel, load_model
 from assets.settings import Settings
 from models.predictor_table import STACK, predictor_class
 from models.predictors import Bank, Neighbourhood, Predictor, Samples
+from models.single_thinning import Simulator, SingleThinning
 from models.temporal import RowlessEncoder, TemporalEncoder
 from storage.bank import MemoryBank
 from storage.pack import Pack
@@ -102,12 +103,20 @@ class NewVideoForecaster:
         expect = {stage.NAME: stage.encoder_stage(self.settings).fingerprint(self.settings).hash for stage in stages}
         process = temporal_embeddings.rows_fingerprint(fitted_process(self.store)[0], self.settings.process)
         expect[temporal_embeddings.NAME] = process.hash
-        return MemoryBank.open(self.store.artifact(BANK), expect=expect, device=self.settings.bank.device)
+        artifact, device = self.store.artifact(BANK), self.settings.bank.device
+        return MemoryBank.open(artifact, expect=expect, device=device, lists=self.files.lists)
 
     @cached_property
     def encoder(self) -> TemporalEncoder | RowlessEncoder:
         """The encoder of feedback."""
         return load_encoder(fitted_process(self.store)[0]) or RowlessEncoder(self.settings.process.length)
+
+    @cached_property
+    def simulator(self) -> Simulator | None:
+        """What continues windows one at a time; None if only `models.thinning.simulate` can continue them."""
+        if isinstance(self.encoder, RowlessEncoder) or not SingleThinning.expressible(self.encoder.process):
+            return None
+        return SingleThinning(self.encoder.process)
 
     @cached_property
     def types(self) -> list[str]:
@@ -142,7 +151,7 @@ class NewVideoForecaster:
         seconds: dict[str, float] = {}
         with timed(seconds, "feedback"):
             cut = cut_windows(videos, self.settings, self.files)
-            embedded = embed_windows(cut, self.settings, self.encoder, self.types)
+            embedded = embed_windows(cut, self.settings, self.encoder, self.types, simulator=self.simulator)
         with timed(seconds, "retrieval"):
             form = self.bank.version.metadata["temporal_key"]
             windows = query_windows(cut, embedded, width=self.encoder.width, form=form)

@@ -32,6 +32,7 @@ from assets.settings import Settings
 from models.predictors import Neighbourhood
 from models.predictors.features import PackedRows, VideoFeatures
 from models.predictors.table import Table
+from models.single_thinning import Simulator
 from models.temporal import RowlessEncoder, TemporalEncoder
 from models.thinning import SimulationError
 from storage.bank import MemoryBank
@@ -76,9 +77,21 @@ def cut_windows(videos: Sequence[NewVideo], settings: Settings, files: ServiceFi
 
 
 def embed_windows(
-    cut: CutWindows, settings: Settings, encoder: TemporalEncoder | RowlessEncoder, types: Sequence[str]
+    cut: CutWindows,
+    settings: Settings,
+    encoder: TemporalEncoder | RowlessEncoder,
+    types: Sequence[str],
+    *,
+    simulator: Simulator | None = None,
 ) -> dict[str, Mapping[str, Any]]:
     """Return what the stage `temporal_embeddings` keeps of each item that was observed for some time.
+
+    Args:
+        cut: The windows.
+        settings: All settings.
+        encoder: The encoder of feedback.
+        types: Types of events that the process reads.
+        simulator: What continues the windows; None is `models.thinning.simulate`.
 
     Returns:
         Item -> the fields of `YOUNGER`, `embedding` (rows, width) and `window_hours`. An item that cannot be simulated is left
@@ -92,7 +105,7 @@ def embed_windows(
             continue
         window = sequences.take([row]).at_most(process.max_events)
         with suppress(SimulationError, FloatingPointError):
-            ((held, rows),) = completed_windows(encoder, window, process.seed)
+            ((held, rows),) = completed_windows(encoder, window, process.seed, simulator=simulator)
             embedded[item] = {**held, "embedding": rows, "window_hours": sequences.window}
     return embedded
 

@@ -26,11 +26,14 @@ from models.baselines import LogLinear, NotApplicable
 from models.predictors.features import PackedRows, VideoFeatures
 from models.predictors.table import Table
 from storage.artifact_version import ArtifactVersion
+from storage.bank.memory_bank import OwnLists
 from storage.durable import StoreError
 from storage.pack import Pack, pack_artifact
 from storage.store import Store
 
 FACTS = "facts.json"
+# A single search of 20,000 members takes 12 to 18 ms of CPU if it is exact, and 3 to 7 ms over lists, whatever their number.
+SEARCHED_EXACTLY = 20_000  # largest number of members
 WEIGHTS, POSTS, POST_LABELS, STATISTICS = "weights", "posts", "post_labels", "author_statistics"
 
 
@@ -99,6 +102,12 @@ class ServiceFiles:
             for name in (POSTS, POST_LABELS)
         )
         return posts, labels.drop("author")
+
+    @property
+    def lists(self) -> OwnLists | None:
+        """Lists of the bank's members for searches of single videos; None for a bank that is searched as it is."""
+        description = self.facts["lists"]
+        return None if description is None else OwnLists(self.version.path, description, SEARCHED_EXACTLY)
 
     @cached_property
     def labels(self) -> MemberLabels:

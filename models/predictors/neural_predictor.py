@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -186,6 +187,8 @@ class NeuralPredictor(ABC):
         description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if description["format"] != FORMAT:
             raise ValueError(f"{folder} has a model of format {description['format']}, but this version reads {FORMAT}")
-        network = self.network_class.from_description(description, temporal_encoder=self.temporal_encoder)
+        # A copy: the model has its own weights of the process, and other models may share the given one.
+        encoder = copy.deepcopy(self.temporal_encoder)
+        network = self.network_class.from_description(description, temporal_encoder=encoder)
         network.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
         self._network = network.eval()

@@ -1,6 +1,7 @@
 """The search over one set of members: over sorted lists where there are some and they serve, else exactly."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import faiss
 import numpy as np
@@ -20,11 +21,13 @@ class BankSearch:
     Attributes:
         bank: The members.
         lists: Their sorted lists; None if the search is exact.
+        exact_up_to: Largest number of members that are searched exactly.
         owners: FAISS indexes whose memory the members' vectors are in; it is valid as long as they are.
     """
 
     bank: Bank
     lists: ThresholdSearch | None
+    exact_up_to: int = EXACT_UP_TO
     owners: tuple[faiss.Index, ...] = ()
 
     def answer(self, queries: Queries, *, size: int, extremes: Extremes | None = None) -> Neighbours:
@@ -70,5 +73,9 @@ class BankSearch:
         if times is None:
             return np.ones(count, bool)
         members = len(self.bank.groups)
-        visible = np.searchsorted(np.sort(self.bank.label_times), times, side="right")
-        return visible >= max(members / 2, min(EXACT_UP_TO, members))
+        visible = np.searchsorted(self._label_times, times, side="right")
+        return visible >= max(members / 2, min(self.exact_up_to, members))
+
+    @cached_property
+    def _label_times(self) -> np.ndarray:
+        return np.sort(self.bank.label_times)

@@ -25,10 +25,10 @@ BLOCK = 65_536
 ALLOWED = "auto, flat, and FAISS factory strings such as IVF1024,Flat, IVF1024,PQ64 or HNSW32 are allowed"
 
 
-def choose(members: int, width: int, *, asked: str = "auto") -> str:
+def choose(members: int, width: int, *, asked: str = "auto", exact_up_to: int = EXACT_UP_TO) -> str:
     """Return the FAISS factory string of a bank's index; `Flat` means exact search.
 
-    With `auto`, search is exact up to 200,000 members. Above, the index has 2 sqrt(N) inverted lists of 4-bit codes, one
+    With `auto`, search is exact up to `exact_up_to` members. Above, the index has 2 sqrt(N) inverted lists of 4-bit codes, one
     code for two dimensions (one for each dimension up to a width of 128), which a CPU scans in its registers (Andre et
     al., Quicker ADC, 2019). A code takes a sixteenth of its vector's memory. Members found by their codes are scored by
     their vectors, which stay on disk.
@@ -37,12 +37,13 @@ def choose(members: int, width: int, *, asked: str = "auto") -> str:
         members: Number of vectors.
         width: Length of each vector.
         asked: `auto`, `flat`, or a factory string, which is returned unchanged.
+        exact_up_to: Largest number of members that `auto` searches exactly.
 
     Example:
         >>> choose(1_000, 256), choose(1_000_000, 256)
         ('Flat', 'IVF2048,PQ128x4fs')
     """
-    if asked == "flat" or (asked == "auto" and members <= EXACT_UP_TO):
+    if asked == "flat" or (asked == "auto" and members <= exact_up_to):
         return EXACT
     if asked != "auto":
         return asked
@@ -123,9 +124,24 @@ def calibrate(recall: Callable[[Effort], float], *, aim: float) -> tuple[Effort,
     return effort, reached
 
 
-def described(factories: tuple[str, str], effort: Effort, reached: float) -> dict[str, object]:
-    """Return the description of a version's lists for its metadata."""
-    return {"content": factories[0], "temporal": factories[1], "effort": asdict(effort), "calibrated_recall": reached}
+def described(
+    factories: tuple[str, str], effort: Effort, reached: float, lengths: tuple[float, float]
+) -> dict[str, object]:
+    """Return the description of a version's lists for its metadata.
+
+    Args:
+        factories: Factory strings of the content and the temporal lists.
+        effort: How thoroughly the lists are read.
+        reached: Recall of the calibration.
+        lengths: Lengths of the longest content and temporal vector.
+    """
+    return {
+        "content": factories[0],
+        "temporal": factories[1],
+        "effort": asdict(effort),
+        "calibrated_recall": reached,
+        "lengths": list(lengths),
+    }
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,34 @@ from storage.artifact_version import ArtifactVersion
 from storage.bank.bank_search import BankSearch
 from storage.bank.files import MEMBERS, VECTORS
 from storage.bank.gpu import Device, takes_gpu
-from storage.bank.lists import EXACT, WHOLE, Effort, SortedLists, as_array
+from storage.bank.list_files import open_lists, write_lists
+from storage.bank.lists import EXACT, EXACT_UP_TO, WHOLE, SortedLists, as_array, choose
 from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.recall_latency import SearchQuality, recall, sampled
 from storage.bank.search import search
-from storage.bank.shards import Run, Shard, opened_lists
+from storage.bank.shards import Run, Shard
 from storage.bank.shards import answer as search_shards
 from storage.bank.threshold import ThresholdSearch
 from storage.bank.version import check_versions
 from storage.durable import StoreError
 
 SINGLE = 20  # queries searched one at a time, to measure the latency
+
+
+@dataclass(frozen=True)
+class OwnLists:
+    """Lists that belong to a reader of the bank, not to the version.
+
+    Attributes:
+        folder: Where `MemoryBank.write_lists` wrote them.
+        description: What it returned.
+        exact_up_to: Largest number of members that are searched exactly.
+    """
+
+    folder: Path
+    description: Mapping[str, Any]
+    exact_up_to: int
 
 
 class MemoryBank:
@@ -74,12 +91,13 @@ class MemoryBank:
         >>> folder.cleanup()
     """
 
-    def __init__(self, version: ArtifactVersion, *, device: Device = "auto"):
+    def __init__(self, version: ArtifactVersion, *, device: Device = "auto", lists: OwnLists | None = None):
         """Open a version without checking which encoders made it; see `open`.
 
         Args:
             version: The version.
             device: What searches it; see `storage.bank.gpu.takes_gpu`. The shards of a divided bank are searched on the CPU.
+            lists: Lists for a version that has none of its own. Its vectors are then memory-mapped.
 
         Raises:
             DamageError: Its files are damaged. It was set aside, and the next run builds it again.
@@ -88,6 +106,7 @@ class MemoryBank:
         self.version = version
         self._on_gpu = takes_gpu(device, members=version.metadata["members"])
         self._device: Device = device
+        self._lists = lists
         self._hold = version.hold()
         with version.reading() as folder:
             self._load(folder)
@@ -95,7 +114,7 @@ class MemoryBank:
     def _load(self, folder: Path) -> None:
         # A search over lists reads few of the vectors, so they are memory-mapped. Exact search reads all of them each time.
         metadata = self.version.metadata
-        flags = faiss.IO_FLAG_MMAP_IFC if metadata.keys() & {"lists", "shards"} else 0
+        flags = faiss.IO_FLAG_MMAP_IFC if self._lists or metadata.keys() & {"lists", "shards"} else 0
         self.content_index, self.temporal_index = (
             faiss.read_index(str(folder / name), flags) for name in VECTORS.values()
         )
@@ -114,11 +133,17 @@ class MemoryBank:
 
     @cached_property
     def _search(self) -> BankSearch:
-        return BankSearch(self._bank, self._open_lists())
+        exact_up_to = EXACT_UP_TO if self._lists is None else self._lists.exact_up_to
+        return BankSearch(self._bank, self._open_lists(), exact_up_to)
 
     @staticmethod
     def open(
-        artifact: Artifact, *, expect: Mapping[str, Any], version: int | None = None, device: Device = "auto"
+        artifact: Artifact,
+        *,
+        expect: Mapping[str, Any],
+        version: int | None = None,
+        device: Device = "auto",
+        lists: OwnLists | None = None,
     ) -> "MemoryBank":
         """Open a version of the bank.
 
@@ -127,6 +152,7 @@ class MemoryBank:
             expect: Identities of the encoders and processes that make the queries; they must be those of the bank.
             version: Number of the version, by default the one in service.
             device: What searches it; see `MemoryBank`.
+            lists: Lists for a version that has none; see `MemoryBank`.
 
         Raises:
             BankVersionError: The bank was built with other encoders or processes.
@@ -139,7 +165,7 @@ class MemoryBank:
                 raise StoreError(f"{artifact.folder}: there is no memory bank in service; build and activate one first")
             check_versions(found, expect)
             try:
-                return MemoryBank(found, device=device)
+                return MemoryBank(found, device=device, lists=lists)
             except FileNotFoundError:
                 if found.path.exists() or version is not None:
                     raise
@@ -295,14 +321,35 @@ class MemoryBank:
                 if self._device == "gpu":
                     raise StoreError(f"bank.device is 'gpu', but the vectors do not fit: {error}") from error
                 # with "auto", the CPU searches the lists on disk
-        description = self.version.metadata.get("lists")
-        if description is None:
+        flat = (self.content_index, self.temporal_index)
+        if "lists" in self.version.metadata:
+            return open_lists(self.version.path, self._bank, flat, self.version.metadata["lists"])
+        if self._lists is not None:
+            return open_lists(self._lists.folder, self._bank, flat, self._lists.description)
+        return None
+
+    def write_lists(self, folder: Path, *, exact_up_to: int, size: int, aim: float) -> dict[str, Any] | None:
+        """Write lists for searches of single queries, which may be approximate where those of a run are exact.
+
+        Args:
+            folder: Where to write them.
+            exact_up_to: Largest number of members that are searched exactly.
+            size: Number of neighbours that the lists are calibrated for.
+            aim: Recall against exact search that they should reach.
+
+        Returns:
+            Their description, for `OwnLists`. None if nothing was written: the bank has few members, lists of its own, or
+            shards.
+        """
+        counts = self.content_mask.sum(), self.temporal_mask.sum()
+        factories = tuple(
+            choose(int(count), index.d, exact_up_to=exact_up_to)
+            for count, index in zip(counts, (self.content_index, self.temporal_index), strict=True)
+        )
+        if self.has_lists or self.shards or factories[0] == EXACT:
             return None
-        lists = [
-            opened_lists(self.version.path, name, description[name], *side)
-            for name, side in zip(VECTORS, self._sides, strict=True)
-        ]
-        return ThresholdSearch(self._bank, *lists, effort=Effort(**description["effort"]))
+        flat = (self.content_index, self.temporal_index)
+        return write_lists(folder, self._bank, flat, factories, size=size, aim=aim)
 
     @property
     def _sides(self) -> list[tuple[faiss.IndexFlatIP, np.ndarray]]:

@@ -23,12 +23,12 @@ import numpy as np
 from storage.bank.bank_search import BankSearch
 from storage.bank.exact_block import ExactSide, rescored
 from storage.bank.extremes import Extremes
-from storage.bank.files import MEMBERS, VECTORS, lists_file
-from storage.bank.lists import EXACT, Effort, SortedLists, as_array
+from storage.bank.files import MEMBERS, VECTORS
+from storage.bank.list_files import open_lists
+from storage.bank.lists import as_array
 from storage.bank.member_order import Bank
 from storage.bank.neighbours import Neighbours, Queries
 from storage.bank.ranking import Candidates, near_ties
-from storage.bank.threshold import ThresholdSearch
 from storage.remote.connection import mirror_of
 
 OPEN = 32  # shards that a process keeps open; their vectors are memory-mapped
@@ -89,41 +89,11 @@ def _opened(shard: Shard) -> BankSearch:
         groups = members["groups"][part]
     vectors = [faiss.read_index(str(shard.folder / file), faiss.IO_FLAG_MMAP_IFC) for file in VECTORS.values()]
     bank = Bank(*(as_array(index)[part] for index in vectors), *masks, groups, None if times is None else times[part])
-    if shard.lists is None:
-        return BankSearch(bank, None, tuple(vectors))
-    described = json.loads(shard.lists)
-    sides = [
-        opened_lists(shard.folder, name, described[name], index, mask, number=shard.number, offset=shard.start)
-        for name, index, mask in zip(VECTORS, vectors, masks, strict=True)
-    ]
-    return BankSearch(bank, ThresholdSearch(bank, *sides, effort=Effort(**described["effort"])), tuple(vectors))
-
-
-def opened_lists(
-    folder: Path,
-    name: str,
-    factory: str,
-    vectors: faiss.IndexFlatIP,
-    mask: np.ndarray,
-    *,
-    number: int | None = None,
-    offset: int = 0,
-) -> SortedLists:
-    """Return the sorted lists of one modality as a version has them.
-
-    Args:
-        folder: Folder of the version.
-        name: "content" or "temporal".
-        factory: FAISS factory string of the lists, or `EXACT` if they are made of the vectors.
-        vectors: The vectors of all members.
-        mask: (N,) bool, whether a member has the modality.
-        number: Number of the shard; None if the bank is not divided.
-        offset: Position of the shard's first member in `vectors`.
-    """
-    if factory == EXACT:
-        return SortedLists.whole(vectors, mask, offset=offset)
-    index = faiss.read_index(str(folder / lists_file(name, number)))
-    return SortedLists(index, np.flatnonzero(mask), vectors, factory, offset)
+    lists = None
+    if shard.lists is not None:
+        description = json.loads(shard.lists)
+        lists = open_lists(shard.folder, bank, vectors, description, shard=shard.number, offset=shard.start)
+    return BankSearch(bank, lists, owners=tuple(vectors))
 
 
 @dataclass(frozen=True)

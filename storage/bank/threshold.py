@@ -82,12 +82,29 @@ class ThresholdSearch:
         content: Lists by content similarity.
         temporal: Lists by temporal similarity.
         effort: How thoroughly the lists are read.
+        lengths: Lengths of the longest content and temporal vector.
     """
 
-    def __init__(self, bank: Bank, content: SortedLists, temporal: SortedLists, *, effort: Effort):
-        """Prepare a search; this reads all vectors once, for the length of the longest one."""
+    def __init__(
+        self,
+        bank: Bank,
+        content: SortedLists,
+        temporal: SortedLists,
+        *,
+        effort: Effort,
+        lengths: tuple[float, float] | None = None,
+    ):
+        """Prepare a search.
+
+        Args:
+            bank: The members.
+            content: Lists by content similarity.
+            temporal: Lists by temporal similarity.
+            effort: How thoroughly the lists are read.
+            lengths: Lengths of the longest content and temporal vector; by default all vectors are read once to find them.
+        """
         self.bank, self.content, self.temporal, self.effort = bank, content, temporal, effort
-        self._lengths = [_longest(vectors) for vectors in (bank.content, bank.temporal)]
+        self.lengths = (_longest(bank.content), _longest(bank.temporal)) if lengths is None else tuple(lengths)
 
     @property
     def exact(self) -> bool:
@@ -127,8 +144,8 @@ class ThresholdSearch:
 
     def _read_both(self, queries: Queries, *, depth: int) -> tuple[Side, Side]:
         return (
-            self._read(self.content, queries, queries.content, queries.content_mask, self._lengths[0], depth),
-            self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self._lengths[1], depth),
+            self._read(self.content, queries, queries.content, queries.content_mask, self.lengths[0], depth),
+            self._read(self.temporal, queries, queries.temporal, queries.temporal_mask, self.lengths[1], depth),
         )
 
     def _block(self, queries: Queries, found: Neighbours, size: int, extremes: Extremes | None) -> np.ndarray:

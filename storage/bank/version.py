@@ -8,7 +8,6 @@ the vectors.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import faiss
@@ -16,17 +15,13 @@ import numpy as np
 
 from storage.artifact import Artifact
 from storage.artifact_version import ArtifactVersion
-from storage.bank.files import MEMBERS, VECTORS, lists_file
-from storage.bank.lists import EXACT, Effort, SortedLists, calibrate, choose, described, make_index
+from storage.bank.files import MEMBERS, VECTORS
+from storage.bank.list_files import write_lists
+from storage.bank.lists import EXACT, choose
 from storage.bank.member_order import Bank
-from storage.bank.recall_latency import recall, sampled
-from storage.bank.search import search
-from storage.bank.threshold import ThresholdSearch
 from storage.damage import DamageError
 from storage.durable import StoreError
 from storage.hashing import content_hash
-
-CALIBRATED_ON = 256  # queries
 
 
 class BankVersionError(StoreError):
@@ -164,7 +159,7 @@ def build(
                 bank = Bank(content[here], temporal[here], *own, members["groups"][here], None)
                 factories = factory, choose(int(own[1].sum()), temporal.shape[1])
                 shard = number if shards > 1 else None
-                lists = _write_lists(folder, bank, flat, factories, size=size, aim=aim, shard=shard, offset=start)
+                lists = write_lists(folder, bank, flat, factories, size=size, aim=aim, shard=shard, offset=start)
             parts.append({"start": start, "stop": stop, "lists": lists})
         if shards > 1:
             facts["shards"] = parts
@@ -177,38 +172,6 @@ def _flat(vectors: np.ndarray) -> faiss.IndexFlatIP:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     return index
-
-
-def _write_lists(
-    folder: Path,
-    bank: Bank,
-    flat: Sequence[faiss.IndexFlatIP],
-    factories: tuple[str, str],
-    *,
-    size: int,
-    aim: float,
-    shard: int | None,
-    offset: int,
-) -> dict[str, Any]:
-    """Write the approximate indexes of a bank or shard, and return their description with the effort that they need."""
-    sides = []
-    for name, factory, vectors in zip(VECTORS, factories, flat, strict=True):
-        mask = getattr(bank, f"{name}_mask")
-        if factory == EXACT:
-            sides.append(SortedLists.whole(vectors, mask, offset=offset))
-        else:
-            own = getattr(bank, name)
-            index = make_index(own if mask.all() else own[mask], factory)
-            faiss.write_index(index, str(folder / lists_file(name, shard)))
-            sides.append(SortedLists(index, np.flatnonzero(mask), vectors, factory, offset))
-    queries = sampled(bank, CALIBRATED_ON, seed=1)
-    exact = search(bank, queries, size=size)
-
-    def reached(effort: Effort) -> float:
-        return recall(ThresholdSearch(bank, *sides, effort=effort).search(queries, size=size)[0], exact)
-
-    # The calibration aims higher, so that other queries than these reach `aim` too.
-    return described(factories, *calibrate(reached, aim=aim + (1 - aim) / 4))
 
 
 def check_versions(bank: ArtifactVersion, expect: Mapping[str, Any]) -> None:

@@ -324,7 +324,7 @@ def _read_part(
         try:
             text = read_csv(path, names=known, item_names=items)
         except DatasetError as error:
-            if error.problems == [f"{path}: the file is empty"]:
+            if required and error.problems == [f"{path}: the file is empty"]:
                 error = DatasetError([f"{path}: the file is empty; a header with {', '.join(required)} is needed"])
             raise error from None
         frame, columns, lines, unit = text.frame, text.header, text.lines, "line"

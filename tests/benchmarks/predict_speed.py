@@ -23,11 +23,11 @@ import numpy as np
 from assets.memory.memory_bank import open_bank
 from assets.prediction import forecast_service
 from assets.prediction.forecast_service import service_files
-from assets.prediction.service_files import FACTS
+from assets.prediction.service_files import FACTS, SEARCHED_EXACTLY
 from assets.settings import Settings
 from pipeline.predicting.forecaster import Forecaster
 from pipeline.settings import changed, load
-from storage.bank import build
+from storage.bank import MemoryBank, build
 from storage.derived_store import derive_store
 from storage.store import Store
 
@@ -63,6 +63,7 @@ def grown(settings: Settings, folder: Path, members: int) -> Settings:
         metadata={name: bank.version.metadata[name] for name in ("temporal_key", "ages")},
     )
     artifact.activate(version.version)
+    large = MemoryBank(version)
     with store.artifact(forecast_service.NAME).new(inputs_hash=str(members), fingerprint="grown") as grown_files:
         for file in files.version.path.iterdir():
             if file.suffix == ".npy" and file.name not in ("titles.npy", "title_offsets.npy"):
@@ -71,7 +72,9 @@ def grown(settings: Settings, folder: Path, members: int) -> Settings:
                 (grown_files / file.name).hardlink_to(file)
         np.save(grown_files / "titles.npy", np.zeros(members, np.uint8) + ord("t"))
         np.save(grown_files / "title_offsets.npy", np.arange(members + 1))
-        facts = {**files.facts, "bank": version.version}
+        size, aim = settings.retrieval.neighbours, settings.bank.recall
+        lists = large.write_lists(grown_files, exact_up_to=SEARCHED_EXACTLY, size=size, aim=aim)
+        facts = {**files.facts, "bank": version.version, "lists": lists}
         (grown_files / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return changed(settings, {"store": {"path": str(folder), "results": str(folder / "results")}})
 
@@ -83,6 +86,15 @@ def told(name: str, walls: list[float], cpu: list[float], steps: list[dict[str, 
     shown = ", ".join(f"{step} {1000 * seconds:.1f}" for step, seconds in medians.items())
     medians_ms = [1000 * np.median(values) for values in (cpu, walls, own)]
     return "{}: CPU {:.0f} ms, wall {:.0f} ms, own {:.0f} ms ({})".format(name, *medians_ms, shown)
+
+
+def searched(settings: Settings) -> str:
+    """Return one line: the recall of the bank's search, and the time of single ones."""
+    store = Store(settings.store_folder())
+    artifact, files = store.artifact("memory_bank"), service_files(store, settings)
+    bank = MemoryBank.open(artifact, expect=artifact.current().metadata["versions"], lists=files.lists)
+    measured = bank.quality(size=settings.retrieval.neighbours)
+    return f"search: {bank.index}, recall {measured.recall:.3f}, single query {measured.latency_ms:.1f} ms (95th percentile)"
 
 
 def used_by_children() -> float:
@@ -130,6 +142,7 @@ def main() -> None:
     arguments = [args.video, *(["--feedback", args.feedback] if args.feedback else [])]
 
     def show(own: Settings, environment: dict[str, str]) -> None:
+        print("  " + searched(own), flush=True)
         print("  " + cold(arguments, environment, args.cold), flush=True)
         for details in (True, False):
             print("  " + warm(own, args.video, args.feedback, args.warm, details=details), flush=True)

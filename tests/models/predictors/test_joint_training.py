@@ -132,6 +132,20 @@ def test_with_a_penalty_influences_that_were_zero_stay_zero(world, encoder, tmp_
     assert bool((free[was_zero] > 0).any())
 
 
+def test_models_that_are_loaded_with_one_encoder_have_a_process_each(world, encoder, tmp_path):
+    """Otherwise the last one that is loaded changes the process of the others, and the one that completes windows."""
+    before = encoder.process.excitation.branching.detach().clone()
+    trained = [fitted(world, encoder, epochs=1, process_learning_rate=rate) for rate in (0.01, 0.05)]
+    loaded = []
+    for number, model in enumerate(trained):
+        model.save(tmp_path / str(number))
+        loaded.append(M3TRPredictor(SMALL, temporal_encoder=encoder))
+        loaded[-1].load(tmp_path / str(number))
+    assert torch.equal(encoder.process.excitation.branching.detach(), before)
+    for model, again in zip(trained, loaded, strict=True):
+        np.testing.assert_array_equal(again.predict(world.dev, world.bank), model.predict(world.dev, world.bank))
+
+
 def test_a_penalty_makes_exact_zeros(world, encoder):
     none, strong = (
         fitted(

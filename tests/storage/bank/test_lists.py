@@ -1,11 +1,14 @@
 """Banks whose index is approximate: the rule, the override, and that what they find is scored exactly."""
 
+import json
+
 import numpy as np
 import pytest
 
-import storage.bank.bank_search as opened
+import storage.bank.memory_bank as opened
 from storage.bank import MemoryBank, build
 from storage.bank.lists import Effort, calibrate, choose
+from storage.bank.memory_bank import OwnLists
 from storage.bank.search import search
 from tests.storage.bank.test_threshold import blobs
 
@@ -80,6 +83,28 @@ def test_an_approximate_index_reaches_the_recall_and_scores_exactly(artifact, in
     np.testing.assert_allclose(found.ss_modal[same], expected.ss_modal[same], atol=1e-5)
     np.testing.assert_allclose(found.score[same], expected.score[same], atol=0.02)
     assert (np.diff(found.score, axis=1) <= 0).all()
+
+
+def test_a_reader_with_lists_of_its_own_finds_the_same_as_a_bank_that_has_them(artifact, tmp_path):
+    bank = clustered_bank(artifact, "auto")
+    description = bank.write_lists(tmp_path, exact_up_to=1000, size=10, aim=0.95)
+    lists = OwnLists(tmp_path, json.loads(json.dumps(description)), exact_up_to=1000)
+    reader = MemoryBank.open(artifact, expect={}, lists=lists)
+    assert (bank.index, reader.index) == ("Flat", "IVF128,PQ32x4fs")
+    found, expected = ask(reader), exactly()
+    same = found.index == expected.index
+    assert same.mean() > 0.8
+    np.testing.assert_allclose(found.score[same], expected.score[same], atol=0.02)
+    np.testing.assert_array_equal(ask(bank).index, expected.index)
+    early = np.full(QUERIES, MEMBERS // 4)  # members 0 to 750 alone have a label by then
+    np.testing.assert_array_equal(ask(reader, query_times=early).index, ask(bank, query_times=early).index)
+
+
+@pytest.mark.parametrize("index, exact_up_to", [("auto", MEMBERS), ("IVF32,Flat", 1000)])
+def test_a_small_bank_and_one_with_lists_need_none_of_the_readers(artifact, tmp_path, index, exact_up_to):
+    bank = clustered_bank(artifact, index)
+    assert bank.write_lists(tmp_path, exact_up_to=exact_up_to, size=10, aim=0.95) is None
+    assert not list(tmp_path.glob("*.faiss"))
 
 
 def test_flat_is_the_exact_search(artifact):

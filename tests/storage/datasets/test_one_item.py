@@ -55,7 +55,7 @@ def test_a_moment_with_a_header_alone_says_that_nobody_reacted(path):
         (f"time,shares\n{START},3\n", {}, "line 2: metric 'share' .* allowed are view"),
         ("time\nyesterday\n", {}, "line 2: time is 'yesterday'"),
         (f"time\n{START + HOUR}\n", {"at": START}, "is before its first row"),
-        ("", {}, "feedback.csv"),
+        ("", {}, r"feedback.csv: the file is empty$"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_words(path, text, options, told):
