@@ -41,7 +41,9 @@ def score_blocks(table: pl.DataFrame, items: pl.DataFrame, obstacles: pl.DataFra
             *_by_age(rows),
             Heading("Behind the first row, and cost", 3),
             _cost_grid(whole),
-            *_strata_blocks(items.filter(pl.col("arm") == arm, pl.col("target_name") == target)),
+            *_strata_blocks(
+                items.filter(pl.col("arm") == arm, pl.col("target_name") == target), whole["predictor"].to_list()
+            ),
             Heading("Findings", 3),
             Items([*findings(whole), *_left_out(obstacles.filter(pl.col("arm") == arm))]),
         ]
@@ -88,14 +90,14 @@ def _cost_grid(rows: pl.DataFrame) -> Grid:
     return Grid(columns, cells, bold=_first(rows))
 
 
-def _strata_blocks(means: pl.DataFrame) -> list[Block]:
+def _strata_blocks(means: pl.DataFrame, order: Sequence[str]) -> list[Block]:
     if means.is_empty():
         return []
     shown = [side for side in SIDES if side in means["stratum"]]
     truth = dict(means.select("stratum", "true_mean").unique(maintain_order=True).iter_rows())
     cells = [["true mean", *(_figure(truth[side], 1) for side in shown)]]
-    for (name,), own in means.group_by("predictor", maintain_order=True):
-        mean = dict(own.select("stratum", "mean").iter_rows())
+    for name in order:
+        mean = dict(means.filter(pl.col("predictor") == name).select("stratum", "mean").iter_rows())
         cells.append([name, *(_figure(mean[side], 1) for side in shown)])
     return [
         Heading("Mean forecast of the highest and lowest counts", 3),

@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from assets.reports.document import Grid
 from assets.reports.findings import findings
+from assets.reports.leaderboard_document import score_blocks
 from assets.reports.scores import score_rows, strata
 from models.metrics import nmse
 
@@ -70,6 +72,16 @@ def test_strata_go_by_count_and_then_by_item():
         "top 50": (pytest.approx((20 * 1 + 30 * 5) / 50), pytest.approx(np.mean(range(10, 60)))),
         "bottom 50": (pytest.approx((30 * 1 + 20 * 5) / 50), pytest.approx(np.mean(range(50)))),
     }
+
+
+def test_every_table_of_the_document_has_the_rows_in_the_same_order():
+    items = items_of({"M3TR": [0.5, 0.6], "boosting": [0.3, 0.3], "training mean": [0.9]})
+    costs = {"parameters": 1, "training_seconds": None, "peak_memory_mb": None}
+    rows = score_rows(items).with_columns(**{name: pl.lit(value, pl.Float64) for name, value in costs.items()})
+    obstacles = pl.DataFrame(schema={"arm": pl.String, "title": pl.String, "reason": pl.String})
+    blocks = score_blocks(rows, strata(items), obstacles, file="leaderboard")
+    grids = [[row[0].split(" (")[0] for row in block.rows] for block in blocks if isinstance(block, Grid)]
+    assert grids == [*[["training mean", "boosting", "M3TR"]] * 2, ["true mean", "training mean", "boosting", "M3TR"]]
 
 
 def test_the_findings_say_where_boosting_is_not_beaten_and_where_a_printed_order_does_not_appear():
