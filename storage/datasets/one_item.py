@@ -117,9 +117,15 @@ def _holds_counts(path: Path) -> tuple[bool, int]:
 
 
 def _refuse(table: Tabular, places: pl.Series, wrong: pl.Series, problems: Problems, explain) -> None:
-    """Add a problem for the first rows that are wrong."""
-    for row in np.flatnonzero(wrong.to_numpy())[:SHOWN].tolist():
-        problems.add(table.where([places[row]])[0], explain(row))
+    """Add a problem for the first rows that are wrong, one per text."""
+    told: set[str] = set()
+    for row in np.flatnonzero(wrong.to_numpy()).tolist():
+        text = explain(row)
+        if text not in told:
+            problems.add(table.where([places[row]])[0], text)
+            told.add(text)
+        if len(told) == SHOWN:
+            break
 
 
 def _unknown(what: str, name: str, known: Collection[str]) -> str:

@@ -63,6 +63,14 @@ def test_a_file_that_cannot_be_used_is_refused_in_words(path, text, options, tol
         read(path, text, **options)
 
 
+def test_an_unknown_name_is_told_once_with_its_first_row(path):
+    text = "time,shares\n" + "".join(f"{START + n},{n}\n" for n in range(6))
+    with pytest.raises(DatasetError) as error:
+        read(path, text)
+    (told,) = error.value.problems
+    assert "line 2: metric 'share'" in told
+
+
 def test_a_file_that_does_not_exist(tmp_path):
     with pytest.raises(DatasetError, match="no such file"):
         read_item_feedback(tmp_path / "no.csv", "v", published_at=None, at=None, types=TYPES, metrics=METRICS)
