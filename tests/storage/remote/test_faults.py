@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -181,6 +183,33 @@ def test_a_server_that_ignores_a_condition_is_refused_by_name(url, tmp_path, mon
     with pytest.raises(StoreError, match=f"{url}.*does not honour the condition {header}"):
         connect(url, cache=tmp_path / "first")
     assert not (tmp_path / "first" / "remote.json").exists()
+
+
+class LosesAnswers(ObjectFolder):
+    """Does what the first put of a kind asks, and says what the client then sees."""
+
+    left: ClassVar[dict[str, Exception]] = {}
+
+    def put_if_absent(self, name, content):
+        return self._lost("put_if_absent", super().put_if_absent(name, content))
+
+    def put_if_match(self, name, content, tag):
+        return self._lost("put_if_match", super().put_if_match(name, content, tag))
+
+    def _lost(self, kind, tag):
+        if error := self.left.pop(kind, None):
+            raise error
+        return tag
+
+
+@pytest.mark.parametrize("kind", ["put_if_absent", "put_if_match"])
+@pytest.mark.parametrize("seen", [PutRefused("probe"), RemoteError("no answer")])
+def test_a_lost_answer_is_no_reason_to_refuse_a_server(url, tmp_path, monkeypatch, kind, seen):
+    monkeypatch.setattr(LosesAnswers, "left", {kind: seen})
+    monkeypatch.setattr(connection, "ObjectFolder", LosesAnswers)
+    connect(url, cache=tmp_path / "first")
+    assert LosesAnswers.left == {}
+    assert (tmp_path / "first" / "remote.json").exists()
 
 
 def test_a_file_url_cannot_replace_on_a_condition_and_is_refused(tmp_path):
