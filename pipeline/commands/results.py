@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,6 +57,7 @@ def as_values(settings: Settings) -> dict[str, object]:
         "curves": read_curve_scores(store).to_dicts(),
         "failures": failures(store).to_dicts(),
         "damaged": damages(store).to_dicts(),
+        "report": _report(settings),
         "results": str(settings.results_folder()),
         "store": str(settings.store_folder()),
     }
@@ -90,8 +92,16 @@ def show_results(console: Console, settings: Settings) -> None:
         console.print(f"\n{len(failed)} failed rows (stage, item, reason):")
         for stage, item, kind, message in failed.head(SHOWN).iter_rows():
             console.print(f"  {stage:20s} {item}: {kind}: {message}", markup=False, highlight=False)
-    folders = f"\nresults: {settings.results_folder()}\nstore:   {settings.store_folder()}"
-    console.print(folders, markup=False, highlight=False, soft_wrap=True)
+    places = f"results: {settings.results_folder()}\nstore:   {settings.store_folder()}"
+    if (page := _report(settings)) is not None:
+        places = f"report:  {page}\n{places}"
+    console.print(f"\n{places}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(settings: Settings) -> Path | None:
+    """Return the report's page, or None if there is none yet."""
+    page = settings.results_folder() / "report.html"
+    return page if page.is_file() else None
 
 
 def _evaluated(settings: Settings) -> tuple[object, list[str]]:

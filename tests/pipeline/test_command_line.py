@@ -67,8 +67,14 @@ def test_results_shows_the_table_and_where_it_lies(folder, capsys):
     assert lines[1].split()[:5] == ["M3TR", "(2)", "0.550", "±", "0.635"]
     assert "\n • Only 4 test items" in shown, "warnings stand before other notes"
     assert str(folder / "results") in shown.replace("\n", "")
+    assert "report: " not in shown
+    page = folder / "results" / "report.html"
+    page.touch()
+    assert main(["results"]) == 0
+    assert f"report:  {page}" in capsys.readouterr().out.splitlines()
     assert main(["results", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
+    assert values["report"] == str(page)
     assert [(row["predictor"], row["nMSE"], row["SRC"]) for row in values["rows"]] == [
         ("M3TR", 0.55, pytest.approx(0.7)),
         ("training mean", 1.0, None),
