@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import ray
 
 T, R = TypeVar("T"), TypeVar("R")
+LOOK_SECONDS = 20.0  # between two looks at the cluster while no shard ends
 
 
 class ClusterError(UserError):
@@ -70,7 +71,7 @@ def compute_on_ray(
     context.log.info("%s: %d shards on the Ray cluster at %s", name, len(shards), settings.ray.address)
     try:
         while waiting:
-            done, waiting = ray.wait(waiting)
+            done, waiting = _wait(ray, name, waiting)
             with _told(settings, name, "committed shards are kept: run again", "lower run.shard_size"):
                 yield from ray.get(done)
     finally:
@@ -91,10 +92,43 @@ def map_on_ray(settings: Settings) -> Callable[[Callable[[T], R], Sequence[T]], 
 
     def run(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
         task = ray.remote(function).options(num_cpus=settings.ray.cpus, max_retries=settings.ray.max_retries)
+        results = [task.remote(one) for one in tasks]
+        waiting = results
+        while waiting:
+            _, waiting = _wait(ray, "neighbours", waiting)
         with _told(settings, "neighbours", "run again", "raise bank.shards"):
-            return ray.get([task.remote(one) for one in tasks])
+            return ray.get(results)
 
     return run
+
+
+def _wait(ray: ray, name: str, waiting: Sequence[object]) -> tuple[list[object], list[object]]:
+    """Return the tasks that have ended and the others, as `ray.wait` does, which waits for a lost cluster forever.
+
+    Raises:
+        ClusterError: The cluster does not know this process's node any more: its head was lost and started again.
+    """
+    unknown = 0
+    while unknown < 2:
+        done, others = ray.wait(waiting, timeout=LOOK_SECONDS)
+        if done:
+            return done, others
+        unknown = 0 if _knows_this_node(ray) else unknown + 1
+    raise ClusterError(
+        f"{name}: the Ray cluster was started anew during the run, so its tasks are lost; committed shards are kept: run again"
+    )
+
+
+def _knows_this_node(ray: ray) -> bool:
+    """Return whether the cluster has this process's node; True while its head does not answer, for which Ray waits itself."""
+    from ray._raylet import GcsClient  # `ray.nodes()` ends the process if the head was started anew
+
+    context = ray.get_runtime_context()
+    try:
+        nodes = GcsClient(address=context.gcs_address).get_all_node_info(timeout=10)
+    except Exception:  # of several types, by the version of Ray
+        return True
+    return context.get_node_id() in {number.hex() for number, node in nodes.items() if node.state == 0}
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Cluster(SimpleNamespace):
         errors = SimpleNamespace(RayError=RuntimeError, RayTaskError=KeyError)
         super().__init__(remote=Function, put=lambda value: value, exceptions=errors, is_initialized=lambda: True)
 
-    def wait(self, waiting):
+    def wait(self, waiting, timeout):
         return waiting[-1:], waiting[:-1]
 
     def get(self, tasks):
