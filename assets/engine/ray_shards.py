@@ -71,7 +71,7 @@ def compute_on_ray(
     context.log.info("%s: %d shards on the Ray cluster at %s", name, len(shards), settings.ray.address)
     try:
         while waiting:
-            done, waiting = _wait(ray, name, waiting)
+            done, waiting = _wait(ray, name, waiting, kept="committed shards are kept: run again")
             with _told(settings, name, "committed shards are kept: run again", "lower run.shard_size"):
                 yield from ray.get(done)
     finally:
@@ -95,14 +95,14 @@ def map_on_ray(settings: Settings) -> Callable[[Callable[[T], R], Sequence[T]], 
         results = [task.remote(one) for one in tasks]
         waiting = results
         while waiting:
-            _, waiting = _wait(ray, "neighbours", waiting)
+            _, waiting = _wait(ray, "neighbours", waiting, kept="run again")
         with _told(settings, "neighbours", "run again", "raise bank.shards"):
             return ray.get(results)
 
     return run
 
 
-def _wait(ray: ray, name: str, waiting: Sequence[object]) -> tuple[list[object], list[object]]:
+def _wait(ray: ray, name: str, waiting: Sequence[object], *, kept: str) -> tuple[list[object], list[object]]:
     """Return the tasks that have ended and the others, as `ray.wait` does, which waits for a lost cluster forever.
 
     Raises:
@@ -114,9 +114,7 @@ def _wait(ray: ray, name: str, waiting: Sequence[object]) -> tuple[list[object],
         if done:
             return done, others
         unknown = 0 if _knows_this_node(ray) else unknown + 1
-    raise ClusterError(
-        f"{name}: the Ray cluster was started anew during the run, so its tasks are lost; committed shards are kept: run again"
-    )
+    raise ClusterError(f"{name}: the Ray cluster was started anew during the run, so its tasks are lost; {kept}")
 
 
 def _knows_this_node(ray: ray) -> bool:
