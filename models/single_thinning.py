@@ -21,8 +21,6 @@ from models.hawkes.mamba import MambaHawkesProcess
 from models.hawkes.process import PointProcess
 from models.thinning import DRAWS_AT_ONCE, TOLERANCE, above_bound, checked_seeds, not_finite
 
-EPSILON = 1e-5  # of the network's norms
-
 
 class Simulator(Protocol):
     """Continues sequences with one process; see `models.thinning.simulate`."""
@@ -61,7 +59,7 @@ class SingleThinning:
         self._gaps = np.zeros((network.hidden, 2))
         if network.gap_embedding is not None:
             self._gaps = array(network.gap_embedding.weight)
-        self._norms = [array(norm.weight) for norm in (layer.norm, layer.norm_scan, network.norm)]
+        self._norms = [(array(norm.weight), norm.eps) for norm in (layer.norm, layer.norm_scan, network.norm)]
         self._project_in, self._project_out = array(layer.project_in.weight), array(layer.project_out.weight)
         self._read_write = np.concatenate([array(layer.project_B.weight), array(layer.project_C.weight)])
         self._read_write_bias = np.concatenate([array(layer.project_B.bias), array(layer.project_C.bias)])
@@ -162,13 +160,13 @@ class SingleThinning:
         """Return base, amplitude and both states just after an event of type `kind`, `gap` after the last one."""
         gap /= self._scale
         x = self._embedding[kind] + self._gaps @ (math.log1p(gap), math.log1p(1000 * gap))
-        v, gate = np.split(self._project_in @ _normalised(x, self._norms[0]), 2)
+        v, gate = np.split(self._project_in @ _normalised(x, *self._norms[0]), 2)
         v = _silu(v)
         write, read = np.split(self._read_write @ v + self._read_write_bias, 2)
         state = np.exp(gap * self._decay) * state + write[:, None] * v
-        y = _normalised(read @ state + self._skip * v, self._norms[1]) * _silu(gate)
+        y = _normalised(read @ state + self._skip * v, *self._norms[1]) * _silu(gate)
         x = x + self._project_out @ y
-        wide = np.maximum(self._widen @ _normalised(x, self._norms[2]) + self._widen_bias, 0)
+        wide = np.maximum(self._widen @ _normalised(x, *self._norms[2]) + self._widen_bias, 0)
         excited = excited * np.exp(-gap * self._rate)
         excited[:, kind] += 1
         if self._shared:
@@ -178,8 +176,8 @@ class SingleThinning:
         return self._head @ wide + self._head_bias, amplitude, state, excited
 
 
-def _normalised(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    return x * (gain / math.sqrt(x @ x / len(x) + EPSILON))
+def _normalised(x: np.ndarray, gain: np.ndarray, epsilon: float) -> np.ndarray:
+    return x * (gain / math.sqrt(x @ x / len(x) + epsilon))
 
 
 def _silu(x: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # exit code; the others are in `pipeline.commands.declaration`, which takes a while to import
 
 
 def main() -> int:

@@ -79,10 +79,10 @@ class CurveForecaster:
             return self.model.predict(part).counts.reshape(len(part), -1)
 
         key = content_hash(self._fit, list(inputs.table.numeric_names), list(inputs.table.categorical_names))
-        return Curves(horizons, levels, kept.rows(key, window_digests(inputs), compute).reshape(-1, *shape))
+        return Curves(horizons, levels, kept.rows(key, curve_digests(inputs), compute).reshape(-1, *shape))
 
 
-def window_digests(inputs: CurveInputs) -> list[str]:
+def curve_digests(inputs: CurveInputs) -> list[str]:
     """Return a hash per window of all that the curve model reads of it."""
     names = ("age", "weights", "counted", "so_far", "known", "neighbours", "simulated")
     numbers = np.column_stack([getattr(inputs, name).reshape(len(inputs), -1) for name in names])

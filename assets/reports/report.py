@@ -43,7 +43,6 @@ from storage.store import Store
 
 NAME = "report"
 CODE = 2  # raise it when the same inputs give another result
-FILE = "report.html"
 
 Section = Callable[[Store, Settings], list[PageBlock]]
 
@@ -108,7 +107,7 @@ def report_page(store: Store, settings: Settings) -> Page:
 
 def write_page(page: Page, settings: Settings) -> Path:
     """Write the report into the results' folder and return its path."""
-    path = settings.results_folder() / FILE
+    path = settings.report_file()
     write_text(path, page.html)
     return path
 
@@ -124,7 +123,7 @@ def write_page(page: Page, settings: Settings) -> Path:
 @skip_unchanged(
     NAME,
     reads=lambda store, settings: [*stage_marks(store), *table_marks(store, *TABLES), *artifact_marks(store)],
-    makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.results_folder() / FILE])],
+    makes=lambda store, settings: [*table_marks(store, NAME), files_mark([settings.report_file()])],
 )
 def report(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult:
     """Write the report into the results' folder. The table `report` lists its sections, and why some show nothing."""

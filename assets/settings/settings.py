@@ -136,6 +136,10 @@ class Settings(dg.ConfigurableResource):
         beside = self.store.path is None or is_url(self.store.path)
         return Path("results").resolve() / store.name if beside else store / "results"
 
+    def report_file(self) -> Path:
+        """Return the absolute path of the report's page."""
+        return self.results_folder() / "report.html"
+
 
 def run_mark(instance: dg.DagsterInstance, run_id: str) -> Path:
     """Return the lock file that a run's processes hold while they work."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.start import INTERRUPTED as INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 OK = 0
 PROBLEMS = 1  # the command ran and found problems, or a run of the graph failed
 WRONG_USE = 2  # a wrong option, setting, file or name
-INTERRUPTED = 130  # Ctrl-C
 
 EXIT_CODES = "Exit codes: 0 success, 1 problems found or a run failed, 2 wrong use, settings or data, 130 Ctrl-C."
 

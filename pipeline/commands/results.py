@@ -100,7 +100,7 @@ def show_results(console: Console, settings: Settings) -> None:
 
 def _report(settings: Settings) -> Path | None:
     """Return the report's page, or None if there is none yet."""
-    page = settings.results_folder() / "report.html"
+    page = settings.report_file()
     return page if page.is_file() else None
 
 

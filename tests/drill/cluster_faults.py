@@ -132,17 +132,11 @@ class Drill:
             "STORE__CACHE": str(local),
             "STORE__RESULTS": str(self._folder / "results"),
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELCAST_", "DAGSTER_"))}
-        environment = {
-            **kept,
-            **{f"REELCAST_{name}": value for name, value in given.items()},
-            **self._cluster.variables,
-        }
         log = self._folder / "run.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.command_line", "run"],
-                env=environment,
+                same_tables.RUN,
+                env=same_tables.environment(given, self._cluster.variables),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

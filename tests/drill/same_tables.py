@@ -25,6 +25,7 @@ from deploy.local_cluster import LocalCluster
 from tests.drill.compare import differences
 
 SETTINGS = {"RUN__SHARD_SIZE": "4", "SAMPLING__FRAMES": "2", "MODEL__SEEDS": "[0]", "STORE__MIN_FREE_MB": "0"}
+RUN = [sys.executable, "-m", "pipeline.command_line", "run"]
 ON_CLUSTER = {"RUN__EXECUTOR": "ray", "DAGSTER__STORAGE": "postgres"}
 
 
@@ -34,6 +35,12 @@ def make_data(folder: Path, videos: int) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+def environment(settings: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a run: the caller's without other settings, the settings, and further variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELCAST_", "DAGSTER_"))}
+    return kept | {f"REELCAST_{name}": value for name, value in settings.items()} | dict(variables)
+
+
 def run(data: Path, store: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> str:
     """Run the whole graph by `reelcast run`; return what it printed.
 
@@ -41,11 +48,9 @@ def run(data: Path, store: Path, settings: Mapping[str, str], variables: Mapping
         RuntimeError: The run failed.
     """
     given = {**settings, "DATA__FOLDER": str(data), "STORE__PATH": str(store), "STORE__RESULTS": f"{store}-results"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("REELCAST_", "DAGSTER_"))}
-    environment |= {f"REELCAST_{name}": value for name, value in given.items()} | dict(variables)
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.command_line", "run"],
-        env=environment,
+        RUN,
+        env=environment(given, variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

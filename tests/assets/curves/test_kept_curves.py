@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from assets.curves.forecast import window_digests
+from assets.curves.forecast import curve_digests
 from models.curves import LEVELS
 from models.curves.curve_inputs import CurveInputs
 from models.predictors.table import Table
@@ -30,7 +30,7 @@ def inputs() -> CurveInputs:
 
 
 def changed(before: CurveInputs, after: CurveInputs) -> list[int]:
-    both = zip(window_digests(before), window_digests(after), strict=True)
+    both = zip(curve_digests(before), curve_digests(after), strict=True)
     return [row for row, (one, other) in enumerate(both) if one != other]
 
 
@@ -54,4 +54,4 @@ def test_so_are_the_item_and_the_table(inputs):
 
 
 def test_a_window_has_the_same_digest_among_others(inputs):
-    assert window_digests(inputs.take(np.array([2, 0]))) == [window_digests(inputs)[row] for row in (2, 0)]
+    assert curve_digests(inputs.take(np.array([2, 0]))) == [curve_digests(inputs)[row] for row in (2, 0)]
