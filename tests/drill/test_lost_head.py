@@ -23,5 +23,5 @@ def test_a_run_ends_after_the_head_was_started_again(monkeypatch):
         restart = threading.Timer(10, cluster.restart, ["head"])
         restart.start()
         with pytest.raises(ClusterError, match="started anew during the run"):
-            map_on_ray(settings)(time.sleep, [600, 600])
+            map_on_ray(settings)(lambda seconds: time.sleep(seconds), [600, 600])
         restart.join()
